@@ -1,0 +1,85 @@
+/**
+ * Byte strings: how keys and values are held in memory.
+ *
+ * A {@linkcode ByteString} is a JavaScript string in which every character stands for one byte
+ * (U+0000..U+00FF), as the WebIDL type of the same name. Strings are immutable, compare by content,
+ * are cheap to cut and to use as a `Map` key, and need a quarter of the memory of a `Uint8Array` of
+ * a hundred bytes. This module is the only place that turns them into text and back; sockets use
+ * {@linkcode file://./byte_writer.ts} and {@linkcode file://./byte_reader.ts}.
+ *
+ * @module
+ */
+
+/** A string of which every character is one byte, U+0000 to U+00FF. */
+export type ByteString = string;
+
+const utf8Encoder = new TextEncoder();
+const utf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** How many bytes are turned into characters by one call, bounded by the engine's argument limit. */
+const BYTES_PER_CALL = 8192;
+
+/** Returns the byte string that holds `bytes`. */
+export function fromBytes(bytes: Uint8Array): ByteString {
+  let result = "";
+  for (let at = 0; at < bytes.length; at += BYTES_PER_CALL) {
+    result += String.fromCharCode(...bytes.subarray(at, at + BYTES_PER_CALL));
+  }
+  return result;
+}
+
+/** Returns the bytes that `value` holds. */
+export function toBytes(value: ByteString): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(value.length);
+  for (let i = 0; i < value.length; i++) bytes[i] = value.charCodeAt(i);
+  return bytes;
+}
+
+/** Returns the byte string of the UTF-8 encoding of `text`. */
+export function fromText(text: string): ByteString {
+  return isAscii(text) ? text : fromBytes(utf8Encoder.encode(text));
+}
+
+/**
+ * Returns the text that `value` holds in UTF-8.
+ *
+ * @returns the text, or `undefined` where the bytes are not UTF-8.
+ */
+export function toText(value: ByteString): string | undefined {
+  if (isAscii(value)) return value;
+  try {
+    return utf8Decoder.decode(toBytes(value));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Returns `value` as a person can read it in a message: its text, cut after `charactersMax`
+ * characters, with control characters and bytes that are not text written as `\xNN`, in quotes.
+ */
+export function quote(value: ByteString, charactersMax = 64): string {
+  const cut = value.length > charactersMax;
+  const head = cut ? value.slice(0, charactersMax) : value;
+  const text = toText(head) ?? head;
+  let result = "";
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    if (character === "\\" || character === '"') result += `\\${character}`;
+    else if (character === "\n") result += "\\n";
+    else if (character === "\r") result += "\\r";
+    else if (character === "\t") result += "\\t";
+    else if (code < 0x20 || (code >= 0x7f && code < 0xa0) || (text === head && code > 0x7e)) {
+      result += `\\x${code.toString(16).padStart(2, "0")}`;
+    } else result += character;
+  }
+  return `"${result}"${cut ? `… (${value.length} bytes)` : ""}`;
+}
+
+/** Tells whether every character of `text` is below U+0080, so that its UTF-8 encoding is itself. */
+export function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) > 0x7f) return false;
+  }
+  return true;
+}

@@ -1,0 +1,124 @@
+/**
+ * Writing numbers and byte strings into a growing byte array.
+ *
+ * @module
+ */
+
+import type { ByteString } from "./byte_string.ts";
+
+const utf8Encoder = new TextEncoder();
+
+/** Up to this many characters a loop is faster than the native encoder. */
+const LOOP_MAX = 48;
+
+/** How far a byte string may be turned into bytes by {@linkcode writeLatin1} in one go. */
+const PIECE_MAX = 64 * 1024;
+
+/**
+ * Writes the bytes of `value` into `target` from `at` on, which must have room for them.
+ *
+ * Text is mostly ASCII, whose UTF-8 encoding is itself: so the native encoder is tried first, and
+ * its result kept where it wrote one byte for each character.
+ */
+export function writeLatin1(target: Uint8Array, at: number, value: ByteString): void {
+  const { length } = value;
+  if (length > LOOP_MAX) {
+    for (let from = 0; from < length; from += PIECE_MAX) {
+      const piece = length <= PIECE_MAX ? value : value.slice(from, from + PIECE_MAX);
+      writePiece(target, at + from, piece);
+    }
+    return;
+  }
+  for (let i = 0; i < length; i++) target[at + i] = value.charCodeAt(i);
+}
+
+function writePiece(target: Uint8Array, at: number, piece: ByteString): void {
+  const { length } = piece;
+  const { read, written } = utf8Encoder.encodeInto(piece, target.subarray(at, at + length));
+  if (read === length && written === length) return;
+  for (let i = 0; i < length; i++) target[at + i] = piece.charCodeAt(i);
+}
+
+/** Collects bytes; numbers are little-endian. */
+export class ByteWriter {
+  #bytes: Uint8Array<ArrayBuffer>;
+  #length = 0;
+
+  /** @param capacity bytes to begin with; more are taken when needed */
+  constructor(capacity = 1024) {
+    this.#bytes = new Uint8Array(capacity);
+  }
+
+  /** How many bytes were written. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What was written. Shares memory with the writer: valid until the next write or reset. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Begins anew; memory beyond `capacityMax` bytes is given back. */
+  reset(capacityMax = Infinity): void {
+    this.#length = 0;
+    if (this.#bytes.length > capacityMax) this.#bytes = new Uint8Array(capacityMax);
+  }
+
+  uint8(value: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#length++] = value;
+  }
+
+  uint32(value: number): void {
+    this.#reserve(4);
+    this.setUint32(this.#length, value);
+    this.#length += 4;
+  }
+
+  /** Overwrites four bytes that were written before. */
+  setUint32(at: number, value: number): void {
+    this.#bytes[at] = value & 0xff;
+    this.#bytes[at + 1] = (value >>> 8) & 0xff;
+    this.#bytes[at + 2] = (value >>> 16) & 0xff;
+    this.#bytes[at + 3] = value >>> 24;
+  }
+
+  /** Writes an integer from 0 to 2⁵³ - 1 in seven bits a byte, the lowest first (LEB128). */
+  varint(value: number): void {
+    this.#reserve(8);
+    let rest = value;
+    while (rest >= 0x80000000) {
+      this.#bytes[this.#length++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    while (rest >= 0x80) {
+      this.#bytes[this.#length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.#bytes[this.#length++] = rest;
+  }
+
+  /** Writes the length of `value` as a varint, then its bytes. */
+  byteString(value: ByteString): void {
+    this.varint(value.length);
+    this.#reserve(value.length);
+    writeLatin1(this.#bytes, this.#length, value);
+    this.#length += value.length;
+  }
+
+  /** Writes `bytes` as they are. */
+  raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  #reserve(count: number): void {
+    const needed = this.#length + count;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+  }
+}

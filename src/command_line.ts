@@ -1,0 +1,82 @@
+/**
+ * Reading command lines: which flags there are, and clear errors for what is not one.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { UsageError } from "./errors.ts";
+
+/** The flags of a command. */
+export interface FlagNames {
+  /** Flags that take a value. */
+  readonly values: readonly string[];
+  /** Flags that take none. */
+  readonly switches: readonly string[];
+  /** Short names. */
+  readonly alias?: Readonly<Record<string, string>>;
+}
+
+/** A command line that has been read. */
+export interface CommandLine {
+  /** The words that belong to no flag, in order. */
+  readonly words: readonly string[];
+  /** Returns the value of a flag, or `undefined` where it was not given. */
+  value(name: string): string | undefined;
+  /** Tells whether a switch was given. */
+  has(name: string): boolean;
+}
+
+/**
+ * Reads `args`.
+ *
+ * @param options `stopsAtWord`: what follows the first word belongs to it, flags too
+ * @throws {UsageError} where a flag is unknown, lacks its value, or is given twice.
+ */
+export function readCommandLine(
+  args: readonly string[],
+  flags: FlagNames,
+  options: { stopsAtWord?: boolean } = {},
+): CommandLine {
+  const parsed = parseArgs([...args], {
+    string: [...flags.values, "_"],
+    boolean: [...flags.switches],
+    alias: flags.alias ?? {},
+    stopEarly: options.stopsAtWord ?? false,
+    unknown: (argument, key) => {
+      if (key === undefined || argument === "-") return true;
+      throw new UsageError(`unknown option ${JSON.stringify(argument)}`);
+    },
+  });
+  for (const name of flags.values) {
+    const value = parsed[name];
+    if (value === "") throw new UsageError(`--${name} needs a value`);
+    if (Array.isArray(value)) throw new UsageError(`--${name} was given more than once`);
+  }
+  return {
+    words: parsed._.map(String),
+    value: (name) => {
+      const value = parsed[name];
+      return typeof value === "string" ? value : undefined;
+    },
+    has: (name) => parsed[name] === true,
+  };
+}
+
+/**
+ * Returns the integer that `text` names.
+ *
+ * @param options `name`: the flag, for the error; `min`, `max`: the bounds
+ * @throws {UsageError} where it is none, or out of bounds.
+ */
+export function parseInteger(
+  text: string,
+  options: { name: string; min: number; max: number },
+): number {
+  const { name, min, max } = options;
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+  if (!(value >= min && value <= max)) {
+    throw new UsageError(`${name} takes an integer from ${min} to ${max}, not "${text}"`);
+  }
+  return value;
+}

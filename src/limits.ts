@@ -1,0 +1,61 @@
+/**
+ * Every bound of dks, in one place. A queue, a loop or an input without a bound is a bug.
+ *
+ * Names end in the unit; what exceeds a bound is refused with an error that names the bound.
+ *
+ * @module
+ */
+
+/** Most nodes of a cluster: sets of nodes are bits of a 32-bit integer. */
+export const NODES_MAX = 31;
+
+/** Default for the most bytes of a key. */
+export const KEY_BYTES_MAX = 64 * 1024;
+
+/** Default for the most bytes of a value. */
+export const VALUE_BYTES_MAX = 8 * 1024 * 1024;
+
+/** What the limit of a value may be configured to at the most. */
+export const VALUE_BYTES_LIMIT = 64 * 1024 * 1024;
+
+/** What the limit of a key may be configured to at the most. */
+export const KEY_BYTES_LIMIT = 1024 * 1024;
+
+/** Most keys of one command. */
+export const KEYS_PER_COMMAND_MAX = 1024 * 1024;
+
+/** Most arguments of one command, its name included (two for each key of an MSET, and the name). */
+export const ARGUMENTS_MAX = 2 * KEYS_PER_COMMAND_MAX + 1;
+
+/** Most bytes of the arguments of one command, so of the effects of one transaction. */
+export const COMMAND_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
+
+/** Most bytes of an inline command (Redis: PROTO_INLINE_MAX_SIZE). */
+export const INLINE_BYTES_MAX = 64 * 1024;
+
+/** Most bytes that stand between two nodes in one frame when several messages share it. */
+export const FRAME_BYTES_TARGET = 256 * 1024;
+
+/** Most bytes of any frame between two nodes: a lone message may be larger than the target. */
+export const FRAME_BYTES_MAX = COMMAND_BYTES_MAX + 16 * ARGUMENTS_MAX + 1024;
+
+/** Most bytes that may wait for one peer's socket before its link is broken off as too slow. */
+export const LINK_BYTES_MAX = 4 * FRAME_BYTES_MAX;
+
+/** Most client connections of one node. */
+export const CONNECTIONS_MAX = 10_000;
+
+/** Most commands of one connection that may wait for their answers; then it is read no further. */
+export const PIPELINE_MAX = 4096;
+
+/** Most bytes of answers that may wait for one client's socket; then it is read no further. */
+export const OUTPUT_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Most bytes that a node holds for commands that have not been read to their end. */
+export const INPUT_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Most transactions that one coordinator runs or lines up at a time; further requests wait. */
+export const TRANSACTIONS_MAX = 16_384;
+
+/** Most requests that one node holds; one more is rejected. */
+export const REQUESTS_MAX = 100_000;

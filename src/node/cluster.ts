@@ -1,0 +1,393 @@
+/**
+ * The cluster as one node sees it: finds out which entry of the list it is, keeps a link to every
+ * other node, and carries messages over the links.
+ *
+ * Of two nodes, the one with the lower index dials; the other one answers. What is wrong for good (a
+ * list that differs, another version, a journal that is not the known one) ends the process that is
+ * at fault: of two that differ, the one that was started later, and never one whose cluster is
+ * complete.
+ *
+ * @module
+ */
+
+import { retry } from "@std/async/retry";
+import type { Logger } from "@std/log";
+import { type Address, formatAddress } from "../address.ts";
+import { FatalError, messageOf } from "../errors.ts";
+import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
+import type { Membership } from "../two_phase/membership.ts";
+import type { PeerIdentity } from "../two_phase/membership.ts";
+import { contains } from "../two_phase/node_set.ts";
+import { type Driver, now, type Transport } from "./driver.ts";
+import {
+  ask,
+  askOnce,
+  difference,
+  HandshakeError,
+  type Introduction,
+  type Question,
+  type Reply,
+  type SharedConfig,
+} from "./handshake.ts";
+import { broadcast, type LinkOwner, PeerLink, type PeerReport } from "./peer_link.ts";
+import { closeQuietly } from "./socket.ts";
+
+/** Time in which a node must have found its own entry in the list. */
+const FIND_SELF_MS = 5000;
+
+/** Pauses between attempts to reach a peer: from here, doubling, with jitter, up to there. */
+const RETRY_MS_MIN = 50;
+const RETRY_MS_MAX = 1000;
+
+/** The same complaint about the same peer is logged once in this time. */
+const COMPLAINT_MS = 10_000;
+
+/** What the cluster needs to know before it can begin. */
+export interface ClusterOptions {
+  readonly addresses: readonly Address[];
+  readonly config: SharedConfig;
+  readonly identity: PeerIdentity;
+  readonly logger: Logger;
+  /** What this node tells its peers of itself. */
+  readonly report: () => PeerReport;
+  /** Called when the process must end. */
+  readonly onFatal: (error: FatalError) => void;
+}
+
+/** What came of a question for a link. */
+export interface LinkDecision {
+  readonly reply: Reply;
+  /** Who asked, where the connection becomes a link behind the answer. */
+  readonly peer: NodeIndex | undefined;
+}
+
+/** Knows the other nodes and how to reach them. */
+export class Cluster implements Transport, LinkOwner {
+  readonly addresses: readonly Address[];
+  readonly names: readonly string[];
+  readonly #options: ClusterOptions;
+  readonly #instance = crypto.randomUUID();
+  readonly #startedAt = now();
+  readonly #links: (PeerLink | undefined)[];
+  readonly #tokens = new Set<string>();
+  readonly #complaints = new Map<string, number>();
+  readonly #stopped = new AbortController();
+  #driver: Driver | undefined;
+  #self: NodeIndex | undefined;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.addresses = options.addresses;
+    this.names = options.addresses.map(formatAddress);
+    this.#links = this.names.map(() => undefined);
+  }
+
+  /** This node's place in the list. */
+  get self(): NodeIndex {
+    if (this.#self === undefined) throw new Error("this node has not found itself yet");
+    return this.#self;
+  }
+
+  /** The links that are up, by node. */
+  get links(): readonly (PeerLink | undefined)[] {
+    return this.#links;
+  }
+
+  // --- Finding itself ------------------------------------------------------------------------
+
+  /** Says which entry this node is, where that is known. */
+  setSelf(self: NodeIndex): void {
+    this.#self = self;
+  }
+
+  /**
+   * Finds out which entry of the list this node is, by asking all of them who they are. The node
+   * must be listening already: it answers itself.
+   *
+   * @throws {FatalError} where no entry is this node.
+   */
+  async findSelf(): Promise<NodeIndex> {
+    const found = new AbortController();
+    const signal = AbortSignal.any([found.signal, this.#stopped.signal]);
+    const searches = this.addresses.map((address, index) => this.#isSelf(address, index, signal));
+    const timer = setTimeout(() => found.abort(), FIND_SELF_MS);
+    try {
+      const self = await Promise.any(searches);
+      this.#self = self;
+      return self;
+    } catch (error) {
+      throw this.#whyNotFound(error);
+    } finally {
+      clearTimeout(timer);
+      found.abort();
+    }
+  }
+
+  #whyNotFound(error: unknown): FatalError {
+    const causes = error instanceof AggregateError ? error.errors : [error];
+    const fatal = causes.find((cause) => cause instanceof FatalError);
+    return fatal ?? new FatalError(
+      `none of the --peers ${
+        this.names.join(", ")
+      } leads to this node: name its own entry with --advertise`,
+    );
+  }
+
+  /** Resolves with `index` when the node at `address` is this one; rejects when it is not. */
+  async #isSelf(address: Address, index: NodeIndex, signal: AbortSignal): Promise<NodeIndex> {
+    const reply = await retry(() => askOnce(address, this.#question({ purpose: "find" })), {
+      minTimeout: RETRY_MS_MIN,
+      maxTimeout: RETRY_MS_MAX,
+      maxAttempts: Number.MAX_SAFE_INTEGER,
+      isRetriable: (error) => error instanceof HandshakeError && !signal.aborted,
+      signal,
+    });
+    if (reply.instance === this.#instance) return index;
+    this.#checkConfig(reply, this.names[index] ?? "");
+    throw new HandshakeError(`${this.names[index]} is another node`);
+  }
+
+  // --- Links ---------------------------------------------------------------------------------
+
+  /** Begins to link to all other nodes. */
+  start(driver: Driver): void {
+    this.#driver = driver;
+    this.addresses.forEach((_address, peer) => {
+      if (peer > this.self) this.#keepLinked(peer);
+    });
+  }
+
+  /** Closes all links and dials no more. */
+  stop(): void {
+    this.#stopped.abort();
+    for (const link of this.#links) link?.close("this node stops");
+  }
+
+  async #keepLinked(peer: NodeIndex): Promise<void> {
+    const { signal } = this.#stopped;
+    let isFirst = true;
+    while (!signal.aborted) {
+      try {
+        await retry(() => this.#link(peer), {
+          minTimeout: RETRY_MS_MIN,
+          maxTimeout: RETRY_MS_MAX,
+          maxAttempts: Number.MAX_SAFE_INTEGER,
+          // A name that is unknown from the start is a mistake; later on it is an outage.
+          isRetriable: (error) => error instanceof HandshakeError || !isFirst,
+          signal,
+        });
+        isFirst = false;
+        await this.#links[peer]?.closed;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#options.onFatal(
+          error instanceof FatalError ? error : new FatalError(messageOf(error)),
+        );
+        return;
+      }
+    }
+  }
+
+  async #link(peer: NodeIndex): Promise<void> {
+    const address = this.addresses[peer];
+    const name = this.names[peer] ?? "";
+    if (address === undefined) throw new Error(`no node has the index ${peer}`);
+    const token = crypto.randomUUID();
+    this.#tokens.add(token);
+    try {
+      const question = this.#question({ purpose: "link", from: this.self, to: peer, token });
+      const knownJournal = this.#membership.view.journals[peer];
+      const { conn, reply, received } = await ask(
+        address,
+        knownJournal === undefined ? question : { ...question, knownJournal },
+      );
+      const obstacle = this.#obstacle(peer, reply, name);
+      if (obstacle !== undefined) {
+        closeQuietly(conn);
+        this.#complain(name, obstacle);
+        throw new HandshakeError(obstacle);
+      }
+      this.adopt({ peer, conn, received, identity: reply.identity });
+    } finally {
+      this.#tokens.delete(token);
+    }
+  }
+
+  /** Tells why the answer to a question for a link makes no link. */
+  #obstacle(peer: NodeIndex, reply: Reply, name: string): string | undefined {
+    if (reply.instance === this.#instance) {
+      throw new FatalError(`--peers names this node twice: ${this.names[this.self]} and ${name}`);
+    }
+    if (!this.#checkConfig(reply, name)) return `${name} has another configuration`;
+    const refusal = this.#membership.refusal(peer, reply.identity);
+    if (refusal !== undefined) return `${name} is not let in: ${refusal}`;
+    if (reply.refusal === undefined) return undefined;
+    if (reply.isFinal === true) throw new FatalError(`${name} refuses this node: ${reply.refusal}`);
+    return `${name} refuses a link: ${reply.refusal}`;
+  }
+
+  /** Makes a connection a link. An older link to the same peer is given up. */
+  adopt(
+    options: {
+      peer: NodeIndex;
+      conn: Deno.TcpConn;
+      received: Uint8Array;
+      identity: PeerIdentity;
+    },
+  ): void {
+    const { peer, conn, received, identity } = options;
+    conn.setNoDelay(true);
+    this.#links[peer]?.close("it has connected anew");
+    const link = new PeerLink({ peer, conn, owner: this, received });
+    this.#links[peer] = link;
+    this.#options.logger.info(`linked to ${this.names[peer]}`);
+    this.#driver?.peerUp(peer, identity);
+    link.start();
+  }
+
+  /**
+   * Answers the question of another node.
+   *
+   * @returns the answer, and who asked where the connection becomes a link
+   */
+  async decide(question: Question): Promise<LinkDecision> {
+    const reply: Reply = this.#introduction();
+    if (question.instance === this.#instance) return { reply, peer: undefined };
+    const name = this.names[question.from ?? -1] ?? "another node";
+    const isAlike = this.#checkConfig(question, name);
+    if (question.purpose === "confirm") {
+      const isConfirmed = this.#tokens.has(question.token ?? "");
+      return { reply: { ...reply, isConfirmed }, peer: undefined };
+    }
+    if (question.purpose === "find") return { reply, peer: undefined };
+    const refusal = isAlike
+      ? await this.#refusalOf(question)
+      : { refusal: "the configurations differ" };
+    if (refusal === undefined) return { reply, peer: question.from };
+    return { reply: { ...reply, ...refusal }, peer: undefined };
+  }
+
+  /** Tells why a question for a link is refused. */
+  async #refusalOf(
+    question: Question,
+  ): Promise<{ refusal: string; isFinal?: boolean } | undefined> {
+    const { from, to, knownJournal } = question;
+    const address = this.addresses[from ?? -1];
+    if (this.#driver === undefined) return { refusal: "it is starting" };
+    if (from === undefined || address === undefined || to !== this.self || from >= this.self) {
+      return { refusal: `it is node ${this.self}, and node ${from} asked for node ${to}` };
+    }
+    if (knownJournal !== undefined && knownJournal !== this.#options.identity.journal) {
+      this.#options.onFatal(
+        new FatalError(
+          `${
+            this.names[from]
+          } knows this node by journal ${knownJournal}, which is lost: ${LOST_JOURNAL}`,
+        ),
+      );
+      return { refusal: "it has lost its journal" };
+    }
+    const refusal = this.#membership.refusal(from, question.identity);
+    if (refusal !== undefined) {
+      this.#complain(this.names[from] ?? "", `${this.names[from]} is not let in: ${refusal}`);
+      return { refusal: `${refusal}; ${LOST_JOURNAL}`, isFinal: true };
+    }
+    if (await this.#isConfirmed(address, question)) return undefined;
+    return { refusal: `${this.names[from]} does not confirm that it has asked` };
+  }
+
+  async #isConfirmed(address: Address, question: Question): Promise<boolean> {
+    try {
+      const { token } = question;
+      if (token === undefined) return false;
+      const reply = await askOnce(address, this.#question({ purpose: "confirm", token }));
+      return reply.isConfirmed === true && reply.instance === question.instance;
+    } catch {
+      return false;
+    }
+  }
+
+  // --- Differences ---------------------------------------------------------------------------
+
+  /**
+   * Compares the configuration of another node with this one's. Where they differ, one of the two
+   * must end: this one, if it was started later and is not part of a complete cluster.
+   *
+   * @returns whether they agree
+   */
+  #checkConfig(other: Introduction, name: string): boolean {
+    const sentence = difference(this.#options.config, { theirs: other.config, name });
+    if (sentence === undefined) return true;
+    const isYounger = this.#uptimeMs < other.uptimeMs;
+    if (isYounger && !this.#isComplete) this.#options.onFatal(new FatalError(sentence));
+    else this.#complain(name, sentence);
+    return false;
+  }
+
+  #complain(name: string, sentence: string): void {
+    const last = this.#complaints.get(name) ?? -Infinity;
+    if (now() - last < COMPLAINT_MS) return;
+    this.#complaints.set(name, now());
+    this.#options.logger.error(sentence);
+  }
+
+  get #uptimeMs(): number {
+    return now() - this.#startedAt;
+  }
+
+  get #isComplete(): boolean {
+    return this.#driver !== undefined && this.#membership.mayWrite;
+  }
+
+  get #membership(): Membership {
+    if (this.#driver === undefined) throw new Error("the cluster has not started yet");
+    return this.#driver.replica.membership;
+  }
+
+  #introduction(): Introduction {
+    return {
+      config: this.#options.config,
+      instance: this.#instance,
+      identity: this.#options.identity,
+      uptimeMs: this.#uptimeMs,
+    };
+  }
+
+  #question(about: Pick<Question, "purpose" | "from" | "to" | "token">): Question {
+    return { ...this.#introduction(), ...about };
+  }
+
+  // --- Transport -----------------------------------------------------------------------------
+
+  send(to: NodeSet, message: Message): void {
+    const links: PeerLink[] = [];
+    for (const link of this.#links) {
+      if (link !== undefined && contains(to, link.peer)) links.push(link);
+    }
+    if (links.length > 0) broadcast(links, message);
+  }
+
+  flush(): void {
+    for (const link of this.#links) link?.flush();
+  }
+
+  onMessage(from: NodeIndex, message: Message): void {
+    this.#driver?.receive(from, message);
+  }
+
+  onClosed(link: PeerLink, reason: string): void {
+    if (this.#links[link.peer] !== link) return;
+    this.#links[link.peer] = undefined;
+    if (this.#stopped.signal.aborted) return;
+    this.#options.logger.warn(`lost the link to ${this.names[link.peer]}: ${reason}`);
+    this.#driver?.peerDown(link.peer);
+  }
+
+  report(): PeerReport {
+    return this.#options.report();
+  }
+}
+
+/** What becomes of a node that has forgotten what it promised. */
+const LOST_JOURNAL =
+  "a node that has forgotten what it promised cannot go on; to begin anew with empty stores, restart all nodes";

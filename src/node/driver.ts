@@ -1,0 +1,127 @@
+/**
+ * The driver: runs one replica on real time, a real journal and real links.
+ *
+ * Whatever happens within one turn of the event loop goes into the replica at once; what the replica
+ * wants is carried out when the turn ends. So everything that arrived together shares one journal
+ * write and one frame for each peer, and a lone request waits for nothing: there is no timer in it.
+ *
+ * @module
+ */
+
+import type { Client, Request } from "../two_phase/request.ts";
+import type { Effects, ProtocolEvent } from "../two_phase/outbox.ts";
+import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
+import type { Replica } from "../two_phase/replica.ts";
+import type { PeerIdentity } from "../two_phase/membership.ts";
+import type { Journal } from "./journal.ts";
+
+/** How often the replica is told that time has passed. */
+const TICK_MS = 20;
+
+/** Who carries messages to other nodes. */
+export interface Transport {
+  send(to: NodeSet, message: Message): void;
+  /** Everything for this turn was sent: it may leave. */
+  flush(): void;
+}
+
+/** Runs one replica. */
+export class Driver {
+  readonly replica: Replica;
+  readonly #journal: Journal;
+  readonly #transport: Transport;
+  readonly #onEvent: (event: ProtocolEvent) => void;
+  readonly #afterFlush: (() => void)[] = [];
+  #isFlushScheduled = false;
+  #isFlushing = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: {
+    replica: Replica;
+    journal: Journal;
+    transport: Transport;
+    onEvent: (event: ProtocolEvent) => void;
+  }) {
+    this.replica = options.replica;
+    this.#journal = options.journal;
+    this.#transport = options.transport;
+    this.#onEvent = options.onEvent;
+  }
+
+  /** Begins to tell the replica the time. */
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.replica.step({ type: "tick" }, now());
+      this.flush();
+    }, TICK_MS);
+    this.#scheduleFlush();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Takes a client's request in; `client` is told the outcome. */
+  submit(request: Request, client: Client): void {
+    this.replica.step({ type: "request", request, client }, now());
+    this.#scheduleFlush();
+  }
+
+  /** Takes in a message from another node. */
+  receive(from: NodeIndex, message: Message): void {
+    this.replica.step({ type: "message", from, message }, now());
+    this.#scheduleFlush();
+  }
+
+  peerUp(peer: NodeIndex, identity: PeerIdentity): void {
+    this.replica.step({ type: "peerUp", peer, identity }, now());
+    this.#scheduleFlush();
+  }
+
+  peerDown(peer: NodeIndex): void {
+    this.replica.step({ type: "peerDown", peer }, now());
+    this.#scheduleFlush();
+  }
+
+  /** Has `action` done at the end of this turn, after the answers of the turn were given. */
+  afterTurn(action: () => void): void {
+    this.#afterFlush.push(action);
+    this.#scheduleFlush();
+  }
+
+  #scheduleFlush(): void {
+    if (this.#isFlushScheduled || this.#isFlushing) return;
+    this.#isFlushScheduled = true;
+    queueMicrotask(() => this.flush());
+  }
+
+  /** Carries out all effects, until there are none. */
+  flush(): void {
+    if (this.#isFlushing) return;
+    this.#isFlushScheduled = false;
+    this.#isFlushing = true;
+    while (this.replica.hasEffects) this.#carryOut(this.replica.takeEffects());
+    this.#transport.flush();
+    for (let action = this.#afterFlush.shift(); action; action = this.#afterFlush.shift()) action();
+    this.#isFlushing = false;
+    if (this.replica.hasEffects) this.#scheduleFlush();
+  }
+
+  #carryOut(effects: Effects): void {
+    if (effects.records.length > 0) this.#journal.append(effects.records);
+    for (const { to, message } of effects.sends) this.#transport.send(to, message);
+    for (const { client, outcome } of effects.answers) client.answered(outcome);
+    for (const event of effects.events) this.#onEvent(event);
+    if (!effects.force) return;
+    // On a real disk the prepares should be on their way while the force runs.
+    this.#journal.force(() => {
+      this.replica.step({ type: "forced", position: effects.position }, now());
+      this.#scheduleFlush();
+    });
+  }
+}
+
+/** The local clock in milliseconds: the time of day at the start, and never back from there. */
+export function now(): number {
+  return performance.timeOrigin + performance.now();
+}

@@ -1,0 +1,238 @@
+/**
+ * The handshake: how a connection becomes a link between two nodes.
+ *
+ * It begins as a command of the Redis protocol, `DKS.PEER json`, and is answered by a bulk string of
+ * JSON, or by an error. So whatever listens at an address, a node or a Redis or a node of another
+ * version, gives an answer that can be shown to people. The three purposes:
+ *
+ * - `find`: "who are you?" A node dials every entry of its list; the entry that answers with the
+ *   node's own instance number is the node itself.
+ * - `link`: "I am entry number i, let us talk in frames." The connection turns to frames behind the
+ *   answer.
+ * - `confirm`: "have you just asked me for a link, with this token?" Asked at the address of who says
+ *   it is entry number i; so a client cannot pass itself off as a node, as it cannot answer there.
+ *
+ * @module
+ */
+
+import { deadline } from "@std/async/deadline";
+import { type Address, formatAddress } from "../address.ts";
+import { fromText, toBytes, toText } from "../byte_string.ts";
+import { FatalError, messageOf } from "../errors.ts";
+import { encodeCommand } from "../resp/encoder.ts";
+import { ReplyDecoder } from "../resp/reply_decoder.ts";
+import { ErrorReply, type RespValue } from "../resp/value.ts";
+import type { NodeIndex } from "../two_phase/messages.ts";
+import type { PeerIdentity } from "../two_phase/membership.ts";
+import { PEER_PROTOCOL_VERSION } from "./peer_codec.ts";
+import { closeQuietly, writeAll } from "./socket.ts";
+
+/** The name of the command. */
+export const PEER_COMMAND = "DKS.PEER";
+
+/** Time for one attempt to connect. */
+export const CONNECT_MS = 500;
+
+/** Time for the answer to a question, once connected. */
+const ANSWER_MS = 1000;
+
+/** What has to be the same on all nodes. */
+export interface SharedConfig {
+  /** The version of the protocol between nodes. */
+  readonly protocol: number;
+  /** All nodes, sorted. */
+  readonly peers: readonly string[];
+  readonly keyBytesMax: number;
+  readonly valueBytesMax: number;
+}
+
+/** What every question and every answer says about its sender. */
+export interface Introduction {
+  readonly config: SharedConfig;
+  /** Random number of the process. */
+  readonly instance: string;
+  readonly identity: PeerIdentity;
+  /** How long the process has been running: of two that differ, the younger one is wrong. */
+  readonly uptimeMs: number;
+}
+
+/** A question that one node asks another. */
+export interface Question extends Introduction {
+  readonly purpose: "find" | "link" | "confirm";
+  /** With `link`: who asks, and whom. */
+  readonly from?: NodeIndex;
+  readonly to?: NodeIndex;
+  /** With `link`: the journal by which the asker's view knows the asked node, if it is in a view. */
+  readonly knownJournal?: string;
+  /** With `link` and `confirm`: random number of this attempt. */
+  readonly token?: string;
+}
+
+/** The answer to a question. */
+export interface Reply extends Introduction {
+  /** Why not, or absent where all is well. */
+  readonly refusal?: string;
+  /** Asking again cannot help: the asker must end. */
+  readonly isFinal?: boolean;
+  /** With `confirm`. */
+  readonly isConfirmed?: boolean;
+}
+
+/** Nobody answered, or not what a node answers. */
+export class HandshakeError extends Error {
+  override name = "HandshakeError";
+}
+
+/** A connection, the answer that came on it, and the bytes that came behind the answer. */
+export interface Answered {
+  readonly conn: Deno.TcpConn;
+  readonly reply: Reply;
+  readonly received: Uint8Array;
+}
+
+/**
+ * Dials `address` and asks `question`. The connection stays open.
+ *
+ * @throws {HandshakeError} where nobody answers in time, or not what a node answers.
+ * @throws {FatalError} where the host name has no address.
+ */
+export async function ask(address: Address, question: Question): Promise<Answered> {
+  const conn = await dial(address);
+  try {
+    return await deadline(converse(conn, address, question), ANSWER_MS);
+  } catch (error) {
+    closeQuietly(conn);
+    if (error instanceof HandshakeError) throw error;
+    throw new HandshakeError(`${formatAddress(address)} does not answer: ${messageOf(error)}`);
+  }
+}
+
+/** Dials, asks, and closes the connection. */
+export async function askOnce(address: Address, question: Question): Promise<Reply> {
+  const { conn, reply } = await ask(address, question);
+  closeQuietly(conn);
+  return reply;
+}
+
+async function dial(address: Address): Promise<Deno.TcpConn> {
+  const aborter = new AbortController();
+  const connecting = Deno.connect({ ...address, signal: aborter.signal });
+  try {
+    return await deadline(connecting, CONNECT_MS);
+  } catch (error) {
+    aborter.abort();
+    connecting.then(closeQuietly, () => {}); // It may have come about in the same moment.
+    if (isUnknownHost(error)) {
+      throw new FatalError(`the host name "${address.hostname}" is not known: ${messageOf(error)}`);
+    }
+    throw new HandshakeError(`cannot reach ${formatAddress(address)}: ${messageOf(error)}`);
+  }
+}
+
+/** A name that does not resolve is no network fault but, most likely, a wrong word. */
+function isUnknownHost(error: unknown): boolean {
+  return error instanceof Error && /failed to lookup address|no such host/i.test(error.message);
+}
+
+async function converse(
+  conn: Deno.TcpConn,
+  address: Address,
+  question: Question,
+): Promise<Answered> {
+  const command = encodeCommand([PEER_COMMAND, fromText(JSON.stringify(question))]);
+  await writeAll(conn, toBytes(command));
+  const decoder = new ReplyDecoder();
+  for (;;) {
+    const value = decoder.next();
+    if (value !== undefined) {
+      return { conn, reply: parseReply(value, address), received: decoder.takeRest() };
+    }
+    const count = await conn.read(decoder.space);
+    if (count === null) {
+      throw new HandshakeError(`${formatAddress(address)} closed the connection`);
+    }
+    decoder.received(count);
+  }
+}
+
+function parseReply(value: RespValue, address: Address): Reply {
+  const name = formatAddress(address);
+  if (value instanceof ErrorReply) {
+    throw new HandshakeError(`${name} is no dks node: it says "${value.code} ${value.message}"`);
+  }
+  const reply = typeof value === "string" ? parseJson(value) : undefined;
+  if (!isIntroduction(reply)) throw new HandshakeError(`${name} is no dks node of this kind`);
+  return reply as Reply;
+}
+
+/**
+ * Returns the question that the argument of a {@linkcode PEER_COMMAND} holds, or `undefined` where it
+ * holds none.
+ */
+export function parseQuestion(text: string): Question | undefined {
+  const question = parseJson(text);
+  if (!isIntroduction(question)) return undefined;
+  const { purpose } = question as Partial<Question>;
+  if (purpose !== "find" && purpose !== "link" && purpose !== "confirm") return undefined;
+  return question as Question;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(toText(text) ?? "");
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is read as an introduction later on has the types that it says; the values may be wrong. */
+function isIntroduction(value: unknown): value is Introduction {
+  if (typeof value !== "object" || value === null) return false;
+  const { config, instance, identity, uptimeMs } = value as Partial<Introduction>;
+  return typeof config === "object" && config !== null && Number.isInteger(config.protocol) &&
+    Array.isArray(config.peers) && config.peers.every((peer) => typeof peer === "string") &&
+    Number.isInteger(config.keyBytesMax) && Number.isInteger(config.valueBytesMax) &&
+    typeof instance === "string" && typeof uptimeMs === "number" &&
+    typeof identity === "object" && identity !== null && typeof identity.journal === "string" &&
+    Number.isInteger(identity.incarnation);
+}
+
+/**
+ * Returns how the configurations of two nodes differ, in one sentence that names both values, or
+ * `undefined` where they agree.
+ *
+ * @param options `theirs`: what the other node has; `name`: what it is called
+ */
+export function difference(
+  mine: SharedConfig,
+  options: { theirs: SharedConfig; name: string },
+): string | undefined {
+  const { theirs, name } = options;
+  if (theirs.protocol !== mine.protocol) {
+    return `${name} speaks version ${theirs.protocol} of the peer protocol, this node version ${mine.protocol}: run the same dks everywhere`;
+  }
+  if (theirs.peers.join() !== mine.peers.join()) {
+    return `the peer list of ${name} is "${theirs.peers.join()}", this node's is "${mine.peers.join()}": give every node the same --peers`;
+  }
+  for (const limit of ["keyBytesMax", "valueBytesMax"] as const) {
+    if (theirs[limit] !== mine[limit]) {
+      const flag = limit === "keyBytesMax" ? "--max-key-bytes" : "--max-value-bytes";
+      return `${name} has ${flag} ${theirs[limit]}, this node ${
+        mine[limit]
+      }: give every node the same`;
+    }
+  }
+  return undefined;
+}
+
+/** Returns the configuration that all nodes must share, for these peers and limits. */
+export function sharedConfig(
+  options: { peers: readonly Address[]; keyBytesMax: number; valueBytesMax: number },
+): SharedConfig {
+  return {
+    protocol: PEER_PROTOCOL_VERSION,
+    peers: options.peers.map(formatAddress),
+    keyBytesMax: options.keyBytesMax,
+    valueBytesMax: options.valueBytesMax,
+  };
+}

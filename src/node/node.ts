@@ -1,0 +1,270 @@
+/**
+ * One running node: the listener, the clients' connections, the links, the driver, put together.
+ *
+ * @module
+ */
+
+import type { Logger } from "@std/log";
+import { type Address, formatAddress } from "../address.ts";
+import type { ByteString } from "../byte_string.ts";
+import { fromText } from "../byte_string.ts";
+import { FatalError, messageOf } from "../errors.ts";
+import { CONNECTIONS_MAX, INPUT_BYTES_MAX } from "../limits.ts";
+import { ErrorReply, type RespValue } from "../resp/value.ts";
+import { timingFor } from "../two_phase/context.ts";
+import type { ProtocolEvent } from "../two_phase/outbox.ts";
+import { Replica } from "../two_phase/replica.ts";
+import { Cluster } from "./cluster.ts";
+import type { NodeFacts } from "./commands.ts";
+import { Connection, type ConnectionHost } from "./connection.ts";
+import { Driver, now } from "./driver.ts";
+import { parseQuestion, sharedConfig } from "./handshake.ts";
+import { clusterStatus, type InfoSources, infoText } from "./info.ts";
+import { type Journal, MemoryJournal } from "./journal.ts";
+import { closeQuietly, writeAll } from "./socket.ts";
+import { Statistics } from "./statistics.ts";
+
+/** What a connection may always hold of unfinished commands. */
+const HELD_BYTES_UNCOUNTED = 1024 * 1024;
+
+/** How a node is started. */
+export interface NodeOptions {
+  readonly port: number;
+  /** The local address to listen at. */
+  readonly hostname: string;
+  /** All nodes, sorted, this one among them; `undefined` for a cluster of one. */
+  readonly peers: readonly Address[] | undefined;
+  /** This node's entry in `peers`, where it need not be found out. */
+  readonly advertise: Address | undefined;
+  readonly timeoutMs: number;
+  readonly keyBytesMax: number;
+  readonly valueBytesMax: number;
+  readonly logger: Logger;
+}
+
+/** One running node. */
+export class Node implements ConnectionHost {
+  readonly facts: NodeFacts;
+  readonly #options: NodeOptions;
+  readonly #listener: Deno.TcpListener;
+  readonly #journal: Journal = new MemoryJournal();
+  readonly #cluster: Cluster;
+  readonly #statistics = new Statistics();
+  readonly #connections = new Set<Connection>();
+  readonly #ended = Promise.withResolvers<void>();
+  #driver: Driver | undefined;
+  #nextConnectionId = 1;
+
+  /** @throws {FatalError} where the port cannot be listened at. */
+  constructor(options: NodeOptions) {
+    this.#options = options;
+    this.#listener = listen(options);
+    const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
+    this.#cluster = new Cluster({
+      addresses,
+      config: sharedConfig({ ...options, peers: addresses }),
+      identity: this.#journal.identity,
+      logger: options.logger,
+      report: () => ({
+        keys: this.#driver?.replica.store.size ?? 0,
+        requestsPerSecond: this.#statistics.requestsPerSecond,
+      }),
+      onFatal: (error) => this.#ended.reject(error),
+    });
+    this.facts = {
+      keyBytesMax: options.keyBytesMax,
+      valueBytesMax: options.valueBytesMax,
+      info: (sections) => fromText(infoText(this.#sources, sections)),
+      status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
+    };
+  }
+
+  /** The port that the node listens at. */
+  get port(): number {
+    return this.#listener.addr.port;
+  }
+
+  /**
+   * Runs the node until it is stopped.
+   *
+   * @throws {FatalError} where it cannot go on.
+   */
+  async run(): Promise<void> {
+    this.#acceptAll();
+    const begun = this.#begin();
+    begun.catch((error) => this.#ended.reject(error));
+    try {
+      await this.#ended.promise;
+    } finally {
+      this.#shutDown();
+    }
+  }
+
+  /** Has {@linkcode run} return. */
+  stop(): void {
+    this.#ended.resolve();
+  }
+
+  async #begin(): Promise<void> {
+    const cluster = this.#cluster;
+    const self = this.#knownSelf() ?? await cluster.findSelf();
+    cluster.setSelf(self);
+    const replica = new Replica({
+      self,
+      names: cluster.names,
+      identity: this.#journal.identity,
+      timing: timingFor(this.#options.timeoutMs),
+      random: Math.random,
+      now: now(),
+    });
+    this.#driver = new Driver({
+      replica,
+      journal: this.#journal,
+      transport: cluster,
+      onEvent: (event) => this.#onEvent(event),
+    });
+    this.#options.logger.info(
+      `listening on port ${this.port}, peers reach this node as ${cluster.names[self]}`,
+      { journal: "memory" },
+    );
+    cluster.start(this.#driver);
+    this.#driver.start();
+  }
+
+  /** This node's place in the list, where it needs no search. */
+  #knownSelf(): number | undefined {
+    const { peers, advertise } = this.#options;
+    if (peers === undefined) return 0;
+    if (advertise === undefined) return undefined;
+    const name = formatAddress(advertise);
+    const self = this.#cluster.names.indexOf(name);
+    if (self < 0) {
+      throw new FatalError(`--advertise ${name} is not among the --peers ${this.#cluster.names}`);
+    }
+    return self;
+  }
+
+  #onEvent(event: ProtocolEvent): void {
+    const { logger } = this.#options;
+    switch (event.type) {
+      case "viewInstalled":
+        logger.debug(`installed view ${event.view}`);
+        return;
+      case "complete":
+        logger.info(`the cluster is complete: ${this.#cluster.names.join(", ")}`);
+        return;
+      case "refused":
+        this.#ended.reject(new FatalError(event.reason));
+        return;
+    }
+  }
+
+  #shutDown(): void {
+    this.#driver?.stop();
+    this.#cluster.stop();
+    closeQuietly(this.#listener);
+    for (const connection of this.#connections) connection.close();
+  }
+
+  get #ownAddress(): Address {
+    return { hostname: "localhost", port: this.#listener.addr.port };
+  }
+
+  get #sources(): InfoSources {
+    return {
+      port: this.port,
+      replica: this.#driver?.replica,
+      cluster: this.#cluster,
+      statistics: this.#statistics,
+      connections: this.#connections.size,
+    };
+  }
+
+  // --- Connections ---------------------------------------------------------------------------
+
+  async #acceptAll(): Promise<void> {
+    for (;;) {
+      try {
+        this.#accept(await this.#listener.accept());
+      } catch (error) {
+        if (error instanceof Deno.errors.BadResource) return; // The listener was closed.
+        if (error instanceof Deno.errors.Interrupted) return;
+        this.#options.logger.error(`cannot accept a connection: ${messageOf(error)}`);
+        // Out of file descriptors, most likely: it gets better when somebody hangs up.
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  }
+
+  #accept(conn: Deno.TcpConn): void {
+    if (this.#connections.size >= CONNECTIONS_MAX) {
+      this.#statistics.connectionsRefused++;
+      refuse(conn, "max number of clients reached");
+      return;
+    }
+    conn.setNoDelay(true);
+    const connection = new Connection({ conn, id: this.#nextConnectionId++, host: this });
+    this.#connections.add(connection);
+    this.#statistics.connections++;
+    connection.serve();
+  }
+
+  get driver(): Driver | undefined {
+    return this.#driver;
+  }
+
+  get notReady(): string {
+    return "this node is starting: it is finding its own entry in the list of peers";
+  }
+
+  onRequest(): void {
+    this.#statistics.requests++;
+  }
+
+  mayHold(connection: Connection): boolean {
+    if (connection.heldBytes <= HELD_BYTES_UNCOUNTED) return true;
+    let sum = 0;
+    for (const other of this.#connections) sum += other.heldBytes;
+    return sum <= INPUT_BYTES_MAX;
+  }
+
+  onClosed(connection: Connection): void {
+    this.#connections.delete(connection);
+  }
+
+  async onPeerQuestion(
+    text: ByteString,
+  ): Promise<{ reply: RespValue; takeOver?: (conn: Deno.TcpConn, received: Uint8Array) => void }> {
+    const question = parseQuestion(text);
+    if (question === undefined) {
+      return { reply: new ErrorReply("ERR", "not a question of a dks node") };
+    }
+    const { reply, peer } = await this.#cluster.decide(question);
+    const json = fromText(JSON.stringify(reply));
+    if (peer === undefined) return { reply: json };
+    const { identity } = question;
+    return {
+      reply: json,
+      takeOver: (conn, received) => this.#cluster.adopt({ peer, conn, received, identity }),
+    };
+  }
+}
+
+function listen(options: NodeOptions): Deno.TcpListener {
+  const { hostname, port } = options;
+  try {
+    return Deno.listen({ hostname, port });
+  } catch (error) {
+    const where = formatAddress({ hostname, port });
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw new FatalError(`cannot listen on ${where}: the port is in use`);
+    }
+    throw new FatalError(`cannot listen on ${where}: ${messageOf(error)}`);
+  }
+}
+
+/** Says why, and hangs up. */
+function refuse(conn: Deno.TcpConn, reason: string): void {
+  const bytes = new TextEncoder().encode(`-ERR ${reason}\r\n`);
+  writeAll(conn, bytes).catch(() => {}).finally(() => closeQuietly(conn));
+}

@@ -1,0 +1,395 @@
+/**
+ * How nodes talk to each other: frames of messages.
+ *
+ * ```text
+ * frame    = length (4 bytes, little-endian: bytes of the body) body
+ * body     = message*
+ * message  = kind (1 byte) fields
+ * ```
+ *
+ * Integers are varints and byte strings have their length before them (`byte_writer.ts`). Messages
+ * that say the same of consecutive transaction numbers, as votes, commits and aborts under load do,
+ * are one run: kind, view, first number, count.
+ *
+ * | kind | message           | fields                                                              |
+ * | ---- | ----------------- | ------------------------------------------------------------------- |
+ * | 1    | prepare           | view, number, priority, version, effects, reads, follows            |
+ * | 2    | vote yes, a run   | view, number, count                                                 |
+ * | 3    | vote waiting, run | view, number, count                                                 |
+ * | 4    | vote no           | view, number, reason                                                |
+ * | 5    | commit, a run     | view, number, count                                                 |
+ * | 6    | abort, a run      | view, number, count                                                 |
+ * | 7    | abort acknowledged, a run | view, number, count                                         |
+ * | 8    | settled           | view, upTo                                                          |
+ * | 9    | forget            | view, upTo                                                          |
+ * | 10   | view installed    | view, journals                                                      |
+ * | 32   | probe             | sequence, keys, requests a second                                   |
+ * | 33   | probe answer      | sequence                                                            |
+ *
+ * An effect is a flag (1 with a value, 0 for a deletion), the key, and the value. What `follows`
+ * names is given as the distance from the transaction's own number.
+ *
+ * @module
+ */
+
+import { ByteReader, MalformedError } from "../byte_reader.ts";
+import { ByteWriter } from "../byte_writer.ts";
+import { FRAME_BYTES_MAX, KEYS_PER_COMMAND_MAX, NODES_MAX, TRANSACTIONS_MAX } from "../limits.ts";
+import type {
+  Effect,
+  Message,
+  NoReason,
+  Prepare,
+  TransactionNumber,
+} from "../two_phase/messages.ts";
+
+/** The version of this format. Nodes of different versions do not talk to each other. */
+export const PEER_PROTOCOL_VERSION = 1;
+
+/** A link's own question whether the other end lives, with what a node tells of itself. */
+export interface Probe {
+  readonly type: "probe";
+  readonly sequence: number;
+  /** How many keys the node holds. */
+  readonly keys: number;
+  readonly requestsPerSecond: number;
+}
+
+/** The answer to a {@linkcode Probe}. */
+export interface ProbeAnswer {
+  readonly type: "probeAnswer";
+  readonly sequence: number;
+}
+
+/** Anything that goes over a link. */
+export type LinkMessage = Message | Probe | ProbeAnswer;
+
+const KIND = {
+  prepare: 1,
+  voteYes: 2,
+  voteWaiting: 3,
+  voteNo: 4,
+  commit: 5,
+  abort: 6,
+  abortAcknowledged: 7,
+  settled: 8,
+  forget: 9,
+  viewInstalled: 10,
+  probe: 32,
+  probeAnswer: 33,
+} as const;
+
+const NO_REASONS: readonly NoReason[] = ["conflict", "view", "follows", "aborted"];
+
+/** Bytes of a frame's length. */
+const HEADER_BYTES = 4;
+
+/** A buffer that has grown beyond this is given back after its frame was sent. */
+const KEPT_BYTES = 1024 * 1024;
+
+/** Returns the encoding of `prepare`, which goes to several peers as it is. */
+export function encodePrepare(writer: ByteWriter, prepare: Prepare): void {
+  writer.uint8(KIND.prepare);
+  writer.varint(prepare.view);
+  writer.varint(prepare.number);
+  writer.varint(prepare.priority);
+  writer.varint(prepare.version);
+  writer.varint(prepare.effects.length);
+  for (const effect of prepare.effects) writeEffect(writer, effect);
+  writer.varint(prepare.reads.length);
+  for (const key of prepare.reads) writer.byteString(key);
+  writer.varint(prepare.follows.length);
+  for (const number of prepare.follows) writer.varint(prepare.number - number);
+}
+
+function writeEffect(writer: ByteWriter, effect: Effect): void {
+  writer.uint8(effect.value === undefined ? 0 : 1);
+  writer.byteString(effect.key);
+  if (effect.value !== undefined) writer.byteString(effect.value);
+}
+
+/** Collects messages for one peer into a frame. */
+export class FrameWriter {
+  readonly #writer = new ByteWriter(4096);
+  #runKind = 0;
+  #runView = 0;
+  #runFirst: TransactionNumber = 0;
+  #runCount = 0;
+
+  constructor() {
+    this.#writer.uint32(0);
+  }
+
+  get isEmpty(): boolean {
+    return this.#writer.length === HEADER_BYTES && this.#runCount === 0;
+  }
+
+  /** How many bytes the frame has so far. */
+  get length(): number {
+    return this.#writer.length;
+  }
+
+  /** Adds a message that was encoded before. */
+  addEncoded(message: Uint8Array): void {
+    this.#endRun();
+    this.#writer.raw(message);
+  }
+
+  add(message: LinkMessage): void {
+    switch (message.type) {
+      case "vote":
+        if (message.vote === "no") this.#addNo(message);
+        else {
+          const kind = message.vote === "yes" ? KIND.voteYes : KIND.voteWaiting;
+          this.#addToRun(kind, message.view, message.number);
+        }
+        return;
+      case "commit":
+      case "abort":
+      case "abortAcknowledged":
+        this.#addToRun(KIND[message.type], message.view, message.number);
+        return;
+    }
+    this.#endRun();
+    const writer = this.#writer;
+    if (message.type === "prepare") {
+      encodePrepare(writer, message);
+      return;
+    }
+    writer.uint8(KIND[message.type]);
+    switch (message.type) {
+      case "settled":
+      case "forget":
+        writer.varint(message.view);
+        writer.varint(message.upTo);
+        return;
+      case "viewInstalled":
+        writer.varint(message.view);
+        writer.varint(message.journals.length);
+        for (const journal of message.journals) writer.byteString(journal);
+        return;
+      case "probe":
+        writer.varint(message.sequence);
+        writer.varint(message.keys);
+        writer.varint(message.requestsPerSecond);
+        return;
+      case "probeAnswer":
+        writer.varint(message.sequence);
+        return;
+    }
+  }
+
+  /** Returns the whole frame. It shares memory with the writer, which must be reset after use. */
+  finish(): Uint8Array<ArrayBuffer> {
+    this.#endRun();
+    this.#writer.setUint32(0, this.#writer.length - HEADER_BYTES);
+    return this.#writer.bytes;
+  }
+
+  /** Begins the next frame. */
+  reset(): void {
+    this.#writer.reset(KEPT_BYTES);
+    this.#writer.uint32(0);
+    this.#runCount = 0;
+  }
+
+  #addNo(message: { view: number; number: TransactionNumber; reason: NoReason | "none" }): void {
+    this.#endRun();
+    this.#writer.uint8(KIND.voteNo);
+    this.#writer.varint(message.view);
+    this.#writer.varint(message.number);
+    this.#writer.uint8(message.reason === "none" ? 0 : NO_REASONS.indexOf(message.reason));
+  }
+
+  #addToRun(kind: number, view: number, number: TransactionNumber): void {
+    const continues = this.#runCount > 0 && this.#runCount < TRANSACTIONS_MAX &&
+      kind === this.#runKind && view === this.#runView &&
+      number === this.#runFirst + this.#runCount;
+    if (continues) {
+      this.#runCount++;
+      return;
+    }
+    this.#endRun();
+    this.#runKind = kind;
+    this.#runView = view;
+    this.#runFirst = number;
+    this.#runCount = 1;
+  }
+
+  #endRun(): void {
+    if (this.#runCount === 0) return;
+    this.#writer.uint8(this.#runKind);
+    this.#writer.varint(this.#runView);
+    this.#writer.varint(this.#runFirst);
+    this.#writer.varint(this.#runCount);
+    this.#runCount = 0;
+  }
+}
+
+/** Turns the stream of bytes from one peer into messages. */
+export class FrameReader {
+  #buffer: Uint8Array<ArrayBuffer>;
+  #reader: ByteReader;
+  #start = 0;
+  #end = 0;
+
+  /** @param received what came on the connection before it turned to frames */
+  constructor(received: Uint8Array = new Uint8Array()) {
+    this.#buffer = new Uint8Array(Math.max(64 * 1024, received.length));
+    this.#reader = new ByteReader(this.#buffer);
+    this.#buffer.set(received);
+    this.#end = received.length;
+  }
+
+  /** Where the next bytes belong. Call {@linkcode received} with how many came. */
+  get space(): Uint8Array<ArrayBuffer> {
+    if (this.#start === this.#end) {
+      this.#start = 0;
+      this.#end = 0;
+      if (this.#buffer.length > KEPT_BYTES) this.#replaceBuffer(64 * 1024);
+    } else if (this.#end === this.#buffer.length) {
+      const held = this.#end - this.#start;
+      if (this.#start >= this.#buffer.length / 2) {
+        this.#buffer.copyWithin(0, this.#start, this.#end);
+      } else this.#replaceBuffer(this.#buffer.length * 2);
+      this.#start = 0;
+      this.#end = held;
+    }
+    return this.#end === 0 ? this.#buffer : this.#buffer.subarray(this.#end);
+  }
+
+  /** Takes note that `count` bytes were put into the {@linkcode space}. */
+  received(count: number): void {
+    this.#end += count;
+  }
+
+  /**
+   * Hands every message of every frame that has arrived whole to `receive`.
+   *
+   * @throws {MalformedError} where the bytes are no frames: the link cannot go on.
+   */
+  drain(receive: (message: LinkMessage) => void): void {
+    while (this.#end - this.#start >= HEADER_BYTES) {
+      const length = this.#frameLength();
+      if (length > FRAME_BYTES_MAX) {
+        throw new MalformedError(`a frame of ${length} bytes, at most ${FRAME_BYTES_MAX}`);
+      }
+      const bodyStart = this.#start + HEADER_BYTES;
+      const bodyEnd = bodyStart + length;
+      if (bodyEnd > this.#end) return;
+      this.#reader.window(bodyStart, bodyEnd);
+      while (this.#reader.left > 0) readMessage(this.#reader, receive);
+      this.#start = bodyEnd;
+    }
+  }
+
+  #frameLength(): number {
+    let length = 0;
+    for (let i = HEADER_BYTES - 1; i >= 0; i--) {
+      length = length * 256 + (this.#buffer[this.#start + i] ?? 0);
+    }
+    return length;
+  }
+
+  #replaceBuffer(size: number): void {
+    const buffer = new Uint8Array(size);
+    buffer.set(this.#buffer.subarray(this.#start, this.#end));
+    this.#buffer = buffer;
+    this.#reader = new ByteReader(buffer);
+  }
+}
+
+function readMessage(reader: ByteReader, receive: (message: LinkMessage) => void): void {
+  const kind = reader.uint8();
+  switch (kind) {
+    case KIND.prepare:
+      receive(readPrepare(reader));
+      return;
+    case KIND.voteYes:
+    case KIND.voteWaiting: {
+      const vote = kind === KIND.voteYes ? "yes" : "waiting";
+      readRun(reader, (view, number) => {
+        receive({ type: "vote", view, number, vote, reason: "none" });
+      });
+      return;
+    }
+    case KIND.voteNo: {
+      const view = reader.varint();
+      const number = reader.varint();
+      const reason = NO_REASONS[reader.uint8()];
+      if (reason === undefined) throw new MalformedError("an unknown reason for a no vote");
+      receive({ type: "vote", view, number, vote: "no", reason });
+      return;
+    }
+    case KIND.commit:
+      readRun(reader, (view, number) => receive({ type: "commit", view, number }));
+      return;
+    case KIND.abort:
+      readRun(reader, (view, number) => receive({ type: "abort", view, number }));
+      return;
+    case KIND.abortAcknowledged:
+      readRun(reader, (view, number) => receive({ type: "abortAcknowledged", view, number }));
+      return;
+    case KIND.settled:
+      receive({ type: "settled", view: reader.varint(), upTo: reader.varint() });
+      return;
+    case KIND.forget:
+      receive({ type: "forget", view: reader.varint(), upTo: reader.varint() });
+      return;
+    case KIND.viewInstalled: {
+      const view = reader.varint();
+      const count = reader.count(NODES_MAX, "journals");
+      const journals = Array.from({ length: count }, () => reader.byteString());
+      receive({ type: "viewInstalled", view, journals });
+      return;
+    }
+    case KIND.probe:
+      receive({
+        type: "probe",
+        sequence: reader.varint(),
+        keys: reader.varint(),
+        requestsPerSecond: reader.varint(),
+      });
+      return;
+    case KIND.probeAnswer:
+      receive({ type: "probeAnswer", sequence: reader.varint() });
+      return;
+    default:
+      throw new MalformedError(`an unknown kind of message: ${kind}`);
+  }
+}
+
+function readRun(
+  reader: ByteReader,
+  receive: (view: number, number: TransactionNumber) => void,
+): void {
+  const view = reader.varint();
+  const first = reader.varint();
+  const count = reader.count(TRANSACTIONS_MAX, "messages in a run");
+  for (let i = 0; i < count; i++) receive(view, first + i);
+}
+
+function readPrepare(reader: ByteReader): Prepare {
+  const view = reader.varint();
+  const number = reader.varint();
+  const priority = reader.varint();
+  const version = reader.varint();
+  const effects = readList(reader, "effects", () => readEffect(reader));
+  const reads = readList(reader, "keys", () => reader.byteString());
+  const follows = readList(reader, "transactions", () => number - reader.varint());
+  return { type: "prepare", view, number, priority, version, effects, reads, follows };
+}
+
+function readEffect(reader: ByteReader): Effect {
+  const flag = reader.uint8();
+  if (flag > 1) throw new MalformedError(`an effect cannot have the flag ${flag}`);
+  const key = reader.byteString();
+  return { key, value: flag === 1 ? reader.byteString() : undefined };
+}
+
+function readList<Item>(reader: ByteReader, name: string, read: () => Item): Item[] {
+  const count = reader.count(KEYS_PER_COMMAND_MAX, name);
+  const items: Item[] = [];
+  for (let i = 0; i < count; i++) items.push(read());
+  return items;
+}

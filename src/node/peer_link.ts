@@ -1,0 +1,197 @@
+/**
+ * A link: the connection to one peer, which speaks in frames.
+ *
+ * At most one write is under way. What is to be sent meanwhile collects in the next frame, so that a
+ * slow moment makes larger frames, not more of them. A probe every half second tells whether the
+ * other end lives; a link that has been silent for too long is closed, and is then down.
+ *
+ * @module
+ */
+
+import { ByteWriter } from "../byte_writer.ts";
+import { LINK_BYTES_MAX } from "../limits.ts";
+import type { Message, NodeIndex } from "../two_phase/messages.ts";
+import { now } from "./driver.ts";
+import { encodePrepare, FrameReader, FrameWriter, type LinkMessage } from "./peer_codec.ts";
+import { closeQuietly, writeAll } from "./socket.ts";
+
+/** How often the other end is asked whether it lives. */
+export const PROBE_MS = 500;
+
+/** A link on which nothing was heard for this long is closed. */
+export const SILENCE_MS = 3000;
+
+/** What a peer tells of itself in a probe. */
+export interface PeerReport {
+  readonly keys: number;
+  readonly requestsPerSecond: number;
+}
+
+/** What a link needs from its owner. */
+export interface LinkOwner {
+  onMessage(from: NodeIndex, message: Message): void;
+  /** The link is closed, for the reason given. Called once. */
+  onClosed(link: PeerLink, reason: string): void;
+  /** What this node tells of itself. */
+  report(): PeerReport;
+}
+
+/** An established connection to a peer. */
+export class PeerLink {
+  readonly peer: NodeIndex;
+  /** Round-trip time of the last probe in milliseconds, `undefined` before the first answer. */
+  roundTripMs: number | undefined;
+  /** What the peer told of itself last. */
+  report: PeerReport = { keys: 0, requestsPerSecond: 0 };
+  readonly #conn: Deno.TcpConn;
+  readonly #owner: LinkOwner;
+  readonly #reader: FrameReader;
+  #filling = new FrameWriter();
+  #sending = new FrameWriter();
+  #isWriting = false;
+  #isClosed = false;
+  #lastHeard = now();
+  #lastCheck = now();
+  #probeSequence = 0;
+  #probeSentAt = 0;
+  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #closed = Promise.withResolvers<void>();
+
+  /** @param received bytes that came on `conn` after the handshake */
+  constructor(
+    options: { peer: NodeIndex; conn: Deno.TcpConn; owner: LinkOwner; received: Uint8Array },
+  ) {
+    this.peer = options.peer;
+    this.#conn = options.conn;
+    this.#owner = options.owner;
+    this.#reader = new FrameReader(options.received);
+    this.#timer = setInterval(() => this.#probe(), PROBE_MS);
+  }
+
+  /** Resolves when the link is closed. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** Begins to read. */
+  start(): void {
+    this.#probe();
+    this.#readAll();
+  }
+
+  /** Adds `message` to the frame that {@linkcode flush} sends. */
+  send(message: LinkMessage): void {
+    this.#filling.add(message);
+  }
+
+  /** Adds a message that is encoded already. */
+  sendEncoded(message: Uint8Array): void {
+    this.#filling.addEncoded(message);
+  }
+
+  /** Sends what was added, as soon as the write before is done. */
+  flush(): void {
+    if (this.#isClosed || this.#isWriting || this.#filling.isEmpty) return;
+    this.#isWriting = true;
+    this.#writeAll();
+  }
+
+  close(reason: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    closeQuietly(this.#conn);
+    this.#owner.onClosed(this, reason);
+    this.#closed.resolve();
+  }
+
+  async #writeAll(): Promise<void> {
+    try {
+      while (!this.#filling.isEmpty && !this.#isClosed) {
+        const frame = this.#filling;
+        this.#filling = this.#sending;
+        this.#sending = frame;
+        await writeAll(this.#conn, frame.finish());
+        frame.reset();
+      }
+    } catch (error) {
+      this.close(reasonOf(error));
+    }
+    this.#isWriting = false;
+  }
+
+  async #readAll(): Promise<void> {
+    const receive = (message: LinkMessage) => this.#receive(message);
+    try {
+      this.#reader.drain(receive);
+      for (;;) {
+        const count = await this.#conn.read(this.#reader.space);
+        if (count === null || this.#isClosed) break;
+        this.#lastHeard = now();
+        this.#reader.received(count);
+        this.#reader.drain(receive);
+      }
+      this.close("the peer closed the connection");
+    } catch (error) {
+      this.close(reasonOf(error));
+    }
+  }
+
+  #receive(message: LinkMessage): void {
+    if (this.#isClosed) return;
+    switch (message.type) {
+      case "probe":
+        this.report = { keys: message.keys, requestsPerSecond: message.requestsPerSecond };
+        this.send({ type: "probeAnswer", sequence: message.sequence });
+        this.flush();
+        return;
+      case "probeAnswer":
+        if (message.sequence === this.#probeSequence) {
+          this.roundTripMs = now() - this.#probeSentAt;
+        }
+        return;
+      default:
+        this.#owner.onMessage(this.peer, message);
+    }
+  }
+
+  #probe(): void {
+    const time = now();
+    // Who was frozen itself has heard nothing for that reason: it must listen before it judges.
+    if (time - this.#lastCheck > 2 * PROBE_MS) this.#lastHeard = time;
+    this.#lastCheck = time;
+    if (time - this.#lastHeard > SILENCE_MS) {
+      this.close(`it was silent for ${SILENCE_MS / 1000} s`);
+      return;
+    }
+    if (this.#filling.length > LINK_BYTES_MAX) {
+      this.close(`it does not take in what it is sent, over ${LINK_BYTES_MAX} bytes`);
+      return;
+    }
+    this.#probeSentAt = time;
+    this.send({ type: "probe", sequence: ++this.#probeSequence, ...this.#owner.report() });
+    this.flush();
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+const scratch = new ByteWriter(4096);
+
+/**
+ * Sends `message` to all of `links`; what is large is encoded once.
+ */
+export function broadcast(links: readonly PeerLink[], message: Message): void {
+  if (message.type !== "prepare" || links.length === 1) {
+    for (const link of links) link.send(message);
+    return;
+  }
+  scratch.reset(SCRATCH_BYTES_MAX);
+  encodePrepare(scratch, message);
+  for (const link of links) link.sendEncoded(scratch.bytes);
+}
+
+/** Memory that is kept from one broadcast to the next. */
+const SCRATCH_BYTES_MAX = 1024 * 1024;

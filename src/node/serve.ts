@@ -1,0 +1,166 @@
+/**
+ * `dks serve`: reads the command line, runs a node until it is told to stop.
+ *
+ * @module
+ */
+
+import * as log from "@std/log";
+import {
+  type Address,
+  formatAddress,
+  parseAddress,
+  parseAddressList,
+  parsePort,
+} from "../address.ts";
+import { parseInteger, readCommandLine } from "../command_line.ts";
+import { parseDurationMs } from "../duration.ts";
+import { UsageError } from "../errors.ts";
+import { KEY_BYTES_LIMIT, KEY_BYTES_MAX, VALUE_BYTES_LIMIT, VALUE_BYTES_MAX } from "../limits.ts";
+import { Node, type NodeOptions } from "./node.ts";
+
+/** What `dks serve --help` prints. */
+export const SERVE_HELP = `dks serve: runs one node
+
+usage: dks serve [options]
+
+  -p, --port PORT        the port for clients and for the other nodes (5000)
+      --host ADDRESS     the local address to listen at (0.0.0.0: all)
+      --peers LIST       all nodes, this one among them: a:5000,b:5000,c:5000; the port may be
+                         left out where it is this node's own. The same list on every node.
+                         Without it: a cluster of one
+      --advertise ADDR   this node's own entry in the list, where it cannot find it out
+      --timeout TIME     a request is answered within this time (5s)
+      --max-key-bytes N  longest key (${KEY_BYTES_MAX})
+      --max-value-bytes N  longest value (${VALUE_BYTES_MAX})
+      --log-level LEVEL  debug, info, warn, error or critical (info)
+      --log-format FORM  text or json (text)
+  -h, --help             prints this
+
+Exit codes: 0 stopped by SIGINT or SIGTERM, 1 cannot go on, 2 wrong usage.
+`;
+
+const LEVELS: Readonly<Record<string, log.LevelName>> = {
+  debug: "DEBUG",
+  info: "INFO",
+  warn: "WARN",
+  error: "ERROR",
+  critical: "CRITICAL",
+};
+
+/** Shortest and longest time of a request that may be configured. */
+const TIMEOUT_MS_MIN = 100;
+const TIMEOUT_MS_MAX = 60_000;
+
+/**
+ * Runs `dks serve` with these arguments.
+ *
+ * @throws {UsageError} where they are wrong.
+ * @throws {FatalError} where the node cannot go on.
+ */
+export async function serve(args: readonly string[]): Promise<void> {
+  const options = parseServeOptions(args);
+  if (options === "help") {
+    await Deno.stdout.write(new TextEncoder().encode(SERVE_HELP));
+    return;
+  }
+  const node = new Node(options);
+  const stop = () => node.stop();
+  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
+  try {
+    await node.run();
+  } finally {
+    for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, stop);
+  }
+}
+
+/** Windows knows neither SIGTERM nor SIGHUP. */
+const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT"]
+  : ["SIGINT", "SIGTERM"];
+
+/**
+ * Returns what the arguments say.
+ *
+ * @throws {UsageError} where they are wrong.
+ */
+export function parseServeOptions(args: readonly string[]): NodeOptions | "help" {
+  const line = readCommandLine(args, {
+    values: [
+      "port",
+      "host",
+      "peers",
+      "advertise",
+      "timeout",
+      "max-key-bytes",
+      "max-value-bytes",
+      "log-level",
+      "log-format",
+    ],
+    switches: ["help"],
+    alias: { p: "port", h: "help" },
+  });
+  if (line.has("help")) return "help";
+  const [extra] = line.words;
+  if (extra !== undefined) throw new UsageError(`dks serve takes no argument "${extra}"`);
+  const port = parsePort(line.value("port") ?? "5000", "--port");
+  const { peers, advertise } = parsePeers(line.value("peers"), line.value("advertise"), port);
+  return {
+    port,
+    hostname: line.value("host") ?? "0.0.0.0",
+    peers,
+    advertise,
+    timeoutMs: parseTimeout(line.value("timeout") ?? "5s"),
+    keyBytesMax: parseInteger(line.value("max-key-bytes") ?? String(KEY_BYTES_MAX), {
+      name: "--max-key-bytes",
+      min: 1,
+      max: KEY_BYTES_LIMIT,
+    }),
+    valueBytesMax: parseInteger(line.value("max-value-bytes") ?? String(VALUE_BYTES_MAX), {
+      name: "--max-value-bytes",
+      min: 1,
+      max: VALUE_BYTES_LIMIT,
+    }),
+    logger: setUpLog(line.value("log-level") ?? "info", line.value("log-format") ?? "text"),
+  };
+}
+
+function parsePeers(
+  list: string | undefined,
+  own: string | undefined,
+  port: number,
+): { peers: readonly Address[] | undefined; advertise: Address | undefined } {
+  const advertise = own === undefined
+    ? undefined
+    : parseAddress(own, { defaultPort: port, name: "--advertise" });
+  if (list === undefined) return { peers: undefined, advertise };
+  const peers = parseAddressList(list, { defaultPort: port, name: "--peers" });
+  const name = advertise === undefined ? undefined : formatAddress(advertise);
+  if (name !== undefined && !peers.some((peer) => formatAddress(peer) === name)) {
+    throw new UsageError(`--advertise ${name} is not among the --peers ${list}`);
+  }
+  return { peers, advertise };
+}
+
+function parseTimeout(text: string): number {
+  const timeoutMs = parseDurationMs(text, "--timeout");
+  if (timeoutMs < TIMEOUT_MS_MIN || timeoutMs > TIMEOUT_MS_MAX) {
+    throw new UsageError(`--timeout takes a time from 100ms to 60s, not "${text}"`);
+  }
+  return timeoutMs;
+}
+
+function setUpLog(levelName: string, format: string): log.Logger {
+  const level = LEVELS[levelName.toLowerCase()];
+  if (level === undefined) {
+    throw new UsageError(`--log-level takes ${Object.keys(LEVELS).join(", ")}, not "${levelName}"`);
+  }
+  if (format !== "text" && format !== "json") {
+    throw new UsageError(`--log-format takes text or json, not "${format}"`);
+  }
+  const formatter = format === "json" ? log.formatters.jsonFormatter : log.formatters.textFormatter;
+  log.setup({
+    handlers: { console: new log.ConsoleHandler(level, { formatter }) },
+    loggers: { default: { level, handlers: ["console"] } },
+  });
+  return log.getLogger();
+}

@@ -1,0 +1,66 @@
+/**
+ * Encoding values and commands of the Redis protocol.
+ *
+ * The result is a byte string. Pieces of it are best put together with `+`: the engine then only
+ * notes the pieces, and copies each byte once, when the whole is written into a socket's buffer.
+ *
+ * @module
+ */
+
+import { type ByteString, fromText } from "../byte_string.ts";
+import { ErrorReply, type RespValue, type RespVersion, SimpleString } from "./value.ts";
+
+/** Returns `value` as a bulk string. */
+export function encodeBulk(value: ByteString): ByteString {
+  return `$${value.length}\r\n${value}\r\n`;
+}
+
+/** Returns the encoding of no value. */
+export function encodeNull(version: RespVersion): ByteString {
+  return version === 2 ? "$-1\r\n" : "_\r\n";
+}
+
+/** Returns the encoding of `value`; version 2 has maps as flat arrays and booleans as 0 and 1. */
+export function encodeValue(value: RespValue, version: RespVersion): ByteString {
+  if (typeof value === "string") return encodeBulk(value);
+  if (typeof value === "number") return encodeNumber(value, version);
+  if (value === null) return encodeNull(version);
+  if (typeof value === "boolean") {
+    if (version === 2) return value ? ":1\r\n" : ":0\r\n";
+    return value ? "#t\r\n" : "#f\r\n";
+  }
+  if (value instanceof SimpleString) return `+${oneLine(value.text)}\r\n`;
+  if (value instanceof ErrorReply) return `-${value.code} ${oneLine(fromText(value.message))}\r\n`;
+  if (value instanceof Map) return encodeMap(value, version);
+  return encodeArray(value as readonly RespValue[], version);
+}
+
+/** Returns a command as clients send it: an array of bulk strings. */
+export function encodeCommand(words: readonly ByteString[]): ByteString {
+  let result = `*${words.length}\r\n`;
+  for (const word of words) result += encodeBulk(word);
+  return result;
+}
+
+function encodeNumber(value: number, version: RespVersion): ByteString {
+  if (Number.isInteger(value)) return `:${value}\r\n`;
+  return version === 2 ? encodeBulk(String(value)) : `,${value}\r\n`;
+}
+
+function encodeArray(values: readonly RespValue[], version: RespVersion): ByteString {
+  let result = `*${values.length}\r\n`;
+  for (const value of values) result += encodeValue(value, version);
+  return result;
+}
+
+function encodeMap(map: ReadonlyMap<RespValue, RespValue>, version: RespVersion): ByteString {
+  let result = version === 2 ? `*${2 * map.size}\r\n` : `%${map.size}\r\n`;
+  for (const [key, value] of map) {
+    result += encodeValue(key, version) + encodeValue(value, version);
+  }
+  return result;
+}
+
+function oneLine(text: string): string {
+  return text.includes("\n") || text.includes("\r") ? text.replaceAll(/[\r\n]+/g, " ") : text;
+}

@@ -1,0 +1,49 @@
+/**
+ * The values of the Redis protocol as this program holds them, RESP2 and RESP3 alike.
+ *
+ * | RESP                                | here                        |
+ * | ----------------------------------- | --------------------------- |
+ * | bulk or verbatim string             | a byte string               |
+ * | integer, double, big number         | a number (a big number: its digits, as a byte string) |
+ * | null                                | `null`                      |
+ * | boolean                             | a boolean                   |
+ * | simple string                       | {@linkcode SimpleString}    |
+ * | simple or bulk error                | {@linkcode ErrorReply}      |
+ * | array, set, push                    | an array                    |
+ * | map                                 | a `Map`, in order           |
+ *
+ * @module
+ */
+
+import type { ByteString } from "../byte_string.ts";
+
+/** A status such as `OK`: never binary, never empty, no line breaks. */
+export class SimpleString {
+  constructor(readonly text: string) {}
+}
+
+/** An error: a code word, then a sentence for people. */
+export class ErrorReply {
+  /**
+   * @param code one word in capitals, by which a program tells errors apart
+   * @param message for people
+   */
+  constructor(readonly code: string, readonly message: string) {}
+}
+
+/** Any value of the protocol. */
+export type RespValue =
+  | ByteString
+  | number
+  | boolean
+  | null
+  | SimpleString
+  | ErrorReply
+  | readonly RespValue[]
+  | ReadonlyMap<RespValue, RespValue>;
+
+/** Which version of the protocol a connection speaks. */
+export type RespVersion = 2 | 3;
+
+/** The status of everything that went well. */
+export const OK: SimpleString = new SimpleString("OK");

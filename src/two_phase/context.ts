@@ -1,0 +1,138 @@
+/**
+ * What the roles of one replica share.
+ *
+ * @module
+ */
+
+import type { HybridClock } from "./hybrid_clock.ts";
+import type { LockTable } from "./lock_table.ts";
+import type { Membership } from "./membership.ts";
+import type { NodeIndex } from "./messages.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Store } from "./store.ts";
+import type { TransactionTable } from "./transaction_table.ts";
+
+/** The times of the protocol, in milliseconds. */
+export interface Timing {
+  /** A request is answered within this time, whatever happens. */
+  readonly timeoutMs: number;
+  /** When this much is left of it, a request is given up, so that an abort can still be confirmed. */
+  readonly giveUpMs: number;
+}
+
+/** Returns the timing for requests that end within `timeoutMs`. */
+export function timingFor(timeoutMs: number): Timing {
+  return { timeoutMs, giveUpMs: Math.min(500, timeoutMs / 5) };
+}
+
+/** How often things happened since the start. Each also proves that a rare path was walked. */
+export interface Counters {
+  /** Requests answered, by outcome. */
+  answered: number;
+  rejected: number;
+  aborted: number;
+  indeterminate: number;
+  /** Transactions that this node coordinated and committed. */
+  commits: number;
+  /** Transactions that this node coordinated and aborted, for whatever reason. */
+  aborts: number;
+  /** Attempts after the first of a request. */
+  retries: number;
+  /** Requests that committed at a later attempt than their first. */
+  commitsAfterRetry: number;
+  /** Transactions of others that had to wait here for a lock. */
+  waits: number;
+  /** Transactions of others that were refused here because an older one holds a key. */
+  deaths: number;
+  /** Transactions of others refused while they were in line, as somebody older came by. */
+  deathsInLine: number;
+  /** Transactions that went on a chain instead of waiting for the one before. */
+  chained: number;
+  /** Transactions aborted because they follow one that was. */
+  abortedWithLeader: number;
+  /** Requests in line that got their locks later. */
+  grantsFromLine: number;
+  /** Reads that waited for the outcome of a transaction. */
+  readsThatWaited: number;
+  /** Evaluations without an effect that waited for what they had seen to be committed. */
+  evaluationsThatWaited: number;
+  /** Evaluations without an effect made anew, as what they had seen was aborted. */
+  evaluationsRedone: number;
+  /** Yes votes for a transaction that had been aborted meanwhile. */
+  votesAfterAbort: number;
+  /** Prepares of a transaction that this node knew already. */
+  repeatedPrepares: number;
+  /** Prepares that came after the abort of the same transaction. */
+  preparesAfterAbort: number;
+  /** Prepares under the low-water mark. */
+  preparesForgotten: number;
+  /** Aborts of a transaction that this node had never heard of. */
+  abortsOfUnknown: number;
+  /** Messages of another view, or about a transaction that is not known any more. */
+  stale: number;
+  /** Transactions given up as the time was over. */
+  givenUp: number;
+  /** Prepares, commits and aborts sent again as a link came up. */
+  resent: number;
+}
+
+/** Returns counters that all stand at 0. */
+export function newCounters(): Counters {
+  return {
+    answered: 0,
+    rejected: 0,
+    aborted: 0,
+    indeterminate: 0,
+    commits: 0,
+    aborts: 0,
+    retries: 0,
+    commitsAfterRetry: 0,
+    waits: 0,
+    deaths: 0,
+    deathsInLine: 0,
+    chained: 0,
+    abortedWithLeader: 0,
+    grantsFromLine: 0,
+    readsThatWaited: 0,
+    evaluationsThatWaited: 0,
+    evaluationsRedone: 0,
+    votesAfterAbort: 0,
+    repeatedPrepares: 0,
+    preparesAfterAbort: 0,
+    preparesForgotten: 0,
+    abortsOfUnknown: 0,
+    stale: 0,
+    givenUp: 0,
+    resent: 0,
+  };
+}
+
+/** What the roles of one replica share. */
+export interface Context {
+  readonly self: NodeIndex;
+  /** How many nodes are configured. */
+  readonly nodes: number;
+  /** What the nodes are called in messages for people, by index. */
+  readonly names: readonly string[];
+  readonly timing: Timing;
+  readonly clock: HybridClock;
+  readonly store: Store;
+  readonly locks: LockTable;
+  readonly transactions: TransactionTable;
+  readonly membership: Membership;
+  readonly outbox: Outbox;
+  readonly counters: Counters;
+  /** A number from 0 up to but not including 1, different each time. */
+  readonly random: () => number;
+  /** The local clock at the present step, in milliseconds; never goes back. */
+  now: number;
+}
+
+/** Returns the union of the reads and the effects' keys: what a transaction locks. */
+export function lockedKeys(
+  content: { effects: readonly { key: string }[]; reads: readonly string[] },
+): string[] {
+  const keys = content.effects.map((effect) => effect.key);
+  keys.push(...content.reads);
+  return keys;
+}

@@ -1,0 +1,746 @@
+/**
+ * The coordinator: runs the requests of this node's clients as transactions.
+ *
+ * The life of a write, with the design's numbers (`docs/protocol.md`, "Writes"):
+ *
+ * 1. It takes the locks of its keys here, or stands in line for them. Only then it is evaluated; what
+ *    it saw of transactions that are not committed yet makes it follow them.
+ * 2. Its prepared record is appended here, and the prepare goes to all other members.
+ * 3. When all members have voted yes (this one by making the record durable) and everything that it
+ *    follows is committed, it is committed: its effects are applied, the client is answered, the
+ *    members are told.
+ * 4. A no vote or the end of its time aborts it, and all that follow it. When the abort is durable,
+ *    the members are told. Where the reason was a conflict, the request gets a place in line for its
+ *    next attempt at once, so that nobody overtakes it, and goes on when all members have
+ *    acknowledged the abort. Else it is answered once a majority has.
+ *
+ * Crash points are marked in the code: what recovery will find there.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../byte_string.ts";
+import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
+import type { Context } from "./context.ts";
+import type {
+  Abort,
+  AbortAcknowledged,
+  Commit,
+  NodeIndex,
+  NodeSet,
+  Prepare,
+  Settled,
+  TransactionNumber,
+  Vote,
+} from "./messages.ts";
+import { transactionName, transactionNumber } from "./messages.ts";
+import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
+import { PendingRequest, PendingRequests } from "./pending_requests.ts";
+import type { Client, KeyReader, Outcome, ReadRequest, Request, WriteRequest } from "./request.ts";
+import { type Observer, Transaction } from "./state.ts";
+
+/** Attempts that are started without a pause after the one before. */
+const PROMPT_ATTEMPTS = 3;
+
+/** Longest pause before a further attempt, in milliseconds; it doubles up to here. */
+const PAUSE_MS_MAX = 64;
+
+/** A transaction that this node coordinates. */
+class OwnTransaction extends Transaction {
+  /** Who was sent the prepare. */
+  sentTo: NodeSet = NOBODY;
+  /** Members whose prepared record is known to be durable. */
+  votes: NodeSet = NOBODY;
+  /** Members that have acknowledged the abort. */
+  acknowledged: NodeSet = NOBODY;
+  /** How many of those that it follows are not committed yet. */
+  openLeaders = 0;
+  /** What the client is told when it commits. */
+  reply: unknown;
+  /** Whether its request goes on with another attempt after the abort. */
+  isRetried = false;
+  /** The attempt before this one, until all members have acknowledged its abort. */
+  before: OwnTransaction | undefined;
+  /** The attempt after this one. */
+  after: OwnTransaction | undefined;
+  /** The prepare, to be sent again when a link comes up. */
+  prepare: Prepare | undefined;
+
+  constructor(self: NodeIndex, readonly pending: PendingRequest, keys: readonly ByteString[]) {
+    super(self, pending.priority, keys);
+  }
+}
+
+/** Runs the requests of one node's clients. */
+export class Coordinator {
+  readonly #context: Context;
+  readonly #pending = new PendingRequests();
+  /** Given up, and waiting for a majority to acknowledge the abort; the oldest first. */
+  readonly #closing = new PendingRequests();
+  /** Requests that wait until they may begin. Answered ones stay until it is looked through. */
+  #parked: PendingRequest[] = [];
+  /** Attempts that wait for a moment to pass. */
+  readonly #paused: { readonly transaction: OwnTransaction; readonly until: number }[] = [];
+  /** Transactions in line or running. */
+  #active = 0;
+  #sequence = 0;
+  readonly #incarnation: number;
+  /** By member: up to which number it has settled this node's transactions. */
+  readonly #settledBy: TransactionNumber[];
+  /** By member: the last low-water mark that it was told. */
+  readonly #forgetSent: TransactionNumber[];
+
+  constructor(context: Context, incarnation: number) {
+    this.#context = context;
+    this.#incarnation = incarnation;
+    const base = transactionNumber(incarnation, 0);
+    this.#settledBy = Array.from({ length: context.nodes }, () => base);
+    this.#forgetSent = Array.from({ length: context.nodes }, () => base);
+    context.transactions.begin(context.self, base);
+  }
+
+  /** How many requests are not answered yet. */
+  get requests(): number {
+    return this.#pending.size + this.#closing.size;
+  }
+
+  /** Takes a request in. It is answered through the outbox, maybe at once. */
+  submit(request: Request, client: Client): void {
+    const { clock, now } = this.#context;
+    const pending = new PendingRequest(request, client, clock.tick(now), now);
+    if (this.requests >= REQUESTS_MAX) {
+      this.#pending.add(pending);
+      this.#reject(pending, `this node has ${REQUESTS_MAX} requests waiting already`);
+      return;
+    }
+    this.#pending.add(pending);
+    this.#dispatch(pending);
+  }
+
+  /** Looks at the time: gives up and answers what is overdue, goes on with what has paused. */
+  onTick(): void {
+    const { now, timing } = this.#context;
+    const giveUpAge = timing.timeoutMs - timing.giveUpMs;
+    for (let first = this.#pending.first; first !== undefined; first = this.#pending.first) {
+      if (now - first.arrivedAt < giveUpAge) break;
+      this.#giveUp(first);
+    }
+    for (let first = this.#closing.first; first !== undefined; first = this.#closing.first) {
+      if (now - first.arrivedAt < timing.timeoutMs) break;
+      this.#answerClosing(first, false);
+    }
+    if (this.#active < TRANSACTIONS_MAX) this.onMembershipChange();
+    for (let i = this.#paused.length - 1; i >= 0; i--) {
+      const paused = this.#paused[i];
+      if (paused === undefined || now < paused.until) continue;
+      this.#paused.splice(i, 1);
+      this.#makeReady(paused.transaction);
+    }
+  }
+
+  /** Begins what was parked, as far as that is possible now. */
+  onMembershipChange(): void {
+    if (this.#parked.length === 0) return;
+    const waiting = this.#parked.filter((pending) => pending.state === "parked");
+    waiting.sort((a, b) => a.priority - b.priority);
+    this.#parked = [];
+    for (const pending of waiting) this.#dispatch(pending);
+  }
+
+  /** Sends everything that `node` may have missed, in the order of the numbers. */
+  onPeerUp(node: NodeIndex): void {
+    const { transactions, self, outbox, counters } = this.#context;
+    this.#forgetSent[node] = 0;
+    for (const transaction of transactions.of(self)) {
+      if (!(transaction instanceof OwnTransaction)) continue;
+      const message = this.#missedBy(node, transaction);
+      if (message === undefined) continue;
+      counters.resent++;
+      outbox.send(only(node), message);
+    }
+  }
+
+  /** What `node` has to be told of `transaction` after its link was down. */
+  #missedBy(node: NodeIndex, transaction: OwnTransaction): Prepare | Commit | Abort | undefined {
+    switch (transaction.state) {
+      case "preparing":
+      case "prepared":
+        if (contains(transaction.votes, node)) return undefined;
+        transaction.sentTo |= only(node);
+        return transaction.prepare;
+      case "committed":
+        if (transaction.number <= (this.#settledBy[node] ?? 0)) return undefined;
+        return { type: "commit", view: transaction.view, number: transaction.number };
+      case "aborted":
+        if (contains(transaction.acknowledged, node)) return undefined;
+        return { type: "abort", view: transaction.view, number: transaction.number };
+      default:
+        return undefined; // In line, or everybody will be told of the abort when it is durable.
+    }
+  }
+
+  #dispatch(pending: PendingRequest): void {
+    const { membership } = this.#context;
+    const { request } = pending;
+    if (!membership.mayRead) this.#park(pending);
+    else if (request.kind === "read") this.#read(pending, request);
+    else if (request.kind === "count") this.#count(pending);
+    else this.#lineUp(pending, request);
+  }
+
+  #park(pending: PendingRequest): void {
+    pending.state = "parked";
+    this.#parked.push(pending);
+  }
+
+  // --- Reads ---------------------------------------------------------------------------------
+
+  /**
+   * A key may be read while no transaction that will write it is prepared here; for if one is, it may
+   * have been committed and acknowledged elsewhere (Katsarakis et al. 2020, §3). A read of one key
+   * waits for those that were there when it came, no longer. A read of several keys needs all of them
+   * free at one moment; to be sure of such a moment it stands in line like a write.
+   */
+  #read(pending: PendingRequest, request: ReadRequest): void {
+    const { locks, counters } = this.#context;
+    pending.grantOrder = locks.grants;
+    const busy = request.keys.some((key) => locks.lastWriter(key, locks.grants) !== undefined);
+    if (!busy) {
+      this.#answer(pending, request.evaluate(this.#committedValue));
+    } else {
+      counters.readsThatWaited++;
+      if (request.keys.length === 1) this.#readWhenSettled(pending, request);
+      else this.#lineUp(pending, request);
+    }
+  }
+
+  #readWhenSettled(pending: PendingRequest, request: ReadRequest): void {
+    const [key] = request.keys;
+    if (key === undefined) throw new Error("a read of no key has nothing to wait for");
+    const writer = this.#context.locks.lastWriter(key, pending.grantOrder);
+    if (writer === undefined) {
+      this.#answer(pending, request.evaluate(this.#committedValue));
+      return;
+    }
+    this.#observe(pending, [writer], () => this.#readWhenSettled(pending, request));
+  }
+
+  #count(pending: PendingRequest): void {
+    const { request } = pending;
+    const { locks, store } = this.#context;
+    if (request.kind !== "count") return;
+    const finish = () => this.#answer(pending, request.evaluate(store.size));
+    const holders = [...locks.allHolders()];
+    if (holders.length === 0) finish();
+    else this.#observe(pending, holders, finish);
+  }
+
+  readonly #committedValue: KeyReader = (key) => this.#context.store.get(key)?.value;
+
+  /** Does `then` when all of `transactions` are committed or aborted. */
+  #observe(pending: PendingRequest, transactions: readonly Transaction[], then: () => void): void {
+    pending.state = "observing";
+    pending.isStale = false;
+    pending.awaited = transactions.length;
+    const observer: Observer = {
+      onOutcome: (_transaction, outcome) => {
+        if (outcome === "aborted") pending.isStale = true;
+        pending.awaited--;
+        if (pending.awaited === 0 && pending.state === "observing") then();
+      },
+    };
+    for (const transaction of transactions) transaction.observe(observer);
+  }
+
+  // --- Locks and evaluation ------------------------------------------------------------------
+
+  #lineUp(pending: PendingRequest, request: WriteRequest | ReadRequest): void {
+    const mustWait = request.kind === "write" && !this.#context.membership.mayWrite;
+    // Who is parked is older: going past it could change the order of one client's writes.
+    if (mustWait || this.#active >= TRANSACTIONS_MAX || this.#isParkedBefore(pending)) {
+      this.#park(pending);
+      return;
+    }
+    const transaction = this.#begin(pending, request);
+    if (this.#context.locks.acquire(transaction) === "held") this.onGranted(transaction);
+  }
+
+  #isParkedBefore(pending: PendingRequest): boolean {
+    const last = this.#parked.at(-1);
+    return last !== undefined && last.priority < pending.priority;
+  }
+
+  #begin(pending: PendingRequest, request: WriteRequest | ReadRequest): OwnTransaction {
+    const transaction = new OwnTransaction(this.#context.self, pending, request.keys);
+    pending.transaction = transaction;
+    pending.state = "inLine";
+    this.#active++;
+    return transaction;
+  }
+
+  /** The locks of `transaction`, which this node coordinates, are held: evaluates and prepares it. */
+  onGranted(transaction: Transaction): void {
+    if (!(transaction instanceof OwnTransaction)) throw new Error("not coordinated here");
+    const { pending } = transaction;
+    const { request } = pending;
+    const { membership, locks } = this.#context;
+    if (request.kind === "count") throw new Error("a count takes no locks");
+    if (request.kind === "write" && !membership.mayWrite) {
+      // A link broke meanwhile. Nothing was sent, so nothing happened: wait for it holding nothing.
+      this.#leave(transaction);
+      this.#park(pending);
+      return;
+    }
+    const leaders = this.#leaders(transaction);
+    const read: KeyReader = (key) => this.#latestValue(key, transaction);
+    if (request.kind === "read") {
+      const reply = request.evaluate(read);
+      locks.release(transaction);
+      this.#answerWhenCommitted(transaction, leaders, reply);
+      return;
+    }
+    const evaluation = request.evaluate(read);
+    if (evaluation.effects.length === 0) {
+      locks.release(transaction);
+      this.#answerWhenCommitted(transaction, leaders, evaluation.reply);
+      return;
+    }
+    transaction.reply = evaluation.reply;
+    this.#prepare(transaction, leaders, evaluation.effects);
+  }
+
+  /** The undecided transactions that hold a key of `transaction` before it: all of this node. */
+  #leaders(transaction: OwnTransaction): OwnTransaction[] {
+    const leaders: OwnTransaction[] = [];
+    for (const key of transaction.keys) {
+      const holders = this.#context.locks.holders(key);
+      const leader = holders[holders.lastIndexOf(transaction) - 1];
+      if (leader instanceof OwnTransaction && !leaders.includes(leader)) leaders.push(leader);
+    }
+    return leaders;
+  }
+
+  /** The value of `key` as `transaction` finds it: after all that hold the key before it. */
+  #latestValue(key: ByteString, transaction: OwnTransaction): ByteString | undefined {
+    const holders = this.#context.locks.holders(key);
+    for (let i = holders.lastIndexOf(transaction) - 1; i >= 0; i--) {
+      const effect = holders[i]?.effectOn(key);
+      if (effect !== undefined) return effect.value;
+    }
+    return this.#committedValue(key);
+  }
+
+  /**
+   * Answers an evaluation that needs no commit once all that it has seen is committed; it is made
+   * anew should some of that be aborted.
+   */
+  #answerWhenCommitted(
+    transaction: OwnTransaction,
+    leaders: readonly OwnTransaction[],
+    reply: unknown,
+  ): void {
+    const { pending } = transaction;
+    this.#active--;
+    pending.transaction = undefined;
+    if (leaders.length === 0) {
+      this.#answer(pending, reply);
+      return;
+    }
+    this.#context.counters.evaluationsThatWaited++;
+    this.#observe(pending, leaders, () => {
+      if (!pending.isStale) {
+        this.#answer(pending, reply);
+        return;
+      }
+      this.#context.counters.evaluationsRedone++;
+      this.#dispatch(pending);
+    });
+  }
+
+  // --- Phase 1 -------------------------------------------------------------------------------
+
+  #prepare(
+    transaction: OwnTransaction,
+    leaders: readonly OwnTransaction[],
+    effects: Prepare["effects"],
+  ): void {
+    const { clock, membership, transactions, outbox, self, now, counters } = this.#context;
+    const number = transactionNumber(this.#incarnation, ++this.#sequence);
+    const prepare: Prepare = {
+      type: "prepare",
+      view: membership.view.number,
+      number,
+      priority: transaction.priority,
+      version: clock.tick(now),
+      effects,
+      reads: effects.length === transaction.keys.length
+        ? NO_KEYS
+        : transaction.keys.filter((key) => !effects.some((effect) => effect.key === key)),
+      follows: leaders.length === 0 ? NO_NUMBERS : leaders.map((leader) => leader.number),
+    };
+    transaction.fill(prepare);
+    transaction.prepare = prepare;
+    transaction.pending.state = "running";
+    transaction.pending.attempts++;
+    if (transaction.pending.attempts > 1) counters.retries++;
+    if (leaders.length > 0) counters.chained++;
+    for (const leader of leaders) leader.addFollower(transaction);
+    transaction.openLeaders = leaders.length;
+    transactions.add(transaction);
+
+    // Crash before the record is durable: nobody remembers it here. Members that were sent the
+    // prepare ask, and are told "aborted" (presumed abort). No client was answered.
+    outbox.append({
+      type: "prepared",
+      coordinator: self,
+      view: prepare.view,
+      number,
+      priority: prepare.priority,
+      version: prepare.version,
+      effects,
+      reads: prepare.reads,
+      follows: prepare.follows,
+    });
+    transaction.transitionTo("preparing");
+    transaction.sentTo = membership.linked & membership.others;
+    outbox.send(transaction.sentTo, prepare);
+    outbox.afterForce(() => this.#onPreparedHere(transaction));
+  }
+
+  /** The prepared record of this node is durable: its own vote. */
+  #onPreparedHere(transaction: OwnTransaction): void {
+    if (transaction.state !== "preparing") return; // It is being aborted.
+    // Crash from here on: recovery goes on as the coordinator, and sends the prepare again.
+    transaction.transitionTo("prepared");
+    this.#countVote(transaction, this.#context.self);
+  }
+
+  onVote(from: NodeIndex, vote: Vote): void {
+    const { transactions, self, counters } = this.#context;
+    const transaction = transactions.get(self, vote.number);
+    if (!(transaction instanceof OwnTransaction) || transaction.view !== vote.view) {
+      counters.stale++;
+      return;
+    }
+    if (transaction.state !== "preparing" && transaction.state !== "prepared") {
+      if (transaction.state !== "committed") counters.votesAfterAbort++;
+      return;
+    }
+    if (vote.vote === "yes") this.#countVote(transaction, from);
+    else if (vote.vote === "no") this.#onNo(transaction, from, vote);
+  }
+
+  #countVote(transaction: OwnTransaction, member: NodeIndex): void {
+    transaction.votes |= only(member);
+    this.#commitIfComplete(transaction);
+  }
+
+  #onNo(transaction: OwnTransaction, from: NodeIndex, vote: Vote): void {
+    const reason = vote.reason === "conflict"
+      ? `${this.#nodes([from])} has locked a key for an older transaction`
+      : `${this.#nodes([from])} refused it (${vote.reason})`;
+    this.#abort(transaction, { reason, isRetried: true });
+  }
+
+  // --- Phase 2: commit -----------------------------------------------------------------------
+
+  /** The rule of commitment: every member of the view is prepared, and all leaders are committed. */
+  #commitIfComplete(transaction: OwnTransaction): void {
+    if (!this.#isComplete(transaction)) return;
+    const ready = [transaction];
+    for (let one = ready.shift(); one !== undefined; one = ready.shift()) {
+      this.#commit(one);
+      for (const follower of one.followers ?? []) {
+        if (!(follower instanceof OwnTransaction)) continue;
+        follower.openLeaders--;
+        if (this.#isComplete(follower)) ready.push(follower);
+      }
+    }
+  }
+
+  #isComplete(transaction: OwnTransaction): boolean {
+    return transaction.votes === this.#context.membership.all && transaction.openLeaders === 0 &&
+      transaction.state === "prepared";
+  }
+
+  #commit(transaction: OwnTransaction): void {
+    const { store, outbox, membership, self, counters, transactions } = this.#context;
+    const { pending } = transaction;
+    transaction.transitionTo("committed");
+    // Need not be forced: recovery asks for the votes again, and comes to the same end.
+    outbox.append({ type: "committed", coordinator: self, number: transaction.number });
+    store.apply(transaction.effects, transaction.version);
+    this.#finishTransaction(transaction);
+    transactions.settle(transaction);
+    counters.commits++;
+    if (pending.attempts > 1) counters.commitsAfterRetry++;
+    this.#answer(pending, transaction.reply);
+    outbox.send(membership.linked & membership.others, {
+      type: "commit",
+      view: transaction.view,
+      number: transaction.number,
+    });
+    transaction.tellObservers("committed");
+  }
+
+  // --- Phase 2: abort ------------------------------------------------------------------------
+
+  /** Aborts `transaction` and all that follow it; those are tried again, as the reason is not theirs. */
+  #abort(transaction: OwnTransaction, cause: { reason: string; isRetried: boolean }): void {
+    const { outbox, self, counters } = this.#context;
+    const aborted = new Set([transaction]);
+    for (const one of aborted) {
+      for (const follower of one.followers ?? []) {
+        if (!(follower instanceof OwnTransaction)) continue;
+        if (follower.state === "preparing" || follower.state === "prepared") aborted.add(follower);
+      }
+    }
+    for (const one of aborted) {
+      one.isRetried = one === transaction ? cause.isRetried : true;
+      one.pending.failure = one === transaction
+        ? cause.reason
+        : `it follows ${transactionName(self, transaction.number)}, which was aborted`;
+      if (one !== transaction) counters.abortedWithLeader++;
+      counters.aborts++;
+      one.transitionTo("aborting");
+      outbox.append({ type: "aborted", coordinator: self, number: one.number });
+    }
+    // Crash before this is durable: recovery goes on with the transaction, and may commit it. Nobody
+    // has been told that it is aborted.
+    outbox.afterForce(() => {
+      for (const one of aborted) this.#onAbortDurable(one);
+    });
+  }
+
+  #onAbortDurable(transaction: OwnTransaction): void {
+    const { outbox, membership, self, transactions } = this.#context;
+    const { pending } = transaction;
+    transaction.transitionTo("aborted");
+    transaction.acknowledged |= only(self);
+    if (transaction.isRetried && pending.state === "running") this.#keepPlace(transaction);
+    this.#finishTransaction(transaction);
+    transactions.settle(transaction);
+    outbox.send(membership.linked & membership.others, {
+      type: "abort",
+      view: transaction.view,
+      number: transaction.number,
+    });
+    transaction.tellObservers("aborted");
+    this.#onAcknowledged(transaction);
+  }
+
+  /** Puts the next attempt in line before the locks are free, so that nobody overtakes it. */
+  #keepPlace(transaction: OwnTransaction): void {
+    const { pending } = transaction;
+    if (pending.request.kind !== "write") throw new Error("only writes are prepared");
+    const next = this.#begin(pending, pending.request);
+    next.ready = false;
+    next.before = transaction;
+    transaction.after = next;
+    this.#context.locks.acquire(next);
+  }
+
+  onAbortAcknowledged(from: NodeIndex, message: AbortAcknowledged): void {
+    const { transactions, self, counters } = this.#context;
+    const transaction = transactions.get(self, message.number);
+    if (!(transaction instanceof OwnTransaction) || transaction.state !== "aborted") {
+      counters.stale++;
+      return;
+    }
+    transaction.acknowledged |= only(from);
+    this.#onAcknowledged(transaction);
+  }
+
+  #onAcknowledged(transaction: OwnTransaction): void {
+    const { pending, after } = transaction;
+    if (pending.state === "closing" && pending.transaction === transaction) {
+      if (this.#isAbortKnown(transaction)) this.#answerClosing(pending, true);
+    } else if (after !== undefined && transaction.acknowledged === this.#context.membership.all) {
+      this.#pauseOrGoOn(after);
+    }
+  }
+
+  /**
+   * A majority of the nodes will testify that the transaction is not prepared there, or aborted; so
+   * no view change can commit it.
+   */
+  #isAbortKnown(transaction: OwnTransaction): boolean {
+    const { membership, self, nodes } = this.#context;
+    const neverAsked = membership.others & ~transaction.sentTo;
+    if (!contains(transaction.acknowledged, self)) return false;
+    return size(transaction.acknowledged | neverAsked) >= majority(nodes);
+  }
+
+  #pauseOrGoOn(next: OwnTransaction): void {
+    const { attempts } = next.pending;
+    next.before = undefined;
+    if (attempts < PROMPT_ATTEMPTS) {
+      this.#makeReady(next);
+      return;
+    }
+    const ceiling = Math.min(PAUSE_MS_MAX, 2 ** (attempts - PROMPT_ATTEMPTS));
+    const until = this.#context.now + this.#context.random() * ceiling;
+    this.#paused.push({ transaction: next, until });
+  }
+
+  #makeReady(transaction: OwnTransaction): void {
+    if (transaction.pending.transaction !== transaction) return; // Given up meanwhile.
+    if (transaction.pending.state !== "inLine") return;
+    transaction.ready = true;
+    this.#context.locks.reconsider(transaction);
+  }
+
+  // --- The end of a request ------------------------------------------------------------------
+
+  /** Frees the locks or the place in line. */
+  #leave(transaction: OwnTransaction): void {
+    this.#context.locks.release(transaction);
+    this.#active--;
+  }
+
+  #finishTransaction(transaction: OwnTransaction): void {
+    this.#leave(transaction);
+    transaction.prepare = undefined;
+  }
+
+  /** The time is nearly over: ends what can be ended, and finds out the truth about the rest. */
+  #giveUp(pending: PendingRequest): void {
+    const { transaction } = pending;
+    this.#context.counters.givenUp++;
+    switch (pending.state) {
+      case "parked":
+        this.#reject(pending, this.#whyParked());
+        return;
+      case "observing":
+        this.#reject(pending, "a key is locked by a transaction whose outcome is not known here");
+        return;
+      case "inLine":
+        this.#giveUpInLine(pending);
+        return;
+      case "running":
+        if (!(transaction instanceof OwnTransaction)) {
+          throw new Error("running without transaction");
+        }
+        this.#close(pending);
+        if (transaction.state === "preparing" || transaction.state === "prepared") {
+          this.#abort(transaction, { reason: this.#whoIsSilent(transaction), isRetried: false });
+        }
+        return;
+      default:
+        throw new Error(`a request that is ${pending.state} cannot be given up`);
+    }
+  }
+
+  #giveUpInLine(pending: PendingRequest): void {
+    const { transaction } = pending;
+    if (!(transaction instanceof OwnTransaction)) throw new Error("in line without transaction");
+    const { before } = transaction;
+    const ahead = this.#whoIsAhead(transaction);
+    this.#leave(transaction);
+    if (before === undefined) {
+      pending.transaction = undefined;
+      if (pending.attempts === 0) this.#reject(pending, ahead);
+      else this.#finish(pending, this.#abortedOutcome(pending, before));
+      return;
+    }
+    pending.transaction = before;
+    this.#close(pending);
+    if (this.#isAbortKnown(before)) this.#answerClosing(pending, true);
+  }
+
+  #close(pending: PendingRequest): void {
+    this.#pending.remove(pending);
+    this.#closing.add(pending);
+    pending.state = "closing";
+  }
+
+  #answerClosing(pending: PendingRequest, isKnown: boolean): void {
+    const { transaction } = pending;
+    if (isKnown) {
+      this.#finish(pending, this.#abortedOutcome(pending, transaction));
+      return;
+    }
+    this.#finish(pending, {
+      kind: "indeterminate",
+      reason: `${pending.failure}; the abort is not known to a majority yet`,
+      transaction: transactionName(this.#context.self, transaction?.number ?? 0),
+    });
+  }
+
+  #abortedOutcome(pending: PendingRequest, transaction: Transaction | undefined): Outcome {
+    return {
+      kind: "aborted",
+      reason: pending.failure,
+      transaction: transactionName(this.#context.self, transaction?.number ?? 0),
+    };
+  }
+
+  #whyParked(): string {
+    const { membership } = this.#context;
+    if (membership.mayWrite) return `${TRANSACTIONS_MAX} transactions were under way at this node`;
+    return `no link to ${this.#nodes(membership.missing)}, and a write needs all nodes`;
+  }
+
+  #whoIsSilent(transaction: OwnTransaction): string {
+    const silent = members(this.#context.membership.all & ~transaction.votes);
+    if (silent.length > 0) return `no vote from ${this.#nodes(silent)} in time`;
+    return "a transaction that it follows was not decided in time";
+  }
+
+  #whoIsAhead(transaction: OwnTransaction): string {
+    for (const key of transaction.keys) {
+      const holder = this.#context.locks.holders(key)[0];
+      if (holder === undefined) continue;
+      const name = transactionName(holder.coordinator, holder.number);
+      return `a key is locked by transaction ${name} of ${this.#nodes([holder.coordinator])}`;
+    }
+    return "its turn at a key did not come in time";
+  }
+
+  #nodes(nodes: readonly NodeIndex[]): string {
+    return nodes.map((node) => this.#context.names[node] ?? `node ${node}`).join(", ");
+  }
+
+  #reject(pending: PendingRequest, reason: string): void {
+    this.#finish(pending, { kind: "rejected", reason });
+  }
+
+  #answer(pending: PendingRequest, reply: unknown): void {
+    this.#finish(pending, { kind: "answered", reply });
+  }
+
+  #finish(pending: PendingRequest, outcome: Outcome): void {
+    const { outbox, counters } = this.#context;
+    if (pending.state === "finished") throw new Error("a request was answered twice");
+    (pending.state === "closing" ? this.#closing : this.#pending).remove(pending);
+    pending.state = "finished";
+    pending.transaction = undefined;
+    counters[outcome.kind]++;
+    outbox.answer(pending.client, outcome);
+  }
+
+  // --- Forgetting ----------------------------------------------------------------------------
+
+  onSettled(from: NodeIndex, message: Settled): void {
+    const before = this.#settledBy[from] ?? 0;
+    if (message.upTo > before) this.#settledBy[from] = message.upTo;
+  }
+
+  /** Forgets what every member has settled, and tells those who are about to hear from this node. */
+  beforeSending(receivers: NodeSet): void {
+    const { transactions, self, membership, outbox } = this.#context;
+    this.#settledBy[self] = transactions.durableUpTo(self);
+    const mark = Math.min(...this.#settledBy);
+    if (mark > transactions.forgottenUpTo(self)) transactions.forget(self, mark);
+    let behind = NOBODY;
+    for (const node of members(receivers)) {
+      if (mark <= (this.#forgetSent[node] ?? 0)) continue;
+      this.#forgetSent[node] = mark;
+      behind |= only(node);
+    }
+    outbox.send(behind, { type: "forget", view: membership.view.number, upTo: mark });
+  }
+}
+
+const NO_KEYS: readonly ByteString[] = [];
+const NO_NUMBERS: readonly TransactionNumber[] = [];

@@ -1,0 +1,30 @@
+/**
+ * The hybrid clock (Kulkarni et al. 2014, "Logical physical clocks"), in one integer.
+ *
+ * A stamp is in microseconds: the local clock's reading, or one more than the highest stamp that
+ * this node has given or seen, whichever is more. So stamps grow with causality whatever the clocks
+ * say, and stay near the time of day where the clocks are sane. Nothing that must be correct relies
+ * on the latter: stamps order requests by age (who waits, who dies) and versions of a key (under the
+ * key's lock), no more.
+ *
+ * @module
+ */
+
+import type { Stamp } from "./messages.ts";
+
+/** Gives stamps, each higher than every stamp given or observed before. */
+export class HybridClock {
+  #last: Stamp = 0;
+
+  /** Returns a new stamp; `nowMs` is the local clock's reading in milliseconds. */
+  tick(nowMs: number): Stamp {
+    const physical = Math.floor(nowMs * 1000);
+    this.#last = physical > this.#last ? physical : this.#last + 1;
+    return this.#last;
+  }
+
+  /** Makes later stamps higher than `stamp`, which came from another node or from the journal. */
+  observe(stamp: Stamp): void {
+    if (stamp > this.#last) this.#last = stamp;
+  }
+}

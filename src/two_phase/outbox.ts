@@ -1,0 +1,148 @@
+/**
+ * What a step of the protocol wants from the world, and what must be durable before what.
+ *
+ * A step appends records to the journal, sends messages and answers requests. Where something may
+ * happen only once a record is durable, the step leaves it with {@linkcode Outbox.afterForce}; it is
+ * done in a later step, when the driver has said that the journal is forced up to there. So a
+ * message never leaves the protocol before what it promises is on disk, and a driver that carries
+ * out effects in any order cannot get this wrong.
+ *
+ * @module
+ */
+
+import type { JournalRecord, Message, NodeSet } from "./messages.ts";
+import type { Client, Outcome } from "./request.ts";
+
+/** A message and the nodes that it goes to. */
+export interface Envelope {
+  readonly to: NodeSet;
+  readonly message: Message;
+}
+
+/** The answer to a request. */
+export interface Answer {
+  readonly client: Client;
+  readonly outcome: Outcome;
+}
+
+/** Something that people may want to know of. */
+export type ProtocolEvent =
+  /** A view was installed here. */
+  | { readonly type: "viewInstalled"; readonly view: number }
+  /** All members have installed the view: writes may begin. */
+  | { readonly type: "complete" }
+  /** This node cannot be part of the cluster. The process must end. */
+  | { readonly type: "refused"; readonly reason: string };
+
+/** What the driver has to do after a step. */
+export interface Effects {
+  /** To be appended to the journal, in this order. */
+  readonly records: readonly JournalRecord[];
+  /** The position of the journal's last record: how many were ever appended. */
+  readonly position: number;
+  /** The journal must be forced up to `position`, and the protocol then told so. */
+  readonly force: boolean;
+  /** To be sent, in this order for each receiver. May leave before the records are durable. */
+  readonly sends: readonly Envelope[];
+  readonly answers: readonly Answer[];
+  readonly events: readonly ProtocolEvent[];
+}
+
+/** Collects the effects of one step, or of several. */
+export class Outbox {
+  #records: JournalRecord[] = [];
+  #sends: Envelope[] = [];
+  #answers: Answer[] = [];
+  #events: ProtocolEvent[] = [];
+  #position = 0;
+  #forced = 0;
+  #forceWanted = 0;
+  #forceAsked = 0;
+  readonly #gate: { readonly position: number; readonly action: () => void }[] = [];
+
+  /** Returns how many records were ever appended. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Tells whether there is a record that no force has covered or been asked to cover. */
+  get hasUnforced(): boolean {
+    return this.#position > this.#forceAsked;
+  }
+
+  /** Tells whether a driver has anything to do. */
+  get isEmpty(): boolean {
+    return this.#records.length === 0 && this.#sends.length === 0 && this.#answers.length === 0 &&
+      this.#events.length === 0 && this.#forceWanted <= this.#forceAsked;
+  }
+
+  /** Appends a record, which will be durable after some later force. */
+  append(record: JournalRecord): void {
+    this.#records.push(record);
+    this.#position++;
+  }
+
+  /** Has everything appended so far forced, and `action` done after that; now, if it is durable. */
+  afterForce(action: () => void): void {
+    if (this.#position <= this.#forced) {
+      action();
+      return;
+    }
+    this.#forceWanted = this.#position;
+    this.#gate.push({ position: this.#position, action });
+  }
+
+  /** Has everything appended so far forced. */
+  force(): void {
+    this.#forceWanted = this.#position;
+  }
+
+  /** Does what waited for the journal to be durable up to `position`. */
+  forced(position: number): void {
+    if (position > this.#forced) this.#forced = position;
+    let done = 0;
+    for (; done < this.#gate.length; done++) {
+      const entry = this.#gate[done];
+      if (entry === undefined || entry.position > this.#forced) break;
+      entry.action();
+    }
+    this.#gate.splice(0, done);
+  }
+
+  send(to: NodeSet, message: Message): void {
+    if (to !== 0) this.#sends.push({ to, message });
+  }
+
+  answer(client: Client, outcome: Outcome): void {
+    this.#answers.push({ client, outcome });
+  }
+
+  report(event: ProtocolEvent): void {
+    this.#events.push(event);
+  }
+
+  /** Returns the nodes that a message is about to go to. */
+  get receivers(): NodeSet {
+    let all = 0;
+    for (const envelope of this.#sends) all |= envelope.to;
+    return all;
+  }
+
+  /** Returns the effects collected since the last call, and starts anew. */
+  take(): Effects {
+    const effects = {
+      records: this.#records,
+      position: this.#position,
+      force: this.#forceWanted > this.#forceAsked,
+      sends: this.#sends,
+      answers: this.#answers,
+      events: this.#events,
+    };
+    if (effects.force) this.#forceAsked = this.#position;
+    if (this.#records.length > 0) this.#records = [];
+    if (this.#sends.length > 0) this.#sends = [];
+    if (this.#answers.length > 0) this.#answers = [];
+    if (this.#events.length > 0) this.#events = [];
+    return effects;
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * The requests that a node has not answered yet, in the order in which they came.
+ *
+ * All requests have the same time, so the order of arrival is the order of deadlines: who looks for
+ * overdue requests looks at the front. Requests leave from anywhere, so the list is linked.
+ *
+ * @module
+ */
+
+import type { Stamp } from "./messages.ts";
+import type { Client, Request } from "./request.ts";
+import type { Transaction } from "./state.ts";
+
+/**
+ * Where a request stands.
+ *
+ * - `parked`: it waits until the view has all of its members linked, or for room.
+ * - `inLine`: it stands in line for its locks, and holds none.
+ * - `running`: its transaction is prepared everywhere, here included, or about to be aborted.
+ * - `observing`: it waits for the outcomes of others' transactions, and holds nothing.
+ * - `closing`: it was given up; what is still open is which error tells the truth.
+ * - `finished`: it is answered.
+ */
+export type RequestState = "parked" | "inLine" | "running" | "observing" | "closing" | "finished";
+
+/** A request that is not answered yet. */
+export class PendingRequest {
+  state: RequestState = "parked";
+  /** The latest attempt. */
+  transaction: Transaction | undefined;
+  /** How many attempts were begun. */
+  attempts = 0;
+  /** Why the latest attempt failed. */
+  failure = "";
+  /** Outcomes that it still waits for. */
+  awaited = 0;
+  /** Something that it had seen before it was committed was aborted. */
+  isStale = false;
+  /** What it will be answered with once everything it has seen is committed. */
+  reply: unknown;
+  /** The latest grant of a lock when a read arrived: later ones do not concern it. */
+  grantOrder = 0;
+  /** Neighbours in the list of pending requests. */
+  previous: PendingRequest | undefined;
+  next: PendingRequest | undefined;
+
+  /**
+   * @param request what is asked
+   * @param client who asks
+   * @param priority its age, kept over all attempts
+   * @param arrivedAt the local clock at its arrival, in milliseconds
+   */
+  constructor(
+    readonly request: Request,
+    readonly client: Client,
+    readonly priority: Stamp,
+    readonly arrivedAt: number,
+  ) {}
+}
+
+/** A linked list of pending requests, the oldest first. */
+export class PendingRequests {
+  #first: PendingRequest | undefined;
+  #last: PendingRequest | undefined;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get first(): PendingRequest | undefined {
+    return this.#first;
+  }
+
+  /** Adds `pending` as the youngest. */
+  add(pending: PendingRequest): void {
+    pending.previous = this.#last;
+    pending.next = undefined;
+    if (this.#last === undefined) this.#first = pending;
+    else this.#last.next = pending;
+    this.#last = pending;
+    this.#size++;
+  }
+
+  /** Takes out `pending`, which must be in the list. */
+  remove(pending: PendingRequest): void {
+    if (pending.previous === undefined) this.#first = pending.next;
+    else pending.previous.next = pending.next;
+    if (pending.next === undefined) this.#last = pending.previous;
+    else pending.next.previous = pending.previous;
+    pending.previous = undefined;
+    pending.next = undefined;
+    this.#size--;
+  }
+}
