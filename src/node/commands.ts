@@ -12,7 +12,7 @@ import { type ByteString, quote } from "../byte_string.ts";
 import { KEYS_PER_COMMAND_MAX } from "../limits.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../resp/value.ts";
 import type { Effect } from "../two_phase/messages.ts";
-import type { KeyReader, Request } from "../two_phase/request.ts";
+import type { Evaluation, KeyReader, Request, WriteRequest } from "../two_phase/request.ts";
 
 /** What a connection knows of its client, and what a command may ask of the node. */
 export interface Session {
@@ -80,10 +80,19 @@ const REPLY_OK: { readonly reply: RespValue } = { reply: OK };
 function set(words: readonly ByteString[]): CommandResult {
   const [, key = "", value = "", ...options] = words;
   if (options.length > 0) return setWithOptions(key, value, options);
-  const effects = [{ key, value }];
-  return {
-    request: { kind: "write", keys: [key], evaluate: () => ({ effects, ...REPLY_OK }) },
-  };
+  return { request: new BlindWrite([key], [{ key, value }]) };
+}
+
+/** A write that needs not know what was there before: the most frequent one, in one small object. */
+class BlindWrite implements WriteRequest, Evaluation {
+  readonly kind = "write";
+  readonly reply = OK;
+
+  constructor(readonly keys: readonly ByteString[], readonly effects: readonly Effect[]) {}
+
+  evaluate(): Evaluation {
+    return this;
+  }
 }
 
 interface SetOptions {
@@ -154,13 +163,7 @@ function mset([, ...words]: readonly ByteString[]): CommandResult {
   const values = new Map<ByteString, ByteString>();
   for (let i = 0; i < words.length; i += 2) values.set(words[i] ?? "", words[i + 1] ?? "");
   const effects = Array.from(values, ([key, value]) => ({ key, value }));
-  return {
-    request: {
-      kind: "write",
-      keys: [...values.keys()],
-      evaluate: () => ({ effects, ...REPLY_OK }),
-    },
-  };
+  return { request: new BlindWrite([...values.keys()], effects) };
 }
 
 /** EXISTS counts a key as often as it is named. */

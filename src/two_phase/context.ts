@@ -9,6 +9,7 @@ import type { LockTable } from "./lock_table.ts";
 import type { Membership } from "./membership.ts";
 import type { NodeIndex } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Transaction } from "./state.ts";
 import type { Store } from "./store.ts";
 import type { TransactionTable } from "./transaction_table.ts";
 
@@ -128,11 +129,14 @@ export interface Context {
   now: number;
 }
 
-/** Returns the union of the reads and the effects' keys: what a transaction locks. */
-export function lockedKeys(
-  content: { effects: readonly { key: string }[]; reads: readonly string[] },
-): string[] {
-  const keys = content.effects.map((effect) => effect.key);
-  keys.push(...content.reads);
-  return keys;
+/** Carries out the effects of `transaction`, which is committed. */
+export function applyEffects(store: Store, transaction: Transaction): void {
+  const { prepare, entries } = transaction;
+  if (prepare === undefined) throw new Error("a transaction without content cannot be committed");
+  prepare.effects.forEach((effect, index) => {
+    const entry = entries[index];
+    // Entries mostly stand in the order of the effects; where they do not, the store is asked.
+    const isSame = entry !== undefined && entry.key === effect.key;
+    store.write(isSame ? entry : store.entryOf(effect.key), effect.value, prepare.version);
+  });
 }

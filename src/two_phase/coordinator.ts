@@ -21,7 +21,7 @@
 
 import type { ByteString } from "../byte_string.ts";
 import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
-import type { Context } from "./context.ts";
+import { applyEffects, type Context } from "./context.ts";
 import type {
   Abort,
   AbortAcknowledged,
@@ -36,8 +36,11 @@ import type {
 import { transactionName, transactionNumber } from "./messages.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import { PendingRequest, PendingRequests } from "./pending_requests.ts";
+import type { ForceAwaiter } from "./outbox.ts";
 import type { Client, KeyReader, Outcome, ReadRequest, Request, WriteRequest } from "./request.ts";
-import { type Observer, Transaction } from "./state.ts";
+import { type Observer, Transaction, withFollowers } from "./state.ts";
+import type { Entry } from "./store.ts";
+import type { Known } from "./transaction_table.ts";
 
 /** Attempts that are started without a pause after the one before. */
 const PROMPT_ATTEMPTS = 3;
@@ -63,16 +66,14 @@ class OwnTransaction extends Transaction {
   before: OwnTransaction | undefined;
   /** The attempt after this one. */
   after: OwnTransaction | undefined;
-  /** The prepare, to be sent again when a link comes up. */
-  prepare: Prepare | undefined;
 
-  constructor(self: NodeIndex, readonly pending: PendingRequest, keys: readonly ByteString[]) {
-    super(self, pending.priority, keys);
+  constructor(self: NodeIndex, readonly pending: PendingRequest, entries: readonly Entry[]) {
+    super(self, pending.priority, entries);
   }
 }
 
 /** Runs the requests of one node's clients. */
-export class Coordinator {
+export class Coordinator implements ForceAwaiter {
   readonly #context: Context;
   readonly #pending = new PendingRequests();
   /** Given up, and waiting for a majority to acknowledge the abort; the oldest first. */
@@ -151,32 +152,32 @@ export class Coordinator {
   onPeerUp(node: NodeIndex): void {
     const { transactions, self, outbox, counters } = this.#context;
     this.#forgetSent[node] = 0;
-    for (const transaction of transactions.of(self)) {
-      if (!(transaction instanceof OwnTransaction)) continue;
-      const message = this.#missedBy(node, transaction);
+    for (const [number, known] of transactions.of(self)) {
+      const message = this.#missedBy(node, number, known);
       if (message === undefined) continue;
       counters.resent++;
       outbox.send(only(node), message);
     }
   }
 
-  /** What `node` has to be told of `transaction` after its link was down. */
-  #missedBy(node: NodeIndex, transaction: OwnTransaction): Prepare | Commit | Abort | undefined {
-    switch (transaction.state) {
-      case "preparing":
-      case "prepared":
-        if (contains(transaction.votes, node)) return undefined;
-        transaction.sentTo |= only(node);
-        return transaction.prepare;
-      case "committed":
-        if (transaction.number <= (this.#settledBy[node] ?? 0)) return undefined;
-        return { type: "commit", view: transaction.view, number: transaction.number };
-      case "aborted":
-        if (contains(transaction.acknowledged, node)) return undefined;
-        return { type: "abort", view: transaction.view, number: transaction.number };
-      default:
-        return undefined; // In line, or everybody will be told of the abort when it is durable.
+  /** What `node` has to be told of a transaction after its link was down. */
+  #missedBy(
+    node: NodeIndex,
+    number: TransactionNumber,
+    known: Known,
+  ): Prepare | Commit | Abort | undefined {
+    const view = this.#context.membership.view.number;
+    if (known === "committed") {
+      return number > (this.#settledBy[node] ?? 0) ? { type: "commit", view, number } : undefined;
     }
+    if (!(known instanceof OwnTransaction)) return undefined;
+    if (known.isPreparedOrPreparing) {
+      if (contains(known.votes, node)) return undefined;
+      known.sentTo |= only(node);
+      return known.prepare;
+    }
+    const isTold = known.state !== "aborted" || contains(known.acknowledged, node);
+    return isTold ? undefined : { type: "abort", view, number };
   }
 
   #dispatch(pending: PendingRequest): void {
@@ -202,9 +203,11 @@ export class Coordinator {
    * free at one moment; to be sure of such a moment it stands in line like a write.
    */
   #read(pending: PendingRequest, request: ReadRequest): void {
-    const { locks, counters } = this.#context;
+    const { locks, store, counters } = this.#context;
     pending.grantOrder = locks.grants;
-    const busy = request.keys.some((key) => locks.lastWriter(key, locks.grants) !== undefined);
+    const busy = request.keys.some((key) =>
+      locks.lastWriter(store.get(key), locks.grants) !== undefined
+    );
     if (!busy) {
       this.#answer(pending, request.evaluate(this.#committedValue));
     } else {
@@ -217,7 +220,8 @@ export class Coordinator {
   #readWhenSettled(pending: PendingRequest, request: ReadRequest): void {
     const [key] = request.keys;
     if (key === undefined) throw new Error("a read of no key has nothing to wait for");
-    const writer = this.#context.locks.lastWriter(key, pending.grantOrder);
+    const { locks, store } = this.#context;
+    const writer = locks.lastWriter(store.get(key), pending.grantOrder);
     if (writer === undefined) {
       this.#answer(pending, request.evaluate(this.#committedValue));
       return;
@@ -227,10 +231,10 @@ export class Coordinator {
 
   #count(pending: PendingRequest): void {
     const { request } = pending;
-    const { locks, store } = this.#context;
-    if (request.kind !== "count") return;
+    const { transactions, store } = this.#context;
+    if (request.kind !== "count") throw new Error("not a count");
     const finish = () => this.#answer(pending, request.evaluate(store.size));
-    const holders = [...locks.allHolders()];
+    const holders = transactions.holdingLocks();
     if (holders.length === 0) finish();
     else this.#observe(pending, holders, finish);
   }
@@ -271,7 +275,9 @@ export class Coordinator {
   }
 
   #begin(pending: PendingRequest, request: WriteRequest | ReadRequest): OwnTransaction {
-    const transaction = new OwnTransaction(this.#context.self, pending, request.keys);
+    const { self, store } = this.#context;
+    const entries = request.keys.map((key) => store.entryOf(key));
+    const transaction = new OwnTransaction(self, pending, entries);
     pending.transaction = transaction;
     pending.state = "inLine";
     this.#active++;
@@ -312,9 +318,8 @@ export class Coordinator {
   /** The undecided transactions that hold a key of `transaction` before it: all of this node. */
   #leaders(transaction: OwnTransaction): OwnTransaction[] {
     const leaders: OwnTransaction[] = [];
-    for (const key of transaction.keys) {
-      const holders = this.#context.locks.holders(key);
-      const leader = holders[holders.lastIndexOf(transaction) - 1];
+    for (const { lock } of transaction.entries) {
+      const leader = lock?.holders[lock.holders.lastIndexOf(transaction) - 1];
       if (leader instanceof OwnTransaction && !leaders.includes(leader)) leaders.push(leader);
     }
     return leaders;
@@ -322,12 +327,13 @@ export class Coordinator {
 
   /** The value of `key` as `transaction` finds it: after all that hold the key before it. */
   #latestValue(key: ByteString, transaction: OwnTransaction): ByteString | undefined {
-    const holders = this.#context.locks.holders(key);
+    const entry = this.#context.store.get(key);
+    const holders = entry?.lock?.holders ?? [];
     for (let i = holders.lastIndexOf(transaction) - 1; i >= 0; i--) {
       const effect = holders[i]?.effectOn(key);
       if (effect !== undefined) return effect.value;
     }
-    return this.#committedValue(key);
+    return entry?.value;
   }
 
   /**
@@ -373,43 +379,36 @@ export class Coordinator {
       priority: transaction.priority,
       version: clock.tick(now),
       effects,
-      reads: effects.length === transaction.keys.length
-        ? NO_KEYS
-        : transaction.keys.filter((key) => !effects.some((effect) => effect.key === key)),
+      reads: keysOnlyRead(transaction.entries, effects),
       follows: leaders.length === 0 ? NO_NUMBERS : leaders.map((leader) => leader.number),
     };
     transaction.fill(prepare);
-    transaction.prepare = prepare;
     transaction.pending.state = "running";
     transaction.pending.attempts++;
     if (transaction.pending.attempts > 1) counters.retries++;
     if (leaders.length > 0) counters.chained++;
     for (const leader of leaders) leader.addFollower(transaction);
     transaction.openLeaders = leaders.length;
-    transactions.add(transaction);
+    transactions.add(transaction, number);
 
     // Crash before the record is durable: nobody remembers it here. Members that were sent the
     // prepare ask, and are told "aborted" (presumed abort). No client was answered.
-    outbox.append({
-      type: "prepared",
-      coordinator: self,
-      view: prepare.view,
-      number,
-      priority: prepare.priority,
-      version: prepare.version,
-      effects,
-      reads: prepare.reads,
-      follows: prepare.follows,
-    });
+    outbox.append({ type: "prepared", coordinator: self, prepare });
     transaction.transitionTo("preparing");
     transaction.sentTo = membership.linked & membership.others;
     outbox.send(transaction.sentTo, prepare);
-    outbox.afterForce(() => this.#onPreparedHere(transaction));
+    outbox.afterForce(this, transaction);
+  }
+
+  /** What was appended last for `transaction` is durable. */
+  onDurable(transaction: Transaction): void {
+    if (!(transaction instanceof OwnTransaction)) throw new Error("not coordinated here");
+    if (transaction.state === "preparing") this.#onPreparedHere(transaction);
+    else if (transaction.state === "aborting") this.#onAbortDurable(transaction);
   }
 
   /** The prepared record of this node is durable: its own vote. */
   #onPreparedHere(transaction: OwnTransaction): void {
-    if (transaction.state !== "preparing") return; // It is being aborted.
     // Crash from here on: recovery goes on as the coordinator, and sends the prepare again.
     transaction.transitionTo("prepared");
     this.#countVote(transaction, this.#context.self);
@@ -418,12 +417,12 @@ export class Coordinator {
   onVote(from: NodeIndex, vote: Vote): void {
     const { transactions, self, counters } = this.#context;
     const transaction = transactions.get(self, vote.number);
-    if (!(transaction instanceof OwnTransaction) || transaction.view !== vote.view) {
+    if (!(transaction instanceof OwnTransaction)) {
       counters.stale++;
       return;
     }
-    if (transaction.state !== "preparing" && transaction.state !== "prepared") {
-      if (transaction.state !== "committed") counters.votesAfterAbort++;
+    if (!transaction.isPreparedOrPreparing) {
+      counters.votesAfterAbort++;
       return;
     }
     if (vote.vote === "yes") this.#countVote(transaction, from);
@@ -465,20 +464,21 @@ export class Coordinator {
 
   #commit(transaction: OwnTransaction): void {
     const { store, outbox, membership, self, counters, transactions } = this.#context;
-    const { pending } = transaction;
+    const { pending, number, view } = transaction;
     transaction.transitionTo("committed");
     // Need not be forced: recovery asks for the votes again, and comes to the same end.
-    outbox.append({ type: "committed", coordinator: self, number: transaction.number });
-    store.apply(transaction.effects, transaction.version);
-    this.#finishTransaction(transaction);
-    transactions.settle(transaction);
+    outbox.append({ type: "committed", coordinator: self, number });
+    applyEffects(store, transaction);
+    this.#leave(transaction);
+    transactions.reduce(self, number, "committed");
+    transactions.settle(self, number);
     counters.commits++;
     if (pending.attempts > 1) counters.commitsAfterRetry++;
     this.#answer(pending, transaction.reply);
     outbox.send(membership.linked & membership.others, {
       type: "commit",
-      view: transaction.view,
-      number: transaction.number,
+      view,
+      number,
     });
     transaction.tellObservers("committed");
   }
@@ -488,14 +488,8 @@ export class Coordinator {
   /** Aborts `transaction` and all that follow it; those are tried again, as the reason is not theirs. */
   #abort(transaction: OwnTransaction, cause: { reason: string; isRetried: boolean }): void {
     const { outbox, self, counters } = this.#context;
-    const aborted = new Set([transaction]);
-    for (const one of aborted) {
-      for (const follower of one.followers ?? []) {
-        if (!(follower instanceof OwnTransaction)) continue;
-        if (follower.state === "preparing" || follower.state === "prepared") aborted.add(follower);
-      }
-    }
-    for (const one of aborted) {
+    for (const one of withFollowers(transaction)) {
+      if (!(one instanceof OwnTransaction)) throw new Error("not coordinated here");
       one.isRetried = one === transaction ? cause.isRetried : true;
       one.pending.failure = one === transaction
         ? cause.reason
@@ -503,13 +497,11 @@ export class Coordinator {
       if (one !== transaction) counters.abortedWithLeader++;
       counters.aborts++;
       one.transitionTo("aborting");
+      // Crash before this is durable: recovery goes on with the transaction, and may commit it.
+      // Nobody has been told that it is aborted.
       outbox.append({ type: "aborted", coordinator: self, number: one.number });
+      outbox.afterForce(this, one);
     }
-    // Crash before this is durable: recovery goes on with the transaction, and may commit it. Nobody
-    // has been told that it is aborted.
-    outbox.afterForce(() => {
-      for (const one of aborted) this.#onAbortDurable(one);
-    });
   }
 
   #onAbortDurable(transaction: OwnTransaction): void {
@@ -518,8 +510,8 @@ export class Coordinator {
     transaction.transitionTo("aborted");
     transaction.acknowledged |= only(self);
     if (transaction.isRetried && pending.state === "running") this.#keepPlace(transaction);
-    this.#finishTransaction(transaction);
-    transactions.settle(transaction);
+    this.#leave(transaction);
+    transactions.settle(self, transaction.number);
     outbox.send(membership.linked & membership.others, {
       type: "abort",
       view: transaction.view,
@@ -553,11 +545,13 @@ export class Coordinator {
 
   #onAcknowledged(transaction: OwnTransaction): void {
     const { pending, after } = transaction;
+    const { self, membership, transactions } = this.#context;
     if (pending.state === "closing" && pending.transaction === transaction) {
       if (this.#isAbortKnown(transaction)) this.#answerClosing(pending, true);
-    } else if (after !== undefined && transaction.acknowledged === this.#context.membership.all) {
-      this.#pauseOrGoOn(after);
     }
+    if (transaction.acknowledged !== membership.all) return;
+    transactions.reduce(self, transaction.number, "aborted");
+    if (after !== undefined) this.#pauseOrGoOn(after);
   }
 
   /**
@@ -598,11 +592,6 @@ export class Coordinator {
     this.#active--;
   }
 
-  #finishTransaction(transaction: OwnTransaction): void {
-    this.#leave(transaction);
-    transaction.prepare = undefined;
-  }
-
   /** The time is nearly over: ends what can be ended, and finds out the truth about the rest. */
   #giveUp(pending: PendingRequest): void {
     const { transaction } = pending;
@@ -622,7 +611,7 @@ export class Coordinator {
           throw new Error("running without transaction");
         }
         this.#close(pending);
-        if (transaction.state === "preparing" || transaction.state === "prepared") {
+        if (transaction.isPreparedOrPreparing) {
           this.#abort(transaction, { reason: this.#whoIsSilent(transaction), isRetried: false });
         }
         return;
@@ -688,8 +677,8 @@ export class Coordinator {
   }
 
   #whoIsAhead(transaction: OwnTransaction): string {
-    for (const key of transaction.keys) {
-      const holder = this.#context.locks.holders(key)[0];
+    for (const { lock } of transaction.entries) {
+      const holder = lock?.holders[0];
       if (holder === undefined) continue;
       const name = transactionName(holder.coordinator, holder.number);
       return `a key is locked by transaction ${name} of ${this.#nodes([holder.coordinator])}`;
@@ -744,3 +733,13 @@ export class Coordinator {
 
 const NO_KEYS: readonly ByteString[] = [];
 const NO_NUMBERS: readonly TransactionNumber[] = [];
+
+/** Returns the keys of `entries` on which there is no effect. */
+function keysOnlyRead(
+  entries: readonly Entry[],
+  effects: Prepare["effects"],
+): readonly ByteString[] {
+  if (effects.length === entries.length) return NO_KEYS;
+  const written = new Set(effects.map((effect) => effect.key));
+  return entries.map((entry) => entry.key).filter((key) => !written.has(key));
+}

@@ -19,15 +19,16 @@
  * @module
  */
 
-import type { ByteString } from "../byte_string.ts";
 import type { NodeIndex } from "./messages.ts";
 import type { Transaction } from "./state.ts";
+import type { Entry, Store } from "./store.ts";
 
-interface Lock {
+/** The lock of one key. */
+export interface Lock {
   /** In the order in which they will commit. All of one coordinator. */
   readonly holders: Transaction[];
-  /** The oldest first. They hold nothing. */
-  readonly line: Transaction[];
+  /** The oldest first. They hold nothing. `undefined` for nobody. */
+  line: Transaction[] | undefined;
 }
 
 /** What became of a request for locks. */
@@ -41,14 +42,16 @@ export interface LineEvent {
 
 /** The locks of one node. */
 export class LockTable {
-  readonly #locks = new Map<ByteString, Lock>();
   readonly #self: NodeIndex;
-  readonly #changed: ByteString[] = [];
+  readonly #store: Store;
+  readonly #changed: Entry[] = [];
   readonly #refused: Transaction[] = [];
   #grants = 0;
+  #size = 0;
 
-  constructor(self: NodeIndex) {
+  constructor(self: NodeIndex, store: Store) {
     this.#self = self;
+    this.#store = store;
   }
 
   /** Returns how many grants there were: the order of the latest one. */
@@ -58,7 +61,7 @@ export class LockTable {
 
   /** Returns how many keys are locked or waited for. */
   get size(): number {
-    return this.#locks.size;
+    return this.#size;
   }
 
   /**
@@ -66,43 +69,33 @@ export class LockTable {
    * it. Call {@linkcode next} afterwards until it returns nothing.
    */
   acquire(transaction: Transaction): Acquisition {
-    let free = transaction.ready;
-    for (const key of transaction.keys) {
-      const lock = this.#locks.get(key);
-      if (lock !== undefined && !this.#mayHold(transaction, lock)) {
-        free = false;
-        break;
-      }
-    }
-    if (free) {
+    if (transaction.ready && this.#mayHoldAll(transaction)) {
       this.#grant(transaction);
       return "held";
     }
-    if (transaction.coordinator !== this.#self && !this.#mayWait(transaction)) return "refused";
-    for (const key of transaction.keys) this.#standInLine(transaction, this.#lockOf(key));
+    if (transaction.coordinator !== this.#self && !this.#mayWait(transaction)) {
+      for (const entry of transaction.entries) this.#store.dropIfEmpty(entry);
+      return "refused";
+    }
+    for (const entry of transaction.entries) this.#standInLine(transaction, entry);
     return "waiting";
-  }
-
-  /** Takes the locks of a transaction that held them before a restart, whatever else holds them. */
-  retake(transaction: Transaction): void {
-    this.#grant(transaction);
   }
 
   /** Frees the locks that `transaction` holds, or takes it out of the line. */
   release(transaction: Transaction): void {
-    for (const key of transaction.keys) {
-      const lock = this.#locks.get(key);
+    for (const entry of transaction.entries) {
+      const { lock } = entry;
       if (lock === undefined) continue;
       remove(lock.holders, transaction);
-      if (lock.line.length > 0) remove(lock.line, transaction);
-      if (lock.line.length > 0) this.#changed.push(key);
-      else if (lock.holders.length === 0) this.#locks.delete(key);
+      if (lock.line !== undefined) this.#removeFromLine(lock, transaction);
+      if (lock.line !== undefined) this.#changed.push(entry);
+      else this.#dropIfFree(entry, lock);
     }
   }
 
   /** Looks again at the keys of `transaction`, which has become ready. */
   reconsider(transaction: Transaction): void {
-    for (const key of transaction.keys) this.#changed.push(key);
+    for (const entry of transaction.entries) this.#changed.push(entry);
   }
 
   /**
@@ -112,78 +105,51 @@ export class LockTable {
   next(): LineEvent | undefined {
     const refused = this.#refused.shift();
     if (refused !== undefined) return { transaction: refused, what: "refused" };
-    for (let key = this.#changed.at(-1); key !== undefined; key = this.#changed.at(-1)) {
-      const lock = this.#locks.get(key);
-      const first = lock?.line[0];
-      if (first !== undefined && this.#mayLeaveLine(first)) {
+    for (let entry = this.#changed.at(-1); entry !== undefined; entry = this.#changed.at(-1)) {
+      const { lock } = entry;
+      const first = lock?.line?.[0];
+      if (first !== undefined && first.ready && this.#mayHoldAll(first)) {
         this.#leaveLine(first);
         this.#grant(first);
-        // Who stands behind it on another key may go on its chain.
-        for (const other of first.keys) if (other !== key) this.#changed.push(other);
+        // Who stands behind it, on this key or another one, may go on its chain.
+        for (const other of first.entries) if (other !== entry) this.#changed.push(other);
         return { transaction: first, what: "granted" };
       }
       this.#changed.pop();
-      if (lock !== undefined && lock.holders.length === 0 && lock.line.length === 0) {
-        this.#locks.delete(key);
-      }
+      if (lock !== undefined) this.#dropIfFree(entry, lock);
     }
     return undefined;
-  }
-
-  /** Returns the transactions that hold `key`, in the order in which they will commit. */
-  holders(key: ByteString): readonly Transaction[] {
-    return this.#locks.get(key)?.holders ?? NOBODY;
   }
 
   /**
-   * Returns the last transaction that holds `key`, will write it and was granted it at `grantOrder`
-   * or before: whom a reader must wait for.
+   * Returns the last transaction that holds the key, will write it and was granted it at
+   * `grantOrder` or before: whom a reader must wait for.
    */
-  lastWriter(key: ByteString, grantOrder: number): Transaction | undefined {
-    const lock = this.#locks.get(key);
-    if (lock === undefined) return undefined;
-    for (let i = lock.holders.length - 1; i >= 0; i--) {
-      const holder = lock.holders[i];
+  lastWriter(entry: Entry | undefined, grantOrder: number): Transaction | undefined {
+    if (entry?.lock === undefined) return undefined;
+    const { holders } = entry.lock;
+    for (let i = holders.length - 1; i >= 0; i--) {
+      const holder = holders[i];
       if (holder === undefined || holder.grantOrder > grantOrder) continue;
       // With an effect for each of its keys (the usual case) it writes this one too.
-      if (holder.effects.length === holder.keys.length || holder.effectOn(key) !== undefined) {
-        return holder;
-      }
+      if (holder.effects.length === holder.entries.length) return holder;
+      if (holder.effectOn(entry.key) !== undefined) return holder;
     }
     return undefined;
   }
 
-  /** Returns every transaction that holds a lock, each once. */
-  allHolders(): Set<Transaction> {
-    const all = new Set<Transaction>();
-    for (const lock of this.#locks.values()) {
-      for (const holder of lock.holders) all.add(holder);
+  /** Nobody older in line, and every key free or held by a chain that the transaction goes on. */
+  #mayHoldAll(transaction: Transaction): boolean {
+    for (const { lock } of transaction.entries) {
+      if (lock === undefined) continue;
+      const first = lock.line?.[0];
+      if (first !== undefined && first !== transaction && !transaction.isOlderThan(first)) {
+        return false;
+      }
+      const last = lock.holders.at(-1);
+      if (last !== undefined && !this.#mayFollow(transaction, last)) return false;
     }
-    return all;
-  }
-
-  /** Returns the oldest transaction in line for `key`, if any. */
-  firstInLine(key: ByteString): Transaction | undefined {
-    return this.#locks.get(key)?.line[0];
-  }
-
-  #lockOf(key: ByteString): Lock {
-    let lock = this.#locks.get(key);
-    if (lock === undefined) {
-      lock = { holders: [], line: [] };
-      this.#locks.set(key, lock);
-    }
-    return lock;
-  }
-
-  /** Nobody older in line, and the key free or held by a chain that the transaction goes on. */
-  #mayHold(transaction: Transaction, lock: Lock): boolean {
-    const first = lock.line[0];
-    if (first !== undefined && first !== transaction && !transaction.isOlderThan(first)) {
-      return false;
-    }
-    const last = lock.holders.at(-1);
-    return last === undefined || this.#mayFollow(transaction, last);
+    return true;
   }
 
   /**
@@ -197,10 +163,9 @@ export class LockTable {
 
   /** Wait-die: only for younger ones. */
   #mayWait(transaction: Transaction): boolean {
-    for (const key of transaction.keys) {
-      const lock = this.#locks.get(key);
+    for (const { lock } of transaction.entries) {
       if (lock === undefined) continue;
-      const first = lock.line[0];
+      const first = lock.line?.[0];
       if (first !== undefined && !transaction.isOlderThan(first)) return false;
       for (const holder of lock.holders) {
         if (!transaction.isOlderThan(holder)) return false;
@@ -209,52 +174,66 @@ export class LockTable {
     return true;
   }
 
-  #mayLeaveLine(transaction: Transaction): boolean {
-    if (!transaction.ready) return false;
-    for (const key of transaction.keys) {
-      const lock = this.#locks.get(key);
-      if (lock !== undefined && !this.#mayHold(transaction, lock)) return false;
-    }
-    return true;
-  }
-
-  #standInLine(transaction: Transaction, lock: Lock): void {
-    let at = lock.line.length;
+  #standInLine(transaction: Transaction, entry: Entry): void {
+    const lock = entry.lock ?? this.#newLock(entry, []);
+    const line = lock.line ??= [];
+    let at = line.length;
     for (; at > 0; at--) {
-      const before = lock.line[at - 1];
+      const before = line[at - 1];
       if (before === undefined || before.isOlderThan(transaction)) break;
     }
-    lock.line.splice(at, 0, transaction);
+    line.splice(at, 0, transaction);
   }
 
   #leaveLine(transaction: Transaction): void {
-    for (const key of transaction.keys) {
-      const lock = this.#locks.get(key);
-      if (lock !== undefined) remove(lock.line, transaction);
+    for (const { lock } of transaction.entries) {
+      if (lock?.line !== undefined) this.#removeFromLine(lock, transaction);
     }
+  }
+
+  #removeFromLine(lock: Lock, transaction: Transaction): void {
+    if (lock.line === undefined) return;
+    remove(lock.line, transaction);
+    if (lock.line.length === 0) lock.line = undefined;
   }
 
   #grant(transaction: Transaction): void {
     transaction.grantOrder = ++this.#grants;
-    for (const key of transaction.keys) {
-      const lock = this.#lockOf(key);
+    for (const entry of transaction.entries) {
+      const { lock } = entry;
+      if (lock === undefined) {
+        this.#newLock(entry, [transaction]);
+        continue;
+      }
       lock.holders.push(transaction);
-      if (lock.line.length > 0) this.#refuseForeign(lock);
+      if (lock.line !== undefined) this.#refuseForeign(lock.line);
     }
   }
 
   /** All in line are younger than the new holder: those of other coordinators must not wait. */
-  #refuseForeign(lock: Lock): void {
-    const foreign = lock.line.filter((waiter) => waiter.coordinator !== this.#self);
+  #refuseForeign(line: readonly Transaction[]): void {
+    const foreign = line.filter((waiter) => waiter.coordinator !== this.#self);
     for (const waiter of foreign) {
       this.#leaveLine(waiter);
-      this.#changed.push(...waiter.keys);
+      this.#changed.push(...waiter.entries);
       this.#refused.push(waiter);
     }
   }
-}
 
-const NOBODY: readonly Transaction[] = [];
+  #newLock(entry: Entry, holders: Transaction[]): Lock {
+    const lock = { holders, line: undefined };
+    entry.lock = lock;
+    this.#size++;
+    return lock;
+  }
+
+  #dropIfFree(entry: Entry, lock: Lock): void {
+    if (lock.holders.length > 0 || lock.line !== undefined || entry.lock !== lock) return;
+    entry.lock = undefined;
+    this.#size--;
+    this.#store.dropIfEmpty(entry);
+  }
+}
 
 function remove(list: Transaction[], transaction: Transaction): void {
   if (list[0] === transaction) {

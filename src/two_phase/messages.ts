@@ -129,13 +129,7 @@ export type Message =
 export interface PreparedRecord {
   readonly type: "prepared";
   readonly coordinator: NodeIndex;
-  readonly view: number;
-  readonly number: TransactionNumber;
-  readonly priority: Stamp;
-  readonly version: Stamp;
-  readonly effects: readonly Effect[];
-  readonly reads: readonly ByteString[];
-  readonly follows: readonly TransactionNumber[];
+  readonly prepare: Prepare;
 }
 
 /** The transaction has taken effect here. Never forced by itself: losing it means asking again. */

@@ -12,6 +12,7 @@
 
 import type { JournalRecord, Message, NodeSet } from "./messages.ts";
 import type { Client, Outcome } from "./request.ts";
+import type { Transaction } from "./state.ts";
 
 /** A message and the nodes that it goes to. */
 export interface Envelope {
@@ -48,6 +49,12 @@ export interface Effects {
   readonly events: readonly ProtocolEvent[];
 }
 
+/** A role that waits for records to be durable. */
+export interface ForceAwaiter {
+  /** The last record that was appended for `transaction` is durable. */
+  onDurable(transaction: Transaction): void;
+}
+
 /** Collects the effects of one step, or of several. */
 export class Outbox {
   #records: JournalRecord[] = [];
@@ -58,7 +65,12 @@ export class Outbox {
   #forced = 0;
   #forceWanted = 0;
   #forceAsked = 0;
-  readonly #gate: { readonly position: number; readonly action: () => void }[] = [];
+  /** Who waits for which record to be durable, in the order of the records. */
+  readonly #gate: {
+    readonly position: number;
+    readonly role: ForceAwaiter;
+    readonly transaction: Transaction;
+  }[] = [];
 
   /** Returns how many records were ever appended. */
   get position(): number {
@@ -82,14 +94,14 @@ export class Outbox {
     this.#position++;
   }
 
-  /** Has everything appended so far forced, and `action` done after that; now, if it is durable. */
-  afterForce(action: () => void): void {
-    if (this.#position <= this.#forced) {
-      action();
-      return;
-    }
+  /**
+   * Has everything appended so far forced, and `role` told of `transaction` after that. Only the last
+   * call for a transaction counts: what it waited for before is covered by that.
+   */
+  afterForce(role: ForceAwaiter, transaction: Transaction): void {
+    transaction.awaitedPosition = this.#position;
     this.#forceWanted = this.#position;
-    this.#gate.push({ position: this.#position, action });
+    this.#gate.push({ position: this.#position, role, transaction });
   }
 
   /** Has everything appended so far forced. */
@@ -97,14 +109,15 @@ export class Outbox {
     this.#forceWanted = this.#position;
   }
 
-  /** Does what waited for the journal to be durable up to `position`. */
+  /** Tells everybody who waited for the journal to be durable up to `position`. */
   forced(position: number): void {
     if (position > this.#forced) this.#forced = position;
     let done = 0;
     for (; done < this.#gate.length; done++) {
       const entry = this.#gate[done];
       if (entry === undefined || entry.position > this.#forced) break;
-      entry.action();
+      if (entry.transaction.awaitedPosition !== entry.position) continue;
+      entry.role.onDurable(entry.transaction);
     }
     this.#gate.splice(0, done);
   }

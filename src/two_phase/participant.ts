@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Context, lockedKeys } from "./context.ts";
+import { applyEffects, type Context } from "./context.ts";
 import type {
   Abort,
   Commit,
@@ -17,17 +17,19 @@ import type {
   Vote,
 } from "./messages.ts";
 import { members, only } from "./node_set.ts";
-import { Transaction } from "./state.ts";
+import type { ForceAwaiter } from "./outbox.ts";
+import { Transaction, withFollowers } from "./state.ts";
+import type { Entry } from "./store.ts";
+import type { Known } from "./transaction_table.ts";
 
 /** A transaction that another node coordinates. */
 class ForeignTransaction extends Transaction {
-  reads: readonly string[] = [];
   /** The coordinator has told of the abort, and waits for this member to have it on disk. */
   mustAcknowledge = false;
 }
 
 /** Takes part in the transactions of other nodes. */
-export class Participant {
+export class Participant implements ForceAwaiter {
   readonly #context: Context;
   /** By coordinator: the last number that it was told to be settled here. */
   readonly #settledSent: TransactionNumber[];
@@ -64,16 +66,22 @@ export class Participant {
       this.#sendNo(from, prepare, "follows");
       return;
     }
-    const transaction = new ForeignTransaction(from, prepare.priority, lockedKeys(prepare));
+    const transaction = new ForeignTransaction(from, prepare.priority, this.#entriesOf(prepare));
     transaction.fill(prepare);
-    transaction.reads = prepare.reads;
     this.#lock(transaction);
   }
 
+  #entriesOf(prepare: Prepare): Entry[] {
+    const { store } = this.#context;
+    const entries = prepare.effects.map((effect) => store.entryOf(effect.key));
+    for (const key of prepare.reads) entries.push(store.entryOf(key));
+    return entries;
+  }
+
   /** Idempotent: says again what has been said, and does nothing. */
-  #onRepeatedPrepare(from: NodeIndex, prepare: Prepare, known: Transaction): void {
+  #onRepeatedPrepare(from: NodeIndex, prepare: Prepare, known: Known): void {
     this.#context.counters.repeatedPrepares++;
-    switch (known.state) {
+    switch (stateOf(known)) {
       case "prepared":
       case "committed":
         this.#sendVote(from, prepare, "yes");
@@ -96,7 +104,7 @@ export class Participant {
     return numbers.every((number) => {
       // Below the mark it was committed: had it been aborted, so had all that follow it.
       if (transactions.isForgotten(coordinator, number)) return true;
-      const state = transactions.get(coordinator, number)?.state;
+      const state = stateOf(transactions.get(coordinator, number));
       return state === "preparing" || state === "prepared" || state === "committed";
     });
   }
@@ -110,9 +118,10 @@ export class Participant {
       this.#sendNo(coordinator, transaction, "conflict");
       return;
     }
-    transactions.add(transaction);
+    transactions.add(transaction, transaction.number);
     for (const number of transaction.follows) {
-      transactions.get(coordinator, number)?.addFollower(transaction);
+      const leader = transactions.get(coordinator, number);
+      if (leader instanceof Transaction) leader.addFollower(transaction);
     }
     if (acquisition === "held") this.onGranted(transaction);
     else {
@@ -127,22 +136,20 @@ export class Participant {
     if (!(transaction instanceof ForeignTransaction)) throw new Error("coordinated here");
     transaction.transitionTo("preparing");
     // Crash before the record is durable: it is as if the prepare had never come.
-    outbox.append({
-      type: "prepared",
-      coordinator: transaction.coordinator,
-      view: transaction.view,
-      number: transaction.number,
-      priority: transaction.priority,
-      version: transaction.version,
-      effects: transaction.effects,
-      reads: transaction.reads,
-      follows: transaction.follows,
-    });
-    outbox.afterForce(() => this.#onPrepared(transaction));
+    const { coordinator, prepare } = transaction;
+    if (prepare === undefined) throw new Error("a transaction without content was granted locks");
+    outbox.append({ type: "prepared", coordinator, prepare });
+    outbox.afterForce(this, transaction);
   }
 
-  #onPrepared(transaction: Transaction): void {
-    if (transaction.state !== "preparing") return; // It is being aborted.
+  /** What was appended last for `transaction` is durable. */
+  onDurable(transaction: Transaction): void {
+    if (!(transaction instanceof ForeignTransaction)) throw new Error("coordinated here");
+    if (transaction.state === "preparing") this.#onPrepared(transaction);
+    else if (transaction.state === "aborting") this.#onAbortDurable(transaction);
+  }
+
+  #onPrepared(transaction: ForeignTransaction): void {
     transaction.transitionTo("prepared");
     // Crash from here on: recovery takes the locks again, and asks the coordinator.
     this.#sendVote(transaction.coordinator, transaction, "yes");
@@ -152,7 +159,7 @@ export class Participant {
   onRefusedInLine(transaction: Transaction): void {
     const { transactions, counters } = this.#context;
     counters.deathsInLine++;
-    transactions.remove(transaction);
+    transactions.remove(transaction.coordinator, transaction.number);
     this.#sendNo(transaction.coordinator, transaction, "conflict");
   }
 
@@ -160,33 +167,38 @@ export class Participant {
 
   onCommit(from: NodeIndex, commit: Commit): void {
     const { transactions, store, locks, outbox, counters } = this.#context;
-    const transaction = transactions.get(from, commit.number);
-    if (transaction === undefined || transaction.state === "committed") {
-      counters.stale++;
+    const { number } = commit;
+    const transaction = transactions.get(from, number);
+    if (!(transaction instanceof Transaction)) {
+      counters.stale++; // It is decided here already: told twice.
       return;
     }
     transaction.transitionTo("committed");
-    outbox.append({ type: "committed", coordinator: from, number: commit.number });
-    store.apply(transaction.effects, transaction.version);
+    outbox.append({ type: "committed", coordinator: from, number });
+    applyEffects(store, transaction);
     locks.release(transaction);
-    transactions.settle(transaction);
+    transactions.reduce(from, number, "committed");
+    transactions.settle(from, number);
     transaction.tellObservers("committed");
   }
 
   onAbort(from: NodeIndex, abort: Abort): void {
     const { transactions, counters } = this.#context;
-    if (transactions.isForgotten(from, abort.number)) {
+    const { number } = abort;
+    if (transactions.isForgotten(from, number)) {
       counters.stale++;
       return;
     }
-    const transaction = transactions.get(from, abort.number) ?? this.#unheardOf(from, abort.number);
-    if (!(transaction instanceof ForeignTransaction)) throw new Error("coordinated here");
-    if (transaction.state === "aborted") {
-      this.#acknowledge(transaction);
+    const known = transactions.get(from, number) ?? this.#unheardOf(from, number);
+    if (known === "aborted") {
+      this.#acknowledge(from, number);
       return;
     }
-    transaction.mustAcknowledge = true;
-    this.#abort(transaction);
+    if (!(known instanceof ForeignTransaction)) {
+      throw new Error(`node ${from} aborts its transaction ${number}, which is ${known}`);
+    }
+    known.mustAcknowledge = true;
+    if (known.state !== "aborting") this.#abort(known);
   }
 
   /** A transaction known by its number only, so that the number can be refused. */
@@ -196,52 +208,38 @@ export class Participant {
     const transaction = new ForeignTransaction(coordinator, 0, []);
     transaction.number = number;
     transaction.view = membership.view.number;
-    transactions.add(transaction);
+    transactions.add(transaction, number);
     return transaction;
   }
 
   /** Aborts `transaction` and all that follow it. */
   #abort(transaction: Transaction): void {
     const { outbox, locks } = this.#context;
-    const aborted = new Set([transaction]);
-    for (const one of aborted) {
-      for (const follower of one.followers ?? []) {
-        if (follower.undecided) aborted.add(follower);
-      }
-    }
-    for (const one of aborted) {
-      if (one.state === "aborting") continue;
+    for (const one of withFollowers(transaction)) {
       if (one.state === "waiting") locks.release(one);
       one.transitionTo("aborting");
+      // Crash before this is durable: the transaction is prepared here still, and the coordinator,
+      // which has no acknowledgement, tells of the abort again.
       outbox.append({ type: "aborted", coordinator: one.coordinator, number: one.number });
+      outbox.afterForce(this, one);
     }
-    // Crash before this is durable: the transaction is prepared here still, and the coordinator,
-    // which has no acknowledgement, tells of the abort again.
-    outbox.afterForce(() => {
-      for (const one of aborted) this.#onAbortDurable(one);
-    });
   }
 
-  #onAbortDurable(transaction: Transaction): void {
+  #onAbortDurable(transaction: ForeignTransaction): void {
     const { locks, transactions } = this.#context;
-    if (transaction.state === "aborting") {
-      transaction.transitionTo("aborted");
-      locks.release(transaction);
-      transactions.settle(transaction);
-      transaction.tellObservers("aborted");
-    }
-    if (transaction instanceof ForeignTransaction && transaction.mustAcknowledge) {
-      this.#acknowledge(transaction);
-    }
+    const { coordinator, number } = transaction;
+    transaction.transitionTo("aborted");
+    locks.release(transaction);
+    transactions.reduce(coordinator, number, "aborted");
+    transactions.settle(coordinator, number);
+    transaction.tellObservers("aborted");
+    if (transaction.mustAcknowledge) this.#acknowledge(coordinator, number);
   }
 
-  #acknowledge(transaction: ForeignTransaction): void {
-    transaction.mustAcknowledge = false;
-    this.#context.outbox.send(only(transaction.coordinator), {
-      type: "abortAcknowledged",
-      view: transaction.view,
-      number: transaction.number,
-    });
+  #acknowledge(to: NodeIndex, number: TransactionNumber): void {
+    const { outbox, membership } = this.#context;
+    const view = membership.view.number;
+    outbox.send(only(to), { type: "abortAcknowledged", view, number });
   }
 
   // --- Forgetting ----------------------------------------------------------------------------
@@ -292,4 +290,8 @@ export class Participant {
     };
     this.#context.outbox.send(only(to), message);
   }
+}
+
+function stateOf(known: Known): Transaction["state"] | undefined {
+  return typeof known === "string" ? known : known?.state;
 }

@@ -61,14 +61,15 @@ export class Replica {
 
   constructor(options: ReplicaOptions) {
     const outbox = new Outbox();
+    const store = new Store();
     this.#context = {
       self: options.self,
       nodes: options.names.length,
       names: options.names,
       timing: options.timing,
       clock: new HybridClock(),
-      store: new Store(),
-      locks: new LockTable(options.self),
+      store,
+      locks: new LockTable(options.self, store),
       transactions: new TransactionTable(options.names.length),
       membership: new Membership({
         self: options.self,
@@ -125,8 +126,11 @@ export class Replica {
   peek(key: ByteString): ByteString | undefined | typeof MUST_WAIT {
     const { membership, locks, store } = this.#context;
     if (!membership.mayRead) return MUST_WAIT;
-    if (locks.size > 0 && locks.lastWriter(key, locks.grants) !== undefined) return MUST_WAIT;
-    return store.get(key)?.value;
+    const entry = store.get(key);
+    if (entry?.lock !== undefined && locks.lastWriter(entry, locks.grants) !== undefined) {
+      return MUST_WAIT;
+    }
+    return entry?.value;
   }
 
   /** Takes in what has happened; `nowMs` is the local clock, which never goes back. */

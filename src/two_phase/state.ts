@@ -30,7 +30,8 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
-import type { Effect, NodeIndex, Stamp, TransactionNumber } from "./messages.ts";
+import type { Effect, NodeIndex, Prepare, Stamp, TransactionNumber } from "./messages.ts";
+import type { Entry } from "./store.ts";
 
 /** See the diagram at the head of this file. */
 export type TransactionState =
@@ -40,6 +41,9 @@ export type TransactionState =
   | "committed"
   | "aborting"
   | "aborted";
+
+/** How a transaction ended. */
+export type TransactionOutcome = "committed" | "aborted";
 
 const LEGAL: Readonly<Record<TransactionState, readonly TransactionState[]>> = {
   waiting: ["preparing", "aborting"],
@@ -53,47 +57,42 @@ const LEGAL: Readonly<Record<TransactionState, readonly TransactionState[]>> = {
 /** Somebody who waits for a transaction's outcome, such as a read of a key that it has locked. */
 export interface Observer {
   /** Called once, when the transaction is committed or aborted here. */
-  onOutcome(transaction: Transaction, outcome: "committed" | "aborted"): void;
+  onOutcome(transaction: Transaction, outcome: TransactionOutcome): void;
 }
 
 const NOTHING: readonly never[] = [];
 
-/** What a transaction does; known once it has been evaluated or has arrived. */
-export interface TransactionContent {
-  readonly number: TransactionNumber;
-  readonly view: number;
-  readonly version: Stamp;
-  readonly effects: readonly Effect[];
-  readonly follows: readonly TransactionNumber[];
-}
+/** From this many effects on, the effect on a key is looked up and not searched for. */
+const SEARCHED_EFFECTS_MAX = 8;
 
 /** A transaction as one member knows it. */
 export class Transaction {
-  /** 0 until the transaction has been evaluated: a request in line has no number yet. */
+  /** 0 until it has been evaluated: a request in line has no number yet. */
   number: TransactionNumber = 0;
   view = 0;
-  version: Stamp = 0;
-  effects: readonly Effect[] = NOTHING;
-  /** Numbers of the undecided transactions that held one of its keys before it. */
-  follows: readonly TransactionNumber[] = NOTHING;
+  /** What it does; `undefined` until it has been evaluated. */
+  prepare: Prepare | undefined;
   /** Transactions known here that follow this one; whoever aborts this one aborts them with it. */
   followers: Transaction[] | undefined;
   observers: Observer[] | undefined;
   /** When its locks were granted, in the order of all grants at this node; 0 before. */
   grantOrder = 0;
+  /** The position of the journal's record that has to be durable before anything else is done. */
+  awaitedPosition = 0;
   /** False while it only keeps its place in line, see `Coordinator`. */
   ready = true;
   #state: TransactionState = "waiting";
+  #effectByKey: Map<ByteString, Effect> | undefined;
 
   /**
    * @param coordinator the node that runs it
    * @param priority the age of its request: the smaller stamp is the older one
-   * @param keys every key that it locks, each once
+   * @param entries every key that it locks, each once
    */
   constructor(
     readonly coordinator: NodeIndex,
     readonly priority: Stamp,
-    readonly keys: readonly ByteString[],
+    readonly entries: readonly Entry[],
   ) {}
 
   get state(): TransactionState {
@@ -103,6 +102,20 @@ export class Transaction {
   /** Tells whether the transaction may still commit or abort, as far as this member knows. */
   get undecided(): boolean {
     return this.#state !== "committed" && this.#state !== "aborted";
+  }
+
+  /** Tells whether it holds its locks and may be committed still. */
+  get isPreparedOrPreparing(): boolean {
+    return this.#state === "prepared" || this.#state === "preparing";
+  }
+
+  get effects(): readonly Effect[] {
+    return this.prepare?.effects ?? NOTHING;
+  }
+
+  /** Numbers of the undecided transactions that held one of its keys before it. */
+  get follows(): readonly TransactionNumber[] {
+    return this.prepare?.follows ?? NOTHING;
   }
 
   /**
@@ -121,20 +134,18 @@ export class Transaction {
   }
 
   /** Takes over what the transaction does. */
-  fill(content: TransactionContent): void {
-    this.number = content.number;
-    this.view = content.view;
-    this.version = content.version;
-    this.effects = content.effects;
-    this.follows = content.follows;
+  fill(prepare: Prepare): void {
+    this.number = prepare.number;
+    this.view = prepare.view;
+    this.prepare = prepare;
   }
 
   /** Returns what the transaction does to `key`, or `undefined` where it leaves it as it is. */
   effectOn(key: ByteString): Effect | undefined {
-    for (const effect of this.effects) {
-      if (effect.key === key) return effect;
-    }
-    return undefined;
+    const { effects } = this;
+    if (effects.length <= SEARCHED_EFFECTS_MAX) return effects.find((effect) => effect.key === key);
+    this.#effectByKey ??= new Map(effects.map((effect) => [effect.key, effect]));
+    return this.#effectByKey.get(key);
   }
 
   /** Tells whether this transaction's request is older than that of `other`. */
@@ -156,10 +167,21 @@ export class Transaction {
   }
 
   /** Tells everybody who waits for it how this transaction ended. */
-  tellObservers(outcome: "committed" | "aborted"): void {
+  tellObservers(outcome: TransactionOutcome): void {
     const { observers } = this;
     if (observers === undefined) return;
     this.observers = undefined;
     for (const observer of observers) observer.onOutcome(this, outcome);
   }
+}
+
+/** Returns `transaction`, and all that follow it and can be aborted with it, directly or not. */
+export function withFollowers(transaction: Transaction): Set<Transaction> {
+  const all = new Set([transaction]);
+  for (const one of all) {
+    for (const follower of one.followers ?? NOTHING) {
+      if (follower.undecided && follower.state !== "aborting") all.add(follower);
+    }
+  }
+  return all;
 }

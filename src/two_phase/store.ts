@@ -2,54 +2,71 @@
  * The keys and their committed values.
  *
  * The store holds what is committed and nothing else: what transactions intend stands in the
- * transactions, who may do what stands in the lock table.
+ * transactions. A key's entry also carries the key's lock, as the lock table uses it, so that a
+ * transaction looks each of its keys up once. An entry without a value is one that is only locked.
  *
  * @module
  */
 
 import type { ByteString } from "../byte_string.ts";
-import type { Effect, Stamp } from "./messages.ts";
+import type { Lock } from "./lock_table.ts";
+import type { Stamp } from "./messages.ts";
 
-/** A key's committed value. */
+/** A key: its committed value, and its lock. */
 export interface Entry {
-  value: ByteString;
+  readonly key: ByteString;
+  /** `undefined` where the key does not exist. */
+  value: ByteString | undefined;
   /** The stamp of the transaction that wrote it: higher than that of any earlier write of the key. */
   version: Stamp;
+  /** `undefined` where nobody holds the key or stands in line for it. */
+  lock: Lock | undefined;
 }
 
 /** The committed state of one node. */
 export class Store {
   readonly #entries = new Map<ByteString, Entry>();
+  #size = 0;
 
   /** Returns how many keys have a value. */
   get size(): number {
-    return this.#entries.size;
+    return this.#size;
   }
 
-  /** Returns the entry of `key`, or `undefined` where there is none. */
+  /** Returns the entry of `key`, or `undefined` where the key neither exists nor is locked. */
   get(key: ByteString): Entry | undefined {
     return this.#entries.get(key);
   }
 
-  /** Carries out the effects of a committed transaction. */
-  apply(effects: readonly Effect[], version: Stamp): void {
-    for (const effect of effects) {
-      if (effect.value === undefined) {
-        this.#entries.delete(effect.key);
-        continue;
-      }
-      const entry = this.#entries.get(effect.key);
-      if (entry === undefined) {
-        this.#entries.set(effect.key, { value: effect.value, version });
-      } else {
-        entry.value = effect.value;
-        entry.version = version;
-      }
+  /** Returns the entry of `key`, which is made where there is none. */
+  entryOf(key: ByteString): Entry {
+    let entry = this.#entries.get(key);
+    if (entry === undefined) {
+      entry = { key, value: undefined, version: 0, lock: undefined };
+      this.#entries.set(key, entry);
     }
+    return entry;
   }
 
-  /** Returns all keys with their entries, in no order that means anything. */
-  entries(): IterableIterator<[ByteString, Entry]> {
-    return this.#entries.entries();
+  /** Gives `entry` a committed value, or takes it away. */
+  write(entry: Entry, value: ByteString | undefined, version: Stamp): void {
+    if (entry.value === undefined) {
+      if (value !== undefined) this.#size++;
+    } else if (value === undefined) this.#size--;
+    entry.value = value;
+    entry.version = version;
+  }
+
+  /** Drops `entry` where nothing is left in it. */
+  dropIfEmpty(entry: Entry): void {
+    if (entry.value !== undefined || entry.lock !== undefined) return;
+    if (this.#entries.get(entry.key) === entry) this.#entries.delete(entry.key);
+  }
+
+  /** Returns all keys that exist, with their entries, in no order that means anything. */
+  *entries(): Generator<Entry> {
+    for (const entry of this.#entries.values()) {
+      if (entry.value !== undefined) yield entry;
+    }
   }
 }
