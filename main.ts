@@ -4,6 +4,7 @@
  * @module
  */
 
+import { client } from "./src/client/client.ts";
 import { FatalError, messageOf, UsageError } from "./src/errors.ts";
 import { serve } from "./src/node/serve.ts";
 import { VERSION } from "./src/version.ts";
@@ -23,6 +24,8 @@ async function main(args: readonly string[]): Promise<number> {
     case "serve":
       await serve(rest);
       return 0;
+    case "client":
+      return await client(rest);
     case "--version":
     case "-V":
       await print(`dks ${VERSION}\n`);

@@ -84,11 +84,6 @@ declare module "@std/cli/parse-args" {
   ): { [name: string]: unknown; _: (string | number)[] };
 }
 
-declare module "@std/cli/unicode-width" {
-  /** Returns how many columns `text` takes in a terminal. */
-  export function unicodeWidth(text: string): number;
-}
-
 declare module "@std/csv/parse" {
   export function parse(
     input: string,
@@ -104,11 +99,5 @@ declare module "@std/fmt/colors" {
   export function red(text: string): string;
   export function green(text: string): string;
   export function yellow(text: string): string;
-  export function cyan(text: string): string;
-}
-
-declare module "@std/streams/text-line-stream" {
-  export class TextLineStream extends TransformStream<string, string> {
-    constructor(options?: { readonly allowCR?: boolean });
-  }
+  export function stripAnsiCode(text: string): string;
 }

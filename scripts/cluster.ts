@@ -1,0 +1,54 @@
+// deno-lint-ignore-file no-console -- a script that talks to people
+/**
+ * `deno task cluster`: five nodes on this machine, until Ctrl-C.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { LocalCluster } from "./local_cluster.ts";
+
+const args = parseArgs([...Deno.args], {
+  string: ["port", "nodes"],
+  default: { port: "5001", nodes: "5" },
+});
+const first = Number(args["port"]);
+const count = Number(args["nodes"]);
+if (!Number.isInteger(first) || !(count >= 1 && count <= 31)) {
+  console.error("usage: deno task cluster [--port FIRST_PORT] [--nodes COUNT]");
+  Deno.exit(2);
+}
+const ports = Array.from({ length: count }, (_, index) => first + index);
+
+let isStopping = false;
+let cluster: LocalCluster | undefined;
+try {
+  cluster = await LocalCluster.start({
+    ports,
+    onLine: (port, line) => {
+      if (!isStopping) console.log(`${port}  ${line}`);
+    },
+  });
+} catch (error) {
+  console.error(`the cluster did not start: ${(error as Error).message}`);
+  Deno.exit(1);
+}
+
+const [port] = ports;
+console.log(`
+Five nodes run on the ports ${ports.join(", ")}. Try, in another terminal:
+
+  deno run --allow-net main.ts client -p ${port}            the prompt
+  deno run --allow-net main.ts client -p ${port} status     what the cluster looks like
+  redis-cli -p ${ports.at(-1)} set greeting hello           any Redis client
+
+Ctrl-C ends them.
+`.replace("Five nodes run", count === 5 ? "Five nodes run" : `${count} nodes run`));
+
+const stopped = Promise.withResolvers<void>();
+Deno.addSignalListener("SIGINT", () => stopped.resolve());
+Deno.addSignalListener("SIGTERM", () => stopped.resolve());
+await Promise.race([stopped.promise, ...cluster.nodes.map((node) => node.untilEndedAtAll())]);
+isStopping = true;
+await cluster.stop();
+Deno.exit(0);

@@ -1,0 +1,111 @@
+// deno-lint-ignore-file no-console -- a script that talks to people
+/**
+ * `deno task compile`: makes `./dks`, the program in one file.
+ *
+ * `deno compile` does it where it can fetch its base runtime. Where it cannot, the file is a portable
+ * one that behaves the same: a shell header, and behind it a compressed archive of the Deno that runs
+ * this script and of the bundled program (`portable_header.sh`).
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { COMPILE_FLAGS, RUN_FLAGS } from "./flags.ts";
+import { tarEnd, tarEntry } from "./tar.ts";
+
+/** How `deno compile` says that it has no base runtime. */
+const NO_BASE_RUNTIME =
+  /dl\.deno\.land|download|lookup|dns|connect|network|timed out|tls|certificate/i;
+
+const args = parseArgs([...Deno.args], {
+  string: ["output", "target"],
+  boolean: ["portable"],
+  default: { output: "dks" },
+});
+const output = String(args["output"]);
+const target = typeof args["target"] === "string" ? args["target"] : undefined;
+
+if (args["portable"] === true || !await compile()) await makePortable();
+console.log(`made ${output} (${((await Deno.stat(output)).size / 1e6).toFixed(1)} MB)`);
+
+/** Runs `deno compile`. Returns whether there is a binary; ends the process on a real error. */
+async function compile(): Promise<boolean> {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "compile",
+      ...COMPILE_FLAGS,
+      ...(target === undefined ? [] : ["--target", target]),
+      "--output",
+      output,
+      "main.ts",
+    ],
+    stdout: "inherit",
+    stderr: "piped",
+  }).output();
+  if (success) return true;
+  const message = new TextDecoder().decode(stderr);
+  if (target !== undefined || !NO_BASE_RUNTIME.test(message)) {
+    console.error(message);
+    Deno.exit(1);
+  }
+  console.log("deno compile cannot fetch its base runtime here: making a portable file instead");
+  return false;
+}
+
+/** Writes the portable file. */
+async function makePortable(): Promise<void> {
+  const build = await Deno.makeTempDir({ prefix: "dks-build-" });
+  try {
+    const bundle = `${build}/dks.js`;
+    await bundleTo(bundle);
+    const files = { "deno": Deno.execPath(), "dks.js": bundle };
+    const compressed = ReadableStream.from<BufferSource>(archiveOf(files))
+      .pipeThrough(new CompressionStream("gzip"));
+    const archive = new Uint8Array(await new Response(compressed).arrayBuffer());
+    await Deno.writeFile(output, await assemble(archive), { mode: 0o755 });
+    await Deno.chmod(output, 0o755);
+  } finally {
+    await Deno.remove(build, { recursive: true });
+  }
+}
+
+async function bundleTo(file: string): Promise<void> {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--platform", "deno", "--output", file, "main.ts"],
+    stderr: "piped",
+  }).output();
+  if (success) return;
+  console.error(new TextDecoder().decode(stderr));
+  Deno.exit(1);
+}
+
+async function* archiveOf(
+  files: Readonly<Record<string, string>>,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  for (const [name, path] of Object.entries(files)) {
+    yield* tarEntry(name, await Deno.readFile(path), 0o755);
+  }
+  yield tarEnd();
+}
+
+/** Returns the header, filled in, and the archive behind it. */
+async function assemble(archive: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const template = await Deno.readTextFile(new URL("portable_header.sh", import.meta.url));
+  const digest = await crypto.subtle.digest("SHA-256", archive);
+  const hash = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join(
+    "",
+  );
+  const fill = (skip: string) =>
+    template.replace("@HASH@", hash).replace("@SKIP@", skip).replace(
+      "@FLAGS@",
+      RUN_FLAGS.join(" "),
+    );
+  // `tail -c +N` begins with byte N, counted from 1. Leading zeros keep the length the same.
+  const width = 8;
+  const skip = String(fill("0".repeat(width)).length + 1).padStart(width, "0");
+  const header = new TextEncoder().encode(fill(skip));
+  const whole = new Uint8Array(header.length + archive.length);
+  whole.set(header);
+  whole.set(archive, header.length);
+  return whole;
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# dks, portable: this header, then a compressed archive of the Deno runtime and of the program.
+# The archive is unpacked once into the cache of the user (checked by hash, and whole or not at all,
+# so that several may start at once) and run with the network as its only permission.
+set -eu
+hash=@HASH@
+skip=@SKIP@
+
+# Where the archive is unpacked: the first of these folders that can be written.
+for root in "${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}" "${TMPDIR:-/tmp}/cache-$(id -u)"; do
+  if mkdir -p "$root/dks" 2>/dev/null && [ -w "$root/dks" ]; then break; fi
+  root=
+done
+if [ -z "$root" ]; then
+  echo "dks: cannot write to a cache folder: set HOME or XDG_CACHE_HOME to a folder of yours" >&2
+  exit 1
+fi
+home="$root/dks/$hash"
+
+if [ ! -x "$home/deno" ]; then
+  part=$(mktemp -d "$root/dks/unpacking.XXXXXX")
+  trap 'rm -rf "$part"' EXIT INT TERM
+  tail -c "+$skip" "$0" > "$part/archive.gz"
+  if command -v sha256sum >/dev/null 2>&1; then
+    found=$(sha256sum "$part/archive.gz")
+  else
+    found=$(shasum -a 256 "$part/archive.gz")
+  fi
+  if [ "${found%% *}" != "$hash" ]; then
+    echo "dks: $0 is damaged: its archive has the hash ${found%% *}, not $hash" >&2
+    exit 1
+  fi
+  mkdir "$part/whole"
+  gzip -dc "$part/archive.gz" | tar -xf - -C "$part/whole"
+  # A folder is renamed at once or not at all. If it is there already, another start was faster.
+  mv "$part/whole" "$home" 2>/dev/null || [ -x "$home/deno" ]
+  rm -rf "$home/whole" "$part"
+  trap - EXIT INT TERM
+fi
+
+DENO_DIR="$home/deno_dir" DENO_NO_UPDATE_CHECK=1 \
+  exec "$home/deno" run @FLAGS@ "$home/dks.js" "$@"

@@ -1,0 +1,207 @@
+/**
+ * `dks client`: reads the command line, and does what it says.
+ *
+ * @module
+ */
+
+import { type Address, parseAddressList, parsePort } from "../address.ts";
+import { parseInteger, readCommandLine } from "../command_line.ts";
+import { parseDurationMs } from "../duration.ts";
+import { messageOf, UsageError } from "../errors.ts";
+import { ClientConnection, ConnectionError } from "./connection.ts";
+import { checkOneShot, EXIT, runOneShot } from "./one_shot.ts";
+import { parseOperations } from "./operations_file.ts";
+import { runPrompt } from "./prompt.ts";
+import { formatReport, run, type RunOptions } from "./run.ts";
+import { fetchStatus, formatStatus } from "./status.ts";
+import { setUpColors, standardOutput } from "./terminal.ts";
+
+/** What `dks client --help` prints. */
+export const CLIENT_HELP = `dks client: talks to a cluster
+
+usage: dks client [options]                  an interactive prompt
+       dks client [options] COMMAND ...      one command
+
+  -s, --server LIST    the node to talk to, host or host:port; of several, the first that
+                       can be reached (localhost)
+  -p, --port PORT      the port where none is named (5000)
+      --timeout TIME   how long to wait for an answer (10s)
+  -h, --help           prints this
+
+commands:
+  put KEY VALUE        sets a key; VALUE - reads the value from standard input
+  get KEY              prints the value and nothing else
+  delete KEY...        deletes keys
+  exists KEY           prints yes or no
+  raw COMMAND WORD...  sends any command of the Redis protocol
+  status [--json]      prints the cluster as the node sees it
+  run [options] < FILE replays an operations file (lines PUT,key,value GET,key DELETE,key)
+                       and prints latencies and throughput
+      --connections N  connections that share the operations (1: in the file's order)
+      --pipeline N     operations under way on each connection (1)
+      --repeat N       how often the file is replayed (1)
+      --reconnect      connects anew for each operation
+      --json           prints the result as JSON
+
+Exit codes: 0 done, 1 the key does not exist, 2 wrong usage, 3 failed.
+`;
+
+interface ClientOptions {
+  readonly addresses: readonly Address[];
+  readonly timeoutMs: number;
+  readonly words: readonly string[];
+}
+
+/**
+ * Runs `dks client` with these arguments. Returns the exit code.
+ *
+ * @throws {UsageError} where the arguments are wrong.
+ */
+export async function client(args: readonly string[]): Promise<number> {
+  setUpColors();
+  const options = parseClientOptions(args);
+  if (options === "help") {
+    await standardOutput.write(CLIENT_HELP);
+    return EXIT.ok;
+  }
+  try {
+    return await runCommand(options);
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error;
+    const doubt = error.maybeDone ? "; whether the command was carried out is not known" : "";
+    await standardOutput.note(`dks: ${messageOf(error)}${doubt}\n`);
+    return EXIT.failed;
+  }
+}
+
+function parseClientOptions(args: readonly string[]): ClientOptions | "help" {
+  const line = readCommandLine(args, {
+    values: ["server", "port", "timeout"],
+    switches: ["help"],
+    alias: { s: "server", p: "port", h: "help" },
+  }, { stopsAtWord: true });
+  if (line.has("help")) return "help";
+  const defaultPort = parsePort(line.value("port") ?? "5000", "--port");
+  return {
+    addresses: parseAddressList(line.value("server") ?? "localhost", {
+      defaultPort,
+      name: "--server",
+    }),
+    timeoutMs: parseDurationMs(line.value("timeout") ?? "10s", "--timeout"),
+    words: line.words,
+  };
+}
+
+async function runCommand(options: ClientOptions): Promise<number> {
+  const [name, ...words] = options.words;
+  switch (name) {
+    case undefined:
+      return await runPrompt({ ...options, output: standardOutput });
+    case "run":
+      return await replay(words, options);
+    case "status":
+      return await status(words, options);
+    default:
+      checkOneShot(name, words);
+  }
+  const connection = await ClientConnection.open(options.addresses, options);
+  try {
+    return await runOneShot(name, words, {
+      connection,
+      output: standardOutput,
+      readInput: readStandardInput,
+    });
+  } finally {
+    connection.close();
+  }
+}
+
+async function status(words: readonly string[], options: ClientOptions): Promise<number> {
+  const line = readCommandLine(words, { values: [], switches: ["json"] });
+  const [extra] = line.words;
+  if (extra !== undefined) throw new UsageError(`status takes no argument "${extra}"`);
+  const connection = await ClientConnection.open(options.addresses, options);
+  try {
+    const found = await fetchStatus(connection);
+    const text = line.has("json") ? `${JSON.stringify(found, null, 2)}\n` : formatStatus(found);
+    await standardOutput.write(text);
+  } finally {
+    connection.close();
+  }
+  return EXIT.ok;
+}
+
+// --- run -----------------------------------------------------------------------------------------
+
+/** Bounds of the flags of `run`. */
+const CONNECTIONS_MAX = 1000;
+const PIPELINE_MAX = 1000;
+const REPEAT_MAX = 1_000_000;
+
+/** Bad lines that are shown. */
+const BAD_LINES_SHOWN = 10;
+
+async function replay(words: readonly string[], options: ClientOptions): Promise<number> {
+  const line = readCommandLine(words, {
+    values: ["connections", "pipeline", "repeat"],
+    switches: ["reconnect", "json"],
+  });
+  const count = (name: string, max: number) =>
+    parseInteger(line.value(name) ?? "1", { name: `--${name}`, min: 1, max });
+  const flags = {
+    connections: count("connections", CONNECTIONS_MAX),
+    pipeline: count("pipeline", PIPELINE_MAX),
+    repeat: count("repeat", REPEAT_MAX),
+    reconnect: line.has("reconnect"),
+  };
+  const { operations, bad } = parseOperations(await readOperations(line.words));
+  if (bad.length > 0) {
+    const shown = bad.slice(0, BAD_LINES_SHOWN).map((one) => `line ${one.line}: ${one.reason}`);
+    const more = bad.length > shown.length ? [`and ${bad.length - shown.length} more`] : [];
+    throw new UsageError(`nothing was run: ${[...shown, ...more].join("; ")}`);
+  }
+  if (operations.length === 0) throw new UsageError("the operations file is empty");
+  return await replayOperations({ ...flags, ...options, operations }, line.has("json"));
+}
+
+async function replayOperations(options: RunOptions, asJson: boolean): Promise<number> {
+  const report = await run(options);
+  const text = asJson ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report);
+  await standardOutput.write(text);
+  return report.failed === 0 ? EXIT.ok : EXIT.failed;
+}
+
+/** Returns the text of the operations file: standard input, or the file where that is allowed. */
+async function readOperations(words: readonly string[]): Promise<string> {
+  const [file, extra] = words;
+  if (extra !== undefined) throw new UsageError(`run takes one file, not also "${extra}"`);
+  let bytes: Uint8Array;
+  if (file === undefined || file === "-") {
+    if (Deno.stdin.isTerminal()) {
+      throw new UsageError("run reads operations from standard input: dks client run < FILE");
+    }
+    bytes = await readStandardInput();
+  } else bytes = await readFile(file);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new UsageError("the operations file is not UTF-8 text");
+  }
+}
+
+async function readFile(file: string): Promise<Uint8Array> {
+  try {
+    return await Deno.readFile(file);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.PermissionDenied) {
+      throw new UsageError(
+        `dks may use the network and no files, so it cannot open "${file}": dks client run < ${file}`,
+      );
+    }
+    throw new UsageError(`cannot read "${file}": ${messageOf(error)}`);
+  }
+}
+
+async function readStandardInput(): Promise<Uint8Array> {
+  return new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer());
+}

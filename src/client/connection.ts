@@ -1,0 +1,176 @@
+/**
+ * A client's connection to one node.
+ *
+ * @module
+ */
+
+import { deadline } from "@std/async/deadline";
+import { type Address, formatAddress } from "../address.ts";
+import type { ByteString } from "../byte_string.ts";
+import { writeLatin1 } from "../byte_writer.ts";
+import { messageOf } from "../errors.ts";
+import { closeQuietly, writeAll } from "../node/socket.ts";
+import { encodeCommand } from "../resp/encoder.ts";
+import { ReplyDecoder } from "../resp/reply_decoder.ts";
+import type { RespValue } from "../resp/value.ts";
+
+/** Bytes of one write to the socket. */
+const WRITE_BYTES = 256 * 1024;
+
+/** Time for one attempt to connect. */
+const CONNECT_MS = 2000;
+
+/** The node could not be reached, or the connection broke. */
+export class ConnectionError extends Error {
+  override name = "ConnectionError";
+
+  /**
+   * @param message for people
+   * @param maybeDone whether a command was sent whose outcome is not known now
+   */
+  constructor(message: string, readonly maybeDone: boolean) {
+    super(message);
+  }
+}
+
+interface Waiter {
+  readonly resolve: (value: RespValue) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Sends commands and hands out the replies. Commands may be sent before earlier ones are answered. */
+export class ClientConnection {
+  /** The node at the other end, as it was named. */
+  readonly name: string;
+  readonly #conn: Deno.TcpConn;
+  readonly #timeoutMs: number;
+  readonly #decoder = new ReplyDecoder();
+  /** Who waits for the next replies, in order; answered ones before `#firstWaiter`. */
+  readonly #waiters: Waiter[] = [];
+  #firstWaiter = 0;
+  #output: ByteString = "";
+  #isWriting = false;
+  #broken: ConnectionError | undefined;
+
+  private constructor(conn: Deno.TcpConn, options: { name: string; timeoutMs: number }) {
+    this.#conn = conn;
+    this.name = options.name;
+    this.#timeoutMs = options.timeoutMs;
+    this.#readAll();
+  }
+
+  /**
+   * Connects to the first of `addresses` that can be reached.
+   *
+   * @param options `timeoutMs`: how long a command may take
+   * @throws {ConnectionError} where none can be reached.
+   */
+  static async open(
+    addresses: readonly Address[],
+    options: { timeoutMs: number },
+  ): Promise<ClientConnection> {
+    const failures: string[] = [];
+    for (const address of addresses) {
+      const name = formatAddress(address);
+      try {
+        const conn = await connect(address);
+        return new ClientConnection(conn, { name, timeoutMs: options.timeoutMs });
+      } catch (error) {
+        failures.push(`cannot reach ${name}: ${messageOf(error)}`);
+      }
+    }
+    throw new ConnectionError(failures.join("; "), false);
+  }
+
+  /**
+   * Sends a command, and returns its reply; an error of the server's is a reply too.
+   *
+   * @throws {ConnectionError} where the connection breaks first, or no reply comes in time.
+   */
+  async call(words: readonly ByteString[]): Promise<RespValue> {
+    if (this.#broken !== undefined) throw new ConnectionError(this.#broken.message, false);
+    const { promise, resolve, reject } = Promise.withResolvers<RespValue>();
+    this.#waiters.push({ resolve, reject });
+    this.#output += encodeCommand(words);
+    if (!this.#isWriting) {
+      this.#isWriting = true;
+      // What is called within one turn leaves in one write.
+      queueMicrotask(() => this.#writeAll());
+    }
+    const timer = setTimeout(() => {
+      this.#break(`no answer from ${this.name} within ${this.#timeoutMs / 1000} s`);
+    }, this.#timeoutMs);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Closes the connection. Replies that are still missing are lost. */
+  close(): void {
+    this.#break(`the connection to ${this.name} was closed`);
+  }
+
+  async #writeAll(): Promise<void> {
+    try {
+      while (this.#output !== "" && this.#broken === undefined) {
+        const output = this.#output;
+        this.#output = "";
+        for (let at = 0; at < output.length; at += WRITE_BYTES) {
+          const piece = output.slice(at, at + WRITE_BYTES);
+          const bytes = new Uint8Array(piece.length);
+          writeLatin1(bytes, 0, piece);
+          await writeAll(this.#conn, bytes);
+        }
+      }
+    } catch (error) {
+      this.#break(`the connection to ${this.name} broke: ${messageOf(error)}`);
+    }
+    this.#isWriting = false;
+  }
+
+  async #readAll(): Promise<void> {
+    try {
+      for (;;) {
+        for (let value = this.#decoder.next(); value !== undefined;) {
+          this.#waiters[this.#firstWaiter++]?.resolve(value);
+          value = this.#decoder.next();
+        }
+        if (this.#firstWaiter === this.#waiters.length) {
+          this.#waiters.length = 0;
+          this.#firstWaiter = 0;
+        }
+        const count = await this.#conn.read(this.#decoder.space);
+        if (count === null) break;
+        this.#decoder.received(count);
+      }
+      this.#break(`${this.name} closed the connection`);
+    } catch (error) {
+      this.#break(`the connection to ${this.name} broke: ${messageOf(error)}`);
+    }
+  }
+
+  #break(message: string): void {
+    if (this.#broken !== undefined) return;
+    this.#broken = new ConnectionError(message, true);
+    closeQuietly(this.#conn);
+    for (let i = this.#firstWaiter; i < this.#waiters.length; i++) {
+      this.#waiters[i]?.reject(this.#broken);
+    }
+  }
+}
+
+async function connect(address: Address): Promise<Deno.TcpConn> {
+  const aborter = new AbortController();
+  const connecting = Deno.connect({ ...address, signal: aborter.signal });
+  try {
+    const conn = await deadline(connecting, CONNECT_MS);
+    conn.setNoDelay(true);
+    return conn;
+  } catch (error) {
+    aborter.abort();
+    connecting.then(closeQuietly, () => {}); // It may have come about in the same moment.
+    throw error;
+  }
+}

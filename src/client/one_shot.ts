@@ -1,0 +1,128 @@
+/**
+ * One command on the command line: its result on standard output, its fate as the exit code.
+ *
+ * @module
+ */
+
+import { type ByteString, fromBytes, fromText, toBytes } from "../byte_string.ts";
+import { UsageError } from "../errors.ts";
+import { ErrorReply, type RespValue } from "../resp/value.ts";
+import type { ClientConnection } from "./connection.ts";
+import { formatError, formatReply } from "./format.ts";
+import type { Output } from "./terminal.ts";
+
+/** The exit codes of `dks client`. */
+export const EXIT = { ok: 0, notFound: 1, usage: 2, failed: 3 } as const;
+
+/** What a one-shot command works with. */
+export interface OneShotContext {
+  readonly connection: ClientConnection;
+  readonly output: Output;
+  /** Returns all of standard input. */
+  readonly readInput: () => Promise<Uint8Array>;
+}
+
+interface OneShotCommand {
+  /** What stands behind the name, for the error. */
+  readonly usage: string;
+  /** Least and most words behind the name. */
+  readonly words: readonly [min: number, max: number];
+  readonly run: (words: readonly string[], context: OneShotContext) => Promise<number>;
+}
+
+const COMMANDS: Readonly<Record<string, OneShotCommand>> = {
+  put: { usage: "put KEY VALUE (VALUE - reads standard input)", words: [2, 2], run: put },
+  get: { usage: "get KEY", words: [1, 1], run: get },
+  delete: { usage: "delete KEY...", words: [1, Infinity], run: remove },
+  exists: { usage: "exists KEY", words: [1, 1], run: exists },
+  raw: { usage: "raw COMMAND [WORD...]", words: [1, Infinity], run: raw },
+};
+
+/** The names of the one-shot commands. */
+export const ONE_SHOT_NAMES: readonly string[] = Object.keys(COMMANDS);
+
+/**
+ * Checks the words of a one-shot command before anything is connected to.
+ *
+ * @throws {UsageError} where their number is wrong.
+ */
+export function checkOneShot(name: string, words: readonly string[]): void {
+  const command = COMMANDS[name];
+  if (command === undefined) {
+    throw new UsageError(`no command "${name}"; dks client --help tells which there are`);
+  }
+  const [min, max] = command.words;
+  if (words.length < min || words.length > max) {
+    throw new UsageError(`wrong number of words: dks client ${command.usage}`);
+  }
+}
+
+/** Carries out a one-shot command that was checked. Returns the exit code. */
+export async function runOneShot(
+  name: string,
+  words: readonly string[],
+  context: OneShotContext,
+): Promise<number> {
+  checkOneShot(name, words);
+  return await COMMANDS[name]?.run(words, context) ?? EXIT.usage;
+}
+
+async function put(words: readonly string[], context: OneShotContext): Promise<number> {
+  const [key = "", word = ""] = words;
+  const value = word === "-" ? fromBytes(await context.readInput()) : fromText(word);
+  return await call(context, ["PUT", fromText(key), value], async () => {
+    if (context.output.isTerminal) await context.output.write("OK\n");
+    return EXIT.ok;
+  });
+}
+
+async function get([key = ""]: readonly string[], context: OneShotContext): Promise<number> {
+  return await call(context, ["GET", fromText(key)], async (reply) => {
+    if (typeof reply !== "string") return await notFound(context, key);
+    const { output } = context;
+    await output.write(toBytes(reply));
+    // A pipe gets the value and nothing else; a person's prompt should begin on a new line.
+    if (output.isTerminal && !reply.endsWith("\n")) await output.write("\n");
+    return EXIT.ok;
+  });
+}
+
+async function remove(words: readonly string[], context: OneShotContext): Promise<number> {
+  return await call(context, ["DELETE", ...words.map(fromText)], async (reply) => {
+    if (reply === 0) return await notFound(context, words.join(", "));
+    const isSeveral = words.length > 1;
+    if (context.output.isTerminal || isSeveral) await context.output.write(`${reply}\n`);
+    return EXIT.ok;
+  });
+}
+
+async function exists([key = ""]: readonly string[], context: OneShotContext): Promise<number> {
+  return await call(context, ["EXISTS", fromText(key)], async (reply) => {
+    await context.output.write(reply === 1 ? "yes\n" : "no\n");
+    return reply === 1 ? EXIT.ok : EXIT.notFound;
+  });
+}
+
+async function raw(words: readonly string[], context: OneShotContext): Promise<number> {
+  return await call(context, words.map(fromText), async (reply) => {
+    await context.output.write(`${formatReply(reply)}\n`);
+    return EXIT.ok;
+  });
+}
+
+async function notFound(context: OneShotContext, key: string): Promise<number> {
+  await context.output.note(`not found: ${key}\n`);
+  return EXIT.notFound;
+}
+
+/** Sends a command; a server's error goes to standard error. */
+async function call(
+  context: OneShotContext,
+  words: readonly ByteString[],
+  then: (reply: RespValue) => Promise<number>,
+): Promise<number> {
+  const reply = await context.connection.call(words);
+  if (!(reply instanceof ErrorReply)) return await then(reply);
+  await context.output.note(`dks: ${formatError(reply)}\n`);
+  return EXIT.failed;
+}

@@ -1,0 +1,65 @@
+/**
+ * A progress bar on standard error, for a person at a terminal.
+ *
+ * @module
+ */
+
+import { terminalColumns } from "./terminal.ts";
+
+/** How often the bar is drawn at the most. */
+const REDRAW_MS = 100;
+
+const encoder = new TextEncoder();
+
+/** Shows how far a piece of work has come; shows nothing where standard error is no terminal. */
+export class ProgressBar {
+  readonly #title: string;
+  readonly #total: number;
+  readonly #isShown: boolean;
+  readonly #startedAt = performance.now();
+  #drawnAt = -Infinity;
+
+  /**
+   * @param title what is being done
+   * @param total how much there is to do, in whatever unit
+   */
+  constructor(title: string, total: number) {
+    this.#title = title;
+    this.#total = total;
+    this.#isShown = Deno.stderr.isTerminal();
+  }
+
+  /** Shows that `done` of the work is done. Cheap to call often. */
+  update(done: number): void {
+    if (!this.#isShown) return;
+    const time = performance.now();
+    if (time - this.#drawnAt < REDRAW_MS) return;
+    this.#drawnAt = time;
+    const seconds = (time - this.#startedAt) / 1000;
+    this.#draw(formatBar({ title: this.#title, done, total: this.#total, seconds }));
+  }
+
+  /** Takes the bar away. */
+  finish(): void {
+    if (this.#isShown) this.#draw("");
+  }
+
+  #draw(line: string): void {
+    Deno.stderr.writeSync(encoder.encode(`\r\x1b[K${line}`));
+  }
+}
+
+/** Returns the bar as one line, not longer than the terminal is wide. */
+export function formatBar(
+  state: { title: string; done: number; total: number; seconds: number },
+  columns = terminalColumns(),
+): string {
+  const { title, done, total, seconds } = state;
+  const part = total === 0 ? 1 : Math.min(1, done / total);
+  const rate = seconds > 0 ? Math.round(done / seconds) : 0;
+  const right = ` ${Math.floor(part * 100)} %  ${done}/${total}  ${rate}/s`;
+  const width = Math.max(0, Math.min(40, columns - title.length - right.length - 4));
+  const filled = Math.round(part * width);
+  return `${title} [${"█".repeat(filled)}${"░".repeat(width - filled)}]${right}`
+    .slice(0, columns - 1);
+}

@@ -1,0 +1,160 @@
+/**
+ * The interactive prompt.
+ *
+ * @module
+ */
+
+import { stdin, stdout } from "node:process";
+import { createInterface } from "node:readline";
+import { bold, dim, red } from "@std/fmt/colors";
+import { type ByteString, fromText, toBytes } from "../byte_string.ts";
+import { messageOf } from "../errors.ts";
+import { ProtocolError, splitInline } from "../resp/command_decoder.ts";
+import { ErrorReply, type RespValue } from "../resp/value.ts";
+import type { Address } from "../address.ts";
+import { ClientConnection, ConnectionError } from "./connection.ts";
+import { formatReply } from "./format.ts";
+import { EXIT } from "./one_shot.ts";
+import { showStatus } from "./status.ts";
+import { type Output, terminalColumns } from "./terminal.ts";
+
+/** Lines that the arrow keys bring back. */
+const HISTORY_MAX = 1000;
+
+const HELP = `put KEY VALUE      sets the value of a key
+get KEY            prints the value of a key
+delete KEY...      deletes keys, prints how many there were
+exists KEY...      prints how many of the keys exist
+status             prints the cluster as this node sees it
+help               prints this
+exit, Ctrl-D       ends the prompt
+Anything else is sent to the node as it is: mget, mset, strlen, dbsize, info, ping…
+Words with blanks stand in "quotes"; within them \\n, \\t, \\", \\\\ and \\xHH have their usual meaning.
+`;
+
+/** Reads commands from standard input, and carries them out, until the input ends. */
+export async function runPrompt(options: {
+  readonly addresses: readonly Address[];
+  readonly timeoutMs: number;
+  readonly output: Output;
+}): Promise<number> {
+  const session = new PromptSession(options);
+  await session.connect();
+  const isInteractive = Deno.stdin.isTerminal() && options.output.isTerminal;
+  const lines = createInterface({
+    input: stdin,
+    output: isInteractive ? stdout : undefined,
+    terminal: isInteractive,
+    historySize: HISTORY_MAX,
+    prompt: `${session.name}> `,
+  });
+  if (isInteractive) {
+    await options.output.write(`Connected to ${bold(session.name)}. ${dim("help tells more.")}\n`);
+    lines.on("SIGINT", () => {
+      lines.write(null, { ctrl: true, name: "u" }); // As in a shell: the line is thrown away.
+      stdout.write("\n");
+      lines.prompt();
+    });
+    lines.prompt();
+  }
+  for await (const line of lines) {
+    if (!await session.run(String(line))) break;
+    if (isInteractive) lines.prompt();
+  }
+  lines.close();
+  if (isInteractive) await options.output.write("\n");
+  session.close();
+  // A person has seen what failed; a script has only the exit code.
+  return isInteractive || !session.hasFailed ? EXIT.ok : EXIT.failed;
+}
+
+/** One sitting at the prompt: keeps the connection, and makes it anew when it broke. */
+class PromptSession {
+  name = "";
+  hasFailed = false;
+  readonly #addresses: readonly Address[];
+  readonly #timeoutMs: number;
+  readonly #output: Output;
+  #connection: ClientConnection | undefined;
+
+  constructor(options: {
+    readonly addresses: readonly Address[];
+    readonly timeoutMs: number;
+    readonly output: Output;
+  }) {
+    this.#addresses = options.addresses;
+    this.#timeoutMs = options.timeoutMs;
+    this.#output = options.output;
+  }
+
+  /** Returns the connection, made where there is none. */
+  async connect(): Promise<ClientConnection> {
+    this.#connection ??= await ClientConnection.open(this.#addresses, {
+      timeoutMs: this.#timeoutMs,
+    });
+    this.name = this.#connection.name;
+    return this.#connection;
+  }
+
+  close(): void {
+    this.#connection?.close();
+  }
+
+  /** Carries out one line. Returns whether there may be another. */
+  async run(line: string): Promise<boolean> {
+    let words: ByteString[];
+    try {
+      words = splitInline(toBytes(fromText(line)));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      await this.#fail("the quotes are not balanced");
+      return true;
+    }
+    const [name = ""] = words;
+    switch (name.toLowerCase()) {
+      case "":
+        return true;
+      case "exit":
+      case "quit":
+        return false;
+      case "help":
+      case "?":
+        await this.#output.write(HELP);
+        return true;
+      default:
+        await this.#call(words);
+        return true;
+    }
+  }
+
+  async #call(words: readonly ByteString[]): Promise<void> {
+    try {
+      const connection = await this.connect();
+      if (words.length === 1 && words[0]?.toLowerCase() === "status") {
+        await showStatus(connection, this.#output);
+        return;
+      }
+      const begin = performance.now();
+      const reply = await connection.call(words);
+      await this.#show(reply, performance.now() - begin);
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) throw error;
+      this.#connection = undefined;
+      const doubt = error.maybeDone ? "; whether the command was carried out is not known" : "";
+      await this.#fail(`${messageOf(error)}${doubt}`);
+    }
+  }
+
+  async #show(reply: RespValue, ms: number): Promise<void> {
+    if (reply instanceof ErrorReply) this.hasFailed = true;
+    const text = formatReply(reply);
+    const time = dim(`(${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms)`);
+    const fits = !text.includes("\n") && text.length + 12 < terminalColumns();
+    await this.#output.write(this.#output.isTerminal && fits ? `${text} ${time}\n` : `${text}\n`);
+  }
+
+  async #fail(message: string): Promise<void> {
+    this.hasFailed = true;
+    await this.#output.note(`${red(message)}\n`);
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * `status`: the cluster as one node sees it.
+ *
+ * @module
+ */
+
+import { bold, dim, green, red, yellow } from "@std/fmt/colors";
+import { toText } from "../byte_string.ts";
+import type { ClusterStatus, NodeStatus } from "../node/info.ts";
+import { ErrorReply } from "../resp/value.ts";
+import { type ClientConnection, ConnectionError } from "./connection.ts";
+import { formatNumber, formatTable } from "./table.ts";
+import type { Output } from "./terminal.ts";
+
+/**
+ * Asks the node for the status of its cluster.
+ *
+ * @throws {ConnectionError} where it is no dks node.
+ */
+export async function fetchStatus(connection: ClientConnection): Promise<ClusterStatus> {
+  const reply = await connection.call(["DKS.STATUS"]);
+  if (typeof reply !== "string") {
+    const said = reply instanceof ErrorReply ? `: ${reply.code} ${reply.message}` : "";
+    throw new ConnectionError(`${connection.name} is no dks node${said}`, false);
+  }
+  return JSON.parse(toText(reply) ?? "") as ClusterStatus;
+}
+
+/** Prints the status of the cluster. */
+export async function showStatus(connection: ClientConnection, output: Output): Promise<void> {
+  await output.write(formatStatus(await fetchStatus(connection)));
+}
+
+/** Returns the status as a person reads it. */
+export function formatStatus(status: ClusterStatus): string {
+  const up = status.nodes.filter((node) => node.isUp).length;
+  const state = status.isComplete ? green("complete") : red("not complete: writes wait");
+  const head = `view ${bold(String(status.view))}, ${up} of ${status.nodes.length} nodes up, ` +
+    `${state}, journal in ${status.journal}, up for ${formatSeconds(status.uptimeSeconds)}\n\n`;
+  const table = formatTable(
+    ["node", "state", "view", "round trip", "keys", "requests/s"],
+    status.nodes.map(rowOf),
+    ["left", "left", "left", "right", "right", "right"],
+  );
+  return head + table;
+}
+
+function rowOf(node: NodeStatus): string[] {
+  const missing = dim("-");
+  return [
+    node.address + (node.isSelf ? " *" : ""),
+    node.isUp ? green("up") : red("down"),
+    node.isInView ? "in" : yellow("out"),
+    node.roundTripMs === null ? missing : `${formatNumber(node.roundTripMs)} ms`,
+    node.keys === null ? missing : node.keys.toLocaleString("en-US"),
+    node.requestsPerSecond === null ? missing : node.requestsPerSecond.toLocaleString("en-US"),
+  ];
+}
+
+function formatSeconds(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}
