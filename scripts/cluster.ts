@@ -6,7 +6,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { LocalCluster } from "./local_cluster.ts";
+import { LocalCluster, loopback } from "./local_cluster.ts";
 
 const args = parseArgs([...Deno.args], {
   string: ["port", "nodes"],
@@ -24,7 +24,7 @@ let isStopping = false;
 let cluster: LocalCluster | undefined;
 try {
   cluster = await LocalCluster.start({
-    ports,
+    places: loopback(ports),
     onLine: (port, line) => {
       if (!isStopping) console.log(`${port}  ${line}`);
     },

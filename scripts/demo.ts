@@ -11,7 +11,7 @@ import { ClientConnection } from "../src/client/connection.ts";
 import { type Operation, parseOperations } from "../src/client/operations_file.ts";
 import { formatReport, run, type RunReport } from "../src/client/run.ts";
 import type { RespValue } from "../src/resp/value.ts";
-import { freePorts, LocalCluster } from "./local_cluster.ts";
+import { freePorts, LocalCluster, loopback } from "./local_cluster.ts";
 
 /** How long a client waits for an answer. */
 const TIMEOUT_MS = 10_000;
@@ -36,7 +36,7 @@ Deno.exit(five.agree && five.report.failed + one.report.failed === 0 ? 0 : 1);
 async function replayOn(count: number): Promise<{ report: RunReport; agree: boolean }> {
   console.log(bold(count === 1 ? "A single node" : `${count} nodes, two-phase commit`));
   const ports = freePorts(count);
-  const cluster = await LocalCluster.start({ ports });
+  const cluster = await LocalCluster.start({ places: loopback(ports) });
   try {
     console.log(dim(`${count === 1 ? "port" : "ports"} ${ports.join(", ")}\n`));
     const addresses = ports.map((port): Address => ({ hostname: "127.0.0.1", port }));

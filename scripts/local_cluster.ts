@@ -122,6 +122,19 @@ export class NodeProcess {
   }
 }
 
+/** Where a node runs, and how its peers reach it. */
+export interface Place {
+  readonly program: Program;
+  readonly port: number;
+  /** Its entry in the list of peers. */
+  readonly address: string;
+}
+
+/** Returns places at these ports of the loopback address. */
+export function loopback(ports: readonly number[], program: Program = FROM_SOURCE): Place[] {
+  return ports.map((port) => ({ program, port, address: `127.0.0.1:${port}` }));
+}
+
 /** Several nodes that know each other. */
 export class LocalCluster {
   readonly nodes: readonly NodeProcess[];
@@ -130,21 +143,20 @@ export class LocalCluster {
     this.nodes = nodes;
   }
 
-  /** Starts nodes on these ports, and waits until all of them say that the cluster is complete. */
+  /** Starts nodes, and waits until all of them say that the cluster is complete. */
   static async start(options: {
-    ports: readonly number[];
-    program?: Program;
+    places: readonly Place[];
     args?: readonly string[];
     onLine?: (port: number, line: string) => void;
   }): Promise<LocalCluster> {
-    const { ports, program = FROM_SOURCE, args = [], onLine } = options;
-    const peers = ports.map((port) => `127.0.0.1:${port}`).join(",");
+    const { places, args = [], onLine } = options;
+    const peers = places.map((place) => place.address).join(",");
     const cluster = new LocalCluster(
-      ports.map((port) =>
+      places.map(({ program, port }) =>
         new NodeProcess({
           program,
           port,
-          args: [...(ports.length > 1 ? ["--peers", peers] : []), ...args],
+          args: [...(places.length > 1 ? ["--peers", peers] : []), ...args],
           ...(onLine === undefined ? {} : { onLine: (line: string) => onLine(port, line) }),
         })
       ),

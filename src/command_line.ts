@@ -41,24 +41,26 @@ export function readCommandLine(
   const parsed = parseArgs([...args], {
     string: [...flags.values, "_"],
     boolean: [...flags.switches],
+    collect: [...flags.values], // So that one that is given twice can be told.
     alias: flags.alias ?? {},
     stopEarly: options.stopsAtWord ?? false,
-    unknown: (argument, key) => {
+    unknown: (argument: string, key?: string) => {
       if (key === undefined || argument === "-") return true;
       throw new UsageError(`unknown option ${JSON.stringify(argument)}`);
     },
   });
+  const values = new Map<string, string>();
   for (const name of flags.values) {
-    const value = parsed[name];
+    const given = parsed[name];
+    if (!Array.isArray(given) || given.length === 0) continue;
+    if (given.length > 1) throw new UsageError(`--${name} was given more than once`);
+    const [value] = given;
     if (value === "") throw new UsageError(`--${name} needs a value`);
-    if (Array.isArray(value)) throw new UsageError(`--${name} was given more than once`);
+    values.set(name, String(value));
   }
   return {
     words: parsed._.map(String),
-    value: (name) => {
-      const value = parsed[name];
-      return typeof value === "string" ? value : undefined;
-    },
+    value: (name) => values.get(name),
     has: (name) => parsed[name] === true,
   };
 }

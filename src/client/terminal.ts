@@ -41,7 +41,7 @@ async function writeTo(
 /** Returns how many columns the terminal has, or a usual number where there is none. */
 export function terminalColumns(): number {
   try {
-    return Math.max(20, Deno.consoleSize().columns);
+    return Deno.consoleSize().columns || COLUMNS; // Some terminals have no size, and say 0.
   } catch {
     return COLUMNS;
   }

@@ -139,7 +139,7 @@ export class Cluster implements Transport, LinkOwner {
       minTimeout: RETRY_MS_MIN,
       maxTimeout: RETRY_MS_MAX,
       maxAttempts: Number.MAX_SAFE_INTEGER,
-      isRetriable: (error) => error instanceof HandshakeError && !signal.aborted,
+      isRetriable: (error: unknown) => error instanceof HandshakeError && !signal.aborted,
       signal,
     });
     if (reply.instance === this.#instance) return index;
@@ -173,7 +173,7 @@ export class Cluster implements Transport, LinkOwner {
           maxTimeout: RETRY_MS_MAX,
           maxAttempts: Number.MAX_SAFE_INTEGER,
           // A name that is unknown from the start is a mistake; later on it is an outage.
-          isRetriable: (error) => error instanceof HandshakeError || !isFirst,
+          isRetriable: (error: unknown) => error instanceof HandshakeError || !isFirst,
           signal,
         });
         isFirst = false;

@@ -125,6 +125,7 @@ export class CommandDecoder {
         throw new ProtocolError(`a bulk string of ${this.#bulk} bytes does not end there`);
       }
       this.#words.push(this.#view.slice(this.#start, end));
+      this.#wordBytes += this.#bulk;
       this.#start = end + 2;
       this.#bulk = -1;
       this.#missing--;
@@ -150,8 +151,7 @@ export class CommandDecoder {
         `invalid bulk length: ${length} bytes, at most ${this.#bulkBytesMax} are allowed`,
       );
     }
-    this.#wordBytes += length;
-    if (this.#wordBytes > COMMAND_BYTES_MAX) {
+    if (this.#wordBytes + length > COMMAND_BYTES_MAX) {
       throw new ProtocolError(`a command of more than ${COMMAND_BYTES_MAX} bytes`);
     }
     this.#bulk = length;

@@ -1,0 +1,96 @@
+/** The program in one file, as a user gets it: copied somewhere, with nothing around it. */
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { VERSION } from "../../src/version.ts";
+import { binaryPath } from "./binary.ts";
+import { execute } from "./commands.ts";
+
+/** What is on every system, and no Deno. */
+const PLAIN_PATH = "/usr/bin:/bin";
+
+async function withEmptyFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "dks-empty-" });
+  try {
+    await Deno.mkdir(`${folder}/home`);
+    await Deno.copyFile(await binaryPath(), `${folder}/dks`);
+    await Deno.chmod(`${folder}/dks`, 0o755);
+    await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(folder))).map((entry) => entry.name);
+}
+
+function environment(folder: string): Record<string, string> {
+  return { HOME: `${folder}/home`, PATH: PLAIN_PATH };
+}
+
+Deno.test("the binary runs in an empty folder with an empty HOME, started four times at once", async () => {
+  await withEmptyFolder(async (folder) => {
+    const env = environment(folder);
+    const starts = Array.from({ length: 4 }, () => {
+      return execute("./dks", ["--version"], { env, cwd: folder });
+    });
+    for (const ended of await Promise.all(starts)) {
+      assertEquals(ended.stderr, "");
+      assertEquals([ended.code, ended.stdout], [0, `dks ${VERSION}\n`]);
+    }
+    const again = await execute("./dks", ["--version"], { env, cwd: folder });
+    assertEquals(again.stdout, `dks ${VERSION}\n`);
+    const left = await namesIn(`${folder}/home/.cache/dks`);
+    assertEquals(left.length, 1, `only the unpacked program is left: ${left.join(" ")}`);
+  });
+});
+
+Deno.test("the binary has no permission but the network", async () => {
+  await withEmptyFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/operations.csv`, "PUT,a,b\n");
+    const ended = await execute("./dks", ["client", "run", "operations.csv"], {
+      env: environment(folder),
+      cwd: folder,
+    });
+    assertEquals(ended.code, 2);
+    assertEquals(
+      ended.stderr,
+      'dks: dks may use the network and no files, so it cannot open "operations.csv": ' +
+        "dks client run < operations.csv\n",
+    );
+  });
+});
+
+Deno.test("a damaged binary says so, and leaves nothing behind", async () => {
+  await withEmptyFolder(async (folder) => {
+    const file = await Deno.open(`${folder}/dks`, { read: true, write: true });
+    await file.seek(-1000, Deno.SeekMode.End);
+    await file.write(new Uint8Array(100));
+    file.close();
+    const ended = await execute("./dks", ["--version"], { env: environment(folder), cwd: folder });
+    if (ended.code === 0) return; // Made by deno compile: the damage is somewhere else in it.
+    assertMatch(
+      ended.stderr,
+      /^dks: .*\/dks is damaged: its archive has the hash [0-9a-f]{64}, not/,
+    );
+    assertEquals(await namesIn(`${folder}/home/.cache/dks`), []);
+  });
+});
+
+Deno.test("the binary says how it is used", async () => {
+  const dks = await binaryPath();
+  const help = await execute(dks, ["--help"]);
+  assertEquals(help.code, 0);
+  assertStringIncludes(help.stdout, "dks serve -p 5000 --peers n1,n2,n3");
+  for (const command of ["serve", "client"]) {
+    const ended = await execute(dks, [command, "--help"]);
+    assertEquals([ended.code, ended.stderr], [0, ""]);
+    for (const line of ended.stdout.split("\n")) assertEquals(line.length <= 100, true, line);
+  }
+  const nothing = await execute(dks, []);
+  assertEquals([nothing.code, nothing.stdout], [2, ""]);
+  assertMatch(nothing.stderr, /^dks: say serve or client; [^\n]*\n$/);
+  const wrong = await execute(dks, ["sevre"]);
+  assertEquals(wrong.code, 2);
+  assertMatch(wrong.stderr, /^dks: no command "sevre": [^\n]*\n$/);
+});

@@ -1,0 +1,133 @@
+/** `dks client` against a real cluster. */
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
+import { binary, binaryPath } from "./binary.ts";
+import { client, execute, isInstalled } from "./commands.ts";
+
+const OPERATIONS = await Deno.readTextFile(
+  new URL("../../examples/operations.csv", import.meta.url),
+);
+
+Deno.test("dks client against a cluster of three", async (t) => {
+  const ports = freePorts(3);
+  const cluster = await LocalCluster.start({ places: loopback(ports, await binary()) });
+  const [one = 0, two = 0, three = 0] = ports;
+  try {
+    await t.step("put, get, exists, delete have results and exit codes", async () => {
+      const put = await client(one, ["put", "greeting", "hello wörld"]);
+      assertEquals([put.code, put.stdout, put.stderr], [0, "", ""]);
+      const get = await client(two, ["get", "greeting"]);
+      assertEquals([get.code, get.stdout, get.stderr], [0, "hello wörld", ""]);
+      assertEquals((await client(three, ["exists", "greeting"])).stdout, "yes\n");
+      assertEquals((await client(two, ["delete", "greeting"])).code, 0);
+      const gone = await client(three, ["get", "greeting"]);
+      assertEquals([gone.code, gone.stdout, gone.stderr], [1, "", "not found: greeting\n"]);
+      const absent = await client(one, ["exists", "greeting"]);
+      assertEquals([absent.code, absent.stdout], [1, "no\n"]);
+      assertEquals((await client(one, ["delete", "greeting"])).code, 1);
+    });
+
+    await t.step("a value of any bytes goes in and out through pipes", async () => {
+      const value = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 7) % 256);
+      assertEquals((await client(one, ["put", "blob", "-"], value)).code, 0);
+      assertEquals((await client(three, ["get", "blob"])).bytes, value);
+    });
+
+    await t.step("raw sends any command", async () => {
+      assertEquals((await client(one, ["raw", "MSET", "a", "1", "b", "2"])).stdout, "OK\n");
+      const mget = await client(two, ["raw", "mget", "a", "x", "b"]);
+      assertEquals(mget.stdout, '1) "1"\n2) (not found)\n3) "2"\n');
+      const wrong = await client(two, ["raw", "nonsense"]);
+      assertEquals([wrong.code, wrong.stdout], [3, ""]);
+      assertMatch(wrong.stderr, /^dks: ERR unknown command "nonsense"/);
+    });
+
+    await t.step("wrong usage ends with code 2 and one line", async () => {
+      for (const args of [["put", "k"], ["frob"], ["get"], ["run", "--frob"], ["-x"]]) {
+        const ended = await client(one, args);
+        assertEquals([ended.code, ended.stdout], [2, ""], args.join(" "));
+        assertMatch(ended.stderr, /^dks: [^\n]+\n$/);
+      }
+    });
+
+    await t.step("a node that cannot be reached ends with code 3 and one line", async () => {
+      const [closed = 0] = freePorts(1);
+      const ended = await client(closed, ["get", "k"]);
+      assertEquals([ended.code, ended.stdout], [3, ""]);
+      assertMatch(ended.stderr, /^dks: cannot reach 127\.0\.0\.1:\d+: [^\n]+\n$/);
+    });
+
+    await t.step("run replays the operations file", async () => {
+      const ended = await client(two, ["run"], OPERATIONS);
+      assertEquals([ended.code, ended.stderr], [0, ""]);
+      assertMatch(ended.stdout, /^PUT +80 +0 +0 /m);
+      assertMatch(ended.stdout, /^GET +60 +\d+ +0 /m);
+      assertMatch(ended.stdout, /^DELETE +10 +1 +0 /m);
+      assertMatch(ended.stdout, /150 operations in [\d.]+ s: [\d,]+ operations\/s/);
+      for (const line of ended.stdout.split("\n")) assertEquals(line.length <= 80, true, line);
+    });
+
+    await t.step("run has connections, a pipeline, repeats, and JSON", async () => {
+      const args = ["run", "--connections", "3", "--pipeline", "4", "--repeat", "5", "--json"];
+      const report = JSON.parse((await client(three, args, OPERATIONS)).stdout);
+      assertEquals([report.count, report.failed], [750, 0]);
+      const again = JSON.parse(
+        (await client(one, ["run", "--reconnect", "--json"], OPERATIONS))
+          .stdout,
+      );
+      assertEquals([again.count, again.failed], [150, 0]);
+    });
+
+    await t.step("run does nothing when a line is bad, and names it", async () => {
+      const ended = await client(one, ["run"], "PUT,new,1\nPUT,bad\n");
+      assertEquals([ended.code, ended.stdout], [2, ""]);
+      assertEquals(ended.stderr, "dks: nothing was run: line 2: PUT needs a value\n");
+      assertEquals((await client(one, ["get", "new"])).code, 1);
+    });
+
+    await t.step("status shows all nodes", async () => {
+      const ended = await client(two, ["status"]);
+      assertMatch(ended.stdout, /^view 1, 3 of 3 nodes up, complete, journal in memory/);
+      for (const port of ports) assertStringIncludes(ended.stdout, `127.0.0.1:${port}`);
+    });
+
+    await t.step("the prompt reads commands from a pipe", async () => {
+      const input =
+        'put k "two words"\nget k\n\nget nothing\ndelete k nothing\nhelp\nexit\nget k\n';
+      const ended = await client(one, [], input);
+      assertEquals([ended.code, ended.stderr], [0, ""]);
+      const [ok, value, missing, deleted, ...help] = ended.stdout.split("\n");
+      assertEquals([ok, value, missing, deleted], ["OK", '"two words"', "(not found)", "1"]);
+      assertMatch(help.join("\n"), /^put KEY VALUE/);
+    });
+
+    await t.step("the prompt tells a script that something failed", async () => {
+      const ended = await client(one, [], 'put k\nput "k\nput k v\n');
+      assertEquals(ended.code, 3);
+      assertMatch(ended.stdout, /wrong number of arguments for 'put' command[^]*OK/);
+      assertEquals(ended.stderr, "the quotes are not balanced\n");
+    });
+
+    await t.step({
+      name: "the prompt edits lines and keeps a history at a terminal",
+      ignore: !isInstalled("script"),
+      fn: async () => {
+        // Up-arrow brings back `get k`; Ctrl-U throws a line away; Ctrl-D ends the prompt.
+        const keys = "put k terminal\rget k\r\x1b[A\rrubbish\x15get nothing\r\x04";
+        const command = `${await binaryPath()} client -p ${one} -s 127.0.0.1`;
+        const ended = await execute("script", ["-qec", command, "/dev/null"], {
+          input: keys,
+          env: { ...Deno.env.toObject(), TERM: "xterm", NO_COLOR: "1" },
+        });
+        assertEquals(ended.code, 0);
+        assertStringIncludes(ended.stdout, `Connected to 127.0.0.1:${one}`);
+        assertEquals(ended.stdout.match(/"terminal" \(/g)?.length, 2, ended.stdout);
+        assertEquals(ended.stdout.match(/\(not found\) \(/g)?.length, 1, ended.stdout);
+        assertEquals(ended.stdout.includes("unknown command"), false, ended.stdout);
+      },
+    });
+  } finally {
+    await cluster.stop();
+  }
+});

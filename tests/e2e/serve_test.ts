@@ -1,0 +1,192 @@
+/** Starting nodes: what they print, and how they refuse to start. */
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { freePorts, LocalCluster, loopback, NodeProcess } from "../../scripts/local_cluster.ts";
+import { encodeValue } from "../../src/resp/encoder.ts";
+import { VERSION } from "../../src/version.ts";
+import { binary } from "./binary.ts";
+import { client, until } from "./commands.ts";
+
+/** Starts a node that is expected to end by itself. Returns its exit code and what it printed. */
+async function startInVain(
+  port: number,
+  args: readonly string[],
+): Promise<{ code: number; printed: string }> {
+  const node = new NodeProcess({ program: await binary(), port, args });
+  const code = await node.untilEnded();
+  return { code, printed: node.printed };
+}
+
+Deno.test("dks serve prints where peers reach it, and when the cluster is complete", async () => {
+  const ports = freePorts(3);
+  const cluster = await LocalCluster.start({ places: loopback(ports, await binary()) });
+  try {
+    for (const node of cluster.nodes) {
+      const lines = node.printed.split("\n");
+      const listening = lines.filter((line) => line.includes("listening on port"));
+      assertEquals(listening.length, 1);
+      assertStringIncludes(
+        listening[0] ?? "",
+        `listening on port ${node.port}, peers reach this node as 127.0.0.1:${node.port}`,
+      );
+      assertEquals(lines.filter((line) => line.includes("the cluster is complete")).length, 1);
+    }
+  } finally {
+    await cluster.stop();
+  }
+  assertEquals(await Promise.all(cluster.nodes.map((node) => node.untilEnded())), [0, 0, 0]);
+});
+
+Deno.test("dks serve prints one JSON object a line with --log-format json", async () => {
+  const [port = 0] = freePorts(1);
+  const node = new NodeProcess({
+    program: await binary(),
+    port,
+    args: ["--log-format", "json", "--log-level", "debug"],
+  });
+  await node.untilPrinted(/cluster is complete/);
+  await node.stop();
+  for (const line of node.printed.split("\n")) {
+    const { level, message, time } = JSON.parse(line);
+    assertEquals([typeof level, typeof message, typeof time], ["string", "string", "string"]);
+  }
+});
+
+Deno.test("dks serve ends with one line and code 2 when the usage is wrong", async () => {
+  const { code, printed } = await startInVain(1, ["--peers", "a,a"]);
+  assertEquals([code, printed], [2, "dks: --peers names a:1 twice"]);
+});
+
+Deno.test("dks serve ends with one line and code 1 when the port is in use", async () => {
+  const listener = Deno.listen({ port: 0 });
+  const { port } = listener.addr;
+  const { code, printed } = await startInVain(port, []);
+  listener.close();
+  assertEquals([code, printed], [1, `dks: cannot listen on 0.0.0.0:${port}: the port is in use`]);
+});
+
+Deno.test("dks serve ends with one line and code 1 when it cannot use the host", async () => {
+  const [port = 0] = freePorts(1);
+  const { code, printed } = await startInVain(port, ["--host", "192.0.2.1"]);
+  assertEquals(code, 1);
+  assertMatch(printed, new RegExp(`^dks: cannot listen on 192\\.0\\.2\\.1:${port}: [^\n]+$`));
+});
+
+Deno.test("dks serve ends with one line and code 1 when a host name is unknown", async () => {
+  const [port = 0] = freePorts(1);
+  const args = ["--peers", `no-such-host.invalid:1,no-such-host-2.invalid:1`];
+  const { code, printed } = await startInVain(port, args);
+  assertEquals(code, 1);
+  assertMatch(printed, /^dks: the host name "no-such-host(-2)?\.invalid" is not known: [^\n]+$/);
+});
+
+Deno.test("dks serve ends with one line and code 1 when no peer is itself", async () => {
+  const [port = 0, other = 0] = freePorts(2);
+  const { code, printed } = await startInVain(port, ["--peers", `127.0.0.1:${other}`]);
+  assertEquals(code, 1);
+  assertEquals(
+    printed,
+    `dks: none of the --peers 127.0.0.1:${other} leads to this node: ` +
+      "name its own entry with --advertise",
+  );
+});
+
+Deno.test("dks serve ends with one line and code 1 when its peer list differs", async () => {
+  const [a = 0, b = 0, c = 0] = freePorts(3);
+  const right = `127.0.0.1:${a},127.0.0.1:${b}`;
+  const wrong = `${right},127.0.0.1:${c}`;
+  const program = await binary();
+  const first = new NodeProcess({ program, port: a, args: ["--peers", right] });
+  await first.untilPrinted(/listening on port/);
+  const { code, printed } = await startInVain(b, ["--peers", wrong]);
+  assertEquals(code, 1);
+  assertMatch(printed, /dks: the peer list of [^\n]* is "[^\n]*", this node's is "[^\n]*": give/);
+  assertStringIncludes(printed, sorted(right));
+  assertStringIncludes(printed, sorted(wrong));
+  assertEquals(first.hasEnded, false, "the one that was there first goes on");
+  // And it is not spoilt by the visitor: the right peer completes the cluster.
+  const second = new NodeProcess({ program, port: b, args: ["--peers", right] });
+  await first.untilPrinted(/cluster is complete/);
+  await second.stop();
+  await first.stop();
+});
+
+function sorted(peers: string): string {
+  return peers.split(",").sort().join(",");
+}
+
+Deno.test("dks serve ends with one line and code 1 when a peer speaks another version", async () => {
+  const [own = 0] = freePorts(1);
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const peers = [`127.0.0.1:${own}`, `127.0.0.1:${listener.addr.port}`].sort();
+  const introduction = {
+    config: { protocol: 99, peers, keyBytesMax: 65536, valueBytesMax: 8388608 },
+    instance: "another",
+    identity: { journal: "j", incarnation: 1 },
+    uptimeMs: 1e9,
+  };
+  const answering = (async () => {
+    for await (const conn of listener) {
+      await conn.read(new Uint8Array(65536));
+      const reply = encodeValue(JSON.stringify(introduction), 2);
+      await conn.write(new TextEncoder().encode(reply));
+      conn.close();
+    }
+  })();
+  const { code, printed } = await startInVain(own, ["--peers", peers.join(",")]);
+  listener.close();
+  await answering;
+  assertEquals(code, 1);
+  assertMatch(printed, /dks: 127\.0\.0\.1:\d+ speaks version 99 of the peer protocol, this node/);
+});
+
+Deno.test("dks serve takes --advertise where it cannot find itself", async () => {
+  const [port = 0, other = 0] = freePorts(2);
+  const node = new NodeProcess({
+    program: await binary(),
+    port,
+    args: ["--peers", `127.0.0.1:${port},127.0.0.1:${other}`, "--advertise", `127.0.0.1:${port}`],
+  });
+  await node.untilPrinted(/peers reach this node as/);
+  await node.stop();
+});
+
+Deno.test("a node that was restarted empty is refused, and both sides say why", async () => {
+  const ports = freePorts(3);
+  const program = await binary();
+  const cluster = await LocalCluster.start({ places: loopback(ports, program) });
+  try {
+    const [first, second] = cluster.nodes;
+    if (first === undefined || second === undefined) throw new Error("no nodes");
+    assertEquals((await client(second.port, ["put", "k", "v"])).code, 0);
+    await first.stop("SIGKILL");
+    const peers = ports.map((port) => `127.0.0.1:${port}`).join(",");
+    const { code, printed } = await startInVain(first.port, ["--peers", peers]);
+    assertEquals(code, 1);
+    assertMatch(printed, /a node that has forgotten what it promised cannot go on/);
+    await until("a healthy node has said why", () => {
+      return cluster.nodes.some((node) => /it has lost its journal/.test(node.printed));
+    });
+    assertEquals((await client(second.port, ["get", "k"])).stdout, "v");
+  } finally {
+    await cluster.stop();
+  }
+});
+
+Deno.test("INFO and DKS.STATUS tell of the node and the cluster", async () => {
+  const ports = freePorts(2);
+  const cluster = await LocalCluster.start({ places: loopback(ports, await binary()) });
+  try {
+    const [port = 0] = ports;
+    const info = (await client(port, ["raw", "info"])).stdout;
+    for (const line of [`dks_version:${VERSION}`, `tcp_port:${port}`, "view:1", "complete:1"]) {
+      assertStringIncludes(info, line);
+    }
+    assertStringIncludes((await client(port, ["raw", "info", "keyspace"])).stdout, "# Keyspace");
+    const status = JSON.parse((await client(port, ["status", "--json"])).stdout);
+    assertEquals(status.nodes.length, 2);
+    assertEquals(status.isComplete, true);
+  } finally {
+    await cluster.stop();
+  }
+});

@@ -1,0 +1,129 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { MalformedError } from "../../src/byte_reader.ts";
+import { fromBytes } from "../../src/byte_string.ts";
+import { FrameReader, FrameWriter, type LinkMessage } from "../../src/node/peer_codec.ts";
+import { transactionNumber } from "../../src/two_phase/messages.ts";
+import { feed, splits } from "../split.ts";
+
+const ALL_BYTES = fromBytes(Uint8Array.from({ length: 256 }, (_, index) => index));
+const NUMBER = transactionNumber(3, 7);
+
+const MESSAGES: LinkMessage[] = [
+  {
+    type: "prepare",
+    view: 1,
+    number: NUMBER,
+    priority: 1_790_000_000_000_000,
+    version: 1_790_000_000_000_001,
+    effects: [
+      { key: "k", value: "v" },
+      { key: ALL_BYTES, value: ALL_BYTES },
+      { key: "", value: undefined },
+      { key: "empty", value: "" },
+    ],
+    reads: ["r1", "r2"],
+    follows: [NUMBER - 2, NUMBER - 1],
+  },
+  { type: "vote", view: 1, number: NUMBER, vote: "yes", reason: "none" },
+  { type: "vote", view: 1, number: NUMBER + 1, vote: "yes", reason: "none" },
+  { type: "vote", view: 1, number: NUMBER + 5, vote: "yes", reason: "none" },
+  { type: "vote", view: 2, number: NUMBER + 6, vote: "yes", reason: "none" },
+  { type: "vote", view: 1, number: NUMBER + 2, vote: "waiting", reason: "none" },
+  { type: "vote", view: 1, number: NUMBER + 3, vote: "no", reason: "conflict" },
+  { type: "vote", view: 1, number: NUMBER + 3, vote: "no", reason: "aborted" },
+  { type: "commit", view: 1, number: NUMBER },
+  { type: "commit", view: 1, number: NUMBER + 1 },
+  { type: "abort", view: 1, number: NUMBER + 2 },
+  { type: "abortAcknowledged", view: 1, number: NUMBER + 2 },
+  { type: "settled", view: 1, upTo: NUMBER },
+  { type: "forget", view: 1, upTo: 0 },
+  { type: "viewInstalled", view: 1, journals: ["a", "b"] },
+  { type: "probe", sequence: 1, keys: 2 ** 40, requestsPerSecond: 3 },
+  { type: "probeAnswer", sequence: 1 },
+];
+
+function encode(messages: readonly LinkMessage[]): Uint8Array<ArrayBuffer> {
+  const writer = new FrameWriter();
+  for (const message of messages) writer.add(message);
+  return writer.finish().slice();
+}
+
+function decode(pieces: readonly Uint8Array[]): LinkMessage[] {
+  const reader = new FrameReader();
+  const messages: LinkMessage[] = [];
+  for (const piece of pieces) feed(reader, piece, () => reader.drain((one) => messages.push(one)));
+  return messages;
+}
+
+Deno.test("FrameReader.drain() returns what FrameWriter was given when it is split anywhere", () => {
+  const frames = [encode(MESSAGES), encode(MESSAGES.slice(3, 9))];
+  const input = new Uint8Array([...frames.flatMap((frame) => [...frame])]);
+  const expected = [...MESSAGES, ...MESSAGES.slice(3, 9)];
+  for (const pieces of splits(input)) assertEquals(decode(pieces), expected);
+});
+
+Deno.test("FrameWriter writes a run when consecutive numbers get the same message", () => {
+  const run = Array.from({ length: 1000 }, (_, index): LinkMessage => {
+    return { type: "commit", view: 1, number: NUMBER + index };
+  });
+  assertEquals(encode(run).length < 20, true);
+  assertEquals(decode([encode(run)]), run);
+});
+
+Deno.test("FrameWriter.reset() begins an empty frame", () => {
+  const writer = new FrameWriter();
+  writer.add({ type: "commit", view: 1, number: NUMBER });
+  writer.reset();
+  assertEquals(writer.isEmpty, true);
+  writer.add({ type: "abort", view: 1, number: NUMBER });
+  assertEquals(decode([writer.finish()]), [{ type: "abort", view: 1, number: NUMBER }]);
+});
+
+Deno.test("FrameReader.drain() returns messages larger than its buffer", () => {
+  const value = "v".repeat(5_000_000);
+  const message: LinkMessage = {
+    type: "prepare",
+    view: 1,
+    number: NUMBER,
+    priority: 1,
+    version: 2,
+    effects: [{ key: "k", value }],
+    reads: [],
+    follows: [],
+  };
+  assertEquals(decode([encode([message, message])]).length, 2);
+});
+
+Deno.test("FrameReader.drain() throws when the bytes are no frames", () => {
+  const frame = (...body: number[]) => Uint8Array.of(body.length, 0, 0, 0, ...body);
+  const hostile: [bytes: Uint8Array, error: string][] = [
+    [Uint8Array.of(255, 255, 255, 255), "a frame of 4294967295 bytes"],
+    [frame(99), "an unknown kind of message: 99"],
+    [frame(5), "the data ends in the middle of a number"],
+    [frame(5, 1, 1, 255, 255, 255, 127), "messages in a run, but 16384 is the most"],
+    [frame(1, 1, 1, 1, 1, 1, 7), "an effect cannot have the flag 7"],
+    [frame(1, 1, 1, 1, 1, 1, 1, 100, 0), "a string of 100 bytes, but only 1 are left"],
+    [frame(1, 1, 1, 1, 1, 255, 255, 255, 127), "effects, but 1048576 is the most"],
+    [frame(4, 1, 1, 9), "an unknown reason"],
+    [frame(8, 255, 255, 255, 255, 255, 255, 255, 255, 1), "longer than 53 bits"],
+    [frame(10, 1, 100), "100 journals, but 31 is the most"],
+  ];
+  for (const [bytes, error] of hostile) {
+    assertThrows(() => decode([bytes]), MalformedError, error, String(bytes));
+  }
+});
+
+Deno.test("FrameReader.drain() throws or returns, whatever bytes come", () => {
+  const good = encode(MESSAGES);
+  for (let at = 0; at < good.length; at++) {
+    for (const bit of [1, 16, 128]) {
+      const bad = good.slice();
+      bad[at] = (bad[at] ?? 0) ^ bit;
+      try {
+        decode([bad]);
+      } catch (error) {
+        if (!(error instanceof MalformedError)) throw error;
+      }
+    }
+  }
+});

@@ -1,0 +1,82 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "../../src/errors.ts";
+import { difference, type SharedConfig } from "../../src/node/handshake.ts";
+import { parseServeOptions } from "../../src/node/serve.ts";
+
+function parse(line: string) {
+  const options = parseServeOptions(line === "" ? [] : line.split(" "));
+  if (options === "help") throw new Error("help");
+  return options;
+}
+
+Deno.test("parseServeOptions() reads every flag", () => {
+  const options = parse(
+    "-p5001 --host 127.0.0.1 --peers b,A:7000,[::1]:5002 --advertise b --timeout 750ms " +
+      "--max-key-bytes 100 --max-value-bytes 2000 --log-level warn --log-format json",
+  );
+  assertEquals(options.port, 5001);
+  assertEquals(options.hostname, "127.0.0.1");
+  assertEquals(options.peers, [
+    { hostname: "::1", port: 5002 },
+    { hostname: "a", port: 7000 },
+    { hostname: "b", port: 5001 },
+  ]);
+  assertEquals(options.advertise, { hostname: "b", port: 5001 });
+  assertEquals([options.timeoutMs, options.keyBytesMax, options.valueBytesMax], [750, 100, 2000]);
+});
+
+Deno.test("parseServeOptions() has defaults", () => {
+  const options = parse("");
+  assertEquals([options.port, options.hostname, options.timeoutMs], [5000, "0.0.0.0", 5000]);
+  assertEquals([options.keyBytesMax, options.valueBytesMax], [65536, 8388608]);
+  assertEquals(options.peers, undefined);
+});
+
+Deno.test("parseServeOptions() throws an error that names the value when a flag is wrong", () => {
+  const table: [line: string, message: string][] = [
+    ["-p 0", '--port takes a port from 1 to 65535, not "0"'],
+    ["-p 70000", '--port takes a port from 1 to 65535, not "70000"'],
+    ["--port", "--port needs a value"],
+    ["-p 1 -p 2", "--port was given more than once"],
+    ["--peers a,,b", '--peers takes host or host:port, not ""'],
+    ["--peers a,a:5000", "--peers names a:5000 twice"],
+    ["--peers a:x", '--peers takes host or host:port, not "a:x"'],
+    ["--peers a:99999", '--peers takes a port from 1 to 65535, not "99999"'],
+    [`--peers ${Array.from({ length: 32 }, (_, i) => `n${i}`)}`, "names 32 nodes, but 31"],
+    ["--peers a,b --advertise c", "--advertise c:5000 is not among the --peers a,b"],
+    ["--timeout 5", '--timeout takes a duration such as 5s or 500ms, not "5"'],
+    ["--timeout 1ms", '--timeout takes a time from 100ms to 60s, not "1ms"'],
+    ["--max-key-bytes 0", '--max-key-bytes takes an integer from 1 to 1048576, not "0"'],
+    ["--log-level loud", '--log-level takes debug, info, warn, error, critical, not "loud"'],
+    ["--log-format xml", '--log-format takes text or json, not "xml"'],
+    ["--frob", 'unknown option "--frob"'],
+    ["extra", 'dks serve takes no argument "extra"'],
+  ];
+  for (const [line, message] of table) {
+    assertThrows(() => parse(line), UsageError, message, line);
+  }
+});
+
+Deno.test("difference() names both values when two nodes are configured differently", () => {
+  const mine: SharedConfig = {
+    protocol: 1,
+    peers: ["a:1", "b:1"],
+    keyBytesMax: 10,
+    valueBytesMax: 20,
+  };
+  const sentence = (theirs: Partial<SharedConfig>) =>
+    difference(mine, { theirs: { ...mine, ...theirs }, name: "b:1" });
+  assertEquals(sentence({}), undefined);
+  assertEquals(
+    sentence({ protocol: 2 }),
+    "b:1 speaks version 2 of the peer protocol, this node version 1: run the same dks everywhere",
+  );
+  assertEquals(
+    sentence({ peers: ["a:1", "c:1"] }),
+    'the peer list of b:1 is "a:1,c:1", this node\'s is "a:1,b:1": give every node the same --peers',
+  );
+  assertEquals(
+    sentence({ keyBytesMax: 11 }),
+    "b:1 has --max-key-bytes 11, this node 10: give every node the same",
+  );
+});

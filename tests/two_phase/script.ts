@@ -1,0 +1,225 @@
+/**
+ * A cluster of replicas in memory, moved by hand: for tables of rules and golden scripts.
+ *
+ * Messages stay on their links until they are delivered, and a force is under way until it is
+ * completed, so a script says exactly what happens when.
+ *
+ * @module
+ */
+
+import { timingFor } from "../../src/two_phase/context.ts";
+import type { Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import { members } from "../../src/two_phase/node_set.ts";
+import type { PeerIdentity } from "../../src/two_phase/membership.ts";
+import { type Input, Replica } from "../../src/two_phase/replica.ts";
+import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
+import { coordinatorOf, formatAll, formatMessage, formatOutcome } from "./notation.ts";
+
+/** When scripts begin, in milliseconds. */
+const BEGIN_MS = 1000;
+
+/** Returns a request that sets keys to values; `undefined` deletes. */
+export function write(values: Readonly<Record<string, string | undefined>>): WriteRequest {
+  const effects = Object.entries(values).map(([key, value]) => ({ key, value }));
+  return {
+    kind: "write",
+    keys: effects.map((effect) => effect.key),
+    evaluate: () => ({ effects, reply: "OK" }),
+  };
+}
+
+/** Returns a request that appends `suffix` to the value of `key`, and answers with the result. */
+export function append(key: string, suffix: string): WriteRequest {
+  return {
+    kind: "write",
+    keys: [key],
+    evaluate: (read) => {
+      const value = (read(key) ?? "") + suffix;
+      return { effects: [{ key, value }], reply: value };
+    },
+  };
+}
+
+/** Returns a request that sets `key` only where it does not exist; answers whether it did. */
+export function setIfAbsent(key: string, value: string): WriteRequest {
+  return {
+    kind: "write",
+    keys: [key],
+    evaluate: (read) =>
+      read(key) === undefined
+        ? { effects: [{ key, value }], reply: true }
+        : { effects: [], reply: false },
+  };
+}
+
+/** Returns a request that reads keys. */
+export function read(...keys: string[]): Request {
+  return { kind: "read", keys, evaluate: (get) => keys.map((key) => get(key) ?? null) };
+}
+
+interface Link {
+  readonly queue: Message[];
+  isUp: boolean;
+}
+
+/** Replicas, the links between them, and a log of everything that was done. */
+export class Script {
+  readonly replicas: Replica[];
+  readonly log: string[] = [];
+  readonly outcomes = new Map<string, Outcome>();
+  readonly #links: Link[][];
+  readonly #identities: PeerIdentity[];
+  /** By node: positions of the forces under way. */
+  readonly #forces: number[][];
+  #now = BEGIN_MS;
+  #isMuted = false;
+  /** Whether forces are completed as soon as they begin. */
+  forcesAtOnce = true;
+
+  constructor(nodes = 3) {
+    const indices = Array.from({ length: nodes }, (_, index) => index);
+    this.#identities = indices.map((index) => ({ journal: `j${index}`, incarnation: 1 }));
+    this.#links = indices.map(() => indices.map(() => ({ queue: [], isUp: false })));
+    this.#forces = indices.map(() => []);
+    this.replicas = indices.map((self) =>
+      new Replica({
+        self,
+        names: indices.map((index) => `n${index}`),
+        identity: this.#identities[self] ?? { journal: "", incarnation: 1 },
+        timing: timingFor(5000),
+        random: () => 0.5,
+        now: this.#now,
+      })
+    );
+  }
+
+  /** Returns a script whose cluster is complete and quiet. */
+  static complete(nodes = 3): Script {
+    const script = new Script(nodes);
+    script.#isMuted = true;
+    for (let a = 0; a < nodes; a++) {
+      for (let b = a + 1; b < nodes; b++) script.connect(a, b);
+    }
+    script.deliverAll();
+    script.#isMuted = false;
+    return script;
+  }
+
+  /** Gives `node` an input, and carries out its effects. */
+  step(node: NodeIndex, input: Input): void {
+    this.#replica(node).step(input, this.#now);
+    this.#carryOut(node);
+  }
+
+  /** A client of `node` asks for something; `label` is what the log and the outcome call it. */
+  ask(node: NodeIndex, label: string, request: Request): void {
+    this.#write(`${label} asks n${node}`);
+    const client = {
+      answered: (outcome: Outcome) => {
+        this.outcomes.set(label, outcome);
+        this.#write(`  ${label} ${formatOutcome(outcome)}`);
+      },
+    };
+    this.step(node, { type: "request", request, client });
+  }
+
+  /** Delivers the next message from `from` to `to`. Returns whether there was one. */
+  deliver(from: NodeIndex, to: NodeIndex): boolean {
+    const message = this.#link(from, to).queue.shift();
+    if (message === undefined) return false;
+    const line = formatMessage(message, coordinatorOf(message, from, to));
+    this.#write(`n${from} -> n${to}  ${line}`);
+    this.step(to, { type: "message", from, message });
+    return true;
+  }
+
+  /** Delivers messages, link by link, until none is left. */
+  deliverAll(except: (from: NodeIndex, to: NodeIndex) => boolean = () => false): void {
+    for (let isMoving = true; isMoving;) {
+      isMoving = false;
+      this.#links.forEach((row, from) => {
+        row.forEach((_link, to) => {
+          if (!except(from, to) && this.deliver(from, to)) isMoving = true;
+        });
+      });
+    }
+  }
+
+  /** Completes the oldest force that is under way at `node`. */
+  completeForce(node: NodeIndex): void {
+    const position = this.#forces[node]?.shift();
+    if (position === undefined) throw new Error(`no force is under way at node ${node}`);
+    this.#write(`n${node} force completed`);
+    this.step(node, { type: "forced", position });
+  }
+
+  connect(a: NodeIndex, b: NodeIndex): void {
+    this.#write(`n${a} and n${b} are linked`);
+    for (const [from, to] of [[a, b], [b, a]] as const) {
+      const link = this.#link(from, to);
+      link.queue.length = 0;
+      link.isUp = true;
+    }
+    this.step(a, { type: "peerUp", peer: b, identity: this.#identity(b) });
+    this.step(b, { type: "peerUp", peer: a, identity: this.#identity(a) });
+  }
+
+  /** Breaks the link: what was on its way is lost. */
+  cut(a: NodeIndex, b: NodeIndex): void {
+    this.#write(`n${a} and n${b} are cut off from each other`);
+    for (const [from, to] of [[a, b], [b, a]] as const) {
+      const link = this.#link(from, to);
+      link.queue.length = 0;
+      link.isUp = false;
+      this.step(from, { type: "peerDown", peer: to });
+    }
+  }
+
+  /** Lets time pass, and tells all nodes. */
+  wait(ms: number): void {
+    this.#now += ms;
+    this.#write(`${ms} ms pass`);
+    this.replicas.forEach((_replica, node) => this.step(node, { type: "tick" }));
+  }
+
+  #carryOut(node: NodeIndex): void {
+    const replica = this.#replica(node);
+    while (replica.hasEffects) {
+      const effects = replica.takeEffects();
+      for (const line of formatAll({ ...effects, answers: [] }, node)) {
+        if (!line.startsWith("to ")) this.#write(`  n${node} ${line}`);
+      }
+      for (const { to, message } of effects.sends) {
+        for (const receiver of members(to)) {
+          const link = this.#link(node, receiver);
+          if (link.isUp) link.queue.push(message);
+        }
+      }
+      for (const { client, outcome } of effects.answers) client.answered(outcome);
+      if (!effects.force) continue;
+      if (this.forcesAtOnce) {
+        replica.step({ type: "forced", position: effects.position }, this.#now);
+      } else this.#forces[node]?.push(effects.position);
+    }
+  }
+
+  #write(line: string): void {
+    if (!this.#isMuted) this.log.push(line);
+  }
+
+  #replica(node: NodeIndex): Replica {
+    const replica = this.replicas[node];
+    if (replica === undefined) throw new Error(`there is no node ${node}`);
+    return replica;
+  }
+
+  #identity(node: NodeIndex): PeerIdentity {
+    return this.#identities[node] ?? { journal: "", incarnation: 1 };
+  }
+
+  #link(from: NodeIndex, to: NodeIndex): Link {
+    const link = this.#links[from]?.[to];
+    if (link === undefined) throw new Error(`there is no link from ${from} to ${to}`);
+    return link;
+  }
+}
