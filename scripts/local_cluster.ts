@@ -6,6 +6,7 @@
 
 import { delay } from "@std/async/delay";
 import { deadline } from "@std/async/deadline";
+import { SOURCE_FLAGS } from "./flags.ts";
 import { TextLines } from "./text_lines.ts";
 
 /** How a program is started: the file, and the arguments before its own. */
@@ -17,13 +18,7 @@ export interface Program {
 /** The program from its source, with the permissions that the binary has. */
 export const FROM_SOURCE: Program = {
   file: Deno.execPath(),
-  args: [
-    "run",
-    "--quiet",
-    "--allow-net",
-    "--no-prompt",
-    new URL("../main.ts", import.meta.url).pathname,
-  ],
+  args: ["run", ...SOURCE_FLAGS, new URL("../main.ts", import.meta.url).pathname],
 };
 
 /** Time in which a node must be up, or be down, however busy the machine is. */
@@ -110,7 +105,8 @@ export class NodeProcess {
   /** Ends the process, and waits until it has. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<void> {
     if (!this.#hasEnded) {
-      this.signal("SIGCONT"); // A stopped process takes in no other signal but SIGKILL.
+      // A stopped process takes in no other signal but SIGKILL.
+      if (Deno.build.os !== "windows") this.signal("SIGCONT");
       this.signal(signal);
     }
     const ended = await Promise.race([

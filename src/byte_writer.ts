@@ -9,7 +9,7 @@ import type { ByteString } from "./byte_string.ts";
 const utf8Encoder = new TextEncoder();
 
 /** Up to this many characters a loop is faster than the native encoder. */
-const LOOP_MAX = 48;
+const LOOP_MAX = 128;
 
 /** How far a byte string may be turned into bytes by {@linkcode writeLatin1} in one go. */
 const PIECE_MAX = 64 * 1024;

@@ -17,7 +17,7 @@ import { FatalError, messageOf } from "../errors.ts";
 import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
 import type { Membership } from "../two_phase/membership.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
-import { contains } from "../two_phase/node_set.ts";
+import { contains, size } from "../two_phase/node_set.ts";
 import { type Driver, now, type Transport } from "./driver.ts";
 import {
   ask,
@@ -29,7 +29,7 @@ import {
   type Reply,
   type SharedConfig,
 } from "./handshake.ts";
-import { broadcast, type LinkOwner, PeerLink, type PeerReport } from "./peer_link.ts";
+import { encodeOnce, type LinkOwner, PeerLink, type PeerReport } from "./peer_link.ts";
 import { closeQuietly } from "./socket.ts";
 
 /** Time in which a node must have found its own entry in the list. */
@@ -360,11 +360,19 @@ export class Cluster implements Transport, LinkOwner {
   // --- Transport -----------------------------------------------------------------------------
 
   send(to: NodeSet, message: Message): void {
-    const links: PeerLink[] = [];
-    for (const link of this.#links) {
-      if (link !== undefined && contains(to, link.peer)) links.push(link);
+    if (message.type === "prepare" && size(to) > 1) {
+      this.#sendEncoded(to, encodeOnce(message));
+      return;
     }
-    if (links.length > 0) broadcast(links, message);
+    for (const link of this.#links) {
+      if (link !== undefined && contains(to, link.peer)) link.send(message);
+    }
+  }
+
+  #sendEncoded(to: NodeSet, bytes: Uint8Array): void {
+    for (const link of this.#links) {
+      if (link !== undefined && contains(to, link.peer)) link.sendEncoded(bytes);
+    }
   }
 
   flush(): void {

@@ -11,7 +11,7 @@
 import type { Client, Request } from "../two_phase/request.ts";
 import type { Effects, ProtocolEvent } from "../two_phase/outbox.ts";
 import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
-import type { Replica } from "../two_phase/replica.ts";
+import type { Input, Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { Journal } from "./journal.ts";
 
@@ -32,6 +32,8 @@ export class Driver {
   readonly #transport: Transport;
   readonly #onEvent: (event: ProtocolEvent) => void;
   readonly #afterFlush: (() => void)[] = [];
+  /** The time at which the present turn began. */
+  #turnBeganAt = now();
   #isFlushScheduled = false;
   #isFlushing = false;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -51,7 +53,7 @@ export class Driver {
   /** Begins to tell the replica the time. */
   start(): void {
     this.#timer = setInterval(() => {
-      this.replica.step({ type: "tick" }, now());
+      this.#step({ type: "tick" });
       this.flush();
     }, TICK_MS);
     this.#scheduleFlush();
@@ -63,24 +65,20 @@ export class Driver {
 
   /** Takes a client's request in; `client` is told the outcome. */
   submit(request: Request, client: Client): void {
-    this.replica.step({ type: "request", request, client }, now());
-    this.#scheduleFlush();
+    this.#step({ type: "request", request, client });
   }
 
   /** Takes in a message from another node. */
   receive(from: NodeIndex, message: Message): void {
-    this.replica.step({ type: "message", from, message }, now());
-    this.#scheduleFlush();
+    this.#step({ type: "message", from, message });
   }
 
   peerUp(peer: NodeIndex, identity: PeerIdentity): void {
-    this.replica.step({ type: "peerUp", peer, identity }, now());
-    this.#scheduleFlush();
+    this.#step({ type: "peerUp", peer, identity });
   }
 
   peerDown(peer: NodeIndex): void {
-    this.replica.step({ type: "peerDown", peer }, now());
-    this.#scheduleFlush();
+    this.#step({ type: "peerDown", peer });
   }
 
   /** Has `action` done at the end of this turn, after the answers of the turn were given. */
@@ -89,9 +87,17 @@ export class Driver {
     this.#scheduleFlush();
   }
 
+  #step(input: Input): void {
+    this.#scheduleFlush();
+    this.replica.step(input, this.#turnBeganAt);
+  }
+
+  /** Begins a turn, where none is under way: it ends when everything that is ready was taken in. */
   #scheduleFlush(): void {
     if (this.#isFlushScheduled || this.#isFlushing) return;
     this.#isFlushScheduled = true;
+    // One look at the clock a turn: it is a call into the runtime, and a turn is short.
+    this.#turnBeganAt = now();
     queueMicrotask(() => this.flush());
   }
 
@@ -115,8 +121,7 @@ export class Driver {
     if (!effects.force) return;
     // On a real disk the prepares should be on their way while the force runs.
     this.#journal.force(() => {
-      this.replica.step({ type: "forced", position: effects.position }, now());
-      this.#scheduleFlush();
+      this.#step({ type: "forced", position: effects.position });
     });
   }
 }

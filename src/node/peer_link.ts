@@ -10,7 +10,7 @@
 
 import { ByteWriter } from "../byte_writer.ts";
 import { LINK_BYTES_MAX } from "../limits.ts";
-import type { Message, NodeIndex } from "../two_phase/messages.ts";
+import type { Message, NodeIndex, Prepare } from "../two_phase/messages.ts";
 import { now } from "./driver.ts";
 import { encodePrepare, FrameReader, FrameWriter, type LinkMessage } from "./peer_codec.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
@@ -180,18 +180,15 @@ function reasonOf(error: unknown): string {
 
 const scratch = new ByteWriter(4096);
 
-/**
- * Sends `message` to all of `links`; what is large is encoded once.
- */
-export function broadcast(links: readonly PeerLink[], message: Message): void {
-  if (message.type !== "prepare" || links.length === 1) {
-    for (const link of links) link.send(message);
-    return;
-  }
-  scratch.reset(SCRATCH_BYTES_MAX);
-  encodePrepare(scratch, message);
-  for (const link of links) link.sendEncoded(scratch.bytes);
-}
-
-/** Memory that is kept from one broadcast to the next. */
+/** Memory that is kept from one prepare to the next. */
 const SCRATCH_BYTES_MAX = 1024 * 1024;
+
+/**
+ * Returns the encoding of a message that goes to several peers. It shares memory with the next one:
+ * hand it to {@linkcode PeerLink.sendEncoded} before that.
+ */
+export function encodeOnce(prepare: Prepare): Uint8Array {
+  scratch.reset(SCRATCH_BYTES_MAX);
+  encodePrepare(scratch, prepare);
+  return scratch.bytes;
+}
