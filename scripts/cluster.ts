@@ -35,15 +35,18 @@ try {
 }
 
 const [port] = ports;
+const examples = [
+  [`deno task client -p ${port}`, "the prompt"],
+  [`deno task client -p ${port} status`, "what the cluster looks like"],
+  [`redis-cli -p ${ports.at(-1)} set greeting hello`, "any Redis client"],
+].map(([command = "", what]) => `  ${command.padEnd(42)}${what}`);
 console.log(`
-Five nodes run on the ports ${ports.join(", ")}. Try, in another terminal:
+${count} nodes run on the ports ${ports.join(", ")}. Try, in another terminal:
 
-  deno run --allow-net main.ts client -p ${port}            the prompt
-  deno run --allow-net main.ts client -p ${port} status     what the cluster looks like
-  redis-cli -p ${ports.at(-1)} set greeting hello           any Redis client
+${examples.join("\n")}
 
-Ctrl-C ends them.
-`.replace("Five nodes run", count === 5 ? "Five nodes run" : `${count} nodes run`));
+Without Deno: npx -y deno@2.9.6 task client ... Ctrl-C ends the nodes.
+`);
 
 const stopped = Promise.withResolvers<void>();
 Deno.addSignalListener("SIGINT", () => stopped.resolve());

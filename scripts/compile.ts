@@ -25,8 +25,33 @@ const args = parseArgs([...Deno.args], {
 const output = String(args["output"]);
 const target = typeof args["target"] === "string" ? args["target"] : undefined;
 
+/** What is not whole yet: the place of the last one is taken only by a whole one. */
+const part = `${output}-part`;
+await removeParts();
 if (args["portable"] === true || !await compile()) await makePortable();
-console.log(`made ${output} (${((await Deno.stat(output)).size / 1e6).toFixed(1)} MB)`);
+const made = await moveInPlace();
+console.log(`made ${made} (${((await Deno.stat(made)).size / 1e6).toFixed(1)} MB)`);
+
+async function removeParts(): Promise<void> {
+  for (const suffix of ["", ".exe"]) {
+    await Deno.remove(part + suffix).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+  }
+}
+
+/** Moves what was made to its place; for Windows it has a suffix. Returns where it is. */
+async function moveInPlace(): Promise<string> {
+  for (const suffix of ["", ".exe"]) {
+    try {
+      await Deno.rename(part + suffix, output + suffix);
+      return output + suffix;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  throw new Error(`nothing was made at ${part}`);
+}
 
 /** Runs `deno compile`. Returns whether there is a binary; ends the process on a real error. */
 async function compile(): Promise<boolean> {
@@ -36,7 +61,7 @@ async function compile(): Promise<boolean> {
       ...COMPILE_FLAGS,
       ...(target === undefined ? [] : ["--target", target]),
       "--output",
-      output,
+      part,
       "main.ts",
     ],
     stdout: "inherit",
@@ -62,8 +87,8 @@ async function makePortable(): Promise<void> {
     const compressed = ReadableStream.from<BufferSource>(archiveOf(files))
       .pipeThrough(new CompressionStream("gzip"));
     const archive = new Uint8Array(await new Response(compressed).arrayBuffer());
-    await Deno.writeFile(output, await assemble(archive), { mode: 0o755 });
-    await Deno.chmod(output, 0o755);
+    await Deno.writeFile(part, await assemble(archive), { mode: 0o755 });
+    await Deno.chmod(part, 0o755);
   } finally {
     await Deno.remove(build, { recursive: true });
   }

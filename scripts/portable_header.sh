@@ -32,9 +32,12 @@ if [ ! -x "$home/deno" ]; then
   fi
   mkdir "$part/whole"
   gzip -dc "$part/archive.gz" | tar -xf - -C "$part/whole"
-  # A folder is renamed at once or not at all. If it is there already, another start was faster.
-  mv "$part/whole" "$home" 2>/dev/null || [ -x "$home/deno" ]
-  rm -rf "$home/whole" "$part"
+  # A file is renamed at once or not at all. Another start may do the same at this moment: the files
+  # are the same. The runtime comes last: whoever finds it finds everything.
+  mkdir -p "$home"
+  mv -f "$part/whole/dks.js" "$home/dks.js"
+  mv -f "$part/whole/deno" "$home/deno"
+  rm -rf "$part"
   trap - EXIT INT TERM
 fi
 

@@ -69,6 +69,7 @@ export class Cluster implements Transport, LinkOwner {
   readonly #instance = crypto.randomUUID();
   readonly #startedAt = now();
   readonly #links: (PeerLink | undefined)[];
+  readonly #wasLinked = new Set<NodeIndex>();
   readonly #tokens = new Set<string>();
   readonly #complaints = new Map<string, number>();
   readonly #stopped = new AbortController();
@@ -240,7 +241,11 @@ export class Cluster implements Transport, LinkOwner {
     this.#links[peer]?.close("it has connected anew");
     const link = new PeerLink({ peer, conn, owner: this, received });
     this.#links[peer] = link;
-    this.#options.logger.info(`linked to ${this.names[peer]}`);
+    const { logger } = this.#options;
+    // The first time is told by the cluster being complete; later times are news.
+    if (this.#wasLinked.has(peer)) logger.info(`linked to ${this.names[peer]} again`);
+    else logger.debug(`linked to ${this.names[peer]}`);
+    this.#wasLinked.add(peer);
     this.#driver?.peerUp(peer, identity);
     link.start();
   }

@@ -387,8 +387,11 @@ function readEffect(reader: ByteReader): Effect {
   return { key, value: flag === 1 ? reader.byteString() : undefined };
 }
 
-function readList<Item>(reader: ByteReader, name: string, read: () => Item): Item[] {
+const NOTHING: readonly never[] = [];
+
+function readList<Item>(reader: ByteReader, name: string, read: () => Item): readonly Item[] {
   const count = reader.count(KEYS_PER_COMMAND_MAX, name);
+  if (count === 0) return NOTHING;
   const items: Item[] = [];
   for (let i = 0; i < count; i++) items.push(read());
   return items;

@@ -133,10 +133,12 @@ export interface Context {
 export function applyEffects(store: Store, transaction: Transaction): void {
   const { prepare, entries } = transaction;
   if (prepare === undefined) throw new Error("a transaction without content cannot be committed");
-  prepare.effects.forEach((effect, index) => {
-    const entry = entries[index];
+  for (let i = 0; i < prepare.effects.length; i++) {
+    const effect = prepare.effects[i];
+    const entry = entries[i];
+    if (effect === undefined) continue;
     // Entries mostly stand in the order of the effects; where they do not, the store is asked.
     const isSame = entry !== undefined && entry.key === effect.key;
     store.write(isSame ? entry : store.entryOf(effect.key), effect.value, prepare.version);
-  });
+  }
 }

@@ -276,7 +276,10 @@ export class Coordinator implements ForceAwaiter {
 
   #begin(pending: PendingRequest, request: WriteRequest | ReadRequest): OwnTransaction {
     const { self, store } = this.#context;
-    const entries = request.keys.map((key) => store.entryOf(key));
+    const [first] = request.keys;
+    const entries = request.keys.length === 1 && first !== undefined
+      ? [store.entryOf(first)] // The most frequent case, without a closure.
+      : request.keys.map((key) => store.entryOf(key));
     const transaction = new OwnTransaction(self, pending, entries);
     pending.transaction = transaction;
     pending.state = "inLine";

@@ -73,6 +73,10 @@ export class Participant implements ForceAwaiter {
 
   #entriesOf(prepare: Prepare): Entry[] {
     const { store } = this.#context;
+    const [first] = prepare.effects;
+    if (first !== undefined && prepare.effects.length === 1 && prepare.reads.length === 0) {
+      return [store.entryOf(first.key)]; // The most frequent case, without a closure.
+    }
     const entries = prepare.effects.map((effect) => store.entryOf(effect.key));
     for (const key of prepare.reads) entries.push(store.entryOf(key));
     return entries;
@@ -101,6 +105,7 @@ export class Participant implements ForceAwaiter {
   /** A vote for a transaction is also one for those that it follows. */
   #holdsAll(coordinator: NodeIndex, numbers: readonly TransactionNumber[]): boolean {
     const { transactions } = this.#context;
+    if (numbers.length === 0) return true;
     return numbers.every((number) => {
       // Below the mark it was committed: had it been aborted, so had all that follow it.
       if (transactions.isForgotten(coordinator, number)) return true;

@@ -45,13 +45,15 @@ export type TransactionState =
 /** How a transaction ended. */
 export type TransactionOutcome = "committed" | "aborted";
 
-const LEGAL: Readonly<Record<TransactionState, readonly TransactionState[]>> = {
-  waiting: ["preparing", "aborting"],
-  preparing: ["prepared", "aborting"],
-  prepared: ["committed", "aborting"],
-  aborting: ["aborted"],
-  committed: [],
-  aborted: [],
+const LEGAL: Readonly<
+  Record<TransactionState, Readonly<Partial<Record<TransactionState, true>>>>
+> = {
+  waiting: { preparing: true, aborting: true },
+  preparing: { prepared: true, aborting: true },
+  prepared: { committed: true, aborting: true },
+  aborting: { aborted: true },
+  committed: {},
+  aborted: {},
 };
 
 /** Somebody who waits for a transaction's outcome, such as a read of a key that it has locked. */
@@ -125,7 +127,7 @@ export class Transaction {
    * must end rather than go on with it.
    */
   transitionTo(next: TransactionState): void {
-    if (!LEGAL[this.#state].includes(next)) {
+    if (LEGAL[this.#state][next] !== true) {
       throw new Error(
         `transaction ${this.number} of node ${this.coordinator} cannot become ${next}: it is ${this.#state}`,
       );

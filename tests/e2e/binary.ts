@@ -14,14 +14,12 @@ export async function binaryPath(): Promise<string> {
   const path = new URL("dks", folder).pathname;
   if (await exists(path)) return path;
   await Deno.mkdir(folder, { recursive: true });
-  const part = `${path}.part`;
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "compile", "--output", part],
+    args: ["task", "--quiet", "compile", "--output", path],
     cwd: ROOT,
   }).output();
   const decoder = new TextDecoder();
   if (!success) throw new Error(`no binary: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
-  await Deno.rename(part, path);
   return path;
 }
 

@@ -3,7 +3,8 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
 import { binary, binaryPath } from "./binary.ts";
-import { client, execute, isInstalled } from "./commands.ts";
+import { client, isInstalled } from "./commands.ts";
+import { Terminal } from "./terminal.ts";
 
 const OPERATIONS = await Deno.readTextFile(
   new URL("../../examples/operations.csv", import.meta.url),
@@ -113,18 +114,24 @@ Deno.test("dks client against a cluster of three", async (t) => {
       name: "the prompt edits lines and keeps a history at a terminal",
       ignore: !isInstalled("script"),
       fn: async () => {
-        // Up-arrow brings back `get k`; Ctrl-U throws a line away; Ctrl-D ends the prompt.
-        const keys = "put k terminal\rget k\r\x1b[A\rrubbish\x15get nothing\r\x04";
-        const command = `${await binaryPath()} client -p ${one} -s 127.0.0.1`;
-        const ended = await execute("script", ["-qec", command, "/dev/null"], {
-          input: keys,
-          env: { ...Deno.env.toObject(), TERM: "xterm", NO_COLOR: "1" },
-        });
-        assertEquals(ended.code, 0);
-        assertStringIncludes(ended.stdout, `Connected to 127.0.0.1:${one}`);
-        assertEquals(ended.stdout.match(/"terminal" \(/g)?.length, 2, ended.stdout);
-        assertEquals(ended.stdout.match(/\(not found\) \(/g)?.length, 1, ended.stdout);
-        assertEquals(ended.stdout.includes("unknown command"), false, ended.stdout);
+        const terminal = new Terminal(`${await binaryPath()} client -p ${one} -s 127.0.0.1`);
+        const prompt = `127.0.0.1:${one}> `;
+        await terminal.until(`Connected to 127.0.0.1:${one}`);
+        await terminal.until(prompt);
+        await terminal.type("put k terminal\r");
+        await terminal.until(/OK \(.*ms\)/);
+        await terminal.until(prompt);
+        await terminal.type("get k\r");
+        await terminal.until(/"terminal" \(.*ms\)/);
+        await terminal.until(prompt);
+        await terminal.type("\x1b[A\r"); // The arrow up brings back the line before.
+        await terminal.until(/"terminal" \(.*ms\)/);
+        await terminal.until(prompt);
+        await terminal.type("rubbish\x15get nothing\r"); // Ctrl-U throws the line away.
+        await terminal.until(/\(not found\) \(.*ms\)/);
+        await terminal.until(prompt);
+        await terminal.type("\x04"); // Ctrl-D on an empty line ends the prompt.
+        assertEquals(await terminal.ended(), 0);
       },
     });
   } finally {
