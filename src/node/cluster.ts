@@ -59,6 +59,8 @@ export interface LinkDecision {
   readonly reply: Reply;
   /** Who asked, where the connection becomes a link behind the answer. */
   readonly peer: NodeIndex | undefined;
+  /** The process must end for this, once the answer was written: the other side shall know why. */
+  readonly fatal?: FatalError;
 }
 
 /** Knows the other nodes and how to reach them. */
@@ -265,32 +267,39 @@ export class Cluster implements Transport, LinkOwner {
       return { reply: { ...reply, isConfirmed }, peer: undefined };
     }
     if (question.purpose === "find") return { reply, peer: undefined };
-    const refusal = isAlike
-      ? await this.#refusalOf(question)
-      : { refusal: "the configurations differ" };
+    if (!isAlike) {
+      return { reply: { ...reply, refusal: "the configurations differ" }, peer: undefined };
+    }
+    const fatal = this.#lostJournal(question);
+    if (fatal !== undefined) {
+      return { reply: { ...reply, refusal: "it has lost its journal" }, peer: undefined, fatal };
+    }
+    const refusal = await this.#refusalOf(question);
     if (refusal === undefined) return { reply, peer: question.from };
     return { reply: { ...reply, ...refusal }, peer: undefined };
+  }
+
+  /** Tells why this node must end: a peer knows it by another journal than it has. */
+  #lostJournal(question: Question): FatalError | undefined {
+    const { from, knownJournal } = question;
+    if (knownJournal === undefined || knownJournal === this.#options.identity.journal) {
+      return undefined;
+    }
+    const name = this.names[from ?? -1] ?? "another node";
+    return new FatalError(
+      `${name} knows this node by journal ${knownJournal}, which is lost: ${LOST_JOURNAL}`,
+    );
   }
 
   /** Tells why a question for a link is refused. */
   async #refusalOf(
     question: Question,
   ): Promise<{ refusal: string; isFinal?: boolean } | undefined> {
-    const { from, to, knownJournal } = question;
+    const { from, to } = question;
     const address = this.addresses[from ?? -1];
     if (this.#driver === undefined) return { refusal: "it is starting" };
     if (from === undefined || address === undefined || to !== this.self || from >= this.self) {
       return { refusal: `it is node ${this.self}, and node ${from} asked for node ${to}` };
-    }
-    if (knownJournal !== undefined && knownJournal !== this.#options.identity.journal) {
-      this.#options.onFatal(
-        new FatalError(
-          `${
-            this.names[from]
-          } knows this node by journal ${knownJournal}, which is lost: ${LOST_JOURNAL}`,
-        ),
-      );
-      return { refusal: "it has lost its journal" };
     }
     const refusal = this.#membership.refusal(from, question.identity);
     if (refusal !== undefined) {

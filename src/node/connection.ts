@@ -28,6 +28,15 @@ const WRITE_BYTES = 64 * 1024;
 
 const REPLY_OK = "+OK\r\n";
 
+/** The answer to a peer's question. */
+export interface PeerAnswer {
+  readonly reply: RespValue;
+  /** Given where the connection becomes a link behind the reply. */
+  readonly takeOver?: (conn: Deno.TcpConn, received: Uint8Array) => void;
+  /** Done once the reply is written, or cannot be. */
+  readonly afterwards?: () => void;
+}
+
 /** What a connection needs of the node. */
 export interface ConnectionHost {
   readonly facts: NodeFacts;
@@ -37,13 +46,8 @@ export interface ConnectionHost {
   readonly notReady: string;
   /** Takes note of a request, for the statistics. */
   onRequest(): void;
-  /**
-   * Answers a peer's question. Returns the reply, and what to do with the connection behind it where
-   * it becomes a link.
-   */
-  onPeerQuestion(
-    text: ByteString,
-  ): Promise<{ reply: RespValue; takeOver?: (conn: Deno.TcpConn, received: Uint8Array) => void }>;
+  /** Answers a peer's question. */
+  onPeerQuestion(text: ByteString): Promise<PeerAnswer>;
   /** Tells whether the connection may hold as much of unfinished commands as it does. */
   mayHold(connection: Connection): boolean;
   onClosed(connection: Connection): void;
@@ -325,9 +329,9 @@ export class Connection {
 
   /** Answers a peer's question. Returns whether the connection belongs to a link now. */
   async #turnIntoLink(question: ByteString): Promise<boolean> {
-    const { reply, takeOver } = await this.#host.onPeerQuestion(question);
+    const { reply, takeOver, afterwards } = await this.#host.onPeerQuestion(question);
     this.#replyInOrder(encodeValue(reply, this.#session.version));
-    if (takeOver === undefined) {
+    if (takeOver === undefined && afterwards === undefined) {
       this.#isEnding = true;
       this.#flush();
       return true;
@@ -336,7 +340,12 @@ export class Connection {
     this.#output = "";
     const bytes = new Uint8Array(output.length);
     writeLatin1(bytes, 0, output);
-    await writeAll(this.#conn, bytes);
+    try {
+      await writeAll(this.#conn, bytes);
+    } finally {
+      afterwards?.();
+    }
+    if (takeOver === undefined) return true;
     this.#isClosed = true; // As a client's connection; the socket lives on.
     this.#host.onClosed(this);
     takeOver(this.#conn, this.#decoder.takeRest());

@@ -10,13 +10,13 @@ import type { ByteString } from "../byte_string.ts";
 import { fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
 import { CONNECTIONS_MAX, INPUT_BYTES_MAX } from "../limits.ts";
-import { ErrorReply, type RespValue } from "../resp/value.ts";
+import { ErrorReply } from "../resp/value.ts";
 import { timingFor } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Cluster } from "./cluster.ts";
 import type { NodeFacts } from "./commands.ts";
-import { Connection, type ConnectionHost } from "./connection.ts";
+import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
 import { Driver, now } from "./driver.ts";
 import { parseQuestion, sharedConfig } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
@@ -234,13 +234,14 @@ export class Node implements ConnectionHost {
 
   async onPeerQuestion(
     text: ByteString,
-  ): Promise<{ reply: RespValue; takeOver?: (conn: Deno.TcpConn, received: Uint8Array) => void }> {
+  ): Promise<PeerAnswer> {
     const question = parseQuestion(text);
     if (question === undefined) {
       return { reply: new ErrorReply("ERR", "not a question of a dks node") };
     }
-    const { reply, peer } = await this.#cluster.decide(question);
+    const { reply, peer, fatal } = await this.#cluster.decide(question);
     const json = fromText(JSON.stringify(reply));
+    if (fatal !== undefined) return { reply: json, afterwards: () => this.#ended.reject(fatal) };
     if (peer === undefined) return { reply: json };
     const { identity } = question;
     return {
