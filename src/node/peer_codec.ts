@@ -23,8 +23,11 @@
  * | 8    | settled           | view, upTo                                                          |
  * | 9    | forget            | view, upTo                                                          |
  * | 10   | view installed    | view, journals                                                      |
+ * | 11   | recovered         | view, upTo, undecided                                               |
  * | 32   | probe             | sequence, keys, requests a second                                   |
  * | 33   | probe answer      | sequence                                                            |
+ *
+ * What `recovered` names is given as the distance below `upTo`.
  *
  * An effect is a flag (1 with a value, 0 for a deletion), the key, and the value. What `follows`
  * names is given as the distance from the transaction's own number.
@@ -75,6 +78,7 @@ const KIND = {
   settled: 8,
   forget: 9,
   viewInstalled: 10,
+  recovered: 11,
   probe: 32,
   probeAnswer: 33,
 } as const;
@@ -167,6 +171,12 @@ export class FrameWriter {
         writer.varint(message.view);
         writer.varint(message.journals.length);
         for (const journal of message.journals) writer.byteString(journal);
+        return;
+      case "recovered":
+        writer.varint(message.view);
+        writer.varint(message.upTo);
+        writer.varint(message.undecided.length);
+        for (const number of message.undecided) writer.varint(message.upTo - number);
         return;
       case "probe":
         writer.varint(message.sequence);
@@ -341,6 +351,14 @@ function readMessage(reader: ByteReader, receive: (message: LinkMessage) => void
       const count = reader.count(NODES_MAX, "journals");
       const journals = Array.from({ length: count }, () => reader.byteString());
       receive({ type: "viewInstalled", view, journals });
+      return;
+    }
+    case KIND.recovered: {
+      const view = reader.varint();
+      const upTo = reader.varint();
+      const count = reader.count(TRANSACTIONS_MAX, "transactions");
+      const undecided = Array.from({ length: count }, () => upTo - reader.varint());
+      receive({ type: "recovered", view, upTo, undecided });
       return;
     }
     case KIND.probe:

@@ -7,10 +7,10 @@
 import type { HybridClock } from "./hybrid_clock.ts";
 import type { LockTable } from "./lock_table.ts";
 import type { Membership } from "./membership.ts";
-import type { NodeIndex } from "./messages.ts";
+import type { NodeIndex, Prepare, TransactionNumber } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Transaction } from "./state.ts";
-import type { Store } from "./store.ts";
+import type { Entry, Store } from "./store.ts";
 import type { TransactionTable } from "./transaction_table.ts";
 
 /** The times of the protocol, in milliseconds. */
@@ -75,6 +75,14 @@ export interface Counters {
   givenUp: number;
   /** Prepares, commits and aborts sent again as a link came up. */
   resent: number;
+  /** Own transactions that were undecided when this node started, and how they ended. */
+  recoveredOwn: number;
+  recoveredCommits: number;
+  recoveredAborts: number;
+  /** Transactions of others that were prepared when this node went down. */
+  recoveredForeign: number;
+  /** Transactions aborted as their coordinator has no record of them after a restart. */
+  presumedAborts: number;
 }
 
 /** Returns counters that all stand at 0. */
@@ -105,6 +113,11 @@ export function newCounters(): Counters {
     stale: 0,
     givenUp: 0,
     resent: 0,
+    recoveredOwn: 0,
+    recoveredCommits: 0,
+    recoveredAborts: 0,
+    recoveredForeign: 0,
+    presumedAborts: 0,
   };
 }
 
@@ -127,6 +140,47 @@ export interface Context {
   readonly random: () => number;
   /** The local clock at the present step, in milliseconds; never goes back. */
   now: number;
+}
+
+/** A low-water mark is journaled when it has moved by so much: it saves work, and may be lost. */
+const MARK_STEP = 4096;
+
+/** Forgets the transactions of `coordinator` up to `upTo`, its low-water mark. */
+export function forgetUpTo(
+  context: Pick<Context, "transactions" | "outbox">,
+  coordinator: NodeIndex,
+  upTo: TransactionNumber,
+): void {
+  const { transactions, outbox } = context;
+  const before = Math.max(
+    transactions.forgottenUpTo(coordinator),
+    transactions.baseOf(coordinator),
+  );
+  transactions.forget(coordinator, upTo);
+  if (Math.floor(upTo / MARK_STEP) > Math.floor(before / MARK_STEP)) {
+    outbox.append({ type: "mark", coordinator, upTo });
+  }
+}
+
+/** Returns the entries that `prepare` locks: those it writes, then those it only reads. */
+export function entriesOf(store: Store, prepare: Prepare): Entry[] {
+  const [first] = prepare.effects;
+  if (first !== undefined && prepare.effects.length === 1 && prepare.reads.length === 0) {
+    return [store.entryOf(first.key)]; // The most frequent case, without a closure.
+  }
+  const entries = prepare.effects.map((effect) => store.entryOf(effect.key));
+  for (const key of prepare.reads) entries.push(store.entryOf(key));
+  return entries;
+}
+
+/** Carries out effects that a checkpoint may have stored already, with what came after them. */
+export function applyEffectsAgain(store: Store, transaction: Transaction): void {
+  const { prepare } = transaction;
+  if (prepare === undefined) throw new Error("a transaction without content cannot be committed");
+  for (const { key, value } of prepare.effects) {
+    const entry = store.entryOf(key);
+    if (prepare.version > entry.version) store.write(entry, value, prepare.version);
+  }
 }
 
 /** Carries out the effects of `transaction`, which is committed. */

@@ -21,7 +21,7 @@
 
 import type { ByteString } from "../byte_string.ts";
 import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
-import { applyEffects, type Context } from "./context.ts";
+import { applyEffects, type Context, forgetUpTo } from "./context.ts";
 import type {
   Abort,
   AbortAcknowledged,
@@ -30,10 +30,11 @@ import type {
   NodeSet,
   Prepare,
   Settled,
+  Stamp,
   TransactionNumber,
   Vote,
 } from "./messages.ts";
-import { transactionName, transactionNumber } from "./messages.ts";
+import { NOTHING_BEFORE, transactionName, transactionNumber } from "./messages.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import { PendingRequest, PendingRequests } from "./pending_requests.ts";
 import type { ForceAwaiter } from "./outbox.ts";
@@ -67,8 +68,17 @@ class OwnTransaction extends Transaction {
   /** The attempt after this one. */
   after: OwnTransaction | undefined;
 
-  constructor(self: NodeIndex, readonly pending: PendingRequest, entries: readonly Entry[]) {
-    super(self, pending.priority, entries);
+  /**
+   * @param pending the request; `undefined` for one that was under way when this node crashed, whose
+   *   client is gone
+   */
+  constructor(
+    self: NodeIndex,
+    readonly pending: PendingRequest | undefined,
+    priority: Stamp,
+    entries: readonly Entry[],
+  ) {
+    super(self, priority, entries);
   }
 }
 
@@ -94,10 +104,8 @@ export class Coordinator implements ForceAwaiter {
   constructor(context: Context, incarnation: number) {
     this.#context = context;
     this.#incarnation = incarnation;
-    const base = transactionNumber(incarnation, 0);
-    this.#settledBy = Array.from({ length: context.nodes }, () => base);
-    this.#forgetSent = Array.from({ length: context.nodes }, () => base);
-    context.transactions.begin(context.self, base);
+    this.#settledBy = Array.from({ length: context.nodes }, () => NOTHING_BEFORE);
+    this.#forgetSent = Array.from({ length: context.nodes }, () => NOTHING_BEFORE);
   }
 
   /** How many requests are not answered yet. */
@@ -149,14 +157,81 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /** Sends everything that `node` may have missed, in the order of the numbers. */
-  onPeerUp(node: NodeIndex): void {
+  onPeerReady(node: NodeIndex): void {
     const { transactions, self, outbox, counters } = this.#context;
-    this.#forgetSent[node] = 0;
+    this.#forgetSent[node] = NOTHING_BEFORE;
     for (const [number, known] of transactions.of(self)) {
       const message = this.#missedBy(node, number, known);
       if (message === undefined) continue;
       counters.resent++;
       outbox.send(only(node), message);
+    }
+    if (this.#incarnation > 1) this.#sendRecovered(node);
+  }
+
+  /** Tells `node` which transactions from before the restart are still open: no others are. */
+  #sendRecovered(node: NodeIndex): void {
+    const { transactions, self, outbox, membership } = this.#context;
+    const upTo = transactions.baseOf(self);
+    const undecided: TransactionNumber[] = [];
+    for (const [number, known] of transactions.of(self)) {
+      if (number <= upTo && known instanceof OwnTransaction && known.undecided) {
+        undecided.push(number);
+      }
+    }
+    const view = membership.view.number;
+    outbox.send(only(node), { type: "recovered", view, upTo, undecided });
+  }
+
+  // --- Recovery ------------------------------------------------------------------------------
+
+  /** Returns a transaction of this node that the journal holds a prepared record of. */
+  restore(prepare: Prepare, entries: readonly Entry[]): Transaction {
+    const transaction = new OwnTransaction(
+      this.#context.self,
+      undefined,
+      prepare.priority,
+      entries,
+    );
+    // It may have been sent to anybody before the crash.
+    transaction.sentTo = this.#context.membership.others;
+    this.#active++;
+    return transaction;
+  }
+
+  /** Takes note that a restored transaction turned out to be decided. */
+  restoredOutcome(): void {
+    this.#active--;
+  }
+
+  /**
+   * Goes on with the transactions that were undecided at the crash, under no deadline: they may have
+   * been answered. One that follows an aborted one is aborted; the others wait for their votes.
+   */
+  goOn(): void {
+    const { transactions, self, counters } = this.#context;
+    const open: OwnTransaction[] = [];
+    for (const [, known] of transactions.of(self)) {
+      if (known instanceof OwnTransaction && known.state === "prepared") open.push(known);
+    }
+    for (const transaction of open) {
+      counters.recoveredOwn++;
+      for (const number of transaction.follows) {
+        const leader = transactions.get(self, number);
+        if (leader instanceof OwnTransaction) {
+          leader.addFollower(transaction);
+          transaction.openLeaders++;
+        }
+      }
+    }
+    for (const transaction of open) {
+      const leaders = transaction.follows.map((number) => transactions.get(self, number));
+      if (leaders.includes("aborted") && transaction.state === "prepared") {
+        this.#abort(transaction, { reason: "it follows one that was aborted", isRetried: false });
+      }
+    }
+    for (const transaction of open) {
+      if (transaction.state === "prepared") this.#countVote(transaction, self);
     }
   }
 
@@ -280,7 +355,7 @@ export class Coordinator implements ForceAwaiter {
     const entries = request.keys.length === 1 && first !== undefined
       ? [store.entryOf(first)] // The most frequent case, without a closure.
       : request.keys.map((key) => store.entryOf(key));
-    const transaction = new OwnTransaction(self, pending, entries);
+    const transaction = new OwnTransaction(self, pending, pending.priority, entries);
     pending.transaction = transaction;
     pending.state = "inLine";
     this.#active++;
@@ -290,7 +365,7 @@ export class Coordinator implements ForceAwaiter {
   /** The locks of `transaction`, which this node coordinates, are held: evaluates and prepares it. */
   onGranted(transaction: Transaction): void {
     if (!(transaction instanceof OwnTransaction)) throw new Error("not coordinated here");
-    const { pending } = transaction;
+    const pending = requestOf(transaction);
     const { request } = pending;
     const { membership, locks } = this.#context;
     if (request.kind === "count") throw new Error("a count takes no locks");
@@ -348,7 +423,7 @@ export class Coordinator implements ForceAwaiter {
     leaders: readonly OwnTransaction[],
     reply: unknown,
   ): void {
-    const { pending } = transaction;
+    const pending = requestOf(transaction);
     this.#active--;
     pending.transaction = undefined;
     if (leaders.length === 0) {
@@ -385,10 +460,11 @@ export class Coordinator implements ForceAwaiter {
       reads: keysOnlyRead(transaction.entries, effects),
       follows: leaders.length === 0 ? NO_NUMBERS : leaders.map((leader) => leader.number),
     };
+    const pending = requestOf(transaction);
     transaction.fill(prepare);
-    transaction.pending.state = "running";
-    transaction.pending.attempts++;
-    if (transaction.pending.attempts > 1) counters.retries++;
+    pending.state = "running";
+    pending.attempts++;
+    if (pending.attempts > 1) counters.retries++;
     if (leaders.length > 0) counters.chained++;
     for (const leader of leaders) leader.addFollower(transaction);
     transaction.openLeaders = leaders.length;
@@ -476,8 +552,11 @@ export class Coordinator implements ForceAwaiter {
     transactions.reduce(self, number, "committed");
     transactions.settle(self, number);
     counters.commits++;
-    if (pending.attempts > 1) counters.commitsAfterRetry++;
-    this.#answer(pending, transaction.reply);
+    if (pending === undefined) counters.recoveredCommits++;
+    else {
+      if (pending.attempts > 1) counters.commitsAfterRetry++;
+      this.#answer(pending, transaction.reply);
+    }
     outbox.send(membership.linked & membership.others, {
       type: "commit",
       view,
@@ -490,31 +569,36 @@ export class Coordinator implements ForceAwaiter {
 
   /** Aborts `transaction` and all that follow it; those are tried again, as the reason is not theirs. */
   #abort(transaction: OwnTransaction, cause: { reason: string; isRetried: boolean }): void {
-    const { outbox, self, counters } = this.#context;
+    const { outbox, self, counters, transactions } = this.#context;
     for (const one of withFollowers(transaction)) {
       if (!(one instanceof OwnTransaction)) throw new Error("not coordinated here");
       one.isRetried = one === transaction ? cause.isRetried : true;
-      one.pending.failure = one === transaction
-        ? cause.reason
-        : `it follows ${transactionName(self, transaction.number)}, which was aborted`;
+      if (one.pending === undefined) counters.recoveredAborts++;
+      else {
+        one.pending.failure = one === transaction
+          ? cause.reason
+          : `it follows ${transactionName(self, transaction.number)}, which was aborted`;
+      }
       if (one !== transaction) counters.abortedWithLeader++;
       counters.aborts++;
       one.transitionTo("aborting");
       // Crash before this is durable: recovery goes on with the transaction, and may commit it.
       // Nobody has been told that it is aborted.
       outbox.append({ type: "aborted", coordinator: self, number: one.number });
+      transactions.settle(self, one.number);
       outbox.afterForce(this, one);
     }
   }
 
   #onAbortDurable(transaction: OwnTransaction): void {
-    const { outbox, membership, self, transactions } = this.#context;
+    const { outbox, membership, self } = this.#context;
     const { pending } = transaction;
     transaction.transitionTo("aborted");
     transaction.acknowledged |= only(self);
-    if (transaction.isRetried && pending.state === "running") this.#keepPlace(transaction);
+    if (transaction.isRetried && pending?.state === "running") {
+      this.#keepPlace(transaction, pending);
+    }
     this.#leave(transaction);
-    transactions.settle(self, transaction.number);
     outbox.send(membership.linked & membership.others, {
       type: "abort",
       view: transaction.view,
@@ -525,8 +609,7 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /** Puts the next attempt in line before the locks are free, so that nobody overtakes it. */
-  #keepPlace(transaction: OwnTransaction): void {
-    const { pending } = transaction;
+  #keepPlace(transaction: OwnTransaction, pending: PendingRequest): void {
     if (pending.request.kind !== "write") throw new Error("only writes are prepared");
     const next = this.#begin(pending, pending.request);
     next.ready = false;
@@ -549,7 +632,7 @@ export class Coordinator implements ForceAwaiter {
   #onAcknowledged(transaction: OwnTransaction): void {
     const { pending, after } = transaction;
     const { self, membership, transactions } = this.#context;
-    if (pending.state === "closing" && pending.transaction === transaction) {
+    if (pending?.state === "closing" && pending.transaction === transaction) {
       if (this.#isAbortKnown(transaction)) this.#answerClosing(pending, true);
     }
     if (transaction.acknowledged !== membership.all) return;
@@ -569,7 +652,7 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #pauseOrGoOn(next: OwnTransaction): void {
-    const { attempts } = next.pending;
+    const { attempts } = requestOf(next);
     next.before = undefined;
     if (attempts < PROMPT_ATTEMPTS) {
       this.#makeReady(next);
@@ -581,8 +664,9 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #makeReady(transaction: OwnTransaction): void {
-    if (transaction.pending.transaction !== transaction) return; // Given up meanwhile.
-    if (transaction.pending.state !== "inLine") return;
+    const { pending } = transaction;
+    if (pending?.transaction !== transaction) return; // Given up meanwhile.
+    if (pending.state !== "inLine") return;
     transaction.ready = true;
     this.#context.locks.reconsider(transaction);
   }
@@ -721,9 +805,9 @@ export class Coordinator implements ForceAwaiter {
   /** Forgets what every member has settled, and tells those who are about to hear from this node. */
   beforeSending(receivers: NodeSet): void {
     const { transactions, self, membership, outbox } = this.#context;
-    this.#settledBy[self] = transactions.durableUpTo(self);
+    this.#settledBy[self] = Math.max(transactions.durableUpTo(self), NOTHING_BEFORE);
     const mark = Math.min(...this.#settledBy);
-    if (mark > transactions.forgottenUpTo(self)) transactions.forget(self, mark);
+    if (mark > transactions.forgottenUpTo(self)) forgetUpTo(this.#context, self, mark);
     let behind = NOBODY;
     for (const node of members(receivers)) {
       if (mark <= (this.#forgetSent[node] ?? 0)) continue;
@@ -732,6 +816,13 @@ export class Coordinator implements ForceAwaiter {
     }
     outbox.send(behind, { type: "forget", view: membership.view.number, upTo: mark });
   }
+}
+
+/** Returns the request that `transaction` runs, which is not one from before a crash. */
+function requestOf(transaction: OwnTransaction): PendingRequest {
+  const { pending } = transaction;
+  if (pending === undefined) throw new Error("the transaction's client is gone");
+  return pending;
 }
 
 const NO_KEYS: readonly ByteString[] = [];

@@ -23,6 +23,11 @@ export class HybridClock {
     return this.#last;
   }
 
+  /** Returns the highest stamp given or observed so far. */
+  get last(): Stamp {
+    return this.#last;
+  }
+
   /** Makes later stamps higher than `stamp`, which came from another node or from the journal. */
   observe(stamp: Stamp): void {
     if (stamp > this.#last) this.#last = stamp;

@@ -81,6 +81,11 @@ export class LockTable {
     return "waiting";
   }
 
+  /** Gives `transaction` its locks as it had them before a crash, in the order of the journal. */
+  hold(transaction: Transaction): void {
+    this.#grant(transaction);
+  }
+
   /** Frees the locks that `transaction` holds, or takes it out of the line. */
   release(transaction: Transaction): void {
     for (const entry of transaction.entries) {

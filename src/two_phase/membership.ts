@@ -12,7 +12,7 @@
  * @module
  */
 
-import type { NodeIndex, NodeSet, ViewInstalled } from "./messages.ts";
+import type { NodeIndex, NodeSet, ViewInstalled, ViewRecord } from "./messages.ts";
 import { contains, firstNodes, members, NOBODY, only } from "./node_set.ts";
 import type { Outbox } from "./outbox.ts";
 
@@ -53,7 +53,17 @@ export class Membership {
     this.#met[options.self] = options.journal;
     this.#linked = only(options.self);
     this.#installed = NOBODY;
-    this.#installWhenAllMet();
+  }
+
+  /** Begins, after recovery. */
+  start(): void {
+    if (this.#view.number > 0) this.#installed |= only(this.#self);
+    else this.#installWhenAllMet();
+  }
+
+  /** Takes over the view that this node had installed before a crash. */
+  restore(record: ViewRecord): void {
+    this.#view = { number: record.number, journals: record.journals };
   }
 
   get view(): View {
@@ -63,6 +73,11 @@ export class Membership {
   /** The nodes that this one has a link to, and itself. */
   get linked(): NodeSet {
     return this.#linked;
+  }
+
+  /** The nodes that are linked and in this node's view, this one among them. */
+  get ready(): NodeSet {
+    return this.#linked & this.#installed;
   }
 
   /** Tells whether this node may answer reads from its memory. */
@@ -103,19 +118,22 @@ export class Membership {
     this.#installed &= ~only(node);
   }
 
-  onViewInstalled(from: NodeIndex, message: ViewInstalled): void {
+  /** @returns whether the peer is in the same view as this node. */
+  onViewInstalled(from: NodeIndex, message: ViewInstalled): boolean {
     if (this.#view.number === 0) {
       if (message.journals[this.#self] !== this.#met[this.#self]) {
         this.#outbox.report({
           type: "refused",
           reason: "the cluster knows this node by another journal than it has now",
         });
-        return;
+        return false;
       }
       this.#install({ number: message.view, journals: message.journals });
     }
+    if (message.view !== this.#view.number) return false;
     this.#installed |= only(from);
     this.#reportComplete();
+    return true;
   }
 
   #installWhenAllMet(): void {
@@ -129,6 +147,9 @@ export class Membership {
 
   #install(view: View): void {
     this.#view = view;
+    // Before any prepared record of the view, so it is durable when one of them is.
+    this.#outbox.append({ type: "view", number: view.number, journals: view.journals });
+    this.#outbox.force();
     this.#installed |= only(this.#self);
     this.#outbox.report({ type: "viewInstalled", view: view.number });
     this.#announce(this.#linked & this.others);

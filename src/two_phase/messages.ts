@@ -106,6 +106,19 @@ export interface Forget {
   readonly upTo: TransactionNumber;
 }
 
+/**
+ * Coordinator → member, after a restart, behind everything that it sends again: of my transactions up
+ * to this number, those that are neither decided by what I have just sent nor listed here are
+ * aborted, for I have no record of them (presumed abort, Mohan et al. 1986, §3).
+ */
+export interface Recovered {
+  readonly type: "recovered";
+  readonly view: number;
+  readonly upTo: TransactionNumber;
+  /** Transactions that the coordinator goes on with. */
+  readonly undecided: readonly TransactionNumber[];
+}
+
 /** Node → node: this is the view that I have installed. Sent whenever a link comes up. */
 export interface ViewInstalled {
   readonly type: "viewInstalled";
@@ -123,6 +136,7 @@ export type Message =
   | AbortAcknowledged
   | Settled
   | Forget
+  | Recovered
   | ViewInstalled;
 
 /** The transaction holds its locks here; needed before a yes vote (Mohan et al. 1986, §2). */
@@ -146,8 +160,38 @@ export interface AbortedRecord {
   readonly number: TransactionNumber;
 }
 
+/** The node has installed this view. */
+export interface ViewRecord {
+  readonly type: "view";
+  readonly number: number;
+  /** By node index. */
+  readonly journals: readonly string[];
+}
+
+/**
+ * The low-water mark of a coordinator, as this node knows it. May be lost: then outcomes are
+ * remembered for longer than need be.
+ */
+export interface MarkRecord {
+  readonly type: "mark";
+  readonly coordinator: NodeIndex;
+  readonly upTo: TransactionNumber;
+}
+
+/** Stamps given or seen before were not above this. Part of every checkpoint. */
+export interface ClockRecord {
+  readonly type: "clock";
+  readonly stamp: Stamp;
+}
+
 /** Everything that a node writes into its journal. */
-export type JournalRecord = PreparedRecord | CommittedRecord | AbortedRecord;
+export type JournalRecord =
+  | PreparedRecord
+  | CommittedRecord
+  | AbortedRecord
+  | ViewRecord
+  | MarkRecord
+  | ClockRecord;
 
 /** How many sequence numbers an incarnation has. */
 const SEQUENCES = 2 ** 32;
@@ -158,6 +202,19 @@ export const INCARNATION_MAX = 2 ** 21 - 1;
 /** Returns the transaction number of `sequence` in `incarnation`. */
 export function transactionNumber(incarnation: number, sequence: number): TransactionNumber {
   return incarnation * SEQUENCES + sequence;
+}
+
+/** Up to here there are no transactions: incarnations begin with 1. */
+export const NOTHING_BEFORE: TransactionNumber = SEQUENCES;
+
+/** Returns the number below the first one of `incarnation`. */
+export function incarnationBase(incarnation: number): TransactionNumber {
+  return incarnation * SEQUENCES;
+}
+
+/** Returns the incarnation in which a coordinator gave `number`. */
+export function incarnationOf(number: TransactionNumber): number {
+  return Math.floor(number / SEQUENCES);
 }
 
 /** Returns how a transaction is written for people: `node.incarnation.sequence`. */

@@ -82,6 +82,11 @@ export class Outbox {
     return this.#position > this.#forceAsked;
   }
 
+  /** Tells whether every record that was ever appended is durable. */
+  get isAllDurable(): boolean {
+    return this.#position === this.#forced;
+  }
+
   /** Tells whether a driver has anything to do. */
   get isEmpty(): boolean {
     return this.#records.length === 0 && this.#sends.length === 0 && this.#answers.length === 0 &&

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { applyEffects, type Context } from "./context.ts";
+import { applyEffects, type Context, entriesOf, forgetUpTo } from "./context.ts";
 import type {
   Abort,
   Commit,
@@ -13,9 +13,11 @@ import type {
   NodeSet,
   NoReason,
   Prepare,
+  Recovered,
   TransactionNumber,
   Vote,
 } from "./messages.ts";
+import { NOTHING_BEFORE } from "./messages.ts";
 import { members, only } from "./node_set.ts";
 import type { ForceAwaiter } from "./outbox.ts";
 import { Transaction, withFollowers } from "./state.ts";
@@ -36,11 +38,12 @@ export class Participant implements ForceAwaiter {
 
   constructor(context: Context) {
     this.#context = context;
-    this.#settledSent = Array.from({ length: context.nodes }, () => 0);
+    this.#settledSent = Array.from({ length: context.nodes }, () => NOTHING_BEFORE);
   }
 
-  onPeerUp(node: NodeIndex): void {
-    this.#settledSent[node] = 0;
+  /** A link to `node` is up, and it is in the view: what was sent before may be lost. */
+  onPeerReady(node: NodeIndex): void {
+    this.#settledSent[node] = NOTHING_BEFORE;
   }
 
   // --- Phase 1 -------------------------------------------------------------------------------
@@ -66,20 +69,10 @@ export class Participant implements ForceAwaiter {
       this.#sendNo(from, prepare, "follows");
       return;
     }
-    const transaction = new ForeignTransaction(from, prepare.priority, this.#entriesOf(prepare));
+    const entries = entriesOf(this.#context.store, prepare);
+    const transaction = new ForeignTransaction(from, prepare.priority, entries);
     transaction.fill(prepare);
     this.#lock(transaction);
-  }
-
-  #entriesOf(prepare: Prepare): Entry[] {
-    const { store } = this.#context;
-    const [first] = prepare.effects;
-    if (first !== undefined && prepare.effects.length === 1 && prepare.reads.length === 0) {
-      return [store.entryOf(first.key)]; // The most frequent case, without a closure.
-    }
-    const entries = prepare.effects.map((effect) => store.entryOf(effect.key));
-    for (const key of prepare.reads) entries.push(store.entryOf(key));
-    return entries;
   }
 
   /** Idempotent: says again what has been said, and does nothing. */
@@ -219,13 +212,14 @@ export class Participant implements ForceAwaiter {
 
   /** Aborts `transaction` and all that follow it. */
   #abort(transaction: Transaction): void {
-    const { outbox, locks } = this.#context;
+    const { outbox, locks, transactions } = this.#context;
     for (const one of withFollowers(transaction)) {
       if (one.state === "waiting") locks.release(one);
       one.transitionTo("aborting");
       // Crash before this is durable: the transaction is prepared here still, and the coordinator,
       // which has no acknowledgement, tells of the abort again.
       outbox.append({ type: "aborted", coordinator: one.coordinator, number: one.number });
+      transactions.settle(one.coordinator, one.number);
       outbox.afterForce(this, one);
     }
   }
@@ -236,7 +230,6 @@ export class Participant implements ForceAwaiter {
     transaction.transitionTo("aborted");
     locks.release(transaction);
     transactions.reduce(coordinator, number, "aborted");
-    transactions.settle(coordinator, number);
     transaction.tellObservers("aborted");
     if (transaction.mustAcknowledge) this.#acknowledge(coordinator, number);
   }
@@ -250,7 +243,33 @@ export class Participant implements ForceAwaiter {
   // --- Forgetting ----------------------------------------------------------------------------
 
   onForget(from: NodeIndex, forget: Forget): void {
-    this.#context.transactions.forget(from, forget.upTo);
+    forgetUpTo(this.#context, from, forget.upTo);
+  }
+
+  // --- Recovery ------------------------------------------------------------------------------
+
+  /** Returns a transaction of another node that the journal holds a prepared record of. */
+  restore(coordinator: NodeIndex, prepare: Prepare, entries: readonly Entry[]): Transaction {
+    this.#context.counters.recoveredForeign++;
+    return new ForeignTransaction(coordinator, prepare.priority, entries);
+  }
+
+  /** The coordinator has restarted: what it has no record of is aborted (presumed abort). */
+  onRecovered(from: NodeIndex, message: Recovered): void {
+    const { transactions, counters } = this.#context;
+    const { upTo } = message;
+    if (upTo !== transactions.baseOf(from)) {
+      counters.stale++;
+      return;
+    }
+    const goesOn = new Set(message.undecided);
+    for (const [number, known] of transactions.of(from)) {
+      if (number > upTo || goesOn.has(number) || typeof known === "string") continue;
+      if (!known.undecided || known.state === "aborting") continue;
+      counters.presumedAborts++;
+      this.#abort(known);
+    }
+    transactions.close(from, message.undecided);
   }
 
   /** Tells those coordinators who are about to hear from this node what is settled here. */

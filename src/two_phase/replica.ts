@@ -10,14 +10,22 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
+import { checkpointRecords } from "./checkpoint.ts";
 import { type Context, type Counters, newCounters, type Timing } from "./context.ts";
 import { Coordinator } from "./coordinator.ts";
 import { HybridClock } from "./hybrid_clock.ts";
 import { LockTable } from "./lock_table.ts";
 import { Membership, type PeerIdentity } from "./membership.ts";
-import { type Message, type NodeIndex, transactionNumber } from "./messages.ts";
+import {
+  incarnationBase,
+  type JournalRecord,
+  type Message,
+  type NodeIndex,
+  type ViewInstalled,
+} from "./messages.ts";
 import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
+import { recover } from "./recovery.ts";
 import type { Client, Request } from "./request.ts";
 import { Store } from "./store.ts";
 import { TransactionTable } from "./transaction_table.ts";
@@ -33,6 +41,10 @@ export interface ReplicaOptions {
   readonly random: () => number;
   /** The local clock, in milliseconds. */
   readonly now: number;
+  /** What was stored before a restart; empty where there is nothing. */
+  readonly store?: Store;
+  /** The journal's records, in their order; none where there is nothing. */
+  readonly records?: readonly JournalRecord[];
 }
 
 /** Something that has happened. */
@@ -55,14 +67,15 @@ export const MUST_WAIT: unique symbol = Symbol("must wait");
 
 /** The protocol of one node. */
 export class Replica {
-  readonly #context: Context;
+  /** What the roles share. For tests and the simulator; everybody else has the getters below. */
+  readonly context: Context;
   readonly #coordinator: Coordinator;
   readonly #participant: Participant;
 
   constructor(options: ReplicaOptions) {
     const outbox = new Outbox();
-    const store = new Store();
-    this.#context = {
+    const store = options.store ?? new Store();
+    this.context = {
       self: options.self,
       nodes: options.names.length,
       names: options.names,
@@ -82,25 +95,32 @@ export class Replica {
       random: options.random,
       now: options.now,
     };
-    this.#coordinator = new Coordinator(this.#context, options.identity.incarnation);
-    this.#participant = new Participant(this.#context);
+    this.#coordinator = new Coordinator(this.context, options.identity.incarnation);
+    this.#participant = new Participant(this.context);
+    recover({
+      context: this.context,
+      coordinator: this.#coordinator,
+      participant: this.#participant,
+      incarnation: options.identity.incarnation,
+      records: options.records ?? [],
+    });
   }
 
   /** What there is to see from outside: the view, the keys, the counters. Not to be changed. */
   get membership(): Membership {
-    return this.#context.membership;
+    return this.context.membership;
   }
 
   get store(): Store {
-    return this.#context.store;
+    return this.context.store;
   }
 
   get locks(): LockTable {
-    return this.#context.locks;
+    return this.context.locks;
   }
 
   get counters(): Readonly<Counters> {
-    return this.#context.counters;
+    return this.context.counters;
   }
 
   /** How many requests are not answered yet. */
@@ -110,12 +130,17 @@ export class Replica {
 
   /** How many transactions are known: undecided, or decided and not forgotten. */
   get transactions(): number {
-    return this.#context.transactions.size;
+    return this.context.transactions.size;
   }
 
   /** Tells whether {@linkcode takeEffects} would return anything to do. */
   get hasEffects(): boolean {
-    return !this.#context.outbox.isEmpty;
+    return !this.context.outbox.isEmpty;
+  }
+
+  /** Returns the records that a checkpoint at this moment needs, see `checkpoint.ts`. */
+  checkpoint(): JournalRecord[] {
+    return checkpointRecords(this.context);
   }
 
   /**
@@ -124,7 +149,7 @@ export class Replica {
    * @returns the value, `undefined` where the key does not exist, or {@linkcode MUST_WAIT}.
    */
   peek(key: ByteString): ByteString | undefined | typeof MUST_WAIT {
-    const { membership, locks, store } = this.#context;
+    const { membership, locks, store } = this.context;
     if (!membership.mayRead) return MUST_WAIT;
     const entry = store.get(key);
     if (entry?.lock !== undefined && locks.lastWriter(entry, locks.grants) !== undefined) {
@@ -135,7 +160,7 @@ export class Replica {
 
   /** Takes in what has happened; `nowMs` is the local clock, which never goes back. */
   step(input: Input, nowMs: number): void {
-    this.#context.now = nowMs;
+    this.context.now = nowMs;
     switch (input.type) {
       case "request":
         this.#coordinator.submit(input.request, input.client);
@@ -147,11 +172,11 @@ export class Replica {
         this.#onPeerUp(input.peer, input.identity);
         break;
       case "peerDown":
-        this.#context.membership.onPeerDown(input.peer);
+        this.context.membership.onPeerDown(input.peer);
         break;
       case "forced":
-        this.#context.transactions.forced(input.position);
-        this.#context.outbox.forced(input.position);
+        this.context.transactions.forced(input.position);
+        this.context.outbox.forced(input.position);
         break;
       case "tick":
         this.#onTick();
@@ -162,8 +187,8 @@ export class Replica {
 
   /** Returns what is to be done, and forgets it. */
   takeEffects(): Effects {
-    const { outbox, transactions } = this.#context;
-    const receivers = outbox.receivers;
+    const { outbox, transactions, membership } = this.context;
+    const receivers = outbox.receivers & membership.ready;
     this.#coordinator.beforeSending(receivers);
     this.#participant.beforeSending(receivers);
     const effects = outbox.take();
@@ -172,11 +197,10 @@ export class Replica {
   }
 
   #onMessage(from: NodeIndex, message: Message): void {
-    const { membership, counters } = this.#context;
+    const { membership, counters } = this.context;
     switch (message.type) {
       case "viewInstalled":
-        membership.onViewInstalled(from, message);
-        this.#coordinator.onMembershipChange();
+        this.#onViewInstalled(from, message);
         return;
       case "prepare":
         this.#participant.onPrepare(from, message);
@@ -207,31 +231,43 @@ export class Replica {
       case "forget":
         this.#participant.onForget(from, message);
         return;
+      case "recovered":
+        this.#participant.onRecovered(from, message);
+        return;
     }
   }
 
   #onPeerUp(peer: NodeIndex, identity: PeerIdentity): void {
-    const { transactions, membership } = this.#context;
-    transactions.begin(peer, transactionNumber(identity.incarnation, 0));
+    const { transactions, membership } = this.context;
+    transactions.begin(peer, incarnationBase(identity.incarnation));
     membership.onPeerUp(peer, identity);
-    this.#participant.onPeerUp(peer);
-    this.#coordinator.onPeerUp(peer);
+    this.#coordinator.onMembershipChange();
+  }
+
+  /** A member says that it is in this node's view: only now does it heed what is said in it. */
+  #onViewInstalled(from: NodeIndex, message: ViewInstalled): void {
+    const { membership } = this.context;
+    if (membership.onViewInstalled(from, message)) {
+      this.#participant.onPeerReady(from);
+      this.#coordinator.onPeerReady(from);
+    }
     this.#coordinator.onMembershipChange();
   }
 
   #onTick(): void {
     this.#coordinator.onTick();
-    const { outbox, membership } = this.#context;
+    const { outbox, membership, transactions } = this.context;
     // Outcomes are not forced by themselves; when nothing else forces them, this does.
     if (outbox.hasUnforced) outbox.force();
-    const linked = membership.linked & membership.others;
-    this.#coordinator.beforeSending(linked);
-    this.#participant.beforeSending(linked);
+    else if (outbox.isAllDurable) transactions.allDurable();
+    const ready = membership.ready & membership.others;
+    this.#coordinator.beforeSending(ready);
+    this.#participant.beforeSending(ready);
   }
 
   /** Goes on with everybody who got locks, or lost a place in line, by what was done. */
   #serveLine(): void {
-    const { locks, self, counters } = this.#context;
+    const { locks, self, counters } = this.context;
     for (let event = locks.next(); event !== undefined; event = locks.next()) {
       const { transaction } = event;
       if (event.what === "refused") this.#participant.onRefusedInLine(transaction);

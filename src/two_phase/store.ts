@@ -27,6 +27,8 @@ export interface Entry {
 export class Store {
   readonly #entries = new Map<ByteString, Entry>();
   #size = 0;
+  /** Keys written since the last checkpoint began; `undefined` where nobody makes checkpoints. */
+  #changed: Set<ByteString> | undefined;
 
   /** Returns how many keys have a value. */
   get size(): number {
@@ -55,6 +57,31 @@ export class Store {
     } else if (value === undefined) this.#size--;
     entry.value = value;
     entry.version = version;
+    this.#changed?.add(entry.key);
+  }
+
+  /** Begins to take note of the keys that are written, for checkpoints. */
+  trackChanges(): void {
+    this.#changed = new Set();
+  }
+
+  /** How many keys were written since the last call of {@linkcode takeChanged}. */
+  get changedSize(): number {
+    return this.#changed?.size ?? 0;
+  }
+
+  /** Returns the keys written since the last call, and begins anew. */
+  takeChanged(): Set<ByteString> {
+    const changed = this.#changed ?? new Set();
+    if (this.#changed !== undefined) this.#changed = new Set();
+    return changed;
+  }
+
+  /** Gives `key` the value that was stored before a restart. */
+  restore(key: ByteString, value: ByteString | undefined, version: Stamp): void {
+    const entry = this.entryOf(key);
+    this.write(entry, value, version);
+    this.dropIfEmpty(entry);
   }
 
   /** Drops `entry` where nothing is left in it. */

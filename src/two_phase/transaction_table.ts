@@ -7,14 +7,15 @@
  * the low-water mark; transactions up to the mark are forgotten, and refused should they ever come
  * back.
  *
- * The numbers of a coordinator are consecutive, so its transactions stand in an array that begins
- * behind the mark.
+ * The numbers of one incarnation of a coordinator are consecutive, so its transactions stand in an
+ * array that begins behind the mark. A coordinator that starts again begins another array; what is
+ * left of its earlier incarnations is little, and stands in a map until it is settled everywhere.
  *
  * @module
  */
 
-import type { NodeIndex, TransactionNumber } from "./messages.ts";
-import type { Transaction, TransactionOutcome } from "./state.ts";
+import { incarnationBase, type NodeIndex, type TransactionNumber } from "./messages.ts";
+import { Transaction, type TransactionOutcome } from "./state.ts";
 
 /** What is known of a number: the transaction while that matters, then only how it ended. */
 export type Known = Transaction | TransactionOutcome | undefined;
@@ -28,44 +29,124 @@ const SLACK_MAX = 4096;
 /** The transactions of one coordinator, as one node knows them. */
 class Window {
   /** The low-water mark: up to here everything is forgotten. */
-  forgottenUpTo: TransactionNumber;
-  /** Everything up to here is decided at this node. */
-  settledUpTo: TransactionNumber;
+  forgottenUpTo: TransactionNumber = 0;
   /** Everything up to here is decided, and durably so, at this node. */
-  durableUpTo: TransactionNumber;
-  /** Decided numbers above `settledUpTo`, which have a gap before them. */
-  readonly ahead = new Set<TransactionNumber>();
+  durableUpTo: TransactionNumber = 0;
+  /** The present incarnation's numbers are above this; 0 before the coordinator was met. */
+  #base: TransactionNumber = 0;
+  /** Number of the array's last forgotten place: the present incarnation's, or its base. */
+  #floor: TransactionNumber = 0;
   #known: Known[] = [];
-  /** Where in `#known` the first number above the mark stands. */
+  /** Where in `#known` the number after `#floor` stands. */
   #start = 0;
+  /** Up to here, the numbers of the present incarnation are decided at this node. */
+  #settledUpTo: TransactionNumber = 0;
+  /** Decided numbers above `#settledUpTo`, which have a gap before them. */
+  readonly #ahead = new Set<TransactionNumber>();
+  /** What is not forgotten of earlier incarnations. */
+  readonly #older = new Map<TransactionNumber, Known>();
+  /** The numbers of earlier incarnations that are not decided here. */
+  readonly #olderUndecided = new Set<TransactionNumber>();
+  /** Up to here, the numbers of the earlier incarnations were decided when the present one began. */
+  #olderSettledUpTo: TransactionNumber = 0;
+  /** The coordinator has said which numbers of earlier incarnations are undecided. */
+  #isClosed = true;
 
-  constructor(base: TransactionNumber) {
-    this.forgottenUpTo = base;
-    this.settledUpTo = base;
-    this.durableUpTo = base;
+  get base(): TransactionNumber {
+    return this.#base;
+  }
+
+  /** Everything up to here is decided at this node. */
+  get settledUpTo(): TransactionNumber {
+    const isOpen = !this.#isClosed || this.#olderUndecided.size > 0;
+    return isOpen ? this.#olderSettledUpTo : this.#settledUpTo;
+  }
+
+  /** Begins the numbers above `base`, where that is a later incarnation's than the present one. */
+  begin(base: TransactionNumber): void {
+    if (base <= this.#base) return;
+    this.#olderSettledUpTo = this.settledUpTo;
+    for (let place = this.#start; place < this.#known.length; place++) {
+      const known = this.#known[place];
+      if (known !== undefined) this.#setOlder(this.#floor + 1 + place - this.#start, known);
+    }
+    this.#isClosed = base === incarnationBase(1);
+    this.#base = base;
+    this.#floor = base;
+    this.#settledUpTo = base;
+    this.#known = [];
+    this.#start = 0;
+    this.#ahead.clear();
+  }
+
+  /** Only `undecided` of the earlier incarnations' numbers will still be decided. */
+  close(undecided: readonly TransactionNumber[]): void {
+    this.#isClosed = true;
+    for (const number of undecided) {
+      if (number > this.forgottenUpTo && isOpen(this.#older.get(number))) {
+        this.#olderUndecided.add(number);
+      }
+    }
   }
 
   get(number: TransactionNumber): Known {
-    return this.#known[this.#placeOf(number)];
+    return number > this.#base ? this.#known[this.#placeOf(number)] : this.#older.get(number);
   }
 
   set(number: TransactionNumber, known: Known): void {
-    if (number <= this.forgottenUpTo || number > this.forgottenUpTo + WINDOW_MAX) {
+    if (number <= this.forgottenUpTo || number > this.#floor + WINDOW_MAX) {
       throw new RangeError(
-        `transaction number ${number} is not within ${WINDOW_MAX} above ${this.forgottenUpTo}`,
+        `transaction number ${number} is not within ${WINDOW_MAX} above ${this.#floor}`,
       );
+    }
+    if (number <= this.#base) {
+      this.#setOlder(number, known);
+      return;
     }
     const place = this.#placeOf(number);
     while (this.#known.length < place) this.#known.push(undefined);
     this.#known[place] = known;
   }
 
+  #setOlder(number: TransactionNumber, known: Known): void {
+    if (known === undefined) this.#older.delete(number);
+    else this.#older.set(number, known);
+    if (known !== undefined && isOpen(known)) this.#olderUndecided.add(number);
+    else this.#olderUndecided.delete(number);
+  }
+
+  settle(number: TransactionNumber): void {
+    if (number <= this.#base) {
+      this.#olderUndecided.delete(number);
+      return;
+    }
+    if (number !== this.#settledUpTo + 1) {
+      this.#ahead.add(number);
+      return;
+    }
+    this.#settledUpTo = number;
+    while (this.#ahead.size > 0 && this.#ahead.delete(this.#settledUpTo + 1)) this.#settledUpTo++;
+  }
+
+  /** @throws {Error} where that would forget a transaction which is not decided. */
   forget(upTo: TransactionNumber): void {
-    const count = upTo - this.forgottenUpTo;
-    if (count <= 0) return;
-    this.#known.fill(undefined, this.#start, this.#start + count);
-    this.#start += count;
+    if (upTo <= this.forgottenUpTo) return;
     this.forgottenUpTo = upTo;
+    for (const [number, known] of this.#older) {
+      if (number > upTo) continue;
+      assertDecided(number, known);
+      this.#older.delete(number);
+    }
+    const count = upTo - this.#floor;
+    if (count <= 0) return;
+    const end = Math.min(this.#start + count, this.#known.length);
+    for (let place = this.#start; place < end; place++) {
+      assertDecided(this.#floor + 1 + place - this.#start, this.#known[place]);
+      this.#known[place] = undefined;
+    }
+    this.#start += count;
+    this.#floor = upTo;
+    if (this.#settledUpTo < upTo) this.#settledUpTo = upTo;
     if (this.#start >= this.#known.length) {
       this.#known.length = 0;
       this.#start = 0;
@@ -76,18 +157,29 @@ class Window {
   }
 
   *all(): Generator<[TransactionNumber, TransactionOutcome | Transaction]> {
+    for (const [number, known] of this.#older) if (known !== undefined) yield [number, known];
     for (let place = this.#start; place < this.#known.length; place++) {
       const known = this.#known[place];
-      if (known !== undefined) yield [this.forgottenUpTo + 1 + place - this.#start, known];
+      if (known !== undefined) yield [this.#floor + 1 + place - this.#start, known];
     }
   }
 
   get size(): number {
-    return this.#known.length - this.#start;
+    return this.#known.length - this.#start + this.#older.size;
   }
 
   #placeOf(number: TransactionNumber): number {
-    return this.#start + (number - this.forgottenUpTo - 1);
+    return this.#start + (number - this.#floor - 1);
+  }
+}
+
+function isOpen(known: Known): boolean {
+  return known === undefined || (typeof known !== "string" && known.undecided);
+}
+
+function assertDecided(number: TransactionNumber, known: Known): void {
+  if (known instanceof Transaction && known.undecided) {
+    throw new Error(`transaction ${number} is ${known.state}, and must not be forgotten`);
   }
 }
 
@@ -103,12 +195,25 @@ export class TransactionTable {
   #snapshots: Snapshot[] = [];
 
   constructor(nodes: number) {
-    this.#windows = Array.from({ length: nodes }, () => new Window(0));
+    this.#windows = Array.from({ length: nodes }, () => new Window());
   }
 
-  /** Begins the numbers of `coordinator` after `base`, the first time it is met. */
+  /** Takes note that `coordinator` gives numbers above `base` now: its present incarnation. */
   begin(coordinator: NodeIndex, base: TransactionNumber): void {
-    if (this.#of(coordinator).forgottenUpTo === 0) this.#windows[coordinator] = new Window(base);
+    this.#of(coordinator).begin(base);
+  }
+
+  /** Returns below which number the earlier incarnations of `coordinator` are. */
+  baseOf(coordinator: NodeIndex): TransactionNumber {
+    return this.#of(coordinator).base;
+  }
+
+  /**
+   * Takes note that of the earlier incarnations of `coordinator` only the transactions `undecided`
+   * will still be decided.
+   */
+  close(coordinator: NodeIndex, undecided: readonly TransactionNumber[]): void {
+    this.#of(coordinator).close(undecided);
   }
 
   get(coordinator: NodeIndex, number: TransactionNumber): Known {
@@ -166,15 +271,12 @@ export class TransactionTable {
 
   /** Takes note that a transaction is decided and its outcome appended to the journal. */
   settle(coordinator: NodeIndex, number: TransactionNumber): void {
-    const window = this.#of(coordinator);
-    if (number !== window.settledUpTo + 1) {
-      window.ahead.add(number);
-      return;
-    }
-    window.settledUpTo = number;
-    while (window.ahead.size > 0 && window.ahead.delete(window.settledUpTo + 1)) {
-      window.settledUpTo++;
-    }
+    this.#of(coordinator).settle(number);
+  }
+
+  /** Takes note that everything known is durable: it stands in the journal, and that is forced. */
+  allDurable(): void {
+    for (const window of this.#windows) window.durableUpTo = window.settledUpTo;
   }
 
   /** Takes note that a force has begun which will end at `position`. */
@@ -190,7 +292,8 @@ export class TransactionTable {
     const covered = this.#snapshots.filter((snapshot) => snapshot.position <= position);
     this.#snapshots = this.#snapshots.filter((snapshot) => snapshot.position > position);
     covered.at(-1)?.settledUpTo.forEach((upTo, coordinator) => {
-      this.#of(coordinator).durableUpTo = upTo;
+      const window = this.#of(coordinator);
+      if (upTo > window.durableUpTo) window.durableUpTo = upTo;
     });
   }
 

@@ -37,6 +37,11 @@ export function formatMessage(message: Message, coordinator: NodeIndex): string 
       return `v${view} ${message.type} up to ${transactionName(coordinator, message.upTo)}`;
     case "viewInstalled":
       return `v${view} viewInstalled ${message.journals.join(" ")}`;
+    case "recovered": {
+      const undecided = message.undecided.map((number) => transactionName(coordinator, number));
+      const upTo = transactionName(coordinator, message.upTo);
+      return `v${view} recovered up to ${upTo} but ${undecided.join(" ") || "none"}`;
+    }
     default:
       return `v${view} ${message.type} ${transactionName(coordinator, message.number)}`;
   }
@@ -67,8 +72,19 @@ function shorten(value: ByteString): string {
 
 /** Returns a journal record as a line. */
 export function formatRecord(record: JournalRecord): string {
-  const number = record.type === "prepared" ? record.prepare.number : record.number;
-  return `append ${record.type} ${transactionName(record.coordinator, number)}`;
+  switch (record.type) {
+    case "prepared":
+      return `append prepared ${transactionName(record.coordinator, record.prepare.number)}`;
+    case "committed":
+    case "aborted":
+      return `append ${record.type} ${transactionName(record.coordinator, record.number)}`;
+    case "mark":
+      return `append mark ${transactionName(record.coordinator, record.upTo)}`;
+    case "view":
+      return `append view ${record.number}`;
+    case "clock":
+      return `append clock ${record.stamp}`;
+  }
 }
 
 /** Returns an answer as a line. */

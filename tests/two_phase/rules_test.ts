@@ -511,15 +511,26 @@ table("Coordinator", [
     ],
   },
   {
-    rule: "a link that comes up is told again what it may have missed",
+    rule: "a link that comes up is told which view this node is in",
+    given: [{ type: "peerDown", peer: 2 }],
+    when: { type: "peerUp", peer: 2, identity: { journal: "j2", incarnation: 1 } },
+    then: ["to 2: v1 viewInstalled j0 j1 j2"],
+  },
+  {
+    rule: "a member that has said its view again is told what it may have missed",
     given: [
       ask(W),
       FORCED,
       vote(0, "yes", 1),
       { type: "peerDown", peer: 2 },
+      { type: "peerUp", peer: 2, identity: { journal: "j2", incarnation: 1 } },
     ],
-    when: { type: "peerUp", peer: 2, identity: { journal: "j2", incarnation: 1 } },
-    then: ["to 2: v1 viewInstalled j0 j1 j2", "to 2: v1 prepare 1.1.1 k=1"],
+    when: {
+      type: "message",
+      from: 2,
+      message: { type: "viewInstalled", view: 1, journals: ["j0", "j1", "j2"] },
+    },
+    then: ["to 2: v1 prepare 1.1.1 k=1"],
   },
 ]);
 

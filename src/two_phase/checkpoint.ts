@@ -1,0 +1,44 @@
+/**
+ * Checkpoints: the records that stand for everything a node knows of transactions at one moment.
+ *
+ * A journal that holds these records, behind the stored entries, needs none of the records before
+ * them. What is committed stands in the entries; so of a decided transaction its outcome is enough,
+ * and of one that every member has settled nothing at all.
+ *
+ * @module
+ */
+
+import type { Context } from "./context.ts";
+import type { JournalRecord, NodeIndex } from "./messages.ts";
+import type { Transaction } from "./state.ts";
+
+/** Returns the records, in an order in which they can be replayed. */
+export function checkpointRecords(context: Context): JournalRecord[] {
+  const { clock, membership, transactions, nodes } = context;
+  const { number, journals } = membership.view;
+  const records: JournalRecord[] = [{ type: "clock", stamp: clock.last }];
+  if (number > 0) records.push({ type: "view", number, journals });
+  const prepared: Transaction[] = [];
+  for (let coordinator = 0; coordinator < nodes; coordinator++) {
+    const upTo = transactions.forgottenUpTo(coordinator);
+    if (upTo > 0) records.push({ type: "mark", coordinator, upTo });
+    for (const [transaction, known] of transactions.of(coordinator)) {
+      if (typeof known === "string") {
+        records.push({ type: known, coordinator, number: transaction });
+      } else if (known.isPreparedOrPreparing) prepared.push(known);
+      else if (known.state !== "waiting") records.push(decided(coordinator, known));
+    }
+  }
+  // Locks are taken again in the order of these records: that in which they were granted.
+  prepared.sort((a, b) => a.grantOrder - b.grantOrder);
+  for (const { coordinator, prepare } of prepared) {
+    if (prepare !== undefined) records.push({ type: "prepared", coordinator, prepare });
+  }
+  return records;
+}
+
+/** The outcome of a transaction that is still more than its outcome to this node. */
+function decided(coordinator: NodeIndex, transaction: Transaction): JournalRecord {
+  const type = transaction.state === "committed" ? "committed" : "aborted";
+  return { type, coordinator, number: transaction.number };
+}

@@ -1,0 +1,123 @@
+/**
+ * Recovery: makes of a journal what the node was before it went down.
+ *
+ * The records are replayed in their order. A prepared record takes its locks again and puts its
+ * transaction back into doubt; a committed or aborted one ends it. What is left in doubt at the end
+ * holds its locks before anybody is served: this node's own transactions go on (see
+ * {@linkcode Coordinator.goOn}), for the others' it hears from their coordinators as the links come
+ * up.
+ *
+ * Replaying is idempotent over a store that is newer than the records: an effect is skipped where the
+ * key has its version already, or a later one. So a checkpoint may be written while work goes on.
+ *
+ * @module
+ */
+
+import { applyEffectsAgain, type Context, entriesOf } from "./context.ts";
+import type { Coordinator } from "./coordinator.ts";
+import {
+  incarnationBase,
+  incarnationOf,
+  type JournalRecord,
+  type NodeIndex,
+  type PreparedRecord,
+  type TransactionNumber,
+} from "./messages.ts";
+import type { Participant } from "./participant.ts";
+import { Transaction, type TransactionOutcome } from "./state.ts";
+
+/** What recovery works on. */
+export interface RecoveryOptions {
+  readonly context: Context;
+  readonly coordinator: Coordinator;
+  readonly participant: Participant;
+  /** This node's incarnation from now on: higher than any in the records. */
+  readonly incarnation: number;
+  readonly records: readonly JournalRecord[];
+}
+
+/** Replays the journal's records, then begins. */
+export function recover(options: RecoveryOptions): void {
+  const { context, coordinator, incarnation } = options;
+  const { transactions, self, membership } = context;
+  for (const record of options.records) replay(options, record);
+  transactions.begin(self, incarnationBase(incarnation));
+  transactions.close(self, []);
+  transactions.allDurable();
+  membership.start();
+  coordinator.goOn();
+}
+
+function replay(options: RecoveryOptions, record: JournalRecord): void {
+  const { context } = options;
+  switch (record.type) {
+    case "view":
+      context.membership.restore(record);
+      return;
+    case "clock":
+      context.clock.observe(record.stamp);
+      return;
+    case "mark":
+      context.transactions.begin(record.coordinator, baseOf(record.upTo));
+      context.transactions.forget(record.coordinator, record.upTo);
+      return;
+    case "prepared":
+      restorePrepared(options, record);
+      return;
+    case "committed":
+    case "aborted":
+      restoreOutcome(options, record, record.type);
+      return;
+  }
+}
+
+function restorePrepared(options: RecoveryOptions, record: PreparedRecord): void {
+  const { context, coordinator, participant } = options;
+  const { transactions, locks, clock, self, store } = context;
+  const { prepare } = record;
+  clock.observe(prepare.priority);
+  clock.observe(prepare.version);
+  transactions.begin(record.coordinator, baseOf(prepare.number));
+  if (transactions.isForgotten(record.coordinator, prepare.number)) return;
+  const entries = entriesOf(store, prepare);
+  const transaction = record.coordinator === self
+    ? coordinator.restore(prepare, entries)
+    : participant.restore(record.coordinator, prepare, entries);
+  transaction.fill(prepare);
+  transactions.add(transaction, prepare.number);
+  transaction.transitionTo("preparing");
+  transaction.transitionTo("prepared");
+  locks.hold(transaction);
+  for (const number of transaction.follows) {
+    const leader = transactions.get(record.coordinator, number);
+    if (leader instanceof Transaction && record.coordinator !== self) {
+      leader.addFollower(transaction);
+    }
+  }
+}
+
+function restoreOutcome(
+  options: RecoveryOptions,
+  about: { readonly coordinator: NodeIndex; readonly number: TransactionNumber },
+  outcome: TransactionOutcome,
+): void {
+  const { context, coordinator } = options;
+  const { transactions, locks, store, self } = context;
+  const { number } = about;
+  transactions.begin(about.coordinator, baseOf(number));
+  if (transactions.isForgotten(about.coordinator, number)) return;
+  const known = transactions.get(about.coordinator, number);
+  if (known instanceof Transaction) {
+    if (outcome === "aborted") known.transitionTo("aborting");
+    known.transitionTo(outcome);
+    if (outcome === "committed") applyEffectsAgain(store, known);
+    locks.release(known);
+    if (about.coordinator === self) coordinator.restoredOutcome();
+  }
+  transactions.reduce(about.coordinator, number, outcome);
+  transactions.settle(about.coordinator, number);
+}
+
+function baseOf(number: TransactionNumber): TransactionNumber {
+  return incarnationBase(incarnationOf(number));
+}

@@ -1,0 +1,188 @@
+/**
+ * The checkers: what must hold of every run, looked at from outside.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../src/byte_string.ts";
+import { type Call, formatCall } from "./history.ts";
+import { checkLinearizability } from "./linearizability.ts";
+import { ACCOUNTS, INITIAL_BALANCE } from "./operations.ts";
+
+/** Something that must not be. */
+export interface Violation {
+  /** Which checker saw it. */
+  readonly checker:
+    | "linearizability"
+    | "visible abort"
+    | "lost write"
+    | "sum"
+    | "deadline"
+    | "agreement"
+    | "locks"
+    | "in doubt"
+    | "forgetting"
+    | "liveness"
+    | "invariant";
+  readonly text: string;
+}
+
+/** What one member holds when everything is at rest. */
+export interface MemberAtRest {
+  readonly name: string;
+  readonly values: ReadonlyMap<ByteString, ByteString>;
+  readonly locks: number;
+  /** Names of the transactions that are not decided. */
+  readonly undecided: readonly string[];
+  /** How many transactions are remembered. */
+  readonly remembered: number;
+}
+
+/** Every history is linearizable. */
+export function linearizability(calls: readonly Call[]): Violation[] {
+  return checkLinearizability(calls).flatMap((verdict) =>
+    verdict.kind !== "violation" ? [] : [{
+      checker: "linearizability" as const,
+      text: `no order explains the replies for ${verdict.keys.join(" ")}:\n` +
+        verdict.calls.map((line) => `  ${line}`).join("\n"),
+    }]
+  );
+}
+
+/**
+ * What was answered "aborted" or "rejected" never takes effect: no reply shows a value that only such
+ * a call wrote.
+ */
+export function visibleAborts(calls: readonly Call[]): Violation[] {
+  const written = new Map<string, Call[]>();
+  for (const call of calls) {
+    const value = / = (v\d+)/.exec(call.operation.name)?.[1];
+    if (value === undefined) continue;
+    const writers = written.get(value);
+    if (writers === undefined) written.set(value, [call]);
+    else writers.push(call);
+  }
+  const violations: Violation[] = [];
+  for (const call of calls) {
+    if (call.ending !== "done") continue;
+    for (const value of call.reply.match(/\bv\d+\b/g) ?? []) {
+      const writers = written.get(value) ?? [];
+      if (writers.some((writer) => writer.ending !== "none")) continue;
+      violations.push({
+        checker: "visible abort",
+        text: `${formatCall(call)}\n  shows ${value}, of ${
+          writers.map(formatCall).join(", ") || "nobody"
+        }`,
+      });
+    }
+  }
+  return violations;
+}
+
+/**
+ * No acknowledged write is lost: the value that stands at the end is not one that an acknowledged
+ * write had replaced.
+ */
+export function lostWrites(
+  calls: readonly Call[],
+  atRest: ReadonlyMap<ByteString, ByteString>,
+): Violation[] {
+  const violations: Violation[] = [];
+  const last = new Map<ByteString, Call>();
+  const writers = new Map<string, number>();
+  for (const call of calls) {
+    const { operation } = call;
+    if (operation.isRead || call.ending === "none") continue;
+    for (const { key, value } of blindEffects(call)) {
+      const name = `${key} ${value}`;
+      // The value counts as written at the latest moment at which it may have been.
+      writers.set(name, Math.max(writers.get(name) ?? 0, call.returnedAt));
+      if (call.ending !== "done") writers.set(name, Infinity);
+      const latest = last.get(key);
+      if (call.ending === "done" && (latest === undefined || call.calledAt > latest.calledAt)) {
+        last.set(key, call);
+      }
+    }
+  }
+  for (const [key, call] of last) {
+    if (calls.some((other) => mayRewrite(other, key) && endedAt(other) >= call.calledAt)) continue;
+    const value = atRest.get(key);
+    const writtenAt = writers.get(`${key} ${value}`);
+    if (writtenAt === undefined || writtenAt >= call.calledAt) continue;
+    violations.push({
+      checker: "lost write",
+      text: `${key} is ${value ?? "missing"} at the end, which was replaced by ${formatCall(call)}`,
+    });
+  }
+  return violations;
+}
+
+/** Tells whether the call may have given `key` a value that depends on what it found. */
+function mayRewrite(call: Call, key: ByteString): boolean {
+  const { operation, ending } = call;
+  return !operation.isRead && ending !== "none" && operation.keys.includes(key) &&
+    blindEffects(call).length === 0;
+}
+
+function endedAt(call: Call): number {
+  return call.ending === "done" ? call.returnedAt : Infinity;
+}
+
+/** The effects of an operation that has the same ones in every state; none of any other. */
+function blindEffects(
+  call: Call,
+): readonly { readonly key: ByteString; readonly value: ByteString | undefined }[] {
+  return /^(set|delete) (?!.*(NX|XX)$)/.test(call.operation.name)
+    ? call.operation.apply(() => undefined).effects
+    : [];
+}
+
+/** Transfers move money and make none. */
+export function sums(calls: readonly Call[]): Violation[] {
+  const name = `get ${ACCOUNTS.join(" ")}`;
+  const expected = ACCOUNTS.length * INITIAL_BALANCE;
+  return calls.flatMap((call) => {
+    if (call.operation.name !== name || call.ending !== "done") return [];
+    const balances = call.reply.split(" ").map((text) => text === "-" ? INITIAL_BALANCE : +text);
+    const sum = balances.reduce((total, one) => total + one, 0);
+    if (sum === expected) return [];
+    return [{ checker: "sum" as const, text: `${formatCall(call)}\n  is ${sum}, not ${expected}` }];
+  });
+}
+
+/** Members are identical, hold no lock, are in doubt of nothing, and have forgotten what they may. */
+export function atRest(members: readonly MemberAtRest[]): Violation[] {
+  const violations: Violation[] = [];
+  const [first] = members;
+  for (const member of members) {
+    if (first !== undefined) {
+      const keys = new Set([...first.values.keys(), ...member.values.keys()]);
+      for (const key of keys) {
+        const [a, b] = [first.values.get(key), member.values.get(key)];
+        if (a === b) continue;
+        violations.push({
+          checker: "agreement",
+          text: `${key} is ${a ?? "missing"} on ${first.name} and ${
+            b ?? "missing"
+          } on ${member.name}`,
+        });
+      }
+    }
+    if (member.locks > 0) {
+      violations.push({ checker: "locks", text: `${member.name} holds ${member.locks} locks` });
+    }
+    if (member.undecided.length > 0) {
+      violations.push({
+        checker: "in doubt",
+        text: `${member.name} is in doubt of ${member.undecided.join(", ")}`,
+      });
+    }
+    if (member.remembered > 0) {
+      violations.push({
+        checker: "forgetting",
+        text: `${member.name} remembers ${member.remembered} transactions that all have settled`,
+      });
+    }
+  }
+  return violations;
+}

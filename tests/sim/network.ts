@@ -1,0 +1,232 @@
+/**
+ * A simulated network: connections between nodes, in order and without loss while they last, as TCP's
+ * are; they break, stall and are made anew.
+ *
+ * @module
+ */
+
+import type { Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import type { Random } from "./random.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** A node gives a connection up when it has heard nothing for so long, in milliseconds. */
+const SILENCE_MS = 3000;
+
+/** Pauses between attempts to connect, in milliseconds. */
+const CONNECT_MS_MIN = 20;
+const CONNECT_MS_MAX = 200;
+
+/** What a node is to the network. */
+export interface Endpoint {
+  /** The process runs, and is not paused: it accepts connections. */
+  readonly isReachable: boolean;
+  /** Tells whether this end lets `peer` in, as the handshake would. */
+  accepts(peer: Endpoint): boolean;
+  readonly index: NodeIndex;
+  onConnected(peer: Endpoint): void;
+  onDisconnected(peer: NodeIndex): void;
+  onMessage(from: NodeIndex, message: Message): void;
+  /** Does `action` when the process is not paused; `otherwise`, if it ends before. */
+  whenRunning(action: () => void, otherwise?: () => void): void;
+}
+
+/** One direction of one connection. */
+interface Stream {
+  readonly from: NodeIndex;
+  readonly to: NodeIndex;
+  /** Nothing arrives before what was sent before it. */
+  lastArrivalAt: number;
+  /** What has been sent while nothing passes. */
+  readonly stalled: Message[];
+}
+
+/** A connection. Each end learns for itself that it is open, and that it is closed. */
+class Link {
+  readonly streams: readonly [Stream, Stream];
+  readonly isOpen: [boolean, boolean] = [true, true];
+
+  constructor(readonly ends: readonly [NodeIndex, NodeIndex]) {
+    const [a, b] = ends;
+    this.streams = [
+      { from: a, to: b, lastArrivalAt: 0, stalled: [] },
+      { from: b, to: a, lastArrivalAt: 0, stalled: [] },
+    ];
+  }
+
+  sideOf(node: NodeIndex): 0 | 1 {
+    return this.ends[0] === node ? 0 : 1;
+  }
+}
+
+/** All connections between nodes. */
+export class Network {
+  readonly #scheduler: Scheduler;
+  readonly #random: Random;
+  readonly #delayMsMax: number;
+  readonly #endpoints: Endpoint[] = [];
+  /** By node and peer: the connection that the node uses. */
+  readonly #links: (Link | undefined)[][] = [];
+  /** By from and to: how many partitions stop that direction. */
+  readonly #blocks: number[][] = [];
+  /** By from and to: what is added to every delay, in milliseconds. */
+  readonly #clogs: number[][] = [];
+  /** Told of every message, before it is sent: what it returns is sent instead. */
+  onSend: (from: NodeIndex, to: NodeIndex, message: Message) => void = () => {};
+
+  constructor(options: { scheduler: Scheduler; random: Random; delayMsMax: number }) {
+    this.#scheduler = options.scheduler;
+    this.#random = options.random;
+    this.#delayMsMax = options.delayMsMax;
+  }
+
+  /** Adds the next node, and begins to connect it. */
+  add(endpoint: Endpoint): void {
+    const peers = this.#endpoints.slice();
+    this.#endpoints.push(endpoint);
+    this.#links.push([]);
+    this.#blocks.push([]);
+    this.#clogs.push([]);
+    for (const peer of peers) this.#keepConnected(peer, endpoint);
+  }
+
+  send(from: NodeIndex, to: NodeIndex, message: Message): void {
+    this.onSend(from, to, message);
+    const link = this.#links[from]?.[to];
+    if (link === undefined) return;
+    const stream = link.streams[link.sideOf(from)];
+    if (this.#isBlocked(from, to) || stream.stalled.length > 0) stream.stalled.push(message);
+    else this.#transmit(link, stream, message);
+  }
+
+  #transmit(link: Link, stream: Stream, message: Message): void {
+    const { from, to } = stream;
+    const delay = this.#random.skewed(0.02, this.#delayMsMax) + (this.#clogs[from]?.[to] ?? 0);
+    const at = Math.max(this.#scheduler.now + delay, stream.lastArrivalAt);
+    stream.lastArrivalAt = at;
+    this.#scheduler.after(at - this.#scheduler.now, () => {
+      const receiver = this.#endpoints[to];
+      receiver?.whenRunning(() => {
+        if (this.#links[to]?.[from] === link) receiver.onMessage(from, message);
+      });
+    });
+  }
+
+  /** The process of `node` is gone: its ends of all connections are. */
+  onProcessEnd(node: NodeIndex): void {
+    this.#links[node]?.forEach((link, peer) => {
+      if (link !== undefined) this.#close(link, node, { peer, isTold: false });
+    });
+  }
+
+  /** Breaks the connection between two nodes, if there is one: what is on its way is lost. */
+  cut(a: NodeIndex, b: NodeIndex): void {
+    const link = this.#links[a]?.[b];
+    if (link === undefined) return;
+    this.#close(link, a, { peer: b, isTold: true });
+  }
+
+  /** Stops everything from `from` to `to`. */
+  block(from: NodeIndex, to: NodeIndex): void {
+    this.#add(this.#blocks, { from, to, amount: 1 });
+    this.#scheduler.after(SILENCE_MS + this.#random.between(0, 500), () => {
+      if (!this.#isBlocked(from, to)) return;
+      const link = this.#links[to]?.[from];
+      if (link !== undefined) this.#close(link, to, { peer: from, isTold: true });
+    });
+  }
+
+  /** Takes one {@linkcode block} back. What was stopped goes on. */
+  unblock(from: NodeIndex, to: NodeIndex): void {
+    this.#add(this.#blocks, { from, to, amount: -1 });
+    const link = this.#links[from]?.[to];
+    if (link === undefined || this.#isBlocked(from, to)) return;
+    const stream = link.streams[link.sideOf(from)];
+    for (const message of stream.stalled.splice(0)) this.#transmit(link, stream, message);
+  }
+
+  /** Adds `ms` to every delay from `from` to `to`. */
+  clog(from: NodeIndex, to: NodeIndex, ms: number): void {
+    this.#add(this.#clogs, { from, to, amount: ms });
+  }
+
+  /** Tells whether all processes that run are connected to each other. */
+  isComplete(): boolean {
+    return this.#endpoints.every(({ index: a }) =>
+      this.#endpoints.every(({ index: b }) => {
+        const link = this.#links[a]?.[b];
+        return a === b || (link !== undefined && link === this.#links[b]?.[a]);
+      })
+    );
+  }
+
+  #add(
+    table: number[][],
+    what: { from: NodeIndex; to: NodeIndex; amount: number },
+  ): void {
+    const row = table[what.from];
+    if (row !== undefined) row[what.to] = (row[what.to] ?? 0) + what.amount;
+  }
+
+  #isBlocked(from: NodeIndex, to: NodeIndex): boolean {
+    return (this.#blocks[from]?.[to] ?? 0) > 0;
+  }
+
+  // --- Connecting ----------------------------------------------------------------------------
+
+  #keepConnected(dialer: Endpoint, acceptor: Endpoint): void {
+    const wait = this.#random.between(CONNECT_MS_MIN, CONNECT_MS_MAX);
+    this.#scheduler.after(this.#endpoints.length === 0 ? 0 : wait, () => {
+      this.#connect(dialer, acceptor);
+      this.#keepConnected(dialer, acceptor);
+    });
+  }
+
+  #connect(dialer: Endpoint, acceptor: Endpoint): void {
+    const { index: a } = dialer;
+    const { index: b } = acceptor;
+    if (this.#links[a]?.[b] !== undefined || !dialer.isReachable || !acceptor.isReachable) return;
+    if (this.#isBlocked(a, b) || this.#isBlocked(b, a)) return;
+    if (!dialer.accepts(acceptor) || !acceptor.accepts(dialer)) return;
+    const link = new Link([a, b]);
+    this.#adopt(acceptor, dialer, link);
+    // The answer to the handshake is the first thing on the stream.
+    const stream = link.streams[1];
+    stream.lastArrivalAt = this.#scheduler.now + this.#random.skewed(0.02, this.#delayMsMax);
+    this.#scheduler.after(stream.lastArrivalAt - this.#scheduler.now, () => {
+      const giveUp = () => this.#close(link, a, { peer: b, isTold: false });
+      dialer.whenRunning(() => {
+        if (!dialer.isReachable || !link.isOpen[0] || !link.isOpen[1]) giveUp();
+        else this.#adopt(dialer, acceptor, link);
+      }, giveUp);
+    });
+  }
+
+  #adopt(end: Endpoint, peer: Endpoint, link: Link): void {
+    const older = this.#links[end.index]?.[peer.index];
+    if (older === link) return;
+    if (older !== undefined) this.#close(older, end.index, { peer: peer.index, isTold: true });
+    const row = this.#links[end.index];
+    if (row !== undefined) row[peer.index] = link;
+    end.onConnected(peer);
+  }
+
+  /** Closes one end; the other end learns of it, if anything passes. */
+  #close(link: Link, node: NodeIndex, about: { peer: NodeIndex; isTold: boolean }): void {
+    const { peer } = about;
+    const side = link.sideOf(node);
+    if (!link.isOpen[side]) return;
+    link.isOpen[side] = false;
+    const row = this.#links[node];
+    if (row?.[peer] === link) {
+      row[peer] = undefined;
+      if (about.isTold) this.#endpoints[node]?.onDisconnected(peer);
+    }
+    const other = this.#endpoints[peer];
+    const wait = this.#isBlocked(node, peer)
+      ? SILENCE_MS
+      : this.#random.skewed(0.02, this.#delayMsMax * 2);
+    this.#scheduler.after(wait, () => {
+      other?.whenRunning(() => this.#close(link, peer, { peer: node, isTold: true }));
+    });
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * What clients do: operations with a sequential meaning, from which both the request to the protocol
+ * and the model of the linearizability checker are made.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../src/byte_string.ts";
+import type { Effect } from "../../src/two_phase/messages.ts";
+import type { KeyReader, Request } from "../../src/two_phase/request.ts";
+import type { Random } from "./random.ts";
+import type { Workload } from "./scenario.ts";
+
+/** An operation: its keys, and what it does to them and answers when it is alone. */
+export interface Operation {
+  readonly name: string;
+  readonly keys: readonly ByteString[];
+  readonly isRead: boolean;
+  apply(read: KeyReader): { readonly effects: readonly Effect[]; readonly reply: string };
+}
+
+/** Returns what the protocol is asked for `operation`. */
+export function requestFor(operation: Operation): Request {
+  const { keys } = operation;
+  if (operation.isRead) {
+    return { kind: "read", keys, evaluate: (read) => operation.apply(read).reply };
+  }
+  return { kind: "write", keys, evaluate: (read) => operation.apply(read) };
+}
+
+const show = (value: ByteString | undefined) => value ?? "-";
+
+export function get(...keys: ByteString[]): Operation {
+  return {
+    name: `get ${keys.join(" ")}`,
+    keys,
+    isRead: true,
+    apply: (read) => ({ effects: [], reply: keys.map((key) => show(read(key))).join(" ") }),
+  };
+}
+
+export function set(keys: readonly ByteString[], value: ByteString | undefined): Operation {
+  return {
+    name: value === undefined ? `delete ${keys.join(" ")}` : `set ${keys.join(" ")} = ${value}`,
+    keys,
+    isRead: false,
+    apply: () => ({ effects: keys.map((key) => ({ key, value })), reply: "OK" }),
+  };
+}
+
+/** Sets a key where it exists, or where it does not; answers whether it did. */
+export function setIf(key: ByteString, value: ByteString, condition: "NX" | "XX"): Operation {
+  return {
+    name: `set ${key} = ${value} ${condition}`,
+    keys: [key],
+    isRead: false,
+    apply: (read) =>
+      (read(key) === undefined) === (condition === "NX")
+        ? { effects: [{ key, value }], reply: "OK" }
+        : { effects: [], reply: "-" },
+  };
+}
+
+/** Sets a key, and answers with its old value. */
+export function getSet(key: ByteString, value: ByteString): Operation {
+  return {
+    name: `getset ${key} = ${value}`,
+    keys: [key],
+    isRead: false,
+    apply: (read) => ({ effects: [{ key, value }], reply: show(read(key)) }),
+  };
+}
+
+export function increment(key: ByteString): Operation {
+  return {
+    name: `increment ${key}`,
+    keys: [key],
+    isRead: false,
+    apply: (read) => {
+      const value = String(Number(read(key) ?? "0") + 1);
+      return { effects: [{ key, value }], reply: value };
+    },
+  };
+}
+
+/** What every account holds at first. */
+export const INITIAL_BALANCE = 100;
+
+const balance = (value: ByteString | undefined) => Number(value ?? INITIAL_BALANCE);
+
+/** Moves an amount from one account to another, where there is enough. */
+export function transfer(from: ByteString, to: ByteString, amount: number): Operation {
+  return {
+    name: `transfer ${amount} from ${from} to ${to}`,
+    keys: [from, to],
+    isRead: false,
+    apply: (read) => {
+      if (balance(read(from)) < amount) return { effects: [], reply: "too little" };
+      const effects = [
+        { key: from, value: String(balance(read(from)) - amount) },
+        { key: to, value: String(balance(read(to)) + amount) },
+      ];
+      return { effects, reply: "OK" };
+    },
+  };
+}
+
+/** Writes one key by what stands in another, which it only reads. */
+export function copy(from: ByteString, to: ByteString): Operation {
+  return {
+    name: `copy ${from} to ${to}`,
+    keys: [from, to],
+    isRead: false,
+    apply: (read) => ({ effects: [{ key: to, value: read(from) }], reply: show(read(from)) }),
+  };
+}
+
+/** The accounts that transfers go between. */
+export const ACCOUNTS: readonly ByteString[] = ["account0", "account1", "account2", "account3"];
+
+/** Makes the operations of a workload. */
+export class OperationSource {
+  readonly #random: Random;
+  readonly #workload: Workload;
+  #values = 0;
+
+  constructor(workload: Workload, random: Random) {
+    this.#workload = workload;
+    this.#random = random;
+  }
+
+  next(): Operation {
+    const kinds = ["registers", "hot", "counters", "multi", "transfers", "many"] as const;
+    const kind = this.#workload === "mixed" ? this.#random.pick(kinds) : this.#workload;
+    switch (kind) {
+      case "registers":
+        return this.#onOneKey(`r${this.#random.integer(4)}`, { reads: 0.5 });
+      case "hot":
+        return this.#onOneKey("hot", { reads: 0.3 });
+      case "many":
+        return this.#onOneKey(`m${this.#random.integer(40)}`, { reads: 0.4 });
+      case "counters": {
+        const key = `c${this.#random.integer(2)}`;
+        return this.#random.chance(0.7) ? increment(key) : get(key);
+      }
+      case "multi":
+        return this.#onSeveralKeys();
+      case "transfers":
+        return this.#random.chance(0.6) ? this.#transfer() : get(...ACCOUNTS);
+    }
+  }
+
+  /** Every value is written once, so that a read tells which write it saw. */
+  get #value(): ByteString {
+    return `v${++this.#values}`;
+  }
+
+  #onOneKey(key: ByteString, options: { reads: number }): Operation {
+    if (this.#random.chance(options.reads)) return get(key);
+    switch (this.#random.integer(8)) {
+      case 0:
+        return set([key], undefined);
+      case 1:
+        return setIf(key, this.#value, "NX");
+      case 2:
+        return setIf(key, this.#value, "XX");
+      case 3:
+        return getSet(key, this.#value);
+      default:
+        return set([key], this.#value);
+    }
+  }
+
+  #onSeveralKeys(): Operation {
+    const keys = ["a", "b", "c", "d"].filter(() => this.#random.chance(0.5));
+    const [first = "a", second = "b"] = keys;
+    switch (this.#random.integer(7)) {
+      case 0:
+        return set([first], this.#value);
+      case 1:
+        return get(first);
+      case 2:
+        return copy(first, first === second ? "e" : second);
+      case 3:
+        return set(
+          keys.length === 0 ? ["d"] : keys,
+          this.#random.chance(0.3) ? undefined : this.#value,
+        );
+      case 4:
+        return get("a", "b", "c", "d");
+      default:
+        return set(keys.length < 2 ? ["a", "c"] : keys, this.#value);
+    }
+  }
+
+  #transfer(): Operation {
+    const from = this.#random.integer(ACCOUNTS.length);
+    const to = (from + 1 + this.#random.integer(ACCOUNTS.length - 1)) % ACCOUNTS.length;
+    const amount = 1 + this.#random.integer(60);
+    return transfer(`account${from}`, `account${to}`, amount);
+  }
+}

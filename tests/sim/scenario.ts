@@ -1,0 +1,151 @@
+/**
+ * What one seed stands for: the cluster, the clients, and what goes wrong when.
+ *
+ * A scenario is made before the run, and the run draws its own random numbers from other streams of
+ * the seed. So faults can be taken out of a scenario, and it stays the same but for them: that is how
+ * failures are shrunk.
+ *
+ * @module
+ */
+
+import type { NodeIndex } from "../../src/two_phase/messages.ts";
+import { Random } from "./random.ts";
+
+/** Where in the life of a journal write a node crashes. */
+export const CRASH_POINTS = [
+  "at once",
+  "before the append",
+  "after the append",
+  "after the sends",
+  "during the force",
+  "after the force",
+  "during a checkpoint",
+  "after a checkpoint",
+] as const;
+
+/** See {@linkcode CRASH_POINTS}. */
+export type CrashPoint = typeof CRASH_POINTS[number];
+
+/** Something that goes wrong, beginning at `at` and for `ms`, both in milliseconds. */
+export type Fault =
+  & { readonly at: number; readonly ms: number }
+  & (
+    /** The process ends at the next such point, and starts again after `ms`. */
+    | { readonly kind: "crash"; readonly node: NodeIndex; readonly point: CrashPoint }
+    /** A force fails, so the process ends, and starts again after `ms`. */
+    | { readonly kind: "failed force"; readonly node: NodeIndex }
+    /** The process crashes, and its disk is empty when it starts again. */
+    | { readonly kind: "wipe"; readonly node: NodeIndex }
+    /** The process does nothing for a while (SIGSTOP, a long collection). */
+    | { readonly kind: "pause"; readonly node: NodeIndex }
+    /** The network passes nothing from `from` to the others, and if `isTwoWay` nothing back either. */
+    | {
+      readonly kind: "partition";
+      readonly from: readonly NodeIndex[];
+      readonly isTwoWay: boolean;
+    }
+    /** Everything from one node to another takes longer. */
+    | { readonly kind: "clog"; readonly from: NodeIndex; readonly to: NodeIndex }
+    /** A connection breaks: what is on its way is lost. */
+    | { readonly kind: "cut"; readonly a: NodeIndex; readonly b: NodeIndex }
+    /** Forces take long. */
+    | { readonly kind: "slow disk"; readonly node: NodeIndex }
+  );
+
+/** The kinds of operations that clients mix. */
+export const WORKLOADS = [
+  "registers",
+  "hot",
+  "counters",
+  "multi",
+  "transfers",
+  "many",
+  "mixed",
+] as const;
+
+/** See {@linkcode WORKLOADS}. */
+export type Workload = typeof WORKLOADS[number];
+
+/** One run, but for the random numbers drawn while it goes on. */
+export interface Scenario {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly workload: Workload;
+  readonly clients: number;
+  /** Operations of all clients together before the final phase. */
+  readonly operations: number;
+  /** Longest pause of a client between operations. */
+  readonly thinkMsMax: number;
+  readonly timeoutMs: number;
+  /** When faults end, and everything is healed. */
+  readonly healAt: number;
+  /** By node: how much faster than true time its clock goes, such as 0.01. */
+  readonly clockDrift: readonly number[];
+  /** By node: what its clock is off, in milliseconds. */
+  readonly clockOffset: readonly number[];
+  readonly delayMsMax: number;
+  readonly forceMsMax: number;
+  readonly faults: readonly Fault[];
+}
+
+/** Which faults scenarios may have. */
+export interface ScenarioOptions {
+  readonly workload?: Workload | undefined;
+  /** Without faults, for a start. */
+  readonly calm?: boolean;
+}
+
+/** Returns the scenario of `seed`. */
+export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenario {
+  const random = new Random(seed, 1);
+  const nodes = random.pick([1, 3, 3, 3, 3, 5, 5, 7]);
+  const indices = Array.from({ length: nodes }, (_, index) => index);
+  const healAt = random.between(1500, 6000);
+  const workload = options.workload ?? random.pick(WORKLOADS);
+  const isQuick = random.chance(0.5);
+  const scenario = {
+    seed,
+    nodes,
+    workload,
+    clients: 2 + random.integer(5),
+    operations: 20 + random.integer(100),
+    thinkMsMax: isQuick ? 5 : random.between(5, 200),
+    timeoutMs: random.pick([400, 1000, 2000, 5000]),
+    healAt,
+    clockDrift: indices.map(() => random.between(-0.01, 0.01)),
+    clockOffset: indices.map(() => random.chance(0.3) ? random.between(-100_000, 100_000) : 0),
+    delayMsMax: random.pick([0.2, 2, 20]),
+    forceMsMax: random.pick([0, 1, 10]),
+  };
+  const count = options.calm === true ? 0 : random.pick([0, 1, 2, 3, 4, 6, 8]);
+  const faults: Fault[] = [];
+  for (let i = 0; i < count; i++) faults.push(randomFault(random, { indices, healAt, isQuick }));
+  return { ...scenario, faults: faults.sort((a, b) => a.at - b.at) };
+}
+
+function randomFault(
+  random: Random,
+  about: { indices: readonly NodeIndex[]; healAt: number; isQuick: boolean },
+): Fault {
+  const { indices } = about;
+  // Where clients hardly pause, most of the work is done early.
+  const at = random.between(0, about.isQuick && random.chance(0.7) ? 400 : about.healAt);
+  const ms = random.skewed(20, 5000);
+  const node = random.pick(indices);
+  const other = random.pick(indices);
+  const kind = random.integer(100);
+  if (kind < 40) {
+    return { kind: "crash", at, ms, node, point: random.pick(CRASH_POINTS) };
+  }
+  if (kind < 44) return { kind: "failed force", at, ms, node };
+  // A cluster of one that loses its disk has lost everything: there is nothing to check.
+  if (kind < 46 && indices.length > 1) return { kind: "wipe", at, ms, node };
+  if (kind < 58) return { kind: "pause", at, ms, node };
+  if (kind < 72) {
+    const from = indices.filter(() => random.chance(0.4));
+    return { kind: "partition", at, ms, from, isTwoWay: random.chance(0.6) };
+  }
+  if (kind < 82) return { kind: "clog", at, ms, from: node, to: other };
+  if (kind < 94) return { kind: "cut", at, ms: 0, a: node, b: other };
+  return { kind: "slow disk", at, ms, node };
+}

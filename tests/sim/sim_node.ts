@@ -1,0 +1,415 @@
+/**
+ * One simulated node: the protocol's own code between a simulated disk and a simulated network, as
+ * the driver has it between real ones; a process that can be paused, and that crashes at every point
+ * around a journal write.
+ *
+ * @module
+ */
+
+import { timingFor } from "../../src/two_phase/context.ts";
+import type { Counters } from "../../src/two_phase/context.ts";
+import type { Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import { members } from "../../src/two_phase/node_set.ts";
+import type { Effects } from "../../src/two_phase/outbox.ts";
+import { type Input, Replica } from "../../src/two_phase/replica.ts";
+import type { Client, Request } from "../../src/two_phase/request.ts";
+import { Disk } from "./disk.ts";
+import type { Endpoint, Network } from "./network.ts";
+import type { PlantedFault } from "./planted_faults.ts";
+import type { Random } from "./random.ts";
+import type { CrashPoint, Scenario } from "./scenario.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Trace } from "./trace.ts";
+
+/** Pauses between two ticks, in milliseconds. */
+const TICK_MS_MIN = 20;
+const TICK_MS_MAX = 60;
+
+/** How many keys one step of a checkpoint stores. */
+const STAGED_KEYS = 3;
+
+/** What happened in the simulation itself, to be counted like the protocol's own rare paths. */
+export type Happening =
+  | `crash ${CrashPoint}`
+  | "failed force"
+  | "wiped disk"
+  | "pause"
+  | "part of an unforced write survives"
+  | "checkpoint"
+  | "crash with a transaction of its own in doubt"
+  | "crash with another's transaction in doubt"
+  | "restart";
+
+/** What a node needs of the simulation. */
+export interface SimNodeOptions {
+  readonly index: NodeIndex;
+  readonly scenario: Scenario;
+  readonly scheduler: Scheduler;
+  readonly network: Network;
+  readonly random: Random;
+  readonly trace: Trace;
+  readonly plantedFault: PlantedFault | undefined;
+  readonly onHappening: (happening: Happening) => void;
+}
+
+/** One simulated node. */
+export class SimNode implements Endpoint {
+  readonly index: NodeIndex;
+  readonly disk: Disk;
+  readonly #options: SimNodeOptions;
+  #replica: Replica | undefined;
+  /** Counters of the processes that have ended. */
+  readonly #pastCounters: Readonly<Counters>[] = [];
+  /** Distinguishes the processes of this node: what was meant for an earlier one is dropped. */
+  #process = 0;
+  #isPaused = false;
+  /** What is to be done when a paused process goes on. */
+  #delayed: { readonly action: () => void; readonly otherwise: (() => void) | undefined }[] = [];
+  #isFlushPlanned = false;
+  /** Positions of the forces asked for, behind those under way. */
+  readonly #forces: number[] = [];
+  #isForcing = false;
+  #slowUntil = 0;
+  /** The next such point ends the process. */
+  #crashAt: { readonly point: CrashPoint | "failed force"; readonly ms: number } | undefined;
+  /** Clients whose requests are under way: they lose their connection in a crash. */
+  readonly #clients = new Set<LostConnection>();
+  /** The process must not start again: it was refused. */
+  isRefused = false;
+  #wipes = 0;
+
+  constructor(options: SimNodeOptions) {
+    this.index = options.index;
+    this.#options = options;
+    this.disk = new Disk(`journal ${options.index}`);
+    this.start();
+  }
+
+  get replica(): Replica | undefined {
+    return this.#replica;
+  }
+
+  get isReachable(): boolean {
+    return this.#replica !== undefined && !this.#isPaused;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Counters of all processes of this node. */
+  get counters(): Readonly<Counters>[] {
+    const present = this.#replica?.counters;
+    return present === undefined ? this.#pastCounters : [...this.#pastCounters, present];
+  }
+
+  // --- The process ---------------------------------------------------------------------------
+
+  /** Starts a process on the disk. */
+  start(): void {
+    if (this.#replica !== undefined || this.isRefused) return;
+    const { scenario, index, random, trace, plantedFault, onHappening } = this.#options;
+    const { store, records, incarnation } = this.disk.open();
+    this.#process++;
+    this.#isFlushPlanned = false;
+    this.#isForcing = false;
+    this.#forces.length = 0;
+    this.#delayed = [];
+    this.#crashAt = undefined;
+    if (incarnation > 1) onHappening("restart");
+    trace.note(index, `starts, incarnation ${incarnation}`);
+    this.#replica = new Replica({
+      self: index,
+      names: Array.from({ length: scenario.nodes }, (_, node) => `n${node}`),
+      identity: { journal: this.disk.journal, incarnation },
+      timing: timingFor(scenario.timeoutMs),
+      random: () => random.next(),
+      now: this.#clock,
+      store,
+      records: plantedFault?.onRecover?.(records) ?? records,
+    });
+    plantedFault?.onStart?.(this.#replica, index);
+    this.#planFlush();
+    this.#planTick(this.#process);
+  }
+
+  /** Ends the process as `kill -9` or a power failure would. It starts again after `ms`. */
+  crash(ms: number): void {
+    const replica = this.#replica;
+    if (replica === undefined) return;
+    const { network, random, scheduler, trace, onHappening, index } = this.#options;
+    for (const holder of replica.context.transactions.holdingLocks()) {
+      onHappening(
+        holder.coordinator === index
+          ? "crash with a transaction of its own in doubt"
+          : "crash with another's transaction in doubt",
+      );
+    }
+    trace.note(index, "crashes");
+    this.#pastCounters.push(replica.counters);
+    this.#replica = undefined;
+    this.#process++;
+    this.#isPaused = false;
+    const unforced = this.disk.unforced;
+    const durable = this.disk.durablePosition;
+    this.disk.crash(random);
+    if (unforced > 0 && this.disk.durablePosition > durable) {
+      onHappening("part of an unforced write survives");
+    }
+    network.onProcessEnd(index);
+    for (const { otherwise } of this.#delayed.splice(0)) otherwise?.();
+    for (const client of this.#clients) client.lost();
+    this.#clients.clear();
+    scheduler.after(ms, () => this.start());
+  }
+
+  /** Ends the process at the next `point` of a journal write. */
+  crashAt(point: CrashPoint | "failed force", ms: number): void {
+    if (point === "at once") {
+      this.#options.onHappening("crash at once");
+      this.crash(ms);
+    } else this.#crashAt = { point, ms };
+  }
+
+  /** Ends the process, and empties its disk. */
+  wipe(ms: number): void {
+    if (this.#replica === undefined) return;
+    this.#options.onHappening("wiped disk");
+    this.crash(ms);
+    this.disk.wipe(`journal ${this.index} wiped ${++this.#wipes}`);
+  }
+
+  pause(ms: number): void {
+    if (this.#replica === undefined || this.#isPaused) return;
+    const { scheduler, trace, onHappening } = this.#options;
+    onHappening("pause");
+    trace.note(this.index, `is paused for ${Math.round(ms)} ms`);
+    this.#isPaused = true;
+    const process = this.#process;
+    scheduler.after(ms, () => {
+      if (this.#process === process) this.resume();
+    });
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#options.trace.note(this.index, "goes on");
+    this.#isPaused = false;
+    for (const { action, otherwise } of this.#delayed.splice(0)) {
+      if (this.#replica === undefined) otherwise?.();
+      else this.whenRunning(action, otherwise);
+    }
+  }
+
+  /** No fault that was planned for this node happens any more. */
+  disarm(): void {
+    this.#crashAt = undefined;
+    this.#slowUntil = 0;
+  }
+
+  /** Forces take long for `ms`. */
+  slowDisk(ms: number): void {
+    this.#slowUntil = this.#options.scheduler.now + ms;
+  }
+
+  whenRunning(action: () => void, otherwise?: () => void): void {
+    if (this.#replica === undefined) otherwise?.();
+    else if (this.#isPaused) this.#delayed.push({ action, otherwise });
+    else action();
+  }
+
+  /** Does `action` after `ms`, unless this process has ended by then. */
+  #later(ms: number, action: () => void): void {
+    const process = this.#process;
+    this.#options.scheduler.after(ms, () => {
+      if (this.#process === process) this.whenRunning(action);
+    });
+  }
+
+  /** The local clock: its rate is off a little, its value by anything. */
+  get #clock(): number {
+    const { scenario, scheduler, index } = this.#options;
+    const drift = scenario.clockDrift[index] ?? 0;
+    const offset = scenario.clockOffset[index] ?? 0;
+    return 1_000_000 + scheduler.now * (1 + drift) + offset;
+  }
+
+  // --- Inputs --------------------------------------------------------------------------------
+
+  /** A client asks for something. It is told when its connection is lost. */
+  submit(request: Request, client: Client & LostConnection): void {
+    if (this.#replica === undefined) {
+      client.lost();
+      return;
+    }
+    this.#clients.add(client);
+    this.whenRunning(() =>
+      this.#step({
+        type: "request",
+        request,
+        client: {
+          answered: (outcome) => {
+            this.#clients.delete(client);
+            client.answered(outcome);
+          },
+        },
+      })
+    );
+  }
+
+  accepts(peer: Endpoint): boolean {
+    if (this.#replica === undefined || !(peer instanceof SimNode)) return false;
+    const { journal, incarnation } = peer.disk;
+    return this.#replica.membership.refusal(peer.index, { journal, incarnation }) === undefined;
+  }
+
+  onConnected(peer: Endpoint): void {
+    if (!(peer instanceof SimNode)) return;
+    const { journal, incarnation } = peer.disk;
+    this.#options.trace.note(this.index, `is linked to n${peer.index}`);
+    this.#step({ type: "peerUp", peer: peer.index, identity: { journal, incarnation } });
+  }
+
+  onDisconnected(peer: NodeIndex): void {
+    if (this.#replica === undefined) return;
+    this.#options.trace.note(this.index, `has lost the link to n${peer}`);
+    this.#step({ type: "peerDown", peer });
+  }
+
+  onMessage(from: NodeIndex, message: Message): void {
+    this.#options.trace.received(from, this.index, message);
+    this.#step({ type: "message", from, message });
+  }
+
+  #planTick(process: number): void {
+    const { random, scheduler } = this.#options;
+    scheduler.after(random.between(TICK_MS_MIN, TICK_MS_MAX), () => {
+      if (this.#process !== process) return;
+      if (!this.#isPaused) {
+        this.#step({ type: "tick" });
+        this.#flush();
+        if (random.chance(0.02)) this.#beginCheckpoint();
+      }
+      if (this.#process === process) this.#planTick(process);
+    });
+  }
+
+  #step(input: Input): void {
+    const replica = this.#replica;
+    if (replica === undefined) return;
+    replica.step(input, this.#clock);
+    this.#planFlush();
+  }
+
+  /** A turn ends when what arrived together was taken in. */
+  #planFlush(): void {
+    if (this.#isFlushPlanned) return;
+    this.#isFlushPlanned = true;
+    const { random } = this.#options;
+    this.#later(random.chance(0.7) ? 0 : random.between(0, 0.3), () => {
+      this.#isFlushPlanned = false;
+      this.#flush();
+    });
+  }
+
+  // --- Effects -------------------------------------------------------------------------------
+
+  #flush(): void {
+    while (this.#replica?.hasEffects === true) this.#carryOut(this.#replica.takeEffects());
+  }
+
+  #carryOut(effects: Effects): void {
+    const { plantedFault } = this.#options;
+    if (effects.records.length > 0 && this.#crashesAt("before the append")) return;
+    this.disk.append(effects.records);
+    this.#options.trace.effects(this.index, effects);
+    if (effects.records.length > 0 && this.#crashesAt("after the append")) return;
+    for (const { to, message } of effects.sends) {
+      for (const receiver of members(to)) {
+        const altered = plantedFault?.onSend?.(message, this.index, receiver) ?? message;
+        this.#options.network.send(this.index, receiver, altered);
+      }
+    }
+    if (effects.records.length > 0 && this.#crashesAt("after the sends")) return;
+    for (const { client, outcome } of effects.answers) client.answered(outcome);
+    for (const event of effects.events) {
+      if (event.type === "refused") this.#refuse(event.reason);
+    }
+    if (!effects.force || this.#replica === undefined) return;
+    if (plantedFault?.skipsForce?.(effects) === true) {
+      this.#step({ type: "forced", position: effects.position });
+    }
+    this.#forces.push(effects.position);
+    this.#force();
+  }
+
+  #refuse(reason: string): void {
+    this.#options.trace.note(this.index, `ends: ${reason}`);
+    this.isRefused = true;
+    this.crash(0);
+  }
+
+  /** One write is under way at a time; what is asked for meanwhile is the next one. */
+  #force(): void {
+    const position = this.#forces.at(-1);
+    if (this.#isForcing || position === undefined) return;
+    this.#forces.length = 0;
+    this.#isForcing = true;
+    const { scheduler, scenario, random } = this.#options;
+    const slowness = scheduler.now < this.#slowUntil ? random.between(100, 1500) : 0;
+    this.#later(random.skewed(0, scenario.forceMsMax) + slowness, () => {
+      if (this.#crashesAt("during the force") || this.#crashesAt("failed force")) return;
+      this.disk.makeDurable(position - this.disk.durablePosition);
+      this.#isForcing = false;
+      if (this.#crashesAt("after the force")) return;
+      this.#step({ type: "forced", position });
+      this.#force();
+    });
+  }
+
+  #crashesAt(point: CrashPoint | "failed force"): boolean {
+    const planned = this.#crashAt;
+    if (planned?.point !== point) return false;
+    this.#options.onHappening(point === "failed force" ? point : `crash ${point}`);
+    this.#options.trace.note(this.index, `has come to its crash ${point}`);
+    this.crash(planned.ms);
+    return true;
+  }
+
+  // --- Checkpoints ---------------------------------------------------------------------------
+
+  #beginCheckpoint(): void {
+    const replica = this.#replica;
+    if (replica === undefined || this.disk.isCheckpointing) return;
+    const { plantedFault, trace, index } = this.#options;
+    trace.note(index, "begins a checkpoint");
+    const tail = replica.checkpoint();
+    this.disk.beginCheckpoint(plantedFault?.onCheckpoint?.(tail) ?? tail);
+    this.#stage([...replica.store.takeChanged()]);
+  }
+
+  /** Stores some of the entries, as they are now, and goes on a little later. */
+  #stage(keys: string[]): void {
+    const { random, onHappening, trace, index } = this.#options;
+    this.#later(random.between(0, 5), () => {
+      if (this.#crashesAt("during a checkpoint")) return;
+      for (const key of keys.splice(0, STAGED_KEYS)) {
+        const entry = this.#replica?.store.get(key);
+        this.disk.stage(key, { value: entry?.value, version: entry?.version ?? 0 });
+      }
+      if (keys.length > 0 || !this.disk.mayEndCheckpoint) {
+        this.#stage(keys);
+        return;
+      }
+      this.disk.endCheckpoint();
+      onHappening("checkpoint");
+      trace.note(index, "ends a checkpoint");
+      this.#crashesAt("after a checkpoint");
+    });
+  }
+}
+
+/** A client that must know when its connection is lost. */
+export interface LostConnection {
+  lost(): void;
+}

@@ -1,0 +1,409 @@
+/**
+ * One run: a whole cluster, its clients and what goes wrong, in one process and under one seed.
+ *
+ * A run has two phases (as TigerBeetle's simulator has): in the first one things go wrong, and
+ * whatever is answered must be right; then everything is healed, and everybody must be served. At the
+ * end, at rest, the members are looked into.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../src/byte_string.ts";
+import type { Counters } from "../../src/two_phase/context.ts";
+import { transactionName } from "../../src/two_phase/messages.ts";
+import type { Outcome } from "../../src/two_phase/request.ts";
+import * as checkers from "./checkers.ts";
+import type { MemberAtRest, Violation } from "./checkers.ts";
+import { type Call, formatCall, History } from "./history.ts";
+import { Network } from "./network.ts";
+import { get, type Operation, OperationSource, requestFor, set } from "./operations.ts";
+import type { PlantedFault } from "./planted_faults.ts";
+import { Random } from "./random.ts";
+import type { Fault, Scenario } from "./scenario.ts";
+import { Scheduler } from "./scheduler.ts";
+import { type Happening, SimNode } from "./sim_node.ts";
+import { Trace } from "./trace.ts";
+
+/** A client gives its connection up when there is no answer so long after the deadline. */
+const CLIENT_GRACE_MS = 1000;
+
+/** A request is answered so long after its deadline at the latest. */
+const DEADLINE_GRACE_MS = 200;
+
+/** In this time after healing every client is served, in milliseconds. */
+const LIVENESS_MS = 20_000;
+
+/** In this time after the last request everything is at rest. */
+const REST_MS = 5000;
+
+/** Pauses of a client before it asks again what it was refused. */
+const RETRY_MS_MIN = 20;
+const RETRY_MS_MAX = 200;
+
+/** What came of a run. */
+export interface Result {
+  readonly seed: number;
+  readonly violations: readonly Violation[];
+  readonly calls: readonly Call[];
+  readonly counters: ReadonlyMap<string, number>;
+  /** Actions of the scheduler. */
+  readonly events: number;
+  /** Virtual time, in milliseconds. */
+  readonly virtualMs: number;
+  readonly trace: readonly string[];
+}
+
+/** How a scenario is run. */
+export interface RunOptions {
+  readonly plantedFault?: PlantedFault | undefined;
+  readonly trace?: boolean;
+}
+
+/** Runs a scenario. */
+export function simulate(scenario: Scenario, options: RunOptions = {}): Result {
+  return new Simulation(scenario, options).run();
+}
+
+class Simulation {
+  readonly #scenario: Scenario;
+  readonly #scheduler = new Scheduler();
+  readonly #random: Random;
+  readonly #trace: Trace;
+  readonly #history = new History();
+  readonly #network: Network;
+  readonly #nodes: SimNode[] = [];
+  readonly #source: OperationSource;
+  readonly #counters = new Map<string, number>();
+  readonly #violations: Violation[] = [];
+  /** A disk was wiped: its node is a stranger, and writes stop for good. */
+  #isBroken = false;
+  #isHealing = false;
+  #asked = 0;
+  /** Clients that have not finished the phase. */
+  #busy = 0;
+
+  constructor(scenario: Scenario, options: RunOptions) {
+    this.#scenario = scenario;
+    this.#random = new Random(scenario.seed, 2);
+    this.#trace = new Trace(this.#scheduler, { isOn: options.trace === true });
+    this.#source = new OperationSource(scenario.workload, new Random(scenario.seed, 3));
+    const { delayMsMax } = scenario;
+    this.#network = new Network({ scheduler: this.#scheduler, random: this.#random, delayMsMax });
+    for (let index = 0; index < scenario.nodes; index++) {
+      const node = new SimNode({
+        index,
+        scenario,
+        scheduler: this.#scheduler,
+        network: this.#network,
+        random: this.#random,
+        trace: this.#trace,
+        plantedFault: options.plantedFault,
+        onHappening: (happening) => this.#count(happening),
+      });
+      this.#nodes.push(node);
+      this.#network.add(node);
+    }
+  }
+
+  run(): Result {
+    try {
+      this.#runPhases();
+    } catch (error) {
+      const text = error instanceof Error ? error.stack ?? error.message : String(error);
+      this.#violations.push({ checker: "invariant", text });
+    }
+    const { calls } = this.#history;
+    this.#violations.push(
+      ...checkers.visibleAborts(calls),
+      ...checkers.sums(calls),
+      ...this.#deadlines(),
+      ...checkers.linearizability(calls),
+    );
+    return {
+      seed: this.#scenario.seed,
+      violations: this.#violations,
+      calls,
+      counters: this.#allCounters(),
+      events: this.#scheduler.done,
+      virtualMs: this.#scheduler.now,
+      trace: this.#trace.lines,
+    };
+  }
+
+  #runPhases(): void {
+    const { healAt, clients, faults } = this.#scenario;
+    for (const fault of faults) this.#scheduler.after(fault.at, () => this.#begin(fault));
+    for (let client = 0; client < clients; client++) {
+      this.#scheduler.after(this.#random.between(0, 300), () => this.#work(client));
+    }
+    // The network connects again and again, so there is always something to do.
+    this.#scheduler.run(healAt);
+    this.#heal();
+    if (this.#isBroken) {
+      this.#scheduler.run(this.#scheduler.now + this.#scenario.timeoutMs + CLIENT_GRACE_MS);
+      return;
+    }
+    this.#runFinalPhase();
+  }
+
+  // --- Faults --------------------------------------------------------------------------------
+
+  #begin(fault: Fault): void {
+    if (this.#isHealing) return;
+    const { kind, ms } = fault;
+    this.#count(`fault: ${kind}`);
+    switch (fault.kind) {
+      case "crash":
+        this.#nodes[fault.node]?.crashAt(fault.point, ms);
+        return;
+      case "failed force":
+        this.#nodes[fault.node]?.crashAt("failed force", ms);
+        return;
+      case "wipe":
+        this.#isBroken = true;
+        this.#nodes[fault.node]?.wipe(ms);
+        return;
+      case "pause":
+        this.#nodes[fault.node]?.pause(ms);
+        return;
+      case "slow disk":
+        this.#nodes[fault.node]?.slowDisk(ms);
+        return;
+      case "cut":
+        this.#network.cut(fault.a, fault.b);
+        return;
+      case "clog": {
+        const extra = this.#random.between(10, 500);
+        this.#network.clog(fault.from, fault.to, extra);
+        this.#undoAfter(ms, () => this.#network.clog(fault.from, fault.to, -extra));
+        return;
+      }
+      case "partition":
+        this.#partition(fault.from, { isTwoWay: fault.isTwoWay, ms });
+        return;
+    }
+  }
+
+  readonly #undos = new Set<() => void>();
+
+  /** Undoes a fault after `ms`, or when everything is healed. */
+  #undoAfter(ms: number, undo: () => void): void {
+    this.#undos.add(undo);
+    this.#scheduler.after(ms, () => {
+      if (this.#undos.delete(undo)) undo();
+    });
+  }
+
+  #partition(from: readonly number[], options: { isTwoWay: boolean; ms: number }): void {
+    this.#trace.client(
+      `the network passes nothing from ${from.map((node) => `n${node}`).join(" ") || "nobody"}` +
+        `${options.isTwoWay ? ", nor to them" : ""} for ${Math.round(options.ms)} ms`,
+    );
+    for (const { index: a } of this.#nodes) {
+      for (const { index: b } of this.#nodes) {
+        if (a === b || from.includes(a) === from.includes(b)) continue;
+        if (!options.isTwoWay && !from.includes(a)) continue;
+        this.#network.block(a, b);
+        this.#undoAfter(options.ms, () => this.#network.unblock(a, b));
+      }
+    }
+  }
+
+  #heal(): void {
+    this.#trace.client("everything is healed");
+    this.#isHealing = true;
+    for (const undo of this.#undos) undo();
+    this.#undos.clear();
+    for (const node of this.#nodes) {
+      node.disarm();
+      node.resume();
+      node.start();
+    }
+  }
+
+  // --- Clients -------------------------------------------------------------------------------
+
+  /** A client's life before the final phase: one operation after the other. */
+  #work(client: number): void {
+    if (this.#asked >= this.#scenario.operations || this.#isHealing) return;
+    this.#asked++;
+    const node = this.#random.integer(this.#nodes.length);
+    this.#ask({ client, node, operation: this.#source.next() }, (call) => {
+      const pause = this.#random.skewed(0, this.#scenario.thinkMsMax);
+      const repeats = call.ending === "unknown" && !call.operation.isRead &&
+        this.#random.chance(0.3);
+      this.#scheduler.after(pause, () => {
+        if (repeats) this.#repeat(call);
+        else this.#work(client);
+      });
+    });
+  }
+
+  /** Repeats a write whose end is unknown, at any node. */
+  #repeat(call: Call): void {
+    const { client, operation } = call;
+    this.#count("a client repeats an indeterminate write");
+    const node = this.#random.integer(this.#nodes.length);
+    this.#ask({ client, node, operation }, () => this.#work(client));
+  }
+
+  #ask(
+    what: { client: number; node: number; operation: Operation },
+    then: (call: Call) => void,
+  ): void {
+    const node = this.#nodes[what.node];
+    if (node === undefined) throw new RangeError(`there is no node ${what.node}`);
+    const { now } = this.#scheduler;
+    const call = this.#history.begin({ ...what, nowMs: now });
+    const end = (outcome: string, reply = "") => {
+      if (call.ending !== undefined) return;
+      const ending = outcome === "answered"
+        ? "done"
+        : outcome === "rejected" || outcome === "aborted"
+        ? "none"
+        : "unknown";
+      this.#history.end(call, { ending, outcome, reply, nowMs: this.#scheduler.now });
+      this.#trace.client(`   ${formatCall(call)}`);
+      then(call);
+    };
+    this.#trace.client(`   client ${what.client} asks n${what.node}: ${what.operation.name}`);
+    node.submit(requestFor(what.operation), {
+      answered: (outcome: Outcome) =>
+        end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : ""),
+      lost: () => end("connection lost"),
+    });
+    this.#scheduler.after(this.#scenario.timeoutMs + CLIENT_GRACE_MS, () => end("no answer"));
+  }
+
+  // --- The final phase -----------------------------------------------------------------------
+
+  /** Everybody is served, and then everything comes to rest. */
+  #runFinalPhase(): void {
+    const { clients, nodes } = this.#scenario;
+    const healedAt = this.#scheduler.now;
+    const keys = this.#keys();
+    for (let client = 0; client < clients; client++) {
+      this.#askUntilDone(client, [
+        { node: client % nodes, operation: set([`final${client}`], `v-final-${client}`) },
+        { node: this.#random.integer(nodes), operation: this.#source.next() },
+      ]);
+    }
+    const isServed = () => this.#busy === 0;
+    if (!this.#scheduler.run(healedAt + LIVENESS_MS, isServed)) {
+      this.#violations.push({
+        checker: "liveness",
+        text: `${this.#busy} clients are not served ${LIVENESS_MS} ms after healing:\n` +
+          this.#history.calls.slice(-clients * 2).map((call) => `  ${formatCall(call)}`).join("\n"),
+      });
+      return;
+    }
+    // Reads of everything from everybody, as part of the history.
+    for (let node = 0; node < nodes; node++) {
+      const operations = keys.map((key) => ({ node, operation: get(key) }));
+      this.#askUntilDone(1000 + node, operations);
+    }
+    if (!this.#scheduler.run(this.#scheduler.now + LIVENESS_MS, isServed)) {
+      this.#violations.push({ checker: "liveness", text: "reads are not answered" });
+      return;
+    }
+    this.#scheduler.run(
+      this.#scheduler.now + REST_MS,
+      () => this.#members().every((member) => member.remembered === 0 && member.locks === 0),
+    );
+    const members = this.#members();
+    this.#violations.push(...checkers.atRest(members));
+    const [first] = members;
+    if (first !== undefined) {
+      this.#violations.push(...checkers.lostWrites(this.#history.calls, first.values));
+    }
+  }
+
+  #keys(): ByteString[] {
+    const keys = new Set<ByteString>();
+    for (const { operation } of this.#history.calls) {
+      for (const key of operation.keys) keys.add(key);
+    }
+    return [...keys];
+  }
+
+  /** Asks one thing after the other, each until it is answered. */
+  #askUntilDone(
+    client: number,
+    operations: readonly { readonly node: number; readonly operation: Operation }[],
+  ): void {
+    this.#busy++;
+    const next = (at: number) => {
+      const what = operations[at];
+      if (what === undefined) {
+        this.#busy--;
+        return;
+      }
+      this.#ask({ client, ...what }, (call) => {
+        if (call.ending === "done") {
+          next(at + 1);
+          return;
+        }
+        this.#scheduler.after(this.#random.between(RETRY_MS_MIN, RETRY_MS_MAX), () => next(at));
+      });
+    };
+    next(0);
+  }
+
+  #members(): MemberAtRest[] {
+    return this.#nodes.flatMap(({ index, replica }) => {
+      if (replica === undefined) return [];
+      const { store, locks, context } = replica;
+      const undecided: string[] = [];
+      for (let coordinator = 0; coordinator < this.#nodes.length; coordinator++) {
+        for (const [number, known] of context.transactions.of(coordinator)) {
+          if (typeof known !== "string" && known.undecided) {
+            undecided.push(`${transactionName(coordinator, number)} (${known.state})`);
+          }
+        }
+      }
+      const values = new Map<ByteString, ByteString>();
+      for (const { key, value } of store.entries()) if (value !== undefined) values.set(key, value);
+      return [{
+        name: `n${index}`,
+        values,
+        locks: locks.size,
+        undecided,
+        remembered: context.transactions.size,
+      }];
+    });
+  }
+
+  /** A request ends within its deadline, unless its node was not running. */
+  #deadlines(): Violation[] {
+    const limit = this.#scenario.timeoutMs * 1.011 + DEADLINE_GRACE_MS;
+    const pauses = this.#scenario.faults.filter((fault) => fault.kind === "pause");
+    return this.#history.calls.flatMap((call) => {
+      const isPaused = pauses.some(({ node, at, ms }) =>
+        node === call.node && at < call.calledAtMs + limit && at + ms > call.calledAtMs
+      );
+      const end = Math.min(call.returnedAtMs, this.#scheduler.now);
+      if (isPaused || end - call.calledAtMs <= limit) return [];
+      return [{ checker: "deadline" as const, text: formatCall(call) }];
+    });
+  }
+
+  // --- Counting ------------------------------------------------------------------------------
+
+  #count(name: Happening | string): void {
+    this.#counters.set(name, (this.#counters.get(name) ?? 0) + 1);
+  }
+
+  #allCounters(): Map<string, number> {
+    const all = new Map(this.#counters);
+    for (const node of this.#nodes) {
+      for (const counters of node.counters) addCounters(all, counters);
+    }
+    return all;
+  }
+}
+
+function addCounters(all: Map<string, number>, counters: Readonly<Counters>): void {
+  for (const [name, count] of Object.entries(counters)) {
+    all.set(name, (all.get(name) ?? 0) + count);
+  }
+}
