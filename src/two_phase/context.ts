@@ -57,6 +57,8 @@ export interface Counters {
   readsThatWaited: number;
   /** Evaluations without an effect that waited for what they had seen to be committed. */
   evaluationsThatWaited: number;
+  /** Evaluations without an effect on several keys that had to wait for all of them to be free. */
+  evaluationsAlone: number;
   /** Evaluations without an effect made anew, as what they had seen was aborted. */
   evaluationsRedone: number;
   /** Yes votes for a transaction that had been aborted meanwhile. */
@@ -104,6 +106,7 @@ export function newCounters(): Counters {
     grantsFromLine: 0,
     readsThatWaited: 0,
     evaluationsThatWaited: 0,
+    evaluationsAlone: 0,
     evaluationsRedone: 0,
     votesAfterAbort: 0,
     repeatedPrepares: 0,

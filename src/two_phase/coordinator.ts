@@ -26,6 +26,7 @@ import type {
   Abort,
   AbortAcknowledged,
   Commit,
+  Effect,
   NodeIndex,
   NodeSet,
   Prepare,
@@ -341,6 +342,7 @@ export class Coordinator implements ForceAwaiter {
       return;
     }
     const transaction = this.#begin(pending, request);
+    transaction.isAlone = request.kind === "read";
     if (this.#context.locks.acquire(transaction) === "held") this.onGranted(transaction);
   }
 
@@ -367,7 +369,7 @@ export class Coordinator implements ForceAwaiter {
     if (!(transaction instanceof OwnTransaction)) throw new Error("not coordinated here");
     const pending = requestOf(transaction);
     const { request } = pending;
-    const { membership, locks } = this.#context;
+    const { membership } = this.#context;
     if (request.kind === "count") throw new Error("a count takes no locks");
     if (request.kind === "write" && !membership.mayWrite) {
       // A link broke meanwhile. Nothing was sent, so nothing happened: wait for it holding nothing.
@@ -377,16 +379,13 @@ export class Coordinator implements ForceAwaiter {
     }
     const leaders = this.#leaders(transaction);
     const read: KeyReader = (key) => this.#latestValue(key, transaction);
-    if (request.kind === "read") {
-      const reply = request.evaluate(read);
-      locks.release(transaction);
-      this.#answerWhenCommitted(transaction, leaders, reply);
-      return;
-    }
-    const evaluation = request.evaluate(read);
+    const evaluation = request.kind === "read"
+      ? { effects: NO_EFFECTS, reply: request.evaluate(read) }
+      : request.evaluate(read);
     if (evaluation.effects.length === 0) {
-      locks.release(transaction);
-      this.#answerWhenCommitted(transaction, leaders, evaluation.reply);
+      this.#leave(transaction);
+      if (leaders.length > 0 && request.keys.length > 1) this.#lineUpAlone(pending, request);
+      else this.#answerWhenCommitted(pending, leaders, evaluation.reply);
       return;
     }
     transaction.reply = evaluation.reply;
@@ -415,16 +414,26 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /**
-   * Answers an evaluation that needs no commit once all that it has seen is committed; it is made
-   * anew should some of that be aborted.
+   * What was seen on several keys, some of them undecided, may never have stood there together: by
+   * the time the undecided ones are committed, others may have written the rest. So the request waits
+   * in line until all of its keys are free at one moment.
+   */
+  #lineUpAlone(pending: PendingRequest, request: WriteRequest | ReadRequest): void {
+    this.#context.counters.evaluationsAlone++;
+    const transaction = this.#begin(pending, request);
+    transaction.isAlone = true;
+    if (this.#context.locks.acquire(transaction) === "held") this.onGranted(transaction);
+  }
+
+  /**
+   * Answers an evaluation of one key that needs no commit once all that it has seen is committed; it
+   * is made anew should some of that be aborted.
    */
   #answerWhenCommitted(
-    transaction: OwnTransaction,
+    pending: PendingRequest,
     leaders: readonly OwnTransaction[],
     reply: unknown,
   ): void {
-    const pending = requestOf(transaction);
-    this.#active--;
     pending.transaction = undefined;
     if (leaders.length === 0) {
       this.#answer(pending, reply);
@@ -825,6 +834,7 @@ function requestOf(transaction: OwnTransaction): PendingRequest {
   return pending;
 }
 
+const NO_EFFECTS: readonly Effect[] = [];
 const NO_KEYS: readonly ByteString[] = [];
 const NO_NUMBERS: readonly TransactionNumber[] = [];
 

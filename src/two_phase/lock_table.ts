@@ -163,6 +163,7 @@ export class LockTable {
    */
   #mayFollow(transaction: Transaction, last: Transaction): boolean {
     if (last.coordinator !== transaction.coordinator || last.state === "aborting") return false;
+    if (transaction.isAlone) return false;
     return transaction.coordinator === this.#self || transaction.follows.includes(last.number);
   }
 

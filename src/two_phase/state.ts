@@ -83,6 +83,8 @@ export class Transaction {
   awaitedPosition = 0;
   /** False while it only keeps its place in line, see `Coordinator`. */
   ready = true;
+  /** It goes on no chain: it needs all of its keys free at one moment. */
+  isAlone = false;
   #state: TransactionState = "waiting";
   #effectByKey: Map<ByteString, Effect> | undefined;
 
