@@ -60,6 +60,11 @@ export class Participant implements ForceAwaiter {
       counters.preparesForgotten++; // It is decided, and every member, the sender too, knows how.
       return;
     }
+    if (transactions.isClosed(from, prepare.number)) {
+      counters.preparesAfterAbort++; // The coordinator has forgotten it in a crash: presumed abort.
+      this.#sendNo(from, prepare, "aborted");
+      return;
+    }
     const known = transactions.get(from, prepare.number);
     if (known !== undefined) {
       this.#onRepeatedPrepare(from, prepare, known);

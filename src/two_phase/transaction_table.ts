@@ -89,6 +89,12 @@ class Window {
     }
   }
 
+  /** Tells whether `number` is an earlier incarnation's, and will never be decided otherwise. */
+  isClosed(number: TransactionNumber): boolean {
+    return number <= this.#base && this.#isClosed && !this.#olderUndecided.has(number) &&
+      !this.#older.has(number);
+  }
+
   get(number: TransactionNumber): Known {
     return number > this.#base ? this.#known[this.#placeOf(number)] : this.#older.get(number);
   }
@@ -267,6 +273,14 @@ export class TransactionTable {
   /** Tells whether `number` lies under the low-water mark. */
   isForgotten(coordinator: NodeIndex, number: TransactionNumber): boolean {
     return number <= this.#of(coordinator).forgottenUpTo;
+  }
+
+  /**
+   * Tells whether `number` belongs to an earlier incarnation of `coordinator`, which has said since
+   * that it has no record of it.
+   */
+  isClosed(coordinator: NodeIndex, number: TransactionNumber): boolean {
+    return this.#of(coordinator).isClosed(number);
   }
 
   /** Takes note that a transaction is decided and its outcome appended to the journal. */

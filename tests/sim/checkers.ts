@@ -18,6 +18,7 @@ export interface Violation {
     | "lost write"
     | "sum"
     | "deadline"
+    | "priority"
     | "agreement"
     | "locks"
     | "in doubt"
@@ -38,15 +39,23 @@ export interface MemberAtRest {
   readonly remembered: number;
 }
 
-/** Every history is linearizable. */
-export function linearizability(calls: readonly Call[]): Violation[] {
-  return checkLinearizability(calls).flatMap((verdict) =>
+/**
+ * Every history is linearizable.
+ *
+ * @returns what was found, and how many sets of keys the search had to give up
+ */
+export function linearizability(
+  calls: readonly Call[],
+): { readonly violations: readonly Violation[]; readonly undecided: number } {
+  const verdicts = checkLinearizability(calls);
+  const violations = verdicts.flatMap((verdict) =>
     verdict.kind !== "violation" ? [] : [{
       checker: "linearizability" as const,
       text: `no order explains the replies for ${verdict.keys.join(" ")}:\n` +
         verdict.calls.map((line) => `  ${line}`).join("\n"),
     }]
   );
+  return { violations, undecided: verdicts.filter(({ kind }) => kind === "undecided").length };
 }
 
 /**

@@ -55,6 +55,12 @@ export class Disk {
     this.#records.push(...records);
   }
 
+  /** Loses the first `count` of the records that are not durable, as if they were written. */
+  lose(count: number): void {
+    this.#unforced.splice(0, count);
+    this.#durable += count;
+  }
+
   /** Position of the last durable record, counted as the protocol counts. */
   get durablePosition(): number {
     return this.#durable;

@@ -15,7 +15,7 @@ import type { ByteString } from "../../src/byte_string.ts";
 import { type Call, formatCall } from "./history.ts";
 
 /** After so many steps without a result the search is given up. */
-const STEPS_MAX = 400_000;
+const STEPS_MAX = 100_000;
 
 /** The result for one set of keys that belong together. */
 export type Verdict =

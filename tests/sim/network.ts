@@ -16,6 +16,10 @@ const SILENCE_MS = 3000;
 const CONNECT_MS_MIN = 20;
 const CONNECT_MS_MAX = 200;
 
+/** How often the tail of an earlier connection comes once more, and how much of it at the most. */
+const DUPLICATE_CHANCE = 0.3;
+const DUPLICATES_MAX = 8;
+
 /** What a node is to the network. */
 export interface Endpoint {
   /** The process runs, and is not paused: it accepts connections. */
@@ -70,8 +74,8 @@ export class Network {
   readonly #blocks: number[][] = [];
   /** By from and to: what is added to every delay, in milliseconds. */
   readonly #clogs: number[][] = [];
-  /** Told of every message, before it is sent: what it returns is sent instead. */
-  onSend: (from: NodeIndex, to: NodeIndex, message: Message) => void = () => {};
+  /** By from and to: the last messages between these two processes. */
+  readonly #recent: Message[][][] = [];
 
   constructor(options: { scheduler: Scheduler; random: Random; delayMsMax: number }) {
     this.#scheduler = options.scheduler;
@@ -86,13 +90,15 @@ export class Network {
     this.#links.push([]);
     this.#blocks.push([]);
     this.#clogs.push([]);
+    this.#recent.push([]);
     for (const peer of peers) this.#keepConnected(peer, endpoint);
   }
 
   send(from: NodeIndex, to: NodeIndex, message: Message): void {
-    this.onSend(from, to, message);
     const link = this.#links[from]?.[to];
     if (link === undefined) return;
+    const recent = (this.#recent[from] ??= [])[to] ??= [];
+    if (recent.push(message) > DUPLICATES_MAX) recent.shift();
     const stream = link.streams[link.sideOf(from)];
     if (this.#isBlocked(from, to) || stream.stalled.length > 0) stream.stalled.push(message);
     else this.#transmit(link, stream, message);
@@ -113,6 +119,8 @@ export class Network {
 
   /** The process of `node` is gone: its ends of all connections are. */
   onProcessEnd(node: NodeIndex): void {
+    this.#recent[node] = [];
+    for (const row of this.#recent) row[node] = [];
     this.#links[node]?.forEach((link, peer) => {
       if (link !== undefined) this.#close(link, node, { peer, isTold: false });
     });
@@ -192,13 +200,26 @@ export class Network {
     // The answer to the handshake is the first thing on the stream.
     const stream = link.streams[1];
     stream.lastArrivalAt = this.#scheduler.now + this.#random.skewed(0.02, this.#delayMsMax);
-    this.#scheduler.after(stream.lastArrivalAt - this.#scheduler.now, () => {
+    const answeredAt = stream.lastArrivalAt;
+    for (const each of link.streams) this.#duplicateTail(link, each);
+    this.#scheduler.after(answeredAt - this.#scheduler.now, () => {
       const giveUp = () => this.#close(link, a, { peer: b, isTold: false });
       dialer.whenRunning(() => {
         if (!dialer.isReachable || !link.isOpen[0] || !link.isOpen[1]) giveUp();
         else this.#adopt(dialer, acceptor, link);
       }, giveUp);
     });
+  }
+
+  /**
+   * What was sent last on an earlier connection comes once more, or for the first time: as if it had
+   * been read late.
+   */
+  #duplicateTail(link: Link, stream: Stream): void {
+    const recent = this.#recent[stream.from]?.[stream.to] ?? [];
+    if (recent.length === 0 || !this.#random.chance(DUPLICATE_CHANCE)) return;
+    const count = 1 + this.#random.integer(recent.length);
+    for (const message of recent.slice(-count)) this.#transmit(link, stream, message);
   }
 
   #adopt(end: Endpoint, peer: Endpoint, link: Link): void {

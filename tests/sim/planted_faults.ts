@@ -1,14 +1,215 @@
-import type { JournalRecord, Message, NodeIndex } from "../../src/two_phase/messages.ts";
-import type { Effects } from "../../src/two_phase/outbox.ts";
-import type { Replica } from "../../src/two_phase/replica.ts";
+/**
+ * Planted faults: rules of the protocol, each broken on purpose, to see that a checker finds it.
+ *
+ * The protocol has no switches. A fault is made from outside: by changing what goes into a replica
+ * or comes out of it, or by replacing a method of one of its parts.
+ *
+ * @module
+ */
 
-/** A rule of the protocol that is broken on purpose, to see that a checker finds it. */
+import type {
+  JournalRecord,
+  Message,
+  NodeIndex,
+  TransactionNumber,
+} from "../../src/two_phase/messages.ts";
+import { majority } from "../../src/two_phase/node_set.ts";
+import type { Effects } from "../../src/two_phase/outbox.ts";
+import type { Input, Replica } from "../../src/two_phase/replica.ts";
+import type { Request } from "../../src/two_phase/request.ts";
+
+/** A rule that is broken. */
 export interface PlantedFault {
   readonly name: string;
-  readonly onStart?: (replica: Replica, node: NodeIndex) => void;
+  /** Changes a replica that has just started. */
+  readonly onStart?: (replica: Replica) => void;
+  /** Changes what recovery finds in the journal. */
   readonly onRecover?: (records: readonly JournalRecord[]) => readonly JournalRecord[];
+  /** Changes what a checkpoint stores. */
   readonly onCheckpoint?: (records: readonly JournalRecord[]) => readonly JournalRecord[];
+  /** Changes a message. */
   readonly onSend?: (message: Message, from: NodeIndex, to: NodeIndex) => Message;
-  /** The protocol is told at once that its records are durable. */
-  readonly skipsForce?: (effects: Effects) => boolean;
+  /** Changes a request. */
+  readonly onRequest?: (request: Request, replica: Replica) => Request;
+  /** Returns further inputs, which the replica is given behind `input`. */
+  readonly afterInput?: (input: Input, replica: Replica) => readonly Input[];
+  /** Whether the protocol is told at once that its records are durable. */
+  readonly skipsForce?: (effects: Effects, node: NodeIndex) => boolean;
+  /** A force that fails is taken for one that has succeeded. */
+  readonly ignoresFailedForce?: boolean;
+}
+
+/** Returns faults anew for each run: some remember things. */
+export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
+  () => ({
+    name: "vote before force",
+    skipsForce: ({ records }, node) =>
+      records.some((record) => record.type === "prepared" && record.coordinator !== node),
+  }),
+  () => ({
+    name: "own vote counted before force",
+    skipsForce: ({ records }, node) =>
+      records.some((record) => record.type === "prepared" && record.coordinator === node),
+  }),
+  () => ({
+    name: "abort told before force",
+    skipsForce: ({ records }) => records.some((record) => record.type === "aborted"),
+  }),
+  () => ({ name: "a failed force taken for success", ignoresFailedForce: true }),
+  () => ({
+    name: "locks not rebuilt at recovery",
+    onStart: ({ context: { transactions, locks } }) => {
+      for (const transaction of transactions.holdingLocks()) locks.release(transaction);
+    },
+  }),
+  () => ({
+    name: "recovery forgets what is prepared",
+    onRecover: (records) => {
+      const decided = new Set(
+        records.flatMap((record) =>
+          record.type === "committed" || record.type === "aborted"
+            ? [`${record.coordinator} ${record.number}`]
+            : []
+        ),
+      );
+      return records.filter((record) =>
+        record.type !== "prepared" || decided.has(`${record.coordinator} ${record.prepare.number}`)
+      );
+    },
+  }),
+  () => ({
+    name: "recovery forgets an abort",
+    onRecover: (records) => records.filter((record) => record.type !== "aborted"),
+  }),
+  () => ({
+    name: "checkpoint drops what is prepared",
+    onCheckpoint: (records) => records.filter((record) => record.type !== "prepared"),
+  }),
+  () => ({
+    name: "read served under a prepared lock",
+    onStart: ({ context: { locks } }) => {
+      locks.lastWriter = () => undefined;
+    },
+  }),
+  () => votesInvented("commit by majority", (votes, nodes) => votes >= majority(nodes)),
+  () => votesInvented("answer before all have voted", (votes) => votes >= 1),
+  duplicateVotesCounted,
+  () => ({
+    name: "keys that are only read are not locked",
+    onRequest: (request, { context: { store } }) => {
+      if (request.kind !== "write") return request;
+      const { effects } = request.evaluate((key) => store.get(key)?.value);
+      return effects.length === 0 ? request : { ...request, keys: effects.map(({ key }) => key) };
+    },
+  }),
+  () => ({
+    name: "effects evaluated before the lock",
+    onRequest: (request, { context: { store } }) => {
+      if (request.kind !== "write") return request;
+      const evaluation = request.evaluate((key) => store.get(key)?.value);
+      return { ...request, evaluate: () => evaluation };
+    },
+  }),
+  () => ({
+    name: "forgetting too early",
+    onSend: (message) =>
+      message.type === "settled" ? { ...message, upTo: message.upTo + 3 } : message,
+  }),
+  () => ({
+    name: "low-water mark taken from one member",
+    afterInput: (input, { context: { nodes } }) => {
+      if (input.type !== "message" || input.message.type !== "settled") return [];
+      const { message } = input;
+      return Array.from({ length: nodes }, (_, from) => ({ type: "message", from, message }));
+    },
+  }),
+  () => ({
+    name: "a late prepare of an aborted transaction locks again",
+    onStart: ({ context: { transactions, self } }) => {
+      const get = transactions.get.bind(transactions);
+      transactions.get = (coordinator, number) => {
+        const known = get(coordinator, number);
+        return known === "aborted" && coordinator !== self ? undefined : known;
+      };
+      transactions.isClosed = () => false;
+    },
+  }),
+  () => ({
+    name: "retry with a new priority",
+    onStart: ({ context }) => {
+      const { locks, clock, self } = context;
+      const acquire = locks.acquire.bind(locks);
+      locks.acquire = (transaction) => {
+        if (transaction.coordinator === self && !transaction.ready) {
+          Object.assign(transaction, { priority: clock.tick(context.now) });
+        }
+        return acquire(transaction);
+      };
+    },
+  }),
+  () => ({
+    name: "presumed abort of what goes on",
+    onSend: (message) => message.type === "recovered" ? { ...message, undecided: [] } : message,
+  }),
+  () => ({
+    name: "a commit is not sent again after a reconnect",
+    onStart: ({ context: { transactions, self } }) => {
+      const of = transactions.of.bind(transactions);
+      transactions.of = function* (coordinator) {
+        for (const [number, known] of of(coordinator)) {
+          if (coordinator !== self || known !== "committed") yield [number, known];
+        }
+      };
+    },
+  }),
+];
+
+/** When `isEnough` votes have come, those that are missing are made up. */
+function votesInvented(
+  name: string,
+  isEnough: (votes: number, nodes: number) => boolean,
+): PlantedFault {
+  const voters = new Map<string, Set<NodeIndex>>();
+  return {
+    name,
+    afterInput: (input, { context: { nodes, self } }) => {
+      if (input.type !== "message" || input.message.type !== "vote") return [];
+      const { message, from } = input;
+      if (message.vote !== "yes") return [];
+      const key = `${self} ${message.number}`;
+      const known = voters.get(key) ?? new Set();
+      voters.set(key, known.add(from));
+      if (!isEnough(known.size + 1, nodes)) return [];
+      return inventedVotes(message, nodes);
+    },
+  };
+}
+
+/** A vote that comes twice counts for somebody else too. */
+function duplicateVotesCounted(): PlantedFault {
+  const seen = new Set<string>();
+  return {
+    name: "a duplicate vote counted twice",
+    afterInput: (input, { context: { nodes, self } }) => {
+      if (input.type !== "message" || input.message.type !== "vote") return [];
+      const { message, from } = input;
+      if (message.vote !== "yes") return [];
+      const key: `${NodeIndex} ${TransactionNumber} ${NodeIndex}` =
+        `${self} ${message.number} ${from}`;
+      if (!seen.has(key)) {
+        seen.add(key);
+        return [];
+      }
+      return inventedVotes(message, nodes).filter(({ from: other }) =>
+        other === (from + 1) % nodes
+      );
+    },
+  };
+}
+
+function inventedVotes(
+  message: Message,
+  nodes: number,
+): { readonly type: "message"; readonly from: NodeIndex; readonly message: Message }[] {
+  return Array.from({ length: nodes }, (_, from) => ({ type: "message", from, message }));
 }

@@ -8,7 +8,7 @@
 
 import { timingFor } from "../../src/two_phase/context.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
-import type { Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import type { Message, NodeIndex, Prepare } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
@@ -17,7 +17,7 @@ import { Disk } from "./disk.ts";
 import type { Endpoint, Network } from "./network.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 import type { Random } from "./random.ts";
-import type { CrashPoint, Scenario } from "./scenario.ts";
+import { CRASH_POINTS, type CrashPoint, type Scenario } from "./scenario.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Trace } from "./trace.ts";
 
@@ -28,17 +28,21 @@ const TICK_MS_MAX = 60;
 /** How many keys one step of a checkpoint stores. */
 const STAGED_KEYS = 3;
 
-/** What happened in the simulation itself, to be counted like the protocol's own rare paths. */
-export type Happening =
-  | `crash ${CrashPoint}`
-  | "failed force"
-  | "wiped disk"
-  | "pause"
-  | "part of an unforced write survives"
-  | "checkpoint"
-  | "crash with a transaction of its own in doubt"
-  | "crash with another's transaction in doubt"
-  | "restart";
+/** What happens in the simulation itself, and is counted like the protocol's own rare paths. */
+export const HAPPENINGS = [
+  ...CRASH_POINTS.map((point) => `crash ${point}` as const),
+  "failed force",
+  "wiped disk",
+  "pause",
+  "part of an unforced write survives",
+  "checkpoint",
+  "crash with a transaction of its own in doubt",
+  "crash with another's transaction in doubt",
+  "restart",
+] as const;
+
+/** See {@linkcode HAPPENINGS}. */
+export type Happening = typeof HAPPENINGS[number];
 
 /** What a node needs of the simulation. */
 export interface SimNodeOptions {
@@ -50,6 +54,8 @@ export interface SimNodeOptions {
   readonly trace: Trace;
   readonly plantedFault: PlantedFault | undefined;
   readonly onHappening: (happening: Happening) => void;
+  /** Told of every prepare that leaves a node. */
+  readonly onPrepare: (prepare: Prepare) => void;
 }
 
 /** One simulated node. */
@@ -128,7 +134,7 @@ export class SimNode implements Endpoint {
       store,
       records: plantedFault?.onRecover?.(records) ?? records,
     });
-    plantedFault?.onStart?.(this.#replica, index);
+    plantedFault?.onStart?.(this.#replica);
     this.#planFlush();
     this.#planTick(this.#process);
   }
@@ -246,7 +252,7 @@ export class SimNode implements Endpoint {
     this.whenRunning(() =>
       this.#step({
         type: "request",
-        request,
+        request: this.#altered(request),
         client: {
           answered: (outcome) => {
             this.#clients.delete(client);
@@ -255,6 +261,12 @@ export class SimNode implements Endpoint {
         },
       })
     );
+  }
+
+  #altered(request: Request): Request {
+    const { plantedFault } = this.#options;
+    if (this.#replica === undefined || plantedFault?.onRequest === undefined) return request;
+    return plantedFault.onRequest(request, this.#replica);
   }
 
   accepts(peer: Endpoint): boolean {
@@ -298,6 +310,9 @@ export class SimNode implements Endpoint {
     const replica = this.#replica;
     if (replica === undefined) return;
     replica.step(input, this.#clock);
+    for (const more of this.#options.plantedFault?.afterInput?.(input, replica) ?? []) {
+      replica.step(more, this.#clock);
+    }
     this.#planFlush();
   }
 
@@ -325,6 +340,7 @@ export class SimNode implements Endpoint {
     this.#options.trace.effects(this.index, effects);
     if (effects.records.length > 0 && this.#crashesAt("after the append")) return;
     for (const { to, message } of effects.sends) {
+      if (message.type === "prepare") this.#options.onPrepare(message);
       for (const receiver of members(to)) {
         const altered = plantedFault?.onSend?.(message, this.index, receiver) ?? message;
         this.#options.network.send(this.index, receiver, altered);
@@ -336,7 +352,7 @@ export class SimNode implements Endpoint {
       if (event.type === "refused") this.#refuse(event.reason);
     }
     if (!effects.force || this.#replica === undefined) return;
-    if (plantedFault?.skipsForce?.(effects) === true) {
+    if (plantedFault?.skipsForce?.(effects, this.index) === true) {
       this.#step({ type: "forced", position: effects.position });
     }
     this.#forces.push(effects.position);
@@ -355,10 +371,15 @@ export class SimNode implements Endpoint {
     if (this.#isForcing || position === undefined) return;
     this.#forces.length = 0;
     this.#isForcing = true;
-    const { scheduler, scenario, random } = this.#options;
+    const { scheduler, scenario, random, plantedFault } = this.#options;
     const slowness = scheduler.now < this.#slowUntil ? random.between(100, 1500) : 0;
     this.#later(random.skewed(0, scenario.forceMsMax) + slowness, () => {
-      if (this.#crashesAt("during the force") || this.#crashesAt("failed force")) return;
+      if (this.#crashesAt("during the force")) return;
+      if (this.#crashAt?.point === "failed force" && plantedFault?.ignoresFailedForce === true) {
+        this.#crashAt = undefined;
+        this.disk.lose(position - this.disk.durablePosition);
+      }
+      if (this.#crashesAt("failed force")) return;
       this.disk.makeDurable(position - this.disk.durablePosition);
       this.#isForcing = false;
       if (this.#crashesAt("after the force")) return;

@@ -10,7 +10,7 @@
 
 import type { ByteString } from "../../src/byte_string.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
-import { transactionName } from "../../src/two_phase/messages.ts";
+import { type Prepare, type Stamp, transactionName } from "../../src/two_phase/messages.ts";
 import type { Outcome } from "../../src/two_phase/request.ts";
 import * as checkers from "./checkers.ts";
 import type { MemberAtRest, Violation } from "./checkers.ts";
@@ -44,6 +44,8 @@ const RETRY_MS_MAX = 200;
 export interface Result {
   readonly seed: number;
   readonly violations: readonly Violation[];
+  /** Sets of keys for which the search for an order was given up: nothing is known of them. */
+  readonly undecided: number;
   readonly calls: readonly Call[];
   readonly counters: ReadonlyMap<string, number>;
   /** Actions of the scheduler. */
@@ -99,6 +101,7 @@ class Simulation {
         trace: this.#trace,
         plantedFault: options.plantedFault,
         onHappening: (happening) => this.#count(happening),
+        onPrepare: (prepare) => this.#takeNote(prepare),
       });
       this.#nodes.push(node);
       this.#network.add(node);
@@ -113,15 +116,18 @@ class Simulation {
       this.#violations.push({ checker: "invariant", text });
     }
     const { calls } = this.#history;
+    const { violations, undecided } = checkers.linearizability(calls);
     this.#violations.push(
       ...checkers.visibleAborts(calls),
       ...checkers.sums(calls),
       ...this.#deadlines(),
-      ...checkers.linearizability(calls),
+      ...this.#priorityChanges(),
+      ...violations,
     );
     return {
       seed: this.#scenario.seed,
       violations: this.#violations,
+      undecided,
       calls,
       counters: this.#allCounters(),
       events: this.#scheduler.done,
@@ -384,6 +390,31 @@ class Simulation {
       const end = Math.min(call.returnedAtMs, this.#scheduler.now);
       if (isPaused || end - call.calledAtMs <= limit) return [];
       return [{ checker: "deadline" as const, text: formatCall(call) }];
+    });
+  }
+
+  /** By the value that is written: the ages under which it was prepared. */
+  readonly #priorities = new Map<ByteString, Set<Stamp>>();
+
+  #takeNote({ effects: [first], priority }: Prepare): void {
+    if (first?.value === undefined) return;
+    const known = this.#priorities.get(first.value) ?? new Set();
+    this.#priorities.set(first.value, known.add(priority));
+  }
+
+  /** A retry keeps its priority, or it may starve. */
+  #priorityChanges(): Violation[] {
+    // Copies carry a value on into prepares of another call.
+    if (["multi", "mixed"].includes(this.#scenario.workload)) return [];
+    const calls = new Map<ByteString, number>();
+    for (const { operation: { name } } of this.#history.calls) {
+      const value = / = (v\d+)/.exec(name)?.[1];
+      if (value !== undefined) calls.set(value, (calls.get(value) ?? 0) + 1);
+    }
+    return [...this.#priorities].flatMap(([value, priorities]) => {
+      if (priorities.size === 1 || calls.get(value) !== 1) return [];
+      const text = `${value} was prepared with the priorities ${[...priorities].join(", ")}`;
+      return [{ checker: "priority" as const, text }];
     });
   }
 

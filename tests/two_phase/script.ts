@@ -8,7 +8,7 @@
  */
 
 import { timingFor } from "../../src/two_phase/context.ts";
-import type { Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import type { JournalRecord, Message, NodeIndex } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
@@ -71,6 +71,8 @@ export class Script {
   readonly #identities: PeerIdentity[];
   /** By node: positions of the forces under way. */
   readonly #forces: number[][];
+  /** By node: what was appended, and how many of it are durable. */
+  readonly #journals: { records: JournalRecord[]; durable: number }[];
   #now = BEGIN_MS;
   #isMuted = false;
   /** Whether forces are completed as soon as they begin. */
@@ -81,16 +83,20 @@ export class Script {
     this.#identities = indices.map((index) => ({ journal: `j${index}`, incarnation: 1 }));
     this.#links = indices.map(() => indices.map(() => ({ queue: [], isUp: false })));
     this.#forces = indices.map(() => []);
-    this.replicas = indices.map((self) =>
-      new Replica({
-        self,
-        names: indices.map((index) => `n${index}`),
-        identity: this.#identities[self] ?? { journal: "", incarnation: 1 },
-        timing: timingFor(5000),
-        random: () => 0.5,
-        now: this.#now,
-      })
-    );
+    this.#journals = indices.map(() => ({ records: [], durable: 0 }));
+    this.replicas = indices.map((self) => this.#newReplica(self, nodes));
+  }
+
+  #newReplica(self: NodeIndex, nodes: number): Replica {
+    return new Replica({
+      self,
+      names: Array.from({ length: nodes }, (_, index) => `n${index}`),
+      identity: this.#identity(self),
+      timing: timingFor(5000),
+      random: () => 0.5,
+      now: this.#now,
+      records: this.#journal(self).records.slice(),
+    });
   }
 
   /** Returns a script whose cluster is complete and quiet. */
@@ -150,6 +156,7 @@ export class Script {
     const position = this.#forces[node]?.shift();
     if (position === undefined) throw new Error(`no force is under way at node ${node}`);
     this.#write(`n${node} force completed`);
+    this.#journal(node).durable = position;
     this.step(node, { type: "forced", position });
   }
 
@@ -175,6 +182,21 @@ export class Script {
     }
   }
 
+  /** The process ends as by `kill -9`, and starts again on what was durable. */
+  restart(node: NodeIndex): void {
+    const nodes = this.replicas.length;
+    for (let peer = 0; peer < nodes; peer++) if (peer !== node) this.cut(node, peer);
+    this.#write(`n${node} crashes and starts again`);
+    const journal = this.#journal(node);
+    journal.records.length = journal.durable;
+    this.#forces[node]?.splice(0);
+    const { journal: name, incarnation } = this.#identity(node);
+    this.#identities[node] = { journal: name, incarnation: incarnation + 1 };
+    this.replicas[node] = this.#newReplica(node, nodes);
+    this.#carryOut(node);
+    for (let peer = 0; peer < nodes; peer++) if (peer !== node) this.connect(node, peer);
+  }
+
   /** Lets time pass, and tells all nodes. */
   wait(ms: number): void {
     this.#now += ms;
@@ -186,6 +208,8 @@ export class Script {
     const replica = this.#replica(node);
     while (replica.hasEffects) {
       const effects = replica.takeEffects();
+      const journal = this.#journal(node);
+      journal.records.push(...effects.records);
       for (const line of formatAll({ ...effects, answers: [] }, node)) {
         if (!line.startsWith("to ")) this.#write(`  n${node} ${line}`);
       }
@@ -198,6 +222,7 @@ export class Script {
       for (const { client, outcome } of effects.answers) client.answered(outcome);
       if (!effects.force) continue;
       if (this.forcesAtOnce) {
+        journal.durable = journal.records.length;
         replica.step({ type: "forced", position: effects.position }, this.#now);
       } else this.#forces[node]?.push(effects.position);
     }
@@ -211,6 +236,12 @@ export class Script {
     const replica = this.replicas[node];
     if (replica === undefined) throw new Error(`there is no node ${node}`);
     return replica;
+  }
+
+  #journal(node: NodeIndex): { records: JournalRecord[]; durable: number } {
+    const journal = this.#journals[node];
+    if (journal === undefined) throw new Error(`there is no node ${node}`);
+    return journal;
   }
 
   #identity(node: NodeIndex): PeerIdentity {

@@ -1,0 +1,210 @@
+/**
+ * The checkers, on histories that they must refuse and such that they must let pass.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import * as checkers from "./checkers.ts";
+import { type Call, type Ending, History } from "./history.ts";
+import { checkLinearizability } from "./linearizability.ts";
+import {
+  ACCOUNTS,
+  copy,
+  get,
+  increment,
+  type Operation,
+  set,
+  setIf,
+  transfer,
+} from "./operations.ts";
+
+/** A call: from when to when, what, and how it ended. */
+type Line = readonly [
+  from: number,
+  to: number,
+  operation: Operation,
+  reply: string,
+  ending?: Ending,
+];
+
+/** Makes a history of calls that overlap as their times do. */
+function history(...lines: readonly Line[]): readonly Call[] {
+  const made = new History();
+  const calls = new Map<Line, Call>();
+  const moments = lines.flatMap((line) => [
+    { at: line[0], line, isCall: true },
+    { at: line[1], line, isCall: false },
+  ]).sort((a, b) => a.at - b.at);
+  for (const { at, line, isCall } of moments) {
+    const [, , operation, reply, ending = "done"] = line;
+    if (isCall) calls.set(line, made.begin({ client: 0, node: 0, operation, nowMs: at }));
+    else {
+      const call = calls.get(line);
+      if (call !== undefined && at < Infinity) {
+        made.end(call, { ending, outcome: ending, reply, nowMs: at });
+      }
+    }
+  }
+  return made.calls;
+}
+
+const verdict = (...lines: readonly Line[]) =>
+  checkLinearizability(history(...lines)).map(({ kind }) => kind);
+
+const HISTORIES: readonly {
+  readonly name: string;
+  readonly lines: readonly Line[];
+  readonly isLinearizable: boolean;
+}[] = [
+  {
+    name: "a read after a write shows it",
+    lines: [[1, 2, set(["k"], "v1"), "OK"], [3, 4, get("k"), "v1"]],
+    isLinearizable: true,
+  },
+  {
+    name: "a stale read",
+    lines: [[1, 2, set(["k"], "v1"), "OK"], [3, 4, get("k"), "-"]],
+    isLinearizable: false,
+  },
+  {
+    name: "a read beside a write may show either",
+    lines: [[1, 4, set(["k"], "v1"), "OK"], [2, 3, get("k"), "-"], [2, 3, get("k"), "v1"]],
+    isLinearizable: true,
+  },
+  {
+    name: "reads beside a write that go back",
+    lines: [[1, 9, set(["k"], "v1"), "OK"], [2, 3, get("k"), "v1"], [4, 5, get("k"), "-"]],
+    isLinearizable: false,
+  },
+  {
+    name: "a lost write",
+    lines: [
+      [1, 2, set(["k"], "v1"), "OK"],
+      [3, 4, set(["k"], "v2"), "OK"],
+      [5, 6, get("k"), "v1"],
+    ],
+    isLinearizable: false,
+  },
+  {
+    name: "two that both were the first",
+    lines: [[1, 5, setIf("k", "v1", "NX"), "OK"], [2, 6, setIf("k", "v2", "NX"), "OK"]],
+    isLinearizable: false,
+  },
+  {
+    name: "two increments that saw the same",
+    lines: [[1, 5, increment("c"), "1"], [2, 6, increment("c"), "1"]],
+    isLinearizable: false,
+  },
+  {
+    name: "a write of unknown end that shows up late",
+    lines: [
+      [1, 2, set(["k"], "v1"), "", "unknown"],
+      [3, 4, get("k"), "-"],
+      [5, 6, get("k"), "v1"],
+    ],
+    isLinearizable: true,
+  },
+  {
+    name: "a write of unknown end that shows up and goes away",
+    lines: [
+      [1, 2, set(["k"], "v1"), "", "unknown"],
+      [3, 4, get("k"), "v1"],
+      [5, 6, get("k"), "-"],
+    ],
+    isLinearizable: false,
+  },
+  {
+    name: "a write of unknown end before its call",
+    lines: [[1, 2, get("k"), "v1"], [3, 4, set(["k"], "v1"), "", "unknown"]],
+    isLinearizable: false,
+  },
+  {
+    name: "an aborted write that shows up",
+    lines: [[1, 2, set(["k"], "v1"), "", "none"], [3, 4, get("k"), "v1"]],
+    isLinearizable: false,
+  },
+  {
+    name: "half of a write of two keys",
+    lines: [[1, 2, set(["a", "b"], "v1"), "OK"], [3, 4, get("a", "b"), "v1 -"]],
+    isLinearizable: false,
+  },
+  {
+    name: "two reads that saw two writes in different orders",
+    lines: [
+      [1, 9, set(["a"], "v1"), "OK"],
+      [1, 9, set(["b"], "v2"), "OK"],
+      [2, 8, get("a", "b"), "v1 -"],
+      [2, 8, get("a", "b"), "- v2"],
+    ],
+    isLinearizable: false,
+  },
+  {
+    name: "write skew",
+    lines: [
+      [1, 2, set(["a"], "v1"), "OK"],
+      [3, 8, set(["a"], "v2"), "OK"],
+      [3, 8, copy("a", "b"), "v1"],
+      [4, 9, get("a", "b"), "v2 -"],
+      [10, 11, get("a", "b"), "v2 v1"],
+    ],
+    isLinearizable: false,
+  },
+  {
+    name: "keys that nothing ties together",
+    lines: [[1, 2, set(["a"], "v1"), "OK"], [3, 4, get("b"), "-"]],
+    isLinearizable: true,
+  },
+];
+
+for (const { name, lines, isLinearizable } of HISTORIES) {
+  Deno.test(`checkLinearizability() ${isLinearizable ? "accepts" : "refuses"}: ${name}`, () => {
+    assertEquals(verdict(...lines).includes("violation"), !isLinearizable);
+  });
+}
+
+Deno.test("visibleAborts() refuses a value of an aborted write", () => {
+  const calls = history([1, 2, set(["k"], "v1"), "", "none"], [3, 4, get("k"), "v1"]);
+  assertEquals(checkers.visibleAborts(calls).map(({ checker }) => checker), ["visible abort"]);
+});
+
+Deno.test("visibleAborts() lets a value of an indeterminate write pass", () => {
+  const calls = history([1, 2, set(["k"], "v1"), "", "unknown"], [3, 4, get("k"), "v1"]);
+  assertEquals(checkers.visibleAborts(calls), []);
+});
+
+Deno.test("lostWrites() refuses a value that an acknowledged write had replaced", () => {
+  const calls = history([1, 2, set(["k"], "v1"), "OK"], [3, 4, set(["k"], "v2"), "OK"]);
+  assertEquals(checkers.lostWrites(calls, new Map([["k", "v1"]])).length, 1);
+  assertEquals(checkers.lostWrites(calls, new Map([["k", "v2"]])), []);
+});
+
+Deno.test("lostWrites() lets an indeterminate write replace an acknowledged one", () => {
+  const calls = history([1, 2, set(["k"], "v1"), "", "unknown"], [3, 4, set(["k"], "v2"), "OK"]);
+  assertEquals(checkers.lostWrites(calls, new Map([["k", "v1"]])), []);
+});
+
+Deno.test("sums() refuses money that comes from nowhere", () => {
+  const [first = "", second = ""] = ACCOUNTS;
+  const calls = history(
+    [1, 2, transfer(first, second, 10), "OK"],
+    [3, 4, get(...ACCOUNTS), "100 110 - -"],
+    [5, 6, get(...ACCOUNTS), "90 110 - -"],
+  );
+  assertEquals(checkers.sums(calls).length, 1);
+});
+
+Deno.test("atRest() refuses members that differ, lock, doubt or remember", () => {
+  const quiet = { locks: 0, undecided: [], remembered: 0 };
+  const values = new Map([["k", "v1"]]);
+  const check = (member: Partial<checkers.MemberAtRest>) =>
+    checkers.atRest([
+      { name: "n0", values, ...quiet },
+      { name: "n1", values, ...quiet, ...member },
+    ]).map(({ checker }) => checker);
+  assertEquals(check({}), []);
+  assertEquals(check({ values: new Map() }), ["agreement"]);
+  assertEquals(check({ locks: 1 }), ["locks"]);
+  assertEquals(check({ undecided: ["0.1.1"] }), ["in doubt"]);
+  assertEquals(check({ remembered: 1 }), ["forgetting"]);
+});

@@ -1,0 +1,94 @@
+/**
+ * Bugs that the simulator found, each as the shortest script that shows it. (A seed stands for
+ * another run as soon as the simulator itself changes; a script does not.)
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { read, Script, write } from "./script.ts";
+
+function remembered(script: Script): number[] {
+  return script.replicas.map((replica) => replica.transactions);
+}
+
+Deno.test("a read of several keys does not mix moments (seed 338)", () => {
+  const script = Script.complete();
+  // At n0, the read is granted a and b behind the undecided A, and c while it is free.
+  script.ask(0, "A", write({ a: "1", b: "1" }));
+  script.ask(0, "R", read("a", "b", "c"));
+  // Then n1 commits B everywhere, and A commits after it.
+  script.ask(1, "B", write({ c: "2" }));
+  script.deliver(1, 0);
+  script.deliver(1, 2);
+  script.deliverAll((from, to) => from === 0 && to === 2);
+  assertEquals(script.outcomes.get("B"), { kind: "answered", reply: "OK" });
+  script.deliverAll();
+  assertEquals(script.outcomes.get("R"), { kind: "answered", reply: ["1", "1", "2"] });
+});
+
+Deno.test("an aborted transaction is forgotten without any later one (seed 160)", () => {
+  const script = Script.complete();
+  script.ask(0, "W", write({ k: "1" }));
+  script.cut(0, 2);
+  script.deliverAll();
+  script.wait(4600);
+  script.deliverAll();
+  script.connect(0, 2);
+  script.deliverAll();
+  assertEquals(script.outcomes.get("W")?.kind, "aborted");
+  for (let i = 0; i < 4; i++) {
+    script.wait(20);
+    script.deliverAll();
+  }
+  assertEquals(remembered(script), [0, 0, 0]);
+});
+
+Deno.test("a restart before the view is known to the peers does not stop forgetting (seed 8)", () => {
+  const script = new Script();
+  script.forcesAtOnce = false;
+  for (const [a, b] of [[0, 1], [0, 2], [1, 2]] as const) script.connect(a, b);
+  script.deliverAll();
+  script.completeForce(0);
+  script.completeForce(2);
+  // The view was not durable at n1: when it is linked again, it is in none.
+  script.forcesAtOnce = true;
+  script.restart(1);
+  script.deliverAll();
+  script.ask(1, "W", write({ k: "1" }));
+  for (let i = 0; i < 4; i++) {
+    script.wait(20);
+    script.deliverAll();
+  }
+  assertEquals(script.outcomes.get("W"), { kind: "answered", reply: "OK" });
+  assertEquals(remembered(script), [0, 0, 0]);
+});
+
+Deno.test("what a crashed coordinator forgot is aborted, and forgotten by all (seed 541)", () => {
+  const script = Script.complete();
+  script.forcesAtOnce = false;
+  script.ask(0, "W", write({ k: "1" }));
+  script.deliver(0, 1);
+  script.completeForce(1);
+  script.forcesAtOnce = true;
+  // Its own record was not durable; n1 is in doubt, n2 has heard nothing.
+  script.restart(0);
+  for (let i = 0; i < 4; i++) {
+    script.deliverAll();
+    script.wait(20);
+  }
+  assertEquals(script.replicas.map(({ locks }) => locks.size), [0, 0, 0]);
+  assertEquals(script.replicas.map(({ counters }) => counters.presumedAborts), [0, 1, 0]);
+  assertEquals(remembered(script), [0, 0, 0]);
+});
+
+Deno.test("a coordinator that crashed when all were prepared commits after its restart", () => {
+  const script = Script.complete();
+  script.ask(0, "W", write({ k: "1" }));
+  script.deliver(0, 1);
+  script.deliver(0, 2);
+  script.restart(0);
+  script.deliverAll();
+  assertEquals(script.replicas.map(({ store }) => store.get("k")?.value), ["1", "1", "1"]);
+  assertEquals(script.replicas.map(({ locks }) => locks.size), [0, 0, 0]);
+});
