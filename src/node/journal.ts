@@ -12,21 +12,26 @@ import type { ByteString } from "../byte_string.ts";
 import type { JournalRecord } from "../two_phase/messages.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 
-/** What a journal keeps of one key. */
+/** A key that exists, as a journal keeps it. */
 export interface StoredEntry {
   readonly key: ByteString;
-  /** `undefined` where the key was deleted. */
+  readonly value: ByteString;
+  /** The version of the write: an integer from 0 to 2⁵³ - 1. */
+  readonly version: number;
+}
+
+/** A key that was written, or deleted: then it has no value. */
+export interface ChangedEntry {
+  readonly key: ByteString;
   readonly value: ByteString | undefined;
-  /** The version of the write or the deletion: an integer from 0 to 2⁵³ - 1. */
   readonly version: number;
 }
 
 /** Where the recovered state goes: first all entries, then all records, in order. */
 export interface RecoveryTarget {
-  /**
-   * Takes an entry in. A key may come more than once: the last call tells what holds, and takes away
-   * what an earlier one gave where it has no value.
-   */
+  /** Tells whether `key` was restored: what the journal has of it besides is older. */
+  isRestored(key: ByteString): boolean;
+  /** Takes an entry in. A key comes once at the most. */
   restoreEntry(entry: StoredEntry): void;
   /**
    * Takes a record in. An entry may already hold the effect of a record: it is as new as the end of
@@ -45,7 +50,7 @@ export interface CheckpointOptions {
    * is read over many turns of the event loop, so it must stand that keys change meanwhile; a key
    * that changes after the call belongs to the next checkpoint too.
    */
-  readonly changed: Iterable<StoredEntry>;
+  readonly changed: Iterable<ChangedEntry>;
   /** Returns the version of the committed value of `key`, `undefined` where it has none. */
   readonly versionOf: (key: ByteString) => number | undefined;
   /** How many keys have a value. With `liveBytes` it tells how much of what is stored is garbage. */

@@ -33,6 +33,7 @@
 
 import type { Logger } from "@std/log";
 import { type ByteReader, MalformedError } from "../byte_reader.ts";
+import type { ByteString } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import { INCARNATION_MAX, type JournalRecord } from "../two_phase/messages.ts";
@@ -322,9 +323,7 @@ class KvJournal implements Journal {
     this.#state = "recovering";
     try {
       const manifest = await this.#readManifest();
-      await this.#readBlobs("segment", manifest.segments, (reader) => {
-        target.restoreEntry(readEntry(reader));
-      });
+      await this.#readEntries(manifest.segments, target);
       await this.#readBlobs("head", manifest.head, (reader) => {
         target.restoreRecord(readRecord(reader));
       });
@@ -357,6 +356,17 @@ class KvJournal implements Journal {
     } catch (error) {
       throw this.#damage("the manifest", error);
     }
+  }
+
+  /** Restores the newest entry of each key: newest first, so that nothing else is ever kept. */
+  async #readEntries(segments: readonly Blob[], target: RecoveryTarget): Promise<void> {
+    const deleted = new Set<ByteString>();
+    await this.#readBlobs("segment", segments.toReversed(), (reader) => {
+      const { key, value, version } = readEntry(reader);
+      if (target.isRestored(key) || deleted.has(key)) return;
+      if (value === undefined) deleted.add(key);
+      else target.restoreEntry({ key, value, version });
+    });
   }
 
   async #readBlobs(

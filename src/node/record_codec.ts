@@ -27,7 +27,7 @@ import { fromText, toText } from "../byte_string.ts";
 import type { ByteWriter } from "../byte_writer.ts";
 import { NODES_MAX } from "../limits.ts";
 import type { JournalRecord, NodeIndex } from "../two_phase/messages.ts";
-import type { StoredEntry } from "./journal.ts";
+import type { ChangedEntry } from "./journal.ts";
 import { encodePrepare, PREPARE_KIND, readPrepare } from "./peer_codec.ts";
 
 const KIND = { prepared: 1, committed: 2, aborted: 3, json: 127 } as const;
@@ -107,7 +107,7 @@ function parseJson(text: string): unknown {
 }
 
 /** Writes `entry`. */
-export function writeEntry(writer: ByteWriter, entry: StoredEntry): void {
+export function writeEntry(writer: ByteWriter, entry: ChangedEntry): void {
   writer.uint8(entry.value === undefined ? 0 : 1);
   writer.varint(entry.version);
   writer.byteString(entry.key);
@@ -119,7 +119,7 @@ export function writeEntry(writer: ByteWriter, entry: StoredEntry): void {
  *
  * @throws {MalformedError} where there is none.
  */
-export function readEntry(reader: ByteReader): StoredEntry {
+export function readEntry(reader: ByteReader): ChangedEntry {
   const flag = reader.uint8();
   if (flag > 1) throw new MalformedError(`an entry cannot have the flag ${flag}`);
   const version = reader.varint();

@@ -14,7 +14,11 @@ const journal = await openKvJournal({
     throw error;
   },
 });
-await journal.recover({ restoreEntry: () => {}, restoreRecord: () => {} });
+await journal.recover({
+  isRestored: () => false,
+  restoreEntry: () => {},
+  restoreRecord: () => {},
+});
 journal.append([{ type: "committed", coordinator: 0, number: 1 }]);
 journal.force(() => Deno.stdout.write(new TextEncoder().encode("ready\n")));
 // Keeps the process alive.

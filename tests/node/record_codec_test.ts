@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { ByteReader, MalformedError } from "../../src/byte_reader.ts";
 import { fromBytes } from "../../src/byte_string.ts";
 import { ByteWriter } from "../../src/byte_writer.ts";
-import type { StoredEntry } from "../../src/node/journal.ts";
+import type { ChangedEntry } from "../../src/node/journal.ts";
 import { readEntry, readRecord, writeEntry, writeRecord } from "../../src/node/record_codec.ts";
 import { type JournalRecord, transactionNumber } from "../../src/two_phase/messages.ts";
 
@@ -81,7 +81,7 @@ Deno.test("readRecord() throws when a record makes no sense", () => {
 });
 
 Deno.test("readEntry() returns what writeEntry() was given, and throws when it ends too early", () => {
-  const entries: readonly StoredEntry[] = [
+  const entries: readonly ChangedEntry[] = [
     { key: ALL_BYTES, value: ALL_BYTES, version: 1_790_000_000_000_001 },
     { key: "", value: "", version: 0 },
     { key: "gone", value: undefined, version: 7 },
