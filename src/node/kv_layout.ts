@@ -150,9 +150,9 @@ export function parseManifest(value: unknown): Manifest {
   const fields: unknown = JSON.parse(new TextDecoder().decode(unseal(value)));
   if (isObject(fields)) {
     const { firstChunk, nextBlob, chunksFrom } = fields;
-    const head = toBlobs(fields["head"]);
-    const segments = toBlobs(fields["segments"]);
-    const blobs = toBlobs(fields["dead"]);
+    const [head, segments, blobs] = ["head", "segments", "dead"].map((name) =>
+      toBlobs(fields[name])
+    );
     if (
       isCount(firstChunk) && isCount(nextBlob) && isCount(chunksFrom) && head && segments && blobs
     ) {
@@ -179,27 +179,9 @@ function toBlobs(rows: unknown): readonly Blob[] | undefined {
   return blobs;
 }
 
-function isObject(
-  value: unknown,
-): value is Readonly<Record<PropertyKey, unknown>> & Partial<Fields> {
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null;
 }
-
-/** The names that are looked for in objects, with no say about what stands there. */
-type Fields = Readonly<
-  Record<
-    | "format"
-    | "journal"
-    | "incarnation"
-    | "instance"
-    | "hostname"
-    | "port"
-    | "firstChunk"
-    | "nextBlob"
-    | "chunksFrom",
-    unknown
-  >
->;
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
