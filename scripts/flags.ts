@@ -13,13 +13,23 @@ const PERMISSIONS: readonly string[] = ["--allow-net", "--no-prompt"];
  */
 const V8_FLAGS = "--v8-flags=--min-semi-space-size=32,--max-semi-space-size=64";
 
+/** The embedded store, which holds the journal. From the source, `deno.json` asks for it. */
+const UNSTABLE = "--unstable-kv";
+
 /** Flags of `deno compile`. The name is that of the program's own storage. */
-export const COMPILE_FLAGS: readonly string[] = [...PERMISSIONS, V8_FLAGS, "--app-name", "dks"];
+export const COMPILE_FLAGS: readonly string[] = [
+  ...PERMISSIONS,
+  V8_FLAGS,
+  UNSTABLE,
+  "--app-name",
+  "dks",
+];
 
 /** Flags of `deno run` for the bundled program, which needs nothing from anywhere. */
 export const RUN_FLAGS: readonly string[] = [
   ...PERMISSIONS,
   V8_FLAGS,
+  UNSTABLE,
   "--no-config",
   "--no-lock",
   "--no-remote",

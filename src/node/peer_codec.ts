@@ -83,6 +83,9 @@ const KIND = {
   probeAnswer: 33,
 } as const;
 
+/** The byte that a prepare begins with. */
+export const PREPARE_KIND = KIND.prepare;
+
 const NO_REASONS: readonly NoReason[] = ["conflict", "view", "follows", "aborted"];
 
 /** Bytes of a frame's length. */
@@ -387,7 +390,8 @@ function readRun(
   for (let i = 0; i < count; i++) receive(view, first + i);
 }
 
-function readPrepare(reader: ByteReader): Prepare {
+/** Reads what {@linkcode encodePrepare} has written, after the byte that says so. */
+export function readPrepare(reader: ByteReader): Prepare {
   const view = reader.varint();
   const number = reader.varint();
   const priority = reader.varint();
