@@ -483,7 +483,7 @@ export class Coordinator implements ForceAwaiter {
     // prepare ask, and are told "aborted" (presumed abort). No client was answered.
     outbox.append({ type: "prepared", coordinator: self, prepare });
     transaction.transitionTo("preparing");
-    transaction.sentTo = membership.linked & membership.others;
+    transaction.sentTo = membership.ready & membership.others;
     outbox.send(transaction.sentTo, prepare);
     outbox.afterForce(this, transaction);
   }
@@ -566,7 +566,8 @@ export class Coordinator implements ForceAwaiter {
       if (pending.attempts > 1) counters.commitsAfterRetry++;
       this.#answer(pending, transaction.reply);
     }
-    outbox.send(membership.linked & membership.others, {
+    // Who is not ready is told when it is: in order, behind what was committed before.
+    outbox.send(membership.ready & membership.others, {
       type: "commit",
       view,
       number,
@@ -608,7 +609,7 @@ export class Coordinator implements ForceAwaiter {
       this.#keepPlace(transaction, pending);
     }
     this.#leave(transaction);
-    outbox.send(membership.linked & membership.others, {
+    outbox.send(membership.ready & membership.others, {
       type: "abort",
       view: transaction.view,
       number: transaction.number,

@@ -176,6 +176,7 @@ export class Participant implements ForceAwaiter {
       counters.stale++; // It is decided here already: told twice.
       return;
     }
+    this.#assertInOrder(transaction);
     transaction.transitionTo("committed");
     outbox.append({ type: "committed", coordinator: from, number });
     applyEffects(store, transaction);
@@ -183,6 +184,16 @@ export class Participant implements ForceAwaiter {
     transactions.reduce(from, number, "committed");
     transactions.settle(from, number);
     transaction.tellObservers("committed");
+  }
+
+  /** @throws {Error} where `transaction` is committed before one that it follows. */
+  #assertInOrder(transaction: Transaction): void {
+    const { transactions } = this.#context;
+    for (const number of transaction.follows) {
+      const leader = transactions.get(transaction.coordinator, number);
+      if (!(leader instanceof Transaction) || !leader.undecided) continue;
+      throw new Error(`transaction ${transaction.number} is committed before ${number}`);
+    }
   }
 
   onAbort(from: NodeIndex, abort: Abort): void {

@@ -82,6 +82,10 @@ class Window {
   /** Only `undecided` of the earlier incarnations' numbers will still be decided. */
   close(undecided: readonly TransactionNumber[]): void {
     this.#isClosed = true;
+    for (const number of this.#olderUndecided) {
+      // Listed by an earlier incarnation, and decided since without this node's part in it.
+      if (this.#older.get(number) === undefined) this.#olderUndecided.delete(number);
+    }
     for (const number of undecided) {
       if (number > this.forgottenUpTo && isOpen(this.#older.get(number))) {
         this.#olderUndecided.add(number);

@@ -74,7 +74,7 @@ export class Network {
   readonly #blocks: number[][] = [];
   /** By from and to: what is added to every delay, in milliseconds. */
   readonly #clogs: number[][] = [];
-  /** By from and to: the last messages between these two processes. */
+  /** By from and to: the last messages that these two processes have passed. */
   readonly #recent: Message[][][] = [];
 
   constructor(options: { scheduler: Scheduler; random: Random; delayMsMax: number }) {
@@ -97,8 +97,6 @@ export class Network {
   send(from: NodeIndex, to: NodeIndex, message: Message): void {
     const link = this.#links[from]?.[to];
     if (link === undefined) return;
-    const recent = (this.#recent[from] ??= [])[to] ??= [];
-    if (recent.push(message) > DUPLICATES_MAX) recent.shift();
     const stream = link.streams[link.sideOf(from)];
     if (this.#isBlocked(from, to) || stream.stalled.length > 0) stream.stalled.push(message);
     else this.#transmit(link, stream, message);
@@ -112,7 +110,10 @@ export class Network {
     this.#scheduler.after(at - this.#scheduler.now, () => {
       const receiver = this.#endpoints[to];
       receiver?.whenRunning(() => {
-        if (this.#links[to]?.[from] === link) receiver.onMessage(from, message);
+        if (this.#links[to]?.[from] !== link) return;
+        const recent = (this.#recent[from] ??= [])[to] ??= [];
+        if (recent.push(message) > DUPLICATES_MAX) recent.shift();
+        receiver.onMessage(from, message);
       });
     });
   }
@@ -211,10 +212,7 @@ export class Network {
     });
   }
 
-  /**
-   * What was sent last on an earlier connection comes once more, or for the first time: as if it had
-   * been read late.
-   */
+  /** What came last on an earlier connection comes once more, as if it had been sent again. */
   #duplicateTail(link: Link, stream: Stream): void {
     const recent = this.#recent[stream.from]?.[stream.to] ?? [];
     if (recent.length === 0 || !this.#random.chance(DUPLICATE_CHANCE)) return;
