@@ -18,12 +18,22 @@ const NO_BASE_RUNTIME =
   /dl\.deno\.land|download|lookup|dns|connect|network|timed out|tls|certificate/i;
 
 const args = parseArgs([...Deno.args], {
-  string: ["output", "target"],
+  string: ["output", "target", "data"],
   boolean: ["portable"],
   default: { output: "dks" },
 });
 const output = String(args["output"]);
 const target = typeof args["target"] === "string" ? args["target"] : undefined;
+
+/** A folder that the program may read and write, for `serve --data`; nothing else of the files. */
+const data = typeof args["data"] === "string" ? args["data"] : undefined;
+if (data !== undefined && (data === "" || /[\s,'"$`\\]/.test(data))) {
+  console.error(
+    `--data takes the path of a folder without spaces, commas and quotes, not "${data}"`,
+  );
+  Deno.exit(2);
+}
+const access = data === undefined ? [] : [`--allow-read=${data}`, `--allow-write=${data}`];
 
 /** What is not whole yet: the place of the last one is taken only by a whole one. */
 const part = `${output}-part`;
@@ -59,6 +69,7 @@ async function compile(): Promise<boolean> {
     args: [
       "compile",
       ...COMPILE_FLAGS,
+      ...access,
       ...(target === undefined ? [] : ["--target", target]),
       "--output",
       part,
@@ -123,7 +134,7 @@ async function assemble(archive: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   const fill = (skip: string) =>
     template.replace("@HASH@", hash).replace("@SKIP@", skip).replace(
       "@FLAGS@",
-      RUN_FLAGS.join(" "),
+      [...RUN_FLAGS, ...access].join(" "),
     );
   // `tail -c +N` begins with byte N, counted from 1. Leading zeros keep the length the same.
   const width = 8;

@@ -47,12 +47,17 @@ export class NodeProcess {
     program: Program;
     port: number;
     args: readonly string[];
+    /** Where the journal is kept, as flags; nowhere, if not given. */
+    storage?: readonly string[];
+    /** Variables of its environment besides those of this process. */
+    env?: Readonly<Record<string, string>>;
     onLine?: (line: string) => void;
   }) {
-    const { program, port, args, onLine } = options;
+    const { program, port, args, storage = ["--ephemeral"], env = {}, onLine } = options;
     this.port = port;
     this.#process = new Deno.Command(program.file, {
-      args: [...program.args, "serve", "--port", String(port), ...args],
+      args: [...program.args, "serve", "--port", String(port), ...storage, ...args],
+      env: { ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -143,9 +148,12 @@ export class LocalCluster {
   static async start(options: {
     places: readonly Place[];
     args?: readonly string[];
+    /** Where journals are kept, as flags; nowhere, if not given. */
+    storage?: readonly string[];
+    env?: Readonly<Record<string, string>>;
     onLine?: (port: number, line: string) => void;
   }): Promise<LocalCluster> {
-    const { places, args = [], onLine } = options;
+    const { places, args = [], storage, env, onLine } = options;
     const peers = places.map((place) => place.address).join(",");
     const cluster = new LocalCluster(
       places.map(({ program, port }) =>
@@ -153,6 +161,8 @@ export class LocalCluster {
           program,
           port,
           args: [...(places.length > 1 ? ["--peers", peers] : []), ...args],
+          ...(storage === undefined ? {} : { storage }),
+          ...(env === undefined ? {} : { env }),
           ...(onLine === undefined ? {} : { onLine: (line: string) => onLine(port, line) }),
         })
       ),

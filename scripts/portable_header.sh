@@ -41,5 +41,21 @@ if [ ! -x "$home/deno" ]; then
   trap - EXIT INT TERM
 fi
 
-DENO_DIR="$home/deno_dir" DENO_NO_UPDATE_CHECK=1 \
-  exec "$home/deno" run @FLAGS@ "$home/dks.js" "$@"
+# What a node stores belongs to the user's data, not into a cache; for each port there is a place of
+# its own. The runtime keeps the store of a program by its location, so the port is in there; the
+# program learns from the rest where its data is.
+data="${XDG_DATA_HOME:-${HOME:-/nonexistent}/.local/share}/dks"
+port=5000
+previous=
+for word in "$@"; do
+  case "$previous" in -p | --port) port=$word ;; esac
+  case "$word" in
+    --port=*) port=${word#--port=} ;;
+    -p[0-9]*) port=${word#-p} ;;
+  esac
+  previous=$word
+done
+case "$port" in *[!0-9]* | '' | 0* | ??????*) port=5000 ;; esac # The program tells what is wrong.
+
+DENO_DIR="$data" DENO_NO_UPDATE_CHECK=1 \
+  exec "$home/deno" run @FLAGS@ --location "http://localhost:$port$data" "$home/dks.js" "$@"

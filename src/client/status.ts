@@ -35,8 +35,12 @@ export async function showStatus(connection: ClientConnection, output: Output): 
 export function formatStatus(status: ClusterStatus): string {
   const up = status.nodes.filter((node) => node.isUp).length;
   const state = status.isComplete ? green("complete") : red("not complete: writes wait");
+  const storage = status.isEphemeral
+    ? yellow("ephemeral: nothing is stored")
+    : `journal in ${status.journal}`;
   const head = `view ${bold(String(status.view))}, ${up} of ${status.nodes.length} nodes up, ` +
-    `${state}, journal in ${status.journal}, up for ${formatSeconds(status.uptimeSeconds)}\n\n`;
+    `${state}, up for ${formatSeconds(status.uptimeSeconds)}\n` +
+    `${storage}\n\n`;
   const table = formatTable(
     ["node", "state", "view", "round trip", "keys", "requests/s"],
     status.nodes.map(rowOf),

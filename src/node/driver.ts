@@ -13,7 +13,9 @@ import type { Effects, ProtocolEvent } from "../two_phase/outbox.ts";
 import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
 import type { Input, Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
-import type { Journal } from "./journal.ts";
+import type { Store } from "../two_phase/store.ts";
+import type { ByteString } from "../byte_string.ts";
+import type { ChangedEntry, Journal } from "./journal.ts";
 
 /** How often the replica is told that time has passed. */
 const TICK_MS = 20;
@@ -87,6 +89,28 @@ export class Driver {
     this.#scheduleFlush();
   }
 
+  /**
+   * Has the journal fold what it holds of the past. Resolves when that is done.
+   *
+   * @throws {FatalError} where the journal fails; the node was told so already.
+   */
+  async checkpoint(): Promise<void> {
+    // What the replica knows now and what was appended so far must be the same.
+    this.flush();
+    const { replica } = this;
+    const { store } = replica;
+    await this.#journal.checkpoint({
+      tail: replica.checkpoint(),
+      changed: changedEntries(store, store.takeChanged()),
+      versionOf: (key) => {
+        const entry = store.get(key);
+        return entry?.value === undefined ? undefined : entry.version;
+      },
+      liveKeys: store.size,
+      liveBytes: store.bytes,
+    });
+  }
+
   #step(input: Input): void {
     this.#scheduleFlush();
     this.replica.step(input, this.#turnBeganAt);
@@ -123,6 +147,14 @@ export class Driver {
     this.#journal.force(() => {
       this.#step({ type: "forced", position: effects.position });
     });
+  }
+}
+
+/** The keys as they are when they are read. */
+function* changedEntries(store: Store, keys: ReadonlySet<ByteString>): Generator<ChangedEntry> {
+  for (const key of keys) {
+    const entry = store.get(key);
+    yield { key, value: entry?.value, version: entry?.version ?? 0 };
   }
 }
 

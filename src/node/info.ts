@@ -30,8 +30,10 @@ export interface ClusterStatus {
   readonly view: number;
   /** Whether writes can be done now. */
   readonly isComplete: boolean;
-  /** How the journal is kept: `memory` is gone with the process. */
-  readonly journal: "memory";
+  /** Where the journal is kept, for people. */
+  readonly journal: string;
+  /** Nothing is stored: a restart forgets everything. */
+  readonly isEphemeral: boolean;
   readonly uptimeSeconds: number;
   readonly nodes: readonly NodeStatus[];
 }
@@ -43,6 +45,7 @@ export interface InfoSources {
   readonly cluster: Cluster;
   readonly statistics: Statistics;
   readonly connections: number;
+  readonly journal: { readonly place: string; readonly isEphemeral: boolean };
 }
 
 /** Returns the cluster as this node sees it. */
@@ -68,7 +71,8 @@ export function clusterStatus(sources: InfoSources): ClusterStatus {
     version: VERSION,
     view: replica?.membership.view.number ?? 0,
     isComplete: replica?.membership.mayWrite ?? false,
-    journal: "memory",
+    journal: sources.journal.place,
+    isEphemeral: sources.journal.isEphemeral,
     uptimeSeconds: statistics.uptimeSeconds,
     nodes,
   };
@@ -103,7 +107,11 @@ function sections(sources: InfoSources): Section[] {
     }],
     ["Clients", { connected_clients: connections }],
     ["Memory", { used_memory: memory.heapUsed, used_memory_rss: memory.rss }],
-    ["Persistence", { loading: 0, journal: "memory" }],
+    ["Persistence", {
+      loading: 0,
+      journal: sources.journal.place,
+      ephemeral: sources.journal.isEphemeral ? 1 : 0,
+    }],
     ["Stats", {
       total_connections_received: statistics.connections,
       rejected_connections: statistics.connectionsRefused,

@@ -106,6 +106,8 @@ export interface KvJournalOptions {
    * there. Without it: the store that the runtime keeps for this program, which needs none.
    */
   readonly path?: string;
+  /** Which part of the runtime's own store it is: nodes of one user on one machine share that. */
+  readonly part?: string;
   /** What the place is called for people, instead of the path. */
   readonly placeName?: string;
   /** Called once when a commit fails: nothing is durable from then on, the process must end. */
@@ -147,7 +149,7 @@ export async function openKvJournal(options: KvJournalOptions): Promise<Journal>
 async function open(options: KvJournalOptions): Promise<{ store: KvStore; place: string }> {
   const { path, placeName } = options;
   if (options.store !== undefined) return { store: options.store, place: placeName ?? "given" };
-  const { store, path: file } = await openKvStore(path);
+  const { store, path: file } = await openKvStore(path, options.part);
   return { store, place: placeName ?? file ?? "the default store of this program" };
 }
 

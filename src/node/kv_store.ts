@@ -68,23 +68,76 @@ class DenoKvStore implements KvStore {
   }
 }
 
+/** A part of a store: all keys that begin with a prefix. */
+class PrefixedKvStore implements KvStore {
+  readonly #store: KvStore;
+  readonly #prefix: Deno.KvKey;
+
+  constructor(store: KvStore, prefix: Deno.KvKey) {
+    this.#store = store;
+    this.#prefix = prefix;
+  }
+
+  async get(key: Deno.KvKey): Promise<KvItem> {
+    const item = await this.#store.get(this.#whole(key));
+    return { ...item, key };
+  }
+
+  async *list(selector: Deno.KvListSelector, batchSize: number): AsyncGenerator<KvItem> {
+    for await (const item of this.#store.list(this.#wholeSelector(selector), batchSize)) {
+      yield { ...item, key: item.key.slice(this.#prefix.length) };
+    }
+  }
+
+  commit(batch: KvBatch): Promise<string | undefined> {
+    const { checks = [], sets = [], deletes = [] } = batch;
+    return this.#store.commit({
+      checks: checks.map((check) => ({ ...check, key: this.#whole(check.key) })),
+      sets: sets.map((set) => ({ ...set, key: this.#whole(set.key) })),
+      deletes: deletes.map((key) => this.#whole(key)),
+    });
+  }
+
+  close(): void {
+    this.#store.close();
+  }
+
+  #whole(key: Deno.KvKey): Deno.KvKey {
+    return [...this.#prefix, ...key];
+  }
+
+  #wholeSelector(selector: Deno.KvListSelector): Deno.KvListSelector {
+    if (!("prefix" in selector)) {
+      return { start: this.#whole(selector.start), end: this.#whole(selector.end) };
+    }
+    const prefix = this.#whole(selector.prefix);
+    if ("start" in selector) return { prefix, start: this.#whole(selector.start) };
+    if ("end" in selector) return { prefix, end: this.#whole(selector.end) };
+    return { prefix };
+  }
+}
+
 /** The name of the database in a directory that is given for it. */
 const FILE_NAME = "dks.kv";
 
 /**
  * Opens the database at `path`: a file, or a directory that holds it. Without a path it is the one that
- * the runtime keeps for this program, which needs no permission.
+ * the runtime keeps for this program, which needs no permission; of that, only the keys that begin
+ * with `part`, so that several nodes may share it.
  *
  * @throws {FatalError} where it cannot be opened.
  */
 export async function openKvStore(
   path: string | undefined,
+  part = "node",
 ): Promise<{ store: KvStore; path: string | undefined }> {
   const file = path === undefined || !await isDirectory(path)
     ? path
     : `${path.replace(/[/\\]+$/, "")}/${FILE_NAME}`;
   try {
-    return { store: new DenoKvStore(await Deno.openKv(file)), path: file };
+    const whole = new DenoKvStore(await Deno.openKv(file));
+    const store = file === undefined ? new PrefixedKvStore(whole, [part]) : whole;
+    return { store, path: file };
   } catch (error) {
     throw new FatalError(`cannot open the journal ${nameOf(file)}: ${reasonOf(error)}`);
   }

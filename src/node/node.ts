@@ -14,6 +14,8 @@ import { ErrorReply } from "../resp/value.ts";
 import { timingFor } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
+import { Store } from "../two_phase/store.ts";
+import type { JournalRecord } from "../two_phase/messages.ts";
 import { Cluster } from "./cluster.ts";
 import type { NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
@@ -39,25 +41,68 @@ export interface NodeOptions {
   readonly timeoutMs: number;
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
+  /** Where the journal is kept. */
+  readonly storage: Storage;
   readonly logger: Logger;
 }
+
+/** Where a node keeps its journal. */
+export type Storage =
+  /** Nowhere: it is gone with the process. */
+  | { readonly kind: "ephemeral" }
+  /** In the runtime's own store for this program; `place` is what people call that. */
+  | { readonly kind: "default"; readonly place: string }
+  /** In a file or folder that the program was given access to. */
+  | { readonly kind: "path"; readonly path: string };
+
+/** A journal is folded when so much of it would have to be replayed at a start. */
+const TAIL_BYTES_MAX = 32 * 1024 * 1024;
+
+/** How often that is looked at, in milliseconds. */
+const CHECKPOINT_CHECK_MS = 500;
 
 /** One running node. */
 export class Node implements ConnectionHost {
   readonly facts: NodeFacts;
   readonly #options: NodeOptions;
   readonly #listener: Deno.TcpListener;
-  readonly #journal: Journal = new MemoryJournal();
+  readonly #journal: Journal;
+  readonly #recovered: Recovered;
   readonly #cluster: Cluster;
   readonly #statistics = new Statistics();
   readonly #connections = new Set<Connection>();
-  readonly #ended = Promise.withResolvers<void>();
+  readonly #ended: PromiseWithResolvers<void>;
+  #checkpoints: ReturnType<typeof setInterval> | undefined;
+  #isCheckpointing = false;
   #driver: Driver | undefined;
   #nextConnectionId = 1;
 
-  /** @throws {FatalError} where the port cannot be listened at. */
-  constructor(options: NodeOptions) {
+  /**
+   * Opens the journal, recovers what it holds, and only then listens.
+   *
+   * @throws {FatalError} where the journal cannot be read, or the port cannot be listened at.
+   */
+  static async open(options: NodeOptions): Promise<Node> {
+    const ended = Promise.withResolvers<void>();
+    ended.promise.catch(() => {}); // Whoever runs the node is told.
+    const journal = await openJournal(options, (error) => ended.reject(error));
+    try {
+      const recovered = await recover(journal);
+      return new Node(options, { journal, recovered, ended });
+    } catch (error) {
+      await journal.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    options: NodeOptions,
+    opened: { journal: Journal; recovered: Recovered; ended: PromiseWithResolvers<void> },
+  ) {
     this.#options = options;
+    this.#journal = opened.journal;
+    this.#recovered = opened.recovered;
+    this.#ended = opened.ended;
     this.#listener = listen(options);
     const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
     this.#cluster = new Cluster({
@@ -96,7 +141,7 @@ export class Node implements ConnectionHost {
     try {
       await this.#ended.promise;
     } finally {
-      this.#shutDown();
+      await this.#shutDown();
     }
   }
 
@@ -116,6 +161,7 @@ export class Node implements ConnectionHost {
       timing: timingFor(this.#options.timeoutMs),
       random: Math.random,
       now: now(),
+      ...this.#recovered,
     });
     this.#driver = new Driver({
       replica,
@@ -125,10 +171,37 @@ export class Node implements ConnectionHost {
     });
     this.#options.logger.info(
       `listening on port ${this.port}, peers reach this node as ${cluster.names[self]}`,
-      { journal: "memory" },
     );
+    this.#options.logger.info(this.#whereStored);
     cluster.start(this.#driver);
     this.#driver.start();
+    this.#checkpoints = setInterval(() => this.#checkpointIfDue(), CHECKPOINT_CHECK_MS);
+  }
+
+  get #isEphemeral(): boolean {
+    return this.#options.storage.kind === "ephemeral";
+  }
+
+  get #whereStored(): string {
+    if (this.#isEphemeral) return "ephemeral: nothing is stored, a restart forgets everything";
+    const { identity, place } = this.#journal;
+    const keys = this.#recovered.store.size;
+    return `journal in ${place}: ${keys} keys, start number ${identity.incarnation}`;
+  }
+
+  async #checkpointIfDue(): Promise<void> {
+    if (this.#isCheckpointing || this.#journal.tailBytes < TAIL_BYTES_MAX) return;
+    this.#isCheckpointing = true;
+    const { logger } = this.#options;
+    const beganAt = now();
+    try {
+      await this.#driver?.checkpoint();
+      logger.debug(`folded the journal in ${Math.round(now() - beganAt)} ms`);
+    } catch (error) {
+      // The journal has said so to `onFatal` already.
+      logger.debug(`a checkpoint failed: ${messageOf(error)}`);
+    }
+    this.#isCheckpointing = false;
   }
 
   /** This node's place in the list, where it needs no search. */
@@ -159,11 +232,13 @@ export class Node implements ConnectionHost {
     }
   }
 
-  #shutDown(): void {
+  async #shutDown(): Promise<void> {
+    clearInterval(this.#checkpoints);
     this.#driver?.stop();
     this.#cluster.stop();
     closeQuietly(this.#listener);
     for (const connection of this.#connections) connection.close();
+    await this.#journal.close();
   }
 
   get #ownAddress(): Address {
@@ -177,6 +252,7 @@ export class Node implements ConnectionHost {
       cluster: this.#cluster,
       statistics: this.#statistics,
       connections: this.#connections.size,
+      journal: { place: this.#journal.place, isEphemeral: this.#isEphemeral },
     };
   }
 
@@ -249,6 +325,41 @@ export class Node implements ConnectionHost {
       takeOver: (conn, received) => this.#cluster.adopt({ peer, conn, received, identity }),
     };
   }
+}
+
+async function openJournal(
+  options: NodeOptions,
+  onFatal: (error: FatalError) => void,
+): Promise<Journal> {
+  const { storage, port, logger } = options;
+  if (storage.kind === "ephemeral") return new MemoryJournal();
+  // Loaded when it is needed: it brings a part of the runtime that takes a while.
+  const { openKvJournal } = await import("./kv_journal.ts");
+  if (storage.kind === "path") return await openKvJournal({ path: storage.path, onFatal, logger });
+  return await openKvJournal({
+    part: `port ${port}`,
+    placeName: `${storage.place} (port ${port})`,
+    onFatal,
+    logger,
+  });
+}
+
+/** What a journal held. */
+interface Recovered {
+  readonly store: Store;
+  readonly records: readonly JournalRecord[];
+}
+
+async function recover(journal: Journal): Promise<Recovered> {
+  const store = new Store();
+  const records: JournalRecord[] = [];
+  await journal.recover({
+    isRestored: (key) => store.get(key)?.value !== undefined,
+    restoreEntry: ({ key, value, version }) => store.restore(key, value, version),
+    restoreRecord: (record) => records.push(record),
+  });
+  store.trackChanges();
+  return { store, records };
 }
 
 function listen(options: NodeOptions): Deno.TcpListener {

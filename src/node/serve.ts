@@ -16,7 +16,7 @@ import { parseInteger, readCommandLine } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { KEY_BYTES_LIMIT, KEY_BYTES_MAX, VALUE_BYTES_LIMIT, VALUE_BYTES_MAX } from "../limits.ts";
-import { Node, type NodeOptions } from "./node.ts";
+import { Node, type NodeOptions, type Storage } from "./node.ts";
 
 /** What `dks serve --help` prints. */
 export const SERVE_HELP = `dks serve: runs one node
@@ -29,6 +29,10 @@ usage: dks serve [options]
                          left out where it is this node's own. The same list on every node.
                          Without it: a cluster of one
       --advertise ADDR   this node's own entry in the list, where it cannot find it out
+      --data PATH        keeps the journal in this file, or in dks.kv in this folder; needs a
+                         program that was compiled for it (deno task compile --data FOLDER).
+                         Without it: in a data folder of the user's, one for each port
+      --ephemeral        stores nothing: a node that restarts is a stranger to its cluster
       --timeout TIME     a request is answered within this time (5s)
       --max-key-bytes N  longest key (${KEY_BYTES_MAX})
       --max-value-bytes N  longest value (${VALUE_BYTES_MAX})
@@ -63,7 +67,7 @@ export async function serve(args: readonly string[]): Promise<void> {
     await Deno.stdout.write(new TextEncoder().encode(SERVE_HELP));
     return;
   }
-  const node = new Node(options);
+  const node = await Node.open(options);
   const stop = () => node.stop();
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
   try {
@@ -90,13 +94,14 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       "host",
       "peers",
       "advertise",
+      "data",
       "timeout",
       "max-key-bytes",
       "max-value-bytes",
       "log-level",
       "log-format",
     ],
-    switches: ["help"],
+    switches: ["ephemeral", "help"],
     alias: { p: "port", h: "help" },
   });
   if (line.has("help")) return "help";
@@ -120,6 +125,7 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       min: 1,
       max: VALUE_BYTES_LIMIT,
     }),
+    storage: parseStorage(line.value("data"), line.has("ephemeral")),
     logger: setUpLog(line.value("log-level") ?? "info", line.value("log-format") ?? "text"),
   };
 }
@@ -139,6 +145,32 @@ function parsePeers(
     throw new UsageError(`--advertise ${name} is not among the --peers ${list}`);
   }
   return { peers, advertise };
+}
+
+function parseStorage(path: string | undefined, isEphemeral: boolean): Storage {
+  if (isEphemeral) {
+    if (path !== undefined) throw new UsageError("--ephemeral stores nothing: not with --data");
+    return { kind: "ephemeral" };
+  }
+  if (path !== undefined) return { kind: "path", path };
+  return { kind: "default", place: defaultPlace() };
+}
+
+/**
+ * Returns what to call the place of the runtime's own store. The portable program is told where it is
+ * by its header, as the path of its location; a compiled one has it where programs have their data.
+ */
+function defaultPlace(): string {
+  const { location } = globalThis as { location?: Location };
+  if (location !== undefined && location.pathname !== "/") return decodeURI(location.pathname);
+  switch (Deno.build.os) {
+    case "windows":
+      return "%LOCALAPPDATA%\\dks";
+    case "darwin":
+      return "~/Library/Application Support/dks";
+    default:
+      return "$XDG_DATA_HOME/dks or ~/.local/share/dks";
+  }
 }
 
 function parseTimeout(text: string): number {

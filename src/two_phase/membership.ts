@@ -57,8 +57,12 @@ export class Membership {
 
   /** Begins, after recovery. */
   start(): void {
-    if (this.#view.number > 0) this.#installed |= only(this.#self);
-    else this.#installWhenAllMet();
+    if (this.#view.number === 0) {
+      this.#installWhenAllMet();
+      return;
+    }
+    this.#installed |= only(this.#self);
+    this.#reportComplete();
   }
 
   /** Takes over the view that this node had installed before a crash. */

@@ -27,12 +27,18 @@ export interface Entry {
 export class Store {
   readonly #entries = new Map<ByteString, Entry>();
   #size = 0;
+  #bytes = 0;
   /** Keys written since the last checkpoint began; `undefined` where nobody makes checkpoints. */
   #changed: Set<ByteString> | undefined;
 
   /** Returns how many keys have a value. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Returns how many bytes the keys that have a value and their values have, together. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Returns the entry of `key`, or `undefined` where the key neither exists nor is locked. */
@@ -52,9 +58,15 @@ export class Store {
 
   /** Gives `entry` a committed value, or takes it away. */
   write(entry: Entry, value: ByteString | undefined, version: Stamp): void {
-    if (entry.value === undefined) {
-      if (value !== undefined) this.#size++;
-    } else if (value === undefined) this.#size--;
+    const { key, value: before } = entry;
+    if (before !== undefined) {
+      this.#size--;
+      this.#bytes -= key.length + before.length;
+    }
+    if (value !== undefined) {
+      this.#size++;
+      this.#bytes += key.length + value.length;
+    }
     entry.value = value;
     entry.version = version;
     this.#changed?.add(entry.key);

@@ -115,6 +115,7 @@ Deno.test("formatStatus() shows who is up and in the view", () => {
     view: 1,
     isComplete: false,
     journal: "memory",
+    isEphemeral: true,
     uptimeSeconds: 300,
     nodes: [
       {
@@ -139,7 +140,8 @@ Deno.test("formatStatus() shows who is up and in the view", () => {
   });
   assertEquals(
     text,
-    "view 1, 1 of 2 nodes up, not complete: writes wait, journal in memory, up for 5 min\n\n" +
+    "view 1, 1 of 2 nodes up, not complete: writes wait, up for 5 min\n" +
+      "ephemeral: nothing is stored\n\n" +
       "node   state  view  round trip   keys  requests/s\n" +
       "a:1 *  up     in             -  1,234           5\n" +
       "b:1    down   in             -      -           -\n",

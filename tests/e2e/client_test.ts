@@ -89,7 +89,10 @@ Deno.test("dks client against a cluster of three", async (t) => {
 
     await t.step("status shows all nodes", async () => {
       const ended = await client(two, ["status"]);
-      assertMatch(ended.stdout, /^view 1, 3 of 3 nodes up, complete, journal in memory/);
+      assertMatch(
+        ended.stdout,
+        /^view 1, 3 of 3 nodes up, complete, up for \d+ s\nephemeral: nothing is stored\n/,
+      );
       for (const port of ports) assertStringIncludes(ended.stdout, `127.0.0.1:${port}`);
     });
 
