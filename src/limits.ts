@@ -42,6 +42,9 @@ export const FRAME_BYTES_MAX = COMMAND_BYTES_MAX + 16 * ARGUMENTS_MAX + 1024;
 /** Most bytes that may wait for one peer's socket before its link is broken off as too slow. */
 export const LINK_BYTES_MAX = 4 * FRAME_BYTES_MAX;
 
+/** Most bytes of a question between nodes before they know each other: the names of all nodes. */
+export const QUESTION_BYTES_MAX = 16 * 1024;
+
 /** Most client connections of one node. */
 export const CONNECTIONS_MAX = 10_000;
 

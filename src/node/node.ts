@@ -9,7 +9,7 @@ import { type Address, formatAddress } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
 import { fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
-import { CONNECTIONS_MAX, INPUT_BYTES_MAX } from "../limits.ts";
+import { CONNECTIONS_MAX, INPUT_BYTES_MAX, QUESTION_BYTES_MAX } from "../limits.ts";
 import { ErrorReply } from "../resp/value.ts";
 import { timingFor } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
@@ -235,6 +235,11 @@ export class Node implements ConnectionHost {
   async onPeerQuestion(
     text: ByteString,
   ): Promise<PeerAnswer> {
+    if (text.length > QUESTION_BYTES_MAX) {
+      const message =
+        `a question of ${text.length} bytes, at most ${QUESTION_BYTES_MAX} are allowed`;
+      return { reply: new ErrorReply("ERR", message) };
+    }
     const question = parseQuestion(text);
     if (question === undefined) {
       return { reply: new ErrorReply("ERR", "not a question of a dks node") };

@@ -1,0 +1,84 @@
+/** Callers that mean harm, or are only careless: they cost themselves their connection, nobody else. */
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  freePorts,
+  FROM_SOURCE,
+  LocalCluster,
+  loopback,
+  NodeProcess,
+} from "../../scripts/local_cluster.ts";
+import { fromText } from "../../src/byte_string.ts";
+import { ClientConnection } from "../../src/client/connection.ts";
+import { OK, type RespValue } from "../../src/resp/value.ts";
+
+/** Connects to the node at `port` of this machine. */
+async function connect(port: number): Promise<ClientConnection> {
+  return await ClientConnection.open([{ hostname: "127.0.0.1", port }], { timeoutMs: 30_000 });
+}
+
+/** Asks the node at `port` what a peer asks. */
+async function askAsPeer(port: number, question: unknown): Promise<RespValue> {
+  const connection = await connect(port);
+  try {
+    return await connection.call(["DKS.PEER", fromText(JSON.stringify(question))]);
+  } finally {
+    connection.close();
+  }
+}
+
+Deno.test("nothing that a stranger says to DKS.PEER ends a node or writes its log", async () => {
+  const ports = freePorts(3).map(String).sort().map(Number);
+  const cluster = await LocalCluster.start({ places: loopback(ports) });
+  try {
+    const stranger = {
+      config: { protocol: 1, peers: ["x"], keyBytesMax: 1, valueBytesMax: 1 },
+      instance: "evil",
+      identity: { journal: "evil", incarnation: 1 },
+      uptimeMs: 1e15,
+    };
+    const port = ports[1] ?? 0;
+    const answer = await askAsPeer(port, { ...stranger, purpose: "find" });
+    const { config } = JSON.parse(String(answer));
+    const forged = { ...config, peers: [`a\n2026-01-01 ERROR forged ${"x".repeat(5000)}`] };
+    const questions = [
+      { ...stranger, purpose: "find", config: forged },
+      { ...stranger, purpose: "confirm", config: forged, token: "t" },
+      { ...stranger, purpose: "link", config: forged, from: 0, to: 1, token: "t" },
+      { ...stranger, purpose: "link", config: { ...config, keyBytesMax: 1 }, from: 0, to: 1 },
+      { ...stranger, purpose: "link", config, from: 0, to: 1, knownJournal: "evil" },
+      { ...stranger, purpose: "link", config, from: 0, to: 1, knownJournal: "evil", token: "t" },
+      { ...stranger, purpose: "link", config, from: "join", to: 1, token: "t" },
+      { ...stranger, purpose: "link", config: { ...config, peers: "x".repeat(60_000) } },
+    ];
+    for (const question of questions) await askAsPeer(port, question);
+    const tooLarge = await askAsPeer(port, { ...questions[0], padding: "x".repeat(20_000) });
+    assertMatch(String((tooLarge as { message?: string }).message), /at most 16384/);
+    const connection = await connect(port);
+    assertEquals(await connection.call(["SET", "k", "v"]), OK);
+    connection.close();
+    for (const node of cluster.nodes) {
+      assertEquals(node.hasEnded, false, node.printed);
+      for (const line of node.printed.split("\n")) {
+        assertEquals(line.length < 700 && !/^2026-01-01 ERROR/.test(line), true, line);
+      }
+    }
+  } finally {
+    await cluster.stop();
+  }
+});
+
+Deno.test("a younger node with another list ends, though it lets nobody order it to", async () => {
+  // The lower entry dials: so the older of the two asks, and the younger finds out by asking back.
+  const [a = 0, b = 0, c = 0] = freePorts(3).map(String).sort().map(Number);
+  const right = [`127.0.0.1:${a}`, `127.0.0.1:${b}`].join();
+  const older = new NodeProcess({ program: FROM_SOURCE, port: a, args: ["--peers", right] });
+  await older.untilPrinted(/listening on port/);
+  const wrong = `${right},127.0.0.1:${c}`;
+  const args = ["--peers", wrong, "--advertise", `127.0.0.1:${b}`];
+  const younger = new NodeProcess({ program: FROM_SOURCE, port: b, args });
+  assertEquals(await younger.untilEnded(), 1);
+  assertStringIncludes(younger.printed, `dks: the peer list of 127.0.0.1:${a} is "${right}"`);
+  assertEquals(older.hasEnded, false);
+  await older.stop();
+});
