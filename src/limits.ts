@@ -51,11 +51,17 @@ export const CONNECTIONS_MAX = 10_000;
 /** Most commands of one connection that may wait for their answers; then it is read no further. */
 export const PIPELINE_MAX = 4096;
 
+/** Most bytes of one reply: an MGET of more is an error. */
+export const REPLY_BYTES_MAX = 256 * 1024 * 1024;
+
 /** Most bytes of answers that may wait for one client's socket; then it is read no further. */
 export const OUTPUT_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Most bytes that a node holds for commands that have not been read to their end. */
-export const INPUT_BYTES_MAX = 256 * 1024 * 1024;
+/** Most bytes of answers that wait for all clients' sockets; then who reads slowly is cut off. */
+export const OUTPUT_BYTES_SUM_MAX = 1024 * 1024 * 1024;
+
+/** Most bytes of memory that a node holds for commands that have not been read to their end. */
+export const INPUT_BYTES_SUM_MAX = 256 * 1024 * 1024;
 
 /** Most transactions that one coordinator runs or lines up at a time; further requests wait. */
 export const TRANSACTIONS_MAX = 16_384;

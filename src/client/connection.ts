@@ -10,6 +10,7 @@ import type { ByteString } from "../byte_string.ts";
 import { writeLatin1 } from "../byte_writer.ts";
 import { messageOf } from "../errors.ts";
 import { closeQuietly, writeAll } from "../node/socket.ts";
+import { OutputQueue } from "../output_queue.ts";
 import { encodeCommand } from "../resp/encoder.ts";
 import { ReplyDecoder } from "../resp/reply_decoder.ts";
 import type { RespValue } from "../resp/value.ts";
@@ -48,7 +49,7 @@ export class ClientConnection {
   /** Who waits for the next replies, in order; answered ones before `#firstWaiter`. */
   readonly #waiters: Waiter[] = [];
   #firstWaiter = 0;
-  #output: ByteString = "";
+  readonly #output = new OutputQueue();
   #isWriting = false;
   #broken: ConnectionError | undefined;
 
@@ -91,7 +92,7 @@ export class ClientConnection {
     if (this.#broken !== undefined) throw new ConnectionError(this.#broken.message, false);
     const { promise, resolve, reject } = Promise.withResolvers<RespValue>();
     this.#waiters.push({ resolve, reject });
-    this.#output += encodeCommand(words);
+    this.#output.append(encodeCommand(words));
     if (!this.#isWriting) {
       this.#isWriting = true;
       // What is called within one turn leaves in one write.
@@ -114,10 +115,8 @@ export class ClientConnection {
 
   async #writeAll(): Promise<void> {
     try {
-      while (this.#output !== "" && this.#broken === undefined) {
-        const output = this.#output;
-        this.#output = "";
-        for (let at = 0; at < output.length; at += WRITE_BYTES) {
+      for (let output = this.#output.take(); output !== ""; output = this.#output.take()) {
+        for (let at = 0; at < output.length && this.#broken === undefined; at += WRITE_BYTES) {
           const piece = output.slice(at, at + WRITE_BYTES);
           const bytes = new Uint8Array(piece.length);
           writeLatin1(bytes, 0, piece);

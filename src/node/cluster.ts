@@ -53,7 +53,7 @@ export interface ClusterOptions {
   /** What this node tells its peers of itself. */
   readonly report: () => PeerReport;
   /** Called when the process must end. */
-  readonly onFatal: (error: FatalError) => void;
+  readonly onFatal: (error: unknown) => void;
 }
 
 /** What came of a question for a link. */

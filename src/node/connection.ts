@@ -13,14 +13,16 @@ import type { ByteString } from "../byte_string.ts";
 import { writeLatin1 } from "../byte_writer.ts";
 import { messageOf } from "../errors.ts";
 import { OUTPUT_BYTES_MAX, PIPELINE_MAX } from "../limits.ts";
+import { OutputQueue } from "../output_queue.ts";
 import { CommandDecoder, ProtocolError } from "../resp/command_decoder.ts";
-import { encodeBulk, encodeNull, encodeValue } from "../resp/encoder.ts";
+import { encodeBulk, encodeNull, encodeReply, encodeValue } from "../resp/encoder.ts";
 import { ErrorReply, OK, type RespValue } from "../resp/value.ts";
 import type { Client, Outcome, Request } from "../two_phase/request.ts";
 import { MUST_WAIT } from "../two_phase/replica.ts";
 import { type Command, findCommand, type NodeFacts, runCommand, type Session } from "./commands.ts";
 import type { Driver } from "./driver.ts";
 import { PEER_COMMAND } from "./handshake.ts";
+import type { Share, SharedBound } from "./shared_bound.ts";
 import { closeQuietly, isDisconnect, writeAll } from "./socket.ts";
 
 /** Bytes of one write to the socket. */
@@ -48,8 +50,13 @@ export interface ConnectionHost {
   onRequest(): void;
   /** Answers a peer's question. */
   onPeerQuestion(text: ByteString): Promise<PeerAnswer>;
-  /** Tells whether the connection may hold as much of unfinished commands as it does. */
-  mayHold(connection: Connection): boolean;
+  /** What all connections together may hold of unfinished commands, and of unread replies. */
+  readonly input: SharedBound;
+  readonly output: SharedBound;
+  /** The protocol has come upon something that cannot be: the process must end. */
+  onFatal(error: unknown): void;
+  /** The connection was closed because it could not be served. */
+  onConnectionFailure(error: unknown): void;
   onClosed(connection: Connection): void;
 }
 
@@ -60,7 +67,7 @@ class Slot implements Client {
   constructor(readonly connection: Connection, readonly isWrite: boolean) {}
 
   answered(outcome: Outcome): void {
-    this.connection.onAnswer(this, outcome);
+    this.connection.attempt(() => this.connection.onAnswer(this, outcome));
   }
 }
 
@@ -77,7 +84,12 @@ export class Connection {
   #openWrites = 0;
   /** A command that must wait for the open requests of the other kind. */
   #held: readonly ByteString[] | undefined;
-  #output: ByteString = "";
+  readonly #output = new OutputQueue();
+  /** Bytes of replies that stand behind one that is not ready, and of what is being written. */
+  #waitingBytes = 0;
+  #writingBytes = 0;
+  readonly #inputShare: Share;
+  readonly #outputShare: Share;
   #outputBuffer: Uint8Array<ArrayBuffer> | undefined;
   #isWriting = false;
   #isFlushPlanned = false;
@@ -89,15 +101,12 @@ export class Connection {
   constructor(options: { conn: Deno.TcpConn; id: number; host: ConnectionHost }) {
     this.#conn = options.conn;
     this.#host = options.host;
+    this.#inputShare = options.host.input.share();
+    this.#outputShare = options.host.output.share();
     const { facts } = options.host;
     // What is a little too large is read, so that it can be refused without losing the connection.
     this.#decoder = new CommandDecoder(2 * Math.max(facts.valueBytesMax, facts.keyBytesMax));
     this.#session = { id: options.id, name: "", version: 2, isClosing: false, node: facts };
-  }
-
-  /** Bytes of memory that this connection holds for what it has not understood yet. */
-  get heldBytes(): number {
-    return this.#decoder.heldBytes;
   }
 
   /** Serves the client until one of the two closes the connection. */
@@ -116,7 +125,23 @@ export class Connection {
     this.#isClosed = true;
     this.#resume?.();
     closeQuietly(this.#conn);
+    this.#giveUpShares();
     this.#host.onClosed(this);
+  }
+
+  #giveUpShares(): void {
+    this.#inputShare.set(0);
+    this.#outputShare.set(0);
+  }
+
+  /** Does `action` for this connection: whatever goes wrong in it ends this connection, no other. */
+  attempt(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.close();
+      this.#host.onConnectionFailure(error);
+    }
   }
 
   // --- Reading -------------------------------------------------------------------------------
@@ -127,17 +152,24 @@ export class Connection {
       if (count === null || this.#isClosed) return;
       this.#decoder.received(count);
       const question = this.#runAll();
-      if (!this.#host.mayHold(this)) this.#fail("this node holds too many unfinished commands");
+      if (!this.#inputShare.set(this.#decoder.heldBytes)) {
+        this.#fail("this node holds too many unfinished commands");
+      }
       this.#flush();
       if (question !== undefined && await this.#turnIntoLink(question)) return;
       while (this.#mustPause && !this.#isClosed) await this.#pause();
     }
   }
 
-  /** Too much is waiting to take in more. */
+  /** Nothing more may be read for now. */
   get #mustPause(): boolean {
-    return this.#held !== undefined || this.#slots.length - this.#firstSlot >= PIPELINE_MAX ||
-      this.#output.length > OUTPUT_BYTES_MAX;
+    return this.#held !== undefined || this.#isFull;
+  }
+
+  /** Too many replies are waiting to begin another command. */
+  get #isFull(): boolean {
+    return this.#slots.length - this.#firstSlot >= PIPELINE_MAX ||
+      this.#output.bytes + this.#waitingBytes > OUTPUT_BYTES_MAX;
   }
 
   async #pause(): Promise<void> {
@@ -160,7 +192,7 @@ export class Connection {
         const [name = ""] = words;
         const command = findCommand(name);
         if (command === undefined && name.toUpperCase() === PEER_COMMAND) return words[1] ?? "";
-        if (!this.#mayBegin(command) || (this.#held === undefined && this.#mustPause)) {
+        if (!this.#mayBegin(command) || this.#isFull) {
           this.#held = words;
           return undefined;
         }
@@ -215,37 +247,43 @@ export class Connection {
     this.#slots.push(slot);
     if (slot.isWrite) this.#openWrites++;
     else this.#openReads++;
-    driver.submit(request, slot);
+    try {
+      driver.submit(request, slot);
+    } catch (error) {
+      this.#host.onFatal(error); // Not this connection's fault: the protocol itself is broken.
+    }
   }
 
   // --- Replies -------------------------------------------------------------------------------
 
   #replyInOrder(reply: ByteString): void {
     if (this.#slots.length === this.#firstSlot) {
-      this.#output += reply;
+      this.#output.append(reply);
       return;
     }
     const slot = new Slot(this, false);
     slot.reply = reply;
+    this.#waitingBytes += reply.length;
     this.#slots.push(slot);
   }
 
   /** A request of this connection has come to its end. */
   onAnswer(slot: Slot, outcome: Outcome): void {
     slot.reply = this.#encodeOutcome(outcome);
+    this.#waitingBytes += slot.reply.length;
     if (slot.isWrite) this.#openWrites--;
     else this.#openReads--;
     this.#collect();
     if (this.#isFlushPlanned || this.#isClosed) return;
     this.#isFlushPlanned = true;
-    this.#host.driver?.afterTurn(() => this.#afterTurn());
+    this.#host.driver?.afterTurn(() => this.attempt(() => this.#afterTurn()));
   }
 
   #encodeOutcome(outcome: Outcome): ByteString {
     switch (outcome.kind) {
       case "answered":
         if (outcome.reply === OK) return REPLY_OK;
-        return encodeValue(outcome.reply as RespValue, this.#session.version);
+        return encodeReply(outcome.reply as RespValue, this.#session.version);
       case "rejected":
         return encodeValue(new ErrorReply("REJECTED", outcome.reason), this.#session.version);
       default: {
@@ -259,7 +297,8 @@ export class Connection {
   /** Moves the replies that are ready and have nobody before them to the output. */
   #collect(): void {
     for (let slot = this.#slots[this.#firstSlot]; slot?.reply !== undefined;) {
-      this.#output += slot.reply;
+      this.#output.append(slot.reply);
+      this.#waitingBytes -= slot.reply.length;
       slot = this.#slots[++this.#firstSlot];
     }
     if (this.#firstSlot === this.#slots.length) {
@@ -289,27 +328,34 @@ export class Connection {
   // --- Writing -------------------------------------------------------------------------------
 
   #flush(): void {
-    if (this.#isWriting || this.#isClosed || this.#output.length === 0) return;
+    if (this.#isClosed) return;
+    if (!this.#outputShare.set(this.#output.bytes + this.#waitingBytes + this.#writingBytes)) {
+      this.close(); // It reads more slowly than others can afford; it could not read why, either.
+      return;
+    }
+    if (this.#isWriting || this.#output.bytes === 0) return;
     this.#isWriting = true;
     this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {
     try {
-      while (this.#output.length > 0 && !this.#isClosed) {
-        const output = this.#output;
-        this.#output = "";
+      for (let output = this.#output.take(); output !== "" && !this.#isClosed;) {
+        this.#writingBytes = output.length;
         for (let at = 0; at < output.length; at += WRITE_BYTES) {
           await writeAll(this.#conn, this.#encode(output, at));
         }
+        this.#writingBytes = 0;
         if (this.#held !== undefined) this.#runAll();
         if (!this.#mustPause) this.#resume?.();
+        output = this.#output.take();
       }
     } catch {
       this.close(); // Nobody reads the replies any more.
     }
     this.#isWriting = false;
     if (this.#isEnding && this.#slots.length === this.#firstSlot) this.close();
+    else this.#flush(); // Takes note of what is left.
   }
 
   #encode(output: ByteString, at: number): Uint8Array {
@@ -336,8 +382,7 @@ export class Connection {
       this.#flush();
       return true;
     }
-    const output = this.#output;
-    this.#output = "";
+    const output = this.#output.take();
     const bytes = new Uint8Array(output.length);
     writeLatin1(bytes, 0, output);
     try {
@@ -347,6 +392,7 @@ export class Connection {
     }
     if (takeOver === undefined) return true;
     this.#isClosed = true; // As a client's connection; the socket lives on.
+    this.#giveUpShares();
     this.#host.onClosed(this);
     takeOver(this.#conn, this.#decoder.takeRest());
     return true;

@@ -9,7 +9,12 @@ import { type Address, formatAddress } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
 import { fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
-import { CONNECTIONS_MAX, INPUT_BYTES_MAX, QUESTION_BYTES_MAX } from "../limits.ts";
+import {
+  CONNECTIONS_MAX,
+  INPUT_BYTES_SUM_MAX,
+  OUTPUT_BYTES_SUM_MAX,
+  QUESTION_BYTES_MAX,
+} from "../limits.ts";
 import { ErrorReply } from "../resp/value.ts";
 import { timingFor } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
@@ -21,11 +26,9 @@ import { Driver, now } from "./driver.ts";
 import { parseQuestion, sharedConfig } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
+import { SharedBound } from "./shared_bound.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
 import { Statistics } from "./statistics.ts";
-
-/** What a connection may always hold of unfinished commands. */
-const HELD_BYTES_UNCOUNTED = 1024 * 1024;
 
 /** How a node is started. */
 export interface NodeOptions {
@@ -45,6 +48,8 @@ export interface NodeOptions {
 /** One running node. */
 export class Node implements ConnectionHost {
   readonly facts: NodeFacts;
+  readonly input = new SharedBound(INPUT_BYTES_SUM_MAX);
+  readonly output = new SharedBound(OUTPUT_BYTES_SUM_MAX);
   readonly #options: NodeOptions;
   readonly #listener: Deno.TcpListener;
   readonly #journal: Journal = new MemoryJournal();
@@ -69,7 +74,7 @@ export class Node implements ConnectionHost {
         keys: this.#driver?.replica.store.size ?? 0,
         requestsPerSecond: this.#statistics.requestsPerSecond,
       }),
-      onFatal: (error) => this.#ended.reject(error),
+      onFatal: (error) => this.onFatal(error),
     });
     this.facts = {
       keyBytesMax: options.keyBytesMax,
@@ -217,15 +222,19 @@ export class Node implements ConnectionHost {
     return "this node is starting: it is finding its own entry in the list of peers";
   }
 
-  onRequest(): void {
-    this.#statistics.requests++;
+  /** Ends the node: what it holds to be true is not, or nobody can go on like this. */
+  onFatal(error: unknown): void {
+    this.#ended.reject(error);
   }
 
-  mayHold(connection: Connection): boolean {
-    if (connection.heldBytes <= HELD_BYTES_UNCOUNTED) return true;
-    let sum = 0;
-    for (const other of this.#connections) sum += other.heldBytes;
-    return sum <= INPUT_BYTES_MAX;
+  onConnectionFailure(error: unknown): void {
+    this.#options.logger.error(
+      `closed a client's connection for an internal error: ${messageOf(error)}`,
+    );
+  }
+
+  onRequest(): void {
+    this.#statistics.requests++;
   }
 
   onClosed(connection: Connection): void {

@@ -1,6 +1,7 @@
 /** Callers that mean harm, or are only careless: they cost themselves their connection, nobody else. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async/delay";
 import {
   freePorts,
   FROM_SOURCE,
@@ -10,7 +11,7 @@ import {
 } from "../../scripts/local_cluster.ts";
 import { fromText } from "../../src/byte_string.ts";
 import { ClientConnection } from "../../src/client/connection.ts";
-import { OK, type RespValue } from "../../src/resp/value.ts";
+import { ErrorReply, OK, type RespValue } from "../../src/resp/value.ts";
 
 /** Connects to the node at `port` of this machine. */
 async function connect(port: number): Promise<ClientConnection> {
@@ -81,4 +82,44 @@ Deno.test("a younger node with another list ends, though it lets nobody order it
   assertStringIncludes(younger.printed, `dks: the peer list of 127.0.0.1:${a} is "${right}"`);
   assertEquals(older.hasEnded, false);
   await older.stop();
+});
+
+Deno.test("replies that are too many bytes cost nobody but who asked for them", async (t) => {
+  const ports = freePorts(3);
+  const cluster = await LocalCluster.start({ places: loopback(ports) });
+  const [port = 0] = ports;
+  const healthy = await connect(port);
+  const large = "x".repeat(8 * 1024 * 1024);
+  try {
+    assertEquals(await healthy.call(["SET", "large", large]), OK);
+
+    await t.step("one reply above the limit is an error that names the limit", async () => {
+      const connection = await connect(port);
+      const words = ["MGET", ...Array.from({ length: 70 }, () => "large")];
+      const reply = await connection.call(words);
+      const message = reply instanceof ErrorReply ? reply.message : "no error";
+      assertMatch(message, /^a reply of \d+ bytes, at most 268435456 are allowed/);
+      assertEquals(await connection.call(["STRLEN", "large"]), large.length);
+      connection.close();
+    });
+
+    await t.step("many replies behind one that waits are held back", async () => {
+      cluster.nodes[2]?.signal("SIGSTOP");
+      const connection = await connect(port);
+      const first = connection.call(["SET", "k", "v"]);
+      const rest = Array.from({ length: 70 }, () => connection.call(["ECHO", large]));
+      const many = Array.from({ length: 35 }, () => connection.call(["MGET", "large", "large"]));
+      await delay(1000);
+      assertEquals(await healthy.call(["GET", "large"]), large);
+      cluster.nodes[2]?.signal("SIGCONT");
+      await first;
+      for (const reply of await Promise.all(rest)) assertEquals(reply === large, true);
+      for (const reply of await Promise.all(many)) assertEquals(Array.isArray(reply), true);
+      connection.close();
+    });
+    assertEquals(await healthy.call(["GET", "large"]), large);
+  } finally {
+    healthy.close();
+    await cluster.stop();
+  }
 });

@@ -82,6 +82,12 @@ Deno.test("CommandDecoder takes no memory when a client only announces much", ()
   assertEquals(decoder.heldBytes < 100_000, true);
 });
 
+Deno.test("CommandDecoder.heldBytes counts what words take besides their bytes", () => {
+  const decoder = new CommandDecoder(1000);
+  feed(decoder, toBytes(`*100001\r\n${"$2\r\nab\r\n".repeat(100_000)}`), () => decoder.next());
+  assertEquals(decoder.heldBytes > 100_000 * 60, true);
+});
+
 Deno.test("CommandDecoder survives any bytes", () => {
   let seed = 12345;
   const random = (below: number) => {
