@@ -1,10 +1,12 @@
 /**
  * A client's connection: reads commands, has them carried out, writes the replies in order.
  *
- * Commands of one connection take effect in the order in which they were sent, as far as a client can
- * tell, and yet run side by side: consecutive writes are under way together (the locks keep the order
- * of those that share a key), and so are consecutive reads; a read begins when the writes before it
- * are answered, and a write when the reads before it are.
+ * Replies are in the order of the commands, yet commands run side by side: consecutive writes are
+ * under way together, and so are consecutive reads; a read begins when the writes before it are
+ * answered, and a write when the reads before it are. So a read sees the writes before it. Among
+ * consecutive writes the locks keep the order of those that share a key: the line of a key is in
+ * order of age, and an attempt that is made again keeps its age. Others may take effect in any order:
+ * one may wait for a lock while those behind it go on, and one may fail while they succeed.
  *
  * @module
  */
