@@ -260,7 +260,12 @@ export class Cluster implements Transport, LinkOwner {
     if (this.#wasLinked.has(peer)) logger.info(`linked to ${this.names[peer]} again`);
     else logger.debug(`linked to ${this.names[peer]}`);
     this.#wasLinked.add(peer);
-    this.#driver?.peerUp(peer, identity);
+    try {
+      this.#driver?.peerUp(peer, identity);
+    } catch (error) {
+      this.#options.onFatal(error); // The protocol is broken, not the connection.
+      return;
+    }
     link.start();
   }
 
