@@ -61,6 +61,9 @@ export const QUESTION_BYTES_MAX = 16 * 1024;
 /** Most client connections of one node. */
 export const CONNECTIONS_MAX = 10_000;
 
+/** Connections above these that are accepted for a moment: peers must get in, however many clients. */
+export const PEER_CONNECTIONS_MAX = 256;
+
 /** Most commands of one connection that may wait for their answers; then it is read no further. */
 export const PIPELINE_MAX = 4096;
 

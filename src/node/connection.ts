@@ -18,11 +18,11 @@ import { OUTPUT_BYTES_MAX, PIPELINE_MAX } from "../limits.ts";
 import { OutputQueue } from "../output_queue.ts";
 import { CommandDecoder, ProtocolError } from "../resp/command_decoder.ts";
 import { encodeBulk, encodeNull, encodeReply, encodeValue } from "../resp/encoder.ts";
-import { ErrorReply, OK, type RespValue } from "../resp/value.ts";
+import { ErrorReply, OK, type RespValue, type RespVersion } from "../resp/value.ts";
 import type { Client, Outcome, Request } from "../two_phase/request.ts";
 import { MUST_WAIT } from "../two_phase/replica.ts";
 import { type Command, findCommand, type NodeFacts, runCommand, type Session } from "./commands.ts";
-import type { Driver } from "./driver.ts";
+import { type Driver, now } from "./driver.ts";
 import { PEER_COMMAND } from "./handshake.ts";
 import type { Share, SharedBound } from "./shared_bound.ts";
 import { closeQuietly, isDisconnect, writeAll } from "./socket.ts";
@@ -31,6 +31,13 @@ import { closeQuietly, isDisconnect, writeAll } from "./socket.ts";
 const WRITE_BYTES = 64 * 1024;
 
 const REPLY_OK = "+OK\r\n";
+
+/** What a client is told that finds no room, and in what time a peer must have asked its question. */
+const TOO_MANY_CLIENTS = "max number of clients reached";
+const PEER_QUESTION_MS = 1000;
+
+/** How an HTTP request goes on that a browser was tricked into sending here, in lower case. */
+const HTTP_WORDS: readonly string[] = ["post", "host:"];
 
 /** The answer to a peer's question. */
 export interface PeerAnswer {
@@ -55,6 +62,8 @@ export interface ConnectionHost {
   /** What all connections together may hold of unfinished commands, and of unread replies. */
   readonly input: SharedBound;
   readonly output: SharedBound;
+  /** How long a command may wait for earlier ones of its connection before it begins. */
+  readonly waitMsMax: number;
   /** The protocol has come upon something that cannot be: the process must end. */
   onFatal(error: unknown): void;
   /** The connection was closed because it could not be served. */
@@ -66,7 +75,12 @@ export interface ConnectionHost {
 class Slot implements Client {
   reply: ByteString | undefined;
 
-  constructor(readonly connection: Connection, readonly isWrite: boolean) {}
+  /** @param version the version of the protocol when the command was read: the reply's, too */
+  constructor(
+    readonly connection: Connection,
+    readonly isWrite: boolean,
+    readonly version: RespVersion,
+  ) {}
 
   answered(outcome: Outcome): void {
     this.connection.attempt(() => this.connection.onAnswer(this, outcome));
@@ -84,8 +98,17 @@ export class Connection {
   #firstSlot = 0;
   #openReads = 0;
   #openWrites = 0;
-  /** A command that must wait for the open requests of the other kind. */
+  /** A command that must wait for earlier ones; those behind it are in the decoder still. */
   #held: readonly ByteString[] | undefined;
+  /** When the held command had arrived, on the local clock, and those behind it too. */
+  #heldSince = 0;
+  /** What is held waits for the client to read, which is not the node's fault. */
+  #waitsForClient = false;
+  /** What was held back is too old to begin now. */
+  #isOverdue = false;
+  #isFirstCommand = true;
+  /** For a connection above the most that clients may have: ends it if no peer speaks. */
+  #peerTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #output = new OutputQueue();
   /** Bytes of replies that stand behind one that is not ready, and of what is being written. */
   #waitingBytes = 0;
@@ -100,8 +123,14 @@ export class Connection {
   #isEnding = false;
   #resume: (() => void) | undefined;
 
-  constructor(options: { conn: Deno.TcpConn; id: number; host: ConnectionHost }) {
+  /** @param options `isForPeers`: there are too many clients, and only a peer is let in */
+  constructor(
+    options: { conn: Deno.TcpConn; id: number; host: ConnectionHost; isForPeers?: boolean },
+  ) {
     this.#conn = options.conn;
+    if (options.isForPeers === true) {
+      this.#peerTimer = setTimeout(() => this.#fail(TOO_MANY_CLIENTS), PEER_QUESTION_MS);
+    }
     this.#host = options.host;
     this.#inputShare = options.host.input.share();
     this.#outputShare = options.host.output.share();
@@ -125,6 +154,7 @@ export class Connection {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    clearTimeout(this.#peerTimer);
     this.#resume?.();
     closeQuietly(this.#conn);
     this.#giveUpShares();
@@ -193,9 +223,20 @@ export class Connection {
         if (words === undefined) return undefined;
         const [name = ""] = words;
         const command = findCommand(name);
-        if (command === undefined && name.toUpperCase() === PEER_COMMAND) return words[1] ?? "";
+        if (this.#isFirstCommand || command === undefined) {
+          const isFirst = this.#isFirstCommand;
+          this.#isFirstCommand = false;
+          if (name.toUpperCase() === PEER_COMMAND) {
+            if (isFirst) return words[1] ?? "";
+            return this.#fail(`${PEER_COMMAND} must be the first command of a connection`);
+          }
+          if (this.#peerTimer !== undefined) return this.#fail(TOO_MANY_CLIENTS);
+          // As Redis does: or a web page could have a browser send commands in an HTTP request.
+          if (HTTP_WORDS.includes(name.toLowerCase())) this.#isEnding = true;
+          if (this.#isEnding) return undefined;
+        }
         if (!this.#mayBegin(command) || this.#isFull) {
-          this.#held = words;
+          this.#hold(words);
           return undefined;
         }
         this.#held = undefined;
@@ -206,6 +247,23 @@ export class Connection {
       this.#fail(`Protocol error: ${error.message}`);
     }
     return undefined;
+  }
+
+  #hold(words: readonly ByteString[]): void {
+    // One that is held again has been late since then; and nothing is read meanwhile.
+    if (this.#heldSince === 0) this.#heldSince = now();
+    this.#held = words;
+    this.#waitsForClient = this.#output.bytes > OUTPUT_BYTES_MAX;
+  }
+
+  /** Goes on with what was held back: what has waited for too long is rejected. */
+  #runHeld(): void {
+    if (this.#held === undefined) return;
+    if (this.#waitsForClient) this.#heldSince = now();
+    this.#isOverdue = now() - this.#heldSince >= this.#host.waitMsMax;
+    this.#runAll();
+    this.#isOverdue = false;
+    if (this.#held === undefined) this.#heldSince = 0;
   }
 
   #mayBegin(command: Command | undefined): boolean {
@@ -245,7 +303,15 @@ export class Connection {
       return;
     }
     this.#host.onRequest();
-    const slot = new Slot(this, request.kind === "write");
+    if (this.#isOverdue) {
+      const late = new ErrorReply(
+        "REJECTED",
+        "earlier commands of its connection took all of its time",
+      );
+      this.#replyInOrder(encodeValue(late, this.#session.version));
+      return;
+    }
+    const slot = new Slot(this, request.kind === "write", this.#session.version);
     this.#slots.push(slot);
     if (slot.isWrite) this.#openWrites++;
     else this.#openReads++;
@@ -263,7 +329,7 @@ export class Connection {
       this.#output.append(reply);
       return;
     }
-    const slot = new Slot(this, false);
+    const slot = new Slot(this, false, this.#session.version);
     slot.reply = reply;
     this.#waitingBytes += reply.length;
     this.#slots.push(slot);
@@ -271,7 +337,7 @@ export class Connection {
 
   /** A request of this connection has come to its end. */
   onAnswer(slot: Slot, outcome: Outcome): void {
-    slot.reply = this.#encodeOutcome(outcome);
+    slot.reply = encodeOutcome(outcome, slot.version);
     this.#waitingBytes += slot.reply.length;
     if (slot.isWrite) this.#openWrites--;
     else this.#openReads--;
@@ -279,21 +345,6 @@ export class Connection {
     if (this.#isFlushPlanned || this.#isClosed) return;
     this.#isFlushPlanned = true;
     this.#host.driver?.afterTurn(() => this.attempt(() => this.#afterTurn()));
-  }
-
-  #encodeOutcome(outcome: Outcome): ByteString {
-    switch (outcome.kind) {
-      case "answered":
-        if (outcome.reply === OK) return REPLY_OK;
-        return encodeReply(outcome.reply as RespValue, this.#session.version);
-      case "rejected":
-        return encodeValue(new ErrorReply("REJECTED", outcome.reason), this.#session.version);
-      default: {
-        const message = `${outcome.reason} (transaction ${outcome.transaction})`;
-        const code = outcome.kind === "aborted" ? "ABORTED" : "INDETERMINATE";
-        return encodeValue(new ErrorReply(code, message), this.#session.version);
-      }
-    }
   }
 
   /** Moves the replies that are ready and have nobody before them to the output. */
@@ -315,13 +366,13 @@ export class Connection {
   /** All answers of one turn are there: writes them, and goes on with what had to wait for them. */
   #afterTurn(): void {
     this.#isFlushPlanned = false;
-    if (this.#held !== undefined) this.#runAll();
+    this.#runHeld();
     this.#flush();
     if (!this.#mustPause) this.#resume?.();
   }
 
   /** Tells the client that it cannot be understood, and closes the connection behind that. */
-  #fail(message: string): void {
+  #fail(message: string): undefined {
     this.#replyInOrder(encodeValue(new ErrorReply("ERR", message), this.#session.version));
     this.#isEnding = true;
     this.#flush();
@@ -348,7 +399,7 @@ export class Connection {
           await writeAll(this.#conn, this.#encode(output, at));
         }
         this.#writingBytes = 0;
-        if (this.#held !== undefined) this.#runAll();
+        this.#runHeld();
         if (!this.#mustPause) this.#resume?.();
         output = this.#output.take();
       }
@@ -377,6 +428,7 @@ export class Connection {
 
   /** Answers a peer's question. Returns whether the connection belongs to a link now. */
   async #turnIntoLink(question: ByteString): Promise<boolean> {
+    clearTimeout(this.#peerTimer);
     const { reply, takeOver, afterwards } = await this.#host.onPeerQuestion(question);
     this.#replyInOrder(encodeValue(reply, this.#session.version));
     if (takeOver === undefined && afterwards === undefined) {
@@ -398,5 +450,20 @@ export class Connection {
     this.#host.onClosed(this);
     takeOver(this.#conn, this.#decoder.takeRest());
     return true;
+  }
+}
+
+function encodeOutcome(outcome: Outcome, version: RespVersion): ByteString {
+  switch (outcome.kind) {
+    case "answered":
+      if (outcome.reply === OK) return REPLY_OK;
+      return encodeReply(outcome.reply as RespValue, version);
+    case "rejected":
+      return encodeValue(new ErrorReply("REJECTED", outcome.reason), version);
+    default: {
+      const message = `${outcome.reason} (transaction ${outcome.transaction})`;
+      const code = outcome.kind === "aborted" ? "ABORTED" : "INDETERMINATE";
+      return encodeValue(new ErrorReply(code, message), version);
+    }
   }
 }

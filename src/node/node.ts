@@ -13,6 +13,7 @@ import {
   CONNECTIONS_MAX,
   INPUT_BYTES_SUM_MAX,
   OUTPUT_BYTES_SUM_MAX,
+  PEER_CONNECTIONS_MAX,
   QUESTION_BYTES_MAX,
 } from "../limits.ts";
 import { ErrorReply } from "../resp/value.ts";
@@ -48,6 +49,7 @@ export interface NodeOptions {
 /** One running node. */
 export class Node implements ConnectionHost {
   readonly facts: NodeFacts;
+  readonly waitMsMax: number;
   readonly input = new SharedBound(INPUT_BYTES_SUM_MAX);
   readonly output = new SharedBound(OUTPUT_BYTES_SUM_MAX);
   readonly #options: NodeOptions;
@@ -63,6 +65,8 @@ export class Node implements ConnectionHost {
   /** @throws {FatalError} where the port cannot be listened at. */
   constructor(options: NodeOptions) {
     this.#options = options;
+    const { timeoutMs, giveUpMs } = timingFor(options.timeoutMs);
+    this.waitMsMax = timeoutMs - giveUpMs;
     this.#listener = listen(options);
     const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
     this.#cluster = new Cluster({
@@ -202,13 +206,15 @@ export class Node implements ConnectionHost {
   }
 
   #accept(conn: Deno.TcpConn): void {
-    if (this.#connections.size >= CONNECTIONS_MAX) {
-      this.#statistics.connectionsRefused++;
+    const isForPeers = this.#connections.size >= CONNECTIONS_MAX;
+    if (isForPeers) this.#statistics.connectionsRefused++;
+    if (this.#connections.size >= CONNECTIONS_MAX + PEER_CONNECTIONS_MAX) {
       refuse(conn, "max number of clients reached");
       return;
     }
     conn.setNoDelay(true);
-    const connection = new Connection({ conn, id: this.#nextConnectionId++, host: this });
+    const id = this.#nextConnectionId++;
+    const connection = new Connection({ conn, id, host: this, isForPeers });
     this.#connections.add(connection);
     this.#statistics.connections++;
     connection.serve();

@@ -123,3 +123,71 @@ Deno.test("replies that are too many bytes cost nobody but who asked for them", 
     await cluster.stop();
   }
 });
+
+/** Sends `input` to the node at `port`. Returns everything that it says until it hangs up. */
+async function converse(port: number, input: string): Promise<string> {
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  await conn.write(new TextEncoder().encode(input));
+  const timer = setTimeout(() => conn.close(), 5000);
+  const text = await new Response(conn.readable).text();
+  clearTimeout(timer);
+  return text;
+}
+
+Deno.test("a conversation that goes wrong is ended", async (t) => {
+  const [port = 0] = freePorts(1);
+  const cluster = await LocalCluster.start({ places: loopback([port]) });
+  try {
+    await t.step("DKS.PEER behind other commands is refused", async () => {
+      assertEquals(
+        await converse(port, "SET a 1\r\nGET a\r\nDKS.PEER {}\r\nPING\r\n"),
+        "+OK\r\n$1\r\n1\r\n-ERR DKS.PEER must be the first command of a connection\r\n",
+      );
+    });
+    await t.step("an HTTP request ends where it shows to be one", async () => {
+      assertEquals(await converse(port, "POST / HTTP/1.1\r\nSET http 1\r\n"), "");
+      const answer = await converse(port, "GET / HTTP/1.1\r\nHost: x\r\nSET http 1\r\nPING\r\n");
+      assertMatch(answer, /^-ERR wrong number of arguments[^\n]*\n$/);
+      assertEquals(await converse(port, "GET http\r\nQUIT\r\n"), "$-1\r\n+OK\r\n");
+    });
+    await t.step("a reply is in the version of its command", async () => {
+      const answer = await converse(port, "SET new v GET\r\nHELLO 3\r\nGET none\r\nQUIT\r\n");
+      assertMatch(answer, /^\$-1\r\n%7\r\n[^]*_\r\n\+OK\r\n$/);
+    });
+    await t.step("too many keys are refused, and the connection goes on", async () => {
+      const connection = await connect(port);
+      const words = Array.from({ length: 2 * 65_537 }, (_, index) => String(index));
+      const refused = await connection.call(["MSET", ...words]);
+      assertEquals(refused, new ErrorReply("ERR", "more than 65536 keys in one command"));
+      assertEquals(await connection.call(["MSET", ...words.slice(2)]), OK);
+      connection.close();
+    });
+  } finally {
+    await cluster.stop();
+  }
+});
+
+Deno.test("commands of one connection that wait for each other all end within the time", async () => {
+  const ports = freePorts(3);
+  const cluster = await LocalCluster.start({ places: loopback(ports), args: ["--timeout", "1s"] });
+  const connection = await connect(ports[0] ?? 0);
+  try {
+    assertEquals(await connection.call(["SET", "k", "0"]), OK);
+    cluster.nodes[2]?.signal("SIGSTOP");
+    const begin = performance.now();
+    const replies = await Promise.all(
+      Array.from({ length: 8 }, (_, index) => {
+        return connection.call(index % 2 === 0 ? ["SET", "k", String(index)] : ["MGET", "k", "l"]);
+      }),
+    );
+    const tookMs = performance.now() - begin;
+    assertEquals(tookMs < 1500, true, `${tookMs} ms, ${JSON.stringify(replies)}`);
+    assertEquals(
+      replies.at(-1),
+      new ErrorReply("REJECTED", "earlier commands of its connection took all of its time"),
+    );
+  } finally {
+    connection.close();
+    await cluster.stop();
+  }
+});
