@@ -18,6 +18,9 @@ import type { RespValue } from "../resp/value.ts";
 /** Bytes of one write to the socket. */
 const WRITE_BYTES = 256 * 1024;
 
+/** Time for what the node said before it hung up to be read. */
+const LAST_WORDS_MS = 1000;
+
 /** Time for one attempt to connect. */
 const CONNECT_MS = 2000;
 
@@ -46,6 +49,7 @@ export class ClientConnection {
   readonly #conn: Deno.TcpConn;
   readonly #timeoutMs: number;
   readonly #decoder = new ReplyDecoder();
+  readonly #reading: Promise<void>;
   /** Who waits for the next replies, in order; answered ones before `#firstWaiter`. */
   readonly #waiters: Waiter[] = [];
   #firstWaiter = 0;
@@ -57,7 +61,7 @@ export class ClientConnection {
     this.#conn = conn;
     this.name = options.name;
     this.#timeoutMs = options.timeoutMs;
-    this.#readAll();
+    this.#reading = this.#readAll();
   }
 
   /**
@@ -124,6 +128,8 @@ export class ClientConnection {
         }
       }
     } catch (error) {
+      // A node that does not take in a command says why, and hangs up: that is worth more than this.
+      await deadline(this.#reading, LAST_WORDS_MS).catch(() => {});
       this.#break(`the connection to ${this.name} broke: ${messageOf(error)}`);
     }
     this.#isWriting = false;

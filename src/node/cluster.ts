@@ -47,6 +47,8 @@ const COMPLAINT_MS = 10_000;
 /** What the cluster needs to know before it can begin. */
 export interface ClusterOptions {
   readonly addresses: readonly Address[];
+  /** The local address that this node listens at. */
+  readonly hostname: string;
   readonly config: SharedConfig;
   readonly identity: PeerIdentity;
   readonly logger: Logger;
@@ -139,10 +141,16 @@ export class Cluster implements Transport, LinkOwner {
     const causes = error instanceof AggregateError ? error.errors : [error];
     const fatal = causes.find((cause) => cause instanceof FatalError);
     return fatal ?? new FatalError(
-      `none of the --peers ${
-        this.names.join(", ")
-      } leads to this node: name its own entry with --advertise`,
+      `none of the --peers ${this.names.join(", ")} leads to this node${this.#hint}`,
     );
+  }
+
+  get #hint(): string {
+    const isIpv6 = this.addresses.some(({ hostname }) => hostname.includes(":"));
+    if (isIpv6 && this.#options.hostname === "0.0.0.0") {
+      return ", which listens at 0.0.0.0, so at no IPv6 address: listen at all with --host ::";
+    }
+    return ": name its own entry with --advertise";
   }
 
   /** Resolves with `index` when the node at `address` is this one; rejects when it is not. */

@@ -71,6 +71,7 @@ export class Node implements ConnectionHost {
     const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
     this.#cluster = new Cluster({
       addresses,
+      hostname: options.hostname,
       config: sharedConfig({ ...options, peers: addresses }),
       identity: this.#journal.identity,
       logger: options.logger,
