@@ -13,7 +13,6 @@
 import { retry } from "@std/async/retry";
 import type { Logger } from "@std/log";
 import { type Address, formatAddress } from "../address.ts";
-import { fromText, quote } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
 import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
 import type { Membership } from "../two_phase/membership.ts";
@@ -63,15 +62,11 @@ export interface LinkDecision {
   readonly reply: Reply;
   /** Who asked, where the connection becomes a link behind the answer. */
   readonly peer: NodeIndex | undefined;
-  /** The process must end for this, once the answer was written: the other side shall know why. */
-  readonly fatal?: FatalError;
 }
 
 /** Why a question for a link is refused. */
 interface Refusal {
   readonly refusal: string;
-  readonly isFinal?: boolean;
-  readonly fatal?: FatalError;
 }
 
 /** Knows the other nodes and how to reach them. */
@@ -216,12 +211,8 @@ export class Cluster implements Transport, LinkOwner {
     this.#tokens.add(token);
     try {
       const question = this.#question({ purpose: "link", from: this.self, to: peer, token });
-      const knownJournal = this.#membership.view.journals[peer];
-      const { conn, reply, received } = await ask(
-        address,
-        knownJournal === undefined ? question : { ...question, knownJournal },
-      );
-      const obstacle = this.#obstacle(peer, reply, name);
+      const { conn, reply, received } = await ask(address, question);
+      const obstacle = this.#obstacle(reply, name);
       if (obstacle !== undefined) {
         closeQuietly(conn);
         // Who is started first meets the others while they start: that is no news to anybody.
@@ -236,17 +227,13 @@ export class Cluster implements Transport, LinkOwner {
   }
 
   /** Tells why the answer to a question for a link makes no link. */
-  #obstacle(peer: NodeIndex, reply: Reply, name: string): string | undefined {
+  #obstacle(reply: Reply, name: string): string | undefined {
     if (reply.instance === this.#instance) {
       throw new FatalError(`--peers names this node twice: ${this.names[this.self]} and ${name}`);
     }
     if (!this.#checkConfig(reply, name)) return `${name} has another configuration`;
-    const refusal = this.#membership.refusal(peer, reply.identity);
-    if (refusal !== undefined) return `${name} is not let in: ${refusal}`;
     if (reply.refusal === undefined) return undefined;
-    const reason = shown(reply.refusal);
-    if (reply.isFinal === true) throw new FatalError(`${name} refuses this node: ${reason}`);
-    return `${name} refuses a link: ${reason}`;
+    return `${name} refuses a link: ${shown(reply.refusal)}`;
   }
 
   /** Makes a connection a link. An older link to the same peer is given up. */
@@ -268,6 +255,7 @@ export class Cluster implements Transport, LinkOwner {
     if (this.#wasLinked.has(peer)) logger.info(`linked to ${this.names[peer]} again`);
     else logger.debug(`linked to ${this.names[peer]}`);
     this.#wasLinked.add(peer);
+    this.#noteStranger(peer, identity);
     try {
       this.#driver?.peerUp(peer, identity);
     } catch (error) {
@@ -275,6 +263,17 @@ export class Cluster implements Transport, LinkOwner {
       return;
     }
     link.start();
+  }
+
+  /** Says so where the cluster knows the peer by another journal: it has forgotten everything. */
+  #noteStranger(peer: NodeIndex, identity: PeerIdentity): void {
+    if (this.#driver === undefined) return;
+    const { view } = this.#membership;
+    const known = view.journals[peer] ?? "";
+    if (view.number === 0 || known === "" || known === identity.journal) return;
+    this.#options.logger.warn(
+      `${this.names[peer]} has lost its journal ${known}: with its new one it joins from empty`,
+    );
   }
 
   /**
@@ -300,11 +299,9 @@ export class Cluster implements Transport, LinkOwner {
       return { reply: { ...reply, refusal }, peer: undefined };
     }
     const refused = this.#configRefusal(answer, asker) ??
-      this.#refusalOf(question, { asker, identity: answer.identity });
+      this.#refusalOf(question, asker);
     if (refused === undefined) return { reply, peer: asker };
-    const { fatal, ...refusal } = refused;
-    const decision = { reply: { ...reply, ...refusal }, peer: undefined };
-    return fatal === undefined ? decision : { ...decision, fatal };
+    return { reply: { ...reply, ...refused }, peer: undefined };
   }
 
   /** Returns which entry of this node's own list the asker says to be, by its name in its own list. */
@@ -337,29 +334,13 @@ export class Cluster implements Transport, LinkOwner {
   }
 
   /** Tells why a question for a link is refused, though it is confirmed. */
-  #refusalOf(
-    question: Question,
-    confirmed: { readonly asker: NodeIndex; readonly identity: PeerIdentity },
-  ): Refusal | undefined {
+  #refusalOf(question: Question, asker: NodeIndex): Refusal | undefined {
     const { from, to } = question;
-    const { asker, identity } = confirmed;
-    const name = this.names[asker] ?? "";
     if (this.#driver === undefined) return { refusal: STARTING };
     if (from !== asker || to !== this.self || asker >= this.self) {
       return { refusal: `it is node ${this.self}, and node ${from} asked for node ${to}` };
     }
-    const { knownJournal } = question;
-    if (knownJournal !== undefined && knownJournal !== this.#options.identity.journal) {
-      const journal = quote(fromText(knownJournal));
-      const fatal = new FatalError(
-        `${name} knows this node by journal ${journal}, which is lost: ${LOST_JOURNAL}`,
-      );
-      return { refusal: "it has lost its journal", fatal };
-    }
-    const refusal = this.#membership.refusal(asker, identity);
-    if (refusal === undefined) return undefined;
-    this.#complain(name, `${name} is not let in: ${refusal}`);
-    return { refusal: `${refusal}; ${LOST_JOURNAL}`, isFinal: true };
+    return undefined;
   }
 
   // --- Differences ---------------------------------------------------------------------------
@@ -404,7 +385,8 @@ export class Cluster implements Transport, LinkOwner {
     return {
       config: this.#options.config,
       instance: this.#instance,
-      identity: this.#options.identity,
+      // After recovery the incarnation may be a higher one than that of the journal.
+      identity: this.#driver?.replica.membership.identity ?? this.#options.identity,
       uptimeMs: this.#uptimeMs,
     };
   }
@@ -454,7 +436,3 @@ export class Cluster implements Transport, LinkOwner {
 
 /** Why a node gives no links before it has found itself in the list. */
 const STARTING = "it is starting";
-
-/** What becomes of a node that has forgotten what it promised. */
-const LOST_JOURNAL =
-  "a node that has forgotten what it promised cannot go on; to begin anew with empty stores, restart all nodes";

@@ -287,7 +287,7 @@ export class Connection {
   #runGet(key: ByteString): boolean {
     const { driver, facts } = this.#host;
     if (driver === undefined || key.length > facts.keyBytesMax) return false;
-    const value = driver.replica.peek(key);
+    const value = driver.peek(key);
     if (value === MUST_WAIT) return false;
     this.#host.onRequest();
     const reply = value === undefined ? encodeNull(this.#session.version) : encodeBulk(value);

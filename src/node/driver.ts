@@ -9,9 +9,9 @@
  */
 
 import type { Client, Request } from "../two_phase/request.ts";
-import type { Effects, ProtocolEvent } from "../two_phase/outbox.ts";
+import { type Answer, type Effects, LEASE_OVER, type ProtocolEvent } from "../two_phase/outbox.ts";
 import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
-import type { Input, Replica } from "../two_phase/replica.ts";
+import type { Input, MUST_WAIT, Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { ByteString } from "../byte_string.ts";
@@ -125,6 +125,29 @@ export class Driver {
     queueMicrotask(() => this.flush());
   }
 
+  /** Answers, but for reads whose lease has run out since they were computed. */
+  #answer(answers: readonly Answer[]): void {
+    let time = 0; // One look at the clock does for all: they were computed before it.
+    for (const { client, outcome, validUntil } of answers) {
+      if (validUntil === Infinity) client.answered(outcome);
+      else {
+        time ||= now();
+        client.answered(time < validUntil ? outcome : LEASE_OVER);
+      }
+    }
+  }
+
+  /** Reads one key without a request, where that needs no waiting. */
+  peek(key: ByteString): ByteString | undefined | typeof MUST_WAIT {
+    return this.replica.peek(key, now);
+  }
+
+  /** The process is about to end: the others need not wait for it. */
+  leave(): void {
+    this.#step({ type: "leave" });
+    this.flush();
+  }
+
   /** Carries out all effects, until there are none. */
   flush(): void {
     if (this.#isFlushing) return;
@@ -140,7 +163,7 @@ export class Driver {
   #carryOut(effects: Effects): void {
     if (effects.records.length > 0) this.#journal.append(effects.records);
     for (const { to, message } of effects.sends) this.#transport.send(to, message);
-    for (const { client, outcome } of effects.answers) client.answered(outcome);
+    this.#answer(effects.answers);
     for (const event of effects.events) this.#onEvent(event);
     if (!effects.force) return;
     // On a real disk the prepares should be on their way while the force runs.

@@ -62,8 +62,6 @@ export interface Question extends Introduction {
   /** With `link`: who asks, and whom. */
   readonly from?: NodeIndex;
   readonly to?: NodeIndex;
-  /** With `link`: the journal by which the asker's view knows the asked node, if it is in a view. */
-  readonly knownJournal?: string;
   /** With `link` and `confirm`: random number of this attempt. */
   readonly token?: string;
 }
@@ -72,8 +70,6 @@ export interface Question extends Introduction {
 export interface Reply extends Introduction {
   /** Why not, or absent where all is well. */
   readonly refusal?: string;
-  /** Asking again cannot help: the asker must end. */
-  readonly isFinal?: boolean;
   /** With `confirm`. */
   readonly isConfirmed?: boolean;
 }
@@ -176,10 +172,10 @@ function parseReply(value: RespValue, address: Address): Reply {
 export function parseQuestion(text: string): Question | undefined {
   const question = parseJson(text);
   if (!isIntroduction(question)) return undefined;
-  const { purpose, from, to, knownJournal, token } = question as Partial<Question>;
+  const { purpose, from, to, token } = question as Partial<Question>;
   if (purpose !== "find" && purpose !== "link" && purpose !== "confirm") return undefined;
   const isTyped = [from, to].every((node) => node === undefined || Number.isInteger(node)) &&
-    [knownJournal, token].every((word) => word === undefined || typeof word === "string");
+    (token === undefined || typeof token === "string");
   return isTyped ? question as Question : undefined;
 }
 

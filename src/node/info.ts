@@ -45,13 +45,15 @@ export interface InfoSources {
   readonly cluster: Cluster;
   readonly statistics: Statistics;
   readonly connections: number;
+  /** When the view was installed here, in milliseconds of the day's time. */
+  readonly viewSince: number;
   readonly journal: { readonly place: string; readonly isEphemeral: boolean };
 }
 
 /** Returns the cluster as this node sees it. */
 export function clusterStatus(sources: InfoSources): ClusterStatus {
   const { replica, cluster, statistics } = sources;
-  const members = replica?.membership.view.journals ?? [];
+  const members = replica?.membership.members ?? 0;
   const nodes = cluster.names.map((address, index): NodeStatus => {
     const link = cluster.links[index];
     const isSelf = replica !== undefined && index === cluster.self;
@@ -59,7 +61,7 @@ export function clusterStatus(sources: InfoSources): ClusterStatus {
       address,
       isSelf,
       isUp: isSelf || link !== undefined,
-      isInView: members[index] !== undefined,
+      isInView: contains(members, index),
       roundTripMs: link?.roundTripMs ?? null,
       keys: isSelf ? replica.store.size : link?.report.keys ?? null,
       requestsPerSecond: isSelf

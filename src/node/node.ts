@@ -21,7 +21,8 @@ import { timingFor } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
-import type { JournalRecord } from "../two_phase/messages.ts";
+import type { JournalRecord, NodeSet, View } from "../two_phase/messages.ts";
+import { members } from "../two_phase/node_set.ts";
 import { Cluster } from "./cluster.ts";
 import type { NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
@@ -62,6 +63,9 @@ export type Storage =
 /** A journal is folded when so much of it would have to be replayed at a start. */
 const TAIL_BYTES_MAX = 32 * 1024 * 1024;
 
+/** A node that stops waits so long for the others to go on without it. */
+const LEAVE_MS = 1000;
+
 /** How often that is looked at, in milliseconds. */
 const CHECKPOINT_CHECK_MS = 500;
 
@@ -81,8 +85,13 @@ export class Node implements ConnectionHost {
   readonly #ended: PromiseWithResolvers<void>;
   #checkpoints: ReturnType<typeof setInterval> | undefined;
   #isCheckpointing = false;
+  #isStopping = false;
   #driver: Driver | undefined;
   #nextConnectionId = 1;
+  /** Why this node has begun the change of the view that is under way. */
+  #viewReason = "";
+  /** When the present view was installed here, in milliseconds of the day's time. */
+  #viewSince = Date.now();
 
   /**
    * Opens the journal, recovers what it holds, and only then listens.
@@ -155,9 +164,20 @@ export class Node implements ConnectionHost {
     }
   }
 
-  /** Has {@linkcode run} return. */
+  /**
+   * Has {@linkcode run} return. The others are told first, so that they go on without this node at
+   * once, and have not to find out that it is gone.
+   */
   stop(): void {
-    this.#ended.resolve();
+    const { members: set, isMember } = this.#driver?.replica.membership ??
+      { members: 0, isMember: false };
+    if (this.#isStopping || !isMember || members(set).length === 1) {
+      this.#ended.resolve();
+      return;
+    }
+    this.#isStopping = true;
+    this.#driver?.leave();
+    setTimeout(() => this.#ended.resolve(), LEAVE_MS);
   }
 
   async #begin(): Promise<void> {
@@ -231,7 +251,17 @@ export class Node implements ConnectionHost {
     const { logger } = this.#options;
     switch (event.type) {
       case "viewInstalled":
-        logger.debug(`installed view ${event.view}`);
+        logger.info(this.#describeView(event.view, event.before));
+        this.#viewSince = Date.now();
+        this.#viewReason = "";
+        if (this.#isStopping && !this.#isInView(event.view)) {
+          // Its clients were answered by the same turn: they are written to before it ends.
+          this.#driver?.afterTurn(() => setTimeout(() => this.#ended.resolve(), 10));
+        }
+        return;
+      case "viewChangeBegins":
+        this.#viewReason = event.reason;
+        logger.info(`begins a change of the view, ballot ${event.ballot}: ${event.reason}`);
         return;
       case "complete":
         logger.info(`the cluster is complete: ${this.#cluster.names.join(", ")}`);
@@ -240,6 +270,22 @@ export class Node implements ConnectionHost {
         this.#ended.reject(new FatalError(event.reason));
         return;
     }
+  }
+
+  #isInView(view: View): boolean {
+    return members(view.members).includes(this.#cluster.self);
+  }
+
+  /** One line for a new view: who is in it, and who is not any more. */
+  #describeView(view: View, before: View): string {
+    const { names } = this.#cluster;
+    const list = (set: NodeSet) => members(set).map((node) => names[node] ?? "").join(", ");
+    const out = list(before.members & ~view.members);
+    const isIn = this.#isInView(view);
+    return `view ${view.number} with ${list(view.members)}` +
+      (out === "" ? "" : `; without ${out}`) +
+      (isIn ? "" : ": this node is outside, and joins again") +
+      (this.#viewReason === "" ? "" : ` (${this.#viewReason})`);
   }
 
   async #shutDown(): Promise<void> {
@@ -262,6 +308,7 @@ export class Node implements ConnectionHost {
       cluster: this.#cluster,
       statistics: this.#statistics,
       connections: this.#connections.size,
+      viewSince: this.#viewSince,
       journal: { place: this.#journal.place, isEphemeral: this.#isEphemeral },
     };
   }
@@ -336,9 +383,8 @@ export class Node implements ConnectionHost {
     if (question === undefined) {
       return { reply: new ErrorReply("ERR", "not a question of a dks node") };
     }
-    const { reply, peer, fatal } = await this.#cluster.decide(question);
+    const { reply, peer } = await this.#cluster.decide(question);
     const json = fromText(JSON.stringify(reply));
-    if (fatal !== undefined) return { reply: json, afterwards: () => this.#ended.reject(fatal) };
     if (peer === undefined) return { reply: json };
     const { identity } = question;
     return {

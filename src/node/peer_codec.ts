@@ -22,8 +22,11 @@
  * | 7    | abort acknowledged, a run | view, number, count                                         |
  * | 8    | settled           | view, upTo                                                          |
  * | 9    | forget            | view, upTo                                                          |
- * | 10   | view installed    | view, journals                                                      |
  * | 11   | recovered         | view, upTo, undecided                                               |
+ * | 12   | heartbeat         | view, ballot, incarnation, round                                    |
+ * | 13   | heartbeat acknowledged | view, incarnation, round                                       |
+ * | 14   | all others about views | JSON, as a byte string                                         |
+ * | 15   | join chunk        | view, transfer, chunk, entries                                      |
  * | 32   | probe             | sequence, keys, requests a second                                   |
  * | 33   | probe answer      | sequence                                                            |
  *
@@ -41,10 +44,11 @@ import {
   FRAME_BYTES_MAX,
   FRAME_BYTES_TARGET,
   KEYS_PER_COMMAND_MAX,
-  NODES_MAX,
   TRANSACTIONS_MAX,
 } from "../limits.ts";
+import { fromText, toText } from "../byte_string.ts";
 import type {
+  ControlMessage,
   Effect,
   Message,
   NoReason,
@@ -83,8 +87,11 @@ const KIND = {
   abortAcknowledged: 7,
   settled: 8,
   forget: 9,
-  viewInstalled: 10,
   recovered: 11,
+  heartbeat: 12,
+  heartbeatAcknowledged: 13,
+  control: 14,
+  joinChunk: 15,
   probe: 32,
   probeAnswer: 33,
 } as const;
@@ -171,6 +178,24 @@ export class FrameWriter {
       encodePrepare(writer, message);
       return;
     }
+    switch (message.type) {
+      case "viewInstalled":
+      case "leaving":
+      case "viewPrepare":
+      case "viewPromise":
+      case "viewRefuse":
+      case "viewAccept":
+      case "viewAccepted":
+      case "viewInstall":
+      case "joinRequest":
+      case "joinAcknowledged":
+      case "joinFinal":
+      case "joinConfirmed":
+        // Rare, and of many shapes. Keys and values are byte strings, which JSON carries as they are.
+        writer.uint8(KIND.control);
+        writer.byteString(fromText(JSON.stringify(message)));
+        return;
+    }
     writer.uint8(KIND[message.type]);
     switch (message.type) {
       case "settled":
@@ -178,10 +203,26 @@ export class FrameWriter {
         writer.varint(message.view);
         writer.varint(message.upTo);
         return;
-      case "viewInstalled":
+      case "heartbeat":
         writer.varint(message.view);
-        writer.varint(message.journals.length);
-        for (const journal of message.journals) writer.byteString(journal);
+        writer.varint(message.ballot);
+        writer.varint(message.incarnation);
+        writer.varint(message.round);
+        return;
+      case "heartbeatAcknowledged":
+        writer.varint(message.view);
+        writer.varint(message.incarnation);
+        writer.varint(message.round);
+        return;
+      case "joinChunk":
+        writer.varint(message.view);
+        writer.varint(message.transfer);
+        writer.varint(message.chunk);
+        writer.varint(message.entries.length);
+        for (const entry of message.entries) {
+          writeEffect(writer, entry);
+          writer.varint(entry.version);
+        }
         return;
       case "recovered":
         writer.varint(message.view);
@@ -375,11 +416,34 @@ function readMessage(reader: ByteReader, receive: (message: LinkMessage) => void
     case KIND.forget:
       receive({ type: "forget", view: reader.varint(), upTo: reader.varint() });
       return;
-    case KIND.viewInstalled: {
+    case KIND.heartbeat:
+      receive({
+        type: "heartbeat",
+        view: reader.varint(),
+        ballot: reader.varint(),
+        incarnation: reader.varint(),
+        round: reader.varint(),
+      });
+      return;
+    case KIND.heartbeatAcknowledged:
+      receive({
+        type: "heartbeatAcknowledged",
+        view: reader.varint(),
+        incarnation: reader.varint(),
+        round: reader.varint(),
+      });
+      return;
+    case KIND.control:
+      receive(readControl(reader));
+      return;
+    case KIND.joinChunk: {
       const view = reader.varint();
-      const count = reader.count(NODES_MAX, "journals");
-      const journals = Array.from({ length: count }, () => reader.byteString());
-      receive({ type: "viewInstalled", view, journals });
+      const transfer = reader.varint();
+      const chunk = reader.varint();
+      const entries = readList(reader, "entries", () => {
+        return { ...readEffect(reader), version: reader.varint() };
+      });
+      receive({ type: "joinChunk", view, transfer, chunk, entries });
       return;
     }
     case KIND.recovered: {
@@ -404,6 +468,39 @@ function readMessage(reader: ByteReader, receive: (message: LinkMessage) => void
     default:
       throw new MalformedError(`an unknown kind of message: ${kind}`);
   }
+}
+
+/** Types of messages that go as JSON. */
+const CONTROL_TYPES: ReadonlySet<string> = new Set<ControlMessage["type"]>([
+  "viewInstalled",
+  "leaving",
+  "viewPrepare",
+  "viewPromise",
+  "viewRefuse",
+  "viewAccept",
+  "viewAccepted",
+  "viewInstall",
+  "joinRequest",
+  "joinAcknowledged",
+  "joinFinal",
+  "joinConfirmed",
+]);
+
+/** Reads what a peer of the same version has written: its shape is not looked at further. */
+function readControl(reader: ByteReader): ControlMessage {
+  const text = toText(reader.byteString());
+  try {
+    const message: unknown = JSON.parse(text ?? "");
+    if (isControlMessage(message)) return message;
+  } catch {
+    // Falls through to the error below.
+  }
+  throw new MalformedError("a message about views that cannot be read");
+}
+
+function isControlMessage(value: unknown): value is ControlMessage {
+  return typeof value === "object" && value !== null && "type" in value &&
+    CONTROL_TYPES.has(String(value.type));
 }
 
 function readRun(

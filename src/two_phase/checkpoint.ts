@@ -15,9 +15,16 @@ import type { Transaction } from "./state.ts";
 /** Returns the records, in an order in which they can be replayed. */
 export function checkpointRecords(context: Context): JournalRecord[] {
   const { clock, membership, transactions, nodes } = context;
-  const { number, journals } = membership.view;
+  const { view, promised, accepted } = membership;
   const records: JournalRecord[] = [{ type: "clock", stamp: clock.last }];
-  if (number > 0) records.push({ type: "view", number, journals });
+  records.push({
+    type: "standing",
+    view,
+    joinedFor: membership.joinedFor,
+    offset: membership.offset,
+  });
+  if (accepted !== undefined) records.push({ type: "accepted", ...accepted });
+  if (promised > 0) records.push({ type: "promise", ballot: promised });
   const prepared: Transaction[] = [];
   for (let coordinator = 0; coordinator < nodes; coordinator++) {
     const upTo = transactions.forgottenUpTo(coordinator);

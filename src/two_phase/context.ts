@@ -19,11 +19,30 @@ export interface Timing {
   readonly timeoutMs: number;
   /** When this much is left of it, a request is given up, so that an abort can still be confirmed. */
   readonly giveUpMs: number;
+  /** How long a heartbeat round is good for reading. */
+  readonly leaseMs: number;
+  /** A member that was not heard of for so long is suspected. */
+  readonly suspicionMs: number;
+  /** Time between heartbeat rounds. */
+  readonly heartbeatMs: number;
+  /** How much the rate of a clock may be off, as a part of 1. */
+  readonly driftMax: number;
 }
 
+/** The times of the views, where nothing else is said. */
+export const VIEW_TIMING = {
+  leaseMs: 1000,
+  suspicionMs: 1000,
+  heartbeatMs: 200,
+  driftMax: 0.01,
+} as const;
+
 /** Returns the timing for requests that end within `timeoutMs`. */
-export function timingFor(timeoutMs: number): Timing {
-  return { timeoutMs, giveUpMs: Math.min(500, timeoutMs / 5) };
+export function timingFor(
+  timeoutMs: number,
+  views: Omit<Timing, "timeoutMs" | "giveUpMs"> = VIEW_TIMING,
+): Timing {
+  return { ...views, timeoutMs, giveUpMs: Math.min(500, timeoutMs / 5) };
 }
 
 /** How often things happened since the start. Each also proves that a rare path was walked. */
@@ -85,6 +104,44 @@ export interface Counters {
   recoveredForeign: number;
   /** Transactions aborted as their coordinator has no record of them after a restart. */
   presumedAborts: number;
+  /** Reads that could not be answered at once as there was no lease. */
+  readsWithoutLease: number;
+  /** Attempts of this node to have a view chosen, and those that led nowhere. */
+  viewAttempts: number;
+  viewAttemptsGivenUp: number;
+  /** Ballots promised; attempts of others refused for a higher one. */
+  promises: number;
+  viewRefusals: number;
+  viewsInstalled: number;
+  /** An attempt found that a later view was installed elsewhere. */
+  viewsMissed: number;
+  /** Members that promised without having installed the view, and were sent it. */
+  laggingMembers: number;
+  /** Accepted proposals that were proposed again as they were. */
+  proposalsRepeated: number;
+  /** Transactions in doubt that a view change committed or aborted. */
+  settledByCommit: number;
+  settledByAbort: number;
+  /** Own transactions whose clients waited while a view change settled them. */
+  ownSettledByCommit: number;
+  ownSettledByAbort: number;
+  /** Installations that waited for leases, or did not as who had them gave them up. */
+  leasesWaitedFor: number;
+  leasesGivenUp: number;
+  /** Views that excluded this node. */
+  exclusions: number;
+  /** Transfers begun as a source; their last parts sent; and got, as a joiner. */
+  transfers: number;
+  finals: number;
+  joins: number;
+  /** Outsiders that were brought in as too few members were left. */
+  joinersForced: number;
+  /** Views that this node was admitted to as a joiner. */
+  admissions: number;
+  /** Requests refused as there is no majority. */
+  belowMajority: number;
+  /** Votes that were not sent as a promise had come before them. */
+  votesWithheld: number;
 }
 
 /** Returns counters that all stand at 0. */
@@ -121,6 +178,29 @@ export function newCounters(): Counters {
     recoveredAborts: 0,
     recoveredForeign: 0,
     presumedAborts: 0,
+    readsWithoutLease: 0,
+    viewAttempts: 0,
+    viewAttemptsGivenUp: 0,
+    promises: 0,
+    viewRefusals: 0,
+    viewsInstalled: 0,
+    viewsMissed: 0,
+    laggingMembers: 0,
+    proposalsRepeated: 0,
+    settledByCommit: 0,
+    settledByAbort: 0,
+    ownSettledByCommit: 0,
+    ownSettledByAbort: 0,
+    leasesWaitedFor: 0,
+    leasesGivenUp: 0,
+    exclusions: 0,
+    transfers: 0,
+    finals: 0,
+    joins: 0,
+    joinersForced: 0,
+    admissions: 0,
+    belowMajority: 0,
+    votesWithheld: 0,
   };
 }
 

@@ -35,7 +35,7 @@ import type {
   TransactionNumber,
   Vote,
 } from "./messages.ts";
-import { NOTHING_BEFORE, transactionName, transactionNumber } from "./messages.ts";
+import { incarnationBase, NOTHING_BEFORE, transactionName } from "./messages.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import { PendingRequest, PendingRequests } from "./pending_requests.ts";
 import type { ForceAwaiter } from "./outbox.ts";
@@ -58,6 +58,10 @@ class OwnTransaction extends Transaction {
   votes: NodeSet = NOBODY;
   /** Members that have acknowledged the abort. */
   acknowledged: NodeSet = NOBODY;
+  /** Members that have said anything to the prepare. */
+  heardOf: NodeSet = NOBODY;
+  /** When the prepare was sent, in milliseconds. */
+  preparedAt = 0;
   /** How many of those that it follows are not committed yet. */
   openLeaders = 0;
   /** What the client is told when it commits. */
@@ -95,18 +99,38 @@ export class Coordinator implements ForceAwaiter {
   readonly #paused: { readonly transaction: OwnTransaction; readonly until: number }[] = [];
   /** Transactions in line or running. */
   #active = 0;
-  #sequence = 0;
-  readonly #incarnation: number;
+  #lastNumber: TransactionNumber = 0;
+  /** This process was started on a journal that was used before: peers are told what is open. */
+  #isRestarted = false;
   /** By member: up to which number it has settled this node's transactions. */
   readonly #settledBy: TransactionNumber[];
   /** By member: the last low-water mark that it was told. */
   readonly #forgetSent: TransactionNumber[];
 
-  constructor(context: Context, incarnation: number) {
+  constructor(context: Context) {
     this.#context = context;
-    this.#incarnation = incarnation;
     this.#settledBy = Array.from({ length: context.nodes }, () => NOTHING_BEFORE);
     this.#forgetSent = Array.from({ length: context.nodes }, () => NOTHING_BEFORE);
+  }
+
+  /** The last number that was given to a transaction. */
+  get lastNumber(): TransactionNumber {
+    return this.#lastNumber;
+  }
+
+  /** Members that have left a prepare unanswered for the time of suspicion. */
+  silentMembers(): NodeSet {
+    const { membership, now, timing } = this.#context;
+    let silent = NOBODY;
+    for (let one = this.#pending.first; one !== undefined; one = one.next) {
+      if (now - one.arrivedAt < timing.suspicionMs) break; // All others are younger still.
+      const { transaction } = one;
+      if (one.state !== "running" || !(transaction instanceof OwnTransaction)) continue;
+      if (!transaction.isPreparedOrPreparing) continue;
+      if (now - transaction.preparedAt < timing.suspicionMs) continue;
+      silent |= membership.members & ~transaction.heardOf;
+    }
+    return silent & membership.others;
   }
 
   /** How many requests are not answered yet. */
@@ -139,6 +163,7 @@ export class Coordinator implements ForceAwaiter {
       if (now - first.arrivedAt < timing.timeoutMs) break;
       this.#answerClosing(first, false);
     }
+    if (this.#parked.length > 0) this.#rejectHopeless();
     if (this.#active < TRANSACTIONS_MAX) this.onMembershipChange();
     for (let i = this.#paused.length - 1; i >= 0; i--) {
       const paused = this.#paused[i];
@@ -146,6 +171,36 @@ export class Coordinator implements ForceAwaiter {
       this.#paused.splice(i, 1);
       this.#makeReady(paused.transaction);
     }
+  }
+
+  /** Nothing hangs that cannot be served: who waits for a majority that is not there is told. */
+  #rejectHopeless(): void {
+    const why = this.#whyHopeless();
+    if (why === undefined) return;
+    for (const pending of this.#parked.splice(0)) {
+      if (pending.state !== "parked") continue;
+      this.#context.counters.belowMajority++;
+      // A request that was tried before has nothing in doubt: it waits for another attempt.
+      this.#reject(pending, why);
+    }
+  }
+
+  /** Why no request can be served here for some time, or `undefined` where that may be otherwise. */
+  #whyHopeless(): string | undefined {
+    const { membership, now, nodes } = this.#context;
+    if (membership.isLeaving) return "this node is stopping";
+    if (membership.view.number === 0) return undefined;
+    if (membership.isBelowMajority(now)) {
+      if (membership.isMember && membership.mayRead(now)) return undefined; // Reads go on for a while.
+      const missing = this.#nodes(membership.unreachable(now));
+      return `no majority: ${missing} cannot be reached, and ${
+        majority(nodes)
+      } of ${nodes} are needed`;
+    }
+    if (!membership.isMember) {
+      return `this node is outside view ${membership.view.number}, and is joining again`;
+    }
+    return undefined;
   }
 
   /** Begins what was parked, as far as that is possible now. */
@@ -161,13 +216,14 @@ export class Coordinator implements ForceAwaiter {
   onPeerReady(node: NodeIndex): void {
     const { transactions, self, outbox, counters } = this.#context;
     this.#forgetSent[node] = NOTHING_BEFORE;
+    if (this.#context.membership.isFrozen) return;
     for (const [number, known] of transactions.of(self)) {
       const message = this.#missedBy(node, number, known);
       if (message === undefined) continue;
       counters.resent++;
       outbox.send(only(node), message);
     }
-    if (this.#incarnation > 1) this.#sendRecovered(node);
+    if (this.#isRestarted) this.#sendRecovered(node);
   }
 
   /** Tells `node` which transactions from before the restart are still open: no others are. */
@@ -186,6 +242,12 @@ export class Coordinator implements ForceAwaiter {
 
   // --- Recovery ------------------------------------------------------------------------------
 
+  /** Begins to give numbers of `incarnation`. */
+  start(incarnation: number): void {
+    this.#lastNumber = incarnationBase(incarnation);
+    this.#isRestarted = incarnation > 1;
+  }
+
   /** Returns a transaction of this node that the journal holds a prepared record of. */
   restore(prepare: Prepare, entries: readonly Entry[]): Transaction {
     const transaction = new OwnTransaction(
@@ -198,6 +260,11 @@ export class Coordinator implements ForceAwaiter {
     transaction.sentTo = this.#context.membership.others;
     this.#active++;
     return transaction;
+  }
+
+  /** Takes note that a view has settled all transactions restored so far. */
+  restoredView(): void {
+    this.#active = 0;
   }
 
   /** Takes note that a restored transaction turned out to be decided. */
@@ -257,10 +324,16 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #dispatch(pending: PendingRequest): void {
-    const { membership } = this.#context;
+    const { membership, now, counters } = this.#context;
     const { request } = pending;
-    if (!membership.mayRead) this.#park(pending);
-    else if (request.kind === "read") this.#read(pending, request);
+    const why = this.#whyHopeless();
+    if (why !== undefined) {
+      counters.belowMajority++;
+      this.#reject(pending, why);
+    } else if (!membership.mayRead(now)) {
+      counters.readsWithoutLease++;
+      this.#park(pending);
+    } else if (request.kind === "read") this.#read(pending, request);
     else if (request.kind === "count") this.#count(pending);
     else this.#lineUp(pending, request);
   }
@@ -285,7 +358,7 @@ export class Coordinator implements ForceAwaiter {
       locks.lastWriter(store.get(key), locks.grants) !== undefined
     );
     if (!busy) {
-      this.#answer(pending, request.evaluate(this.#committedValue));
+      this.#answerRead(pending, request.evaluate(this.#committedValue));
     } else {
       counters.readsThatWaited++;
       if (request.keys.length === 1) this.#readWhenSettled(pending, request);
@@ -299,17 +372,27 @@ export class Coordinator implements ForceAwaiter {
     const { locks, store } = this.#context;
     const writer = locks.lastWriter(store.get(key), pending.grantOrder);
     if (writer === undefined) {
-      this.#answer(pending, request.evaluate(this.#committedValue));
+      this.#answerRead(pending, request.evaluate(this.#committedValue));
       return;
     }
     this.#observe(pending, [writer], () => this.#readWhenSettled(pending, request));
+  }
+
+  /** Answers what depends on state and is given without a commit: that needs the lease. */
+  #answerRead(pending: PendingRequest, reply: unknown): void {
+    const { membership, now } = this.#context;
+    if (!membership.mayRead(now)) {
+      this.#park(pending); // What was read is forgotten: it is read anew with the next lease.
+      return;
+    }
+    this.#finish(pending, { kind: "answered", reply }, membership.lease.until);
   }
 
   #count(pending: PendingRequest): void {
     const { request } = pending;
     const { transactions, store } = this.#context;
     if (request.kind !== "count") throw new Error("not a count");
-    const finish = () => this.#answer(pending, request.evaluate(store.size));
+    const finish = () => this.#answerRead(pending, request.evaluate(store.size));
     const holders = transactions.holdingLocks();
     if (holders.length === 0) finish();
     else this.#observe(pending, holders, finish);
@@ -436,13 +519,13 @@ export class Coordinator implements ForceAwaiter {
   ): void {
     pending.transaction = undefined;
     if (leaders.length === 0) {
-      this.#answer(pending, reply);
+      this.#answerRead(pending, reply);
       return;
     }
     this.#context.counters.evaluationsThatWaited++;
     this.#observe(pending, leaders, () => {
       if (!pending.isStale) {
-        this.#answer(pending, reply);
+        this.#answerRead(pending, reply);
         return;
       }
       this.#context.counters.evaluationsRedone++;
@@ -458,7 +541,7 @@ export class Coordinator implements ForceAwaiter {
     effects: Prepare["effects"],
   ): void {
     const { clock, membership, transactions, outbox, self, now, counters } = this.#context;
-    const number = transactionNumber(this.#incarnation, ++this.#sequence);
+    const number = ++this.#lastNumber;
     const prepare: Prepare = {
       type: "prepare",
       view: membership.view.number,
@@ -483,6 +566,7 @@ export class Coordinator implements ForceAwaiter {
     // prepare ask, and are told "aborted" (presumed abort). No client was answered.
     outbox.append({ type: "prepared", coordinator: self, prepare });
     transaction.transitionTo("preparing");
+    transaction.preparedAt = now;
     transaction.sentTo = membership.ready & membership.others;
     outbox.send(transaction.sentTo, prepare);
     outbox.afterForce(this, transaction);
@@ -509,6 +593,7 @@ export class Coordinator implements ForceAwaiter {
       counters.stale++;
       return;
     }
+    transaction.heardOf |= only(from);
     if (!transaction.isPreparedOrPreparing) {
       counters.votesAfterAbort++;
       return;
@@ -546,8 +631,9 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #isComplete(transaction: OwnTransaction): boolean {
-    return transaction.votes === this.#context.membership.all && transaction.openLeaders === 0 &&
-      transaction.state === "prepared";
+    const { membership } = this.#context;
+    return transaction.votes === membership.members && transaction.openLeaders === 0 &&
+      transaction.state === "prepared" && !membership.isFrozen;
   }
 
   #commit(transaction: OwnTransaction): void {
@@ -609,11 +695,9 @@ export class Coordinator implements ForceAwaiter {
       this.#keepPlace(transaction, pending);
     }
     this.#leave(transaction);
-    outbox.send(membership.ready & membership.others, {
-      type: "abort",
-      view: transaction.view,
-      number: transaction.number,
-    });
+    // A frozen node tells of no decision. The abort is durable: its promise will say so.
+    const told = membership.isFrozen ? NOBODY : membership.ready & membership.others;
+    outbox.send(told, { type: "abort", view: transaction.view, number: transaction.number });
     transaction.tellObservers("aborted");
     this.#onAcknowledged(transaction);
   }
@@ -645,7 +729,7 @@ export class Coordinator implements ForceAwaiter {
     if (pending?.state === "closing" && pending.transaction === transaction) {
       if (this.#isAbortKnown(transaction)) this.#answerClosing(pending, true);
     }
-    if (transaction.acknowledged !== membership.all) return;
+    if (transaction.acknowledged !== membership.members) return;
     transactions.reduce(self, transaction.number, "aborted");
     if (after !== undefined) this.#pauseOrGoOn(after);
   }
@@ -658,7 +742,8 @@ export class Coordinator implements ForceAwaiter {
     const { membership, self, nodes } = this.#context;
     const neverAsked = membership.others & ~transaction.sentTo;
     if (!contains(transaction.acknowledged, self)) return false;
-    return size(transaction.acknowledged | neverAsked) >= majority(nodes);
+    const witnesses = (transaction.acknowledged | neverAsked) & membership.members;
+    return size(witnesses) >= majority(nodes);
   }
 
   #pauseOrGoOn(next: OwnTransaction): void {
@@ -708,7 +793,9 @@ export class Coordinator implements ForceAwaiter {
           throw new Error("running without transaction");
         }
         this.#close(pending);
-        if (transaction.isPreparedOrPreparing) {
+        // A frozen node decides nothing: the view change will, maybe in time.
+        if (this.#context.membership.isFrozen) pending.failure ||= "the view is being changed";
+        else if (transaction.isPreparedOrPreparing) {
           this.#abort(transaction, { reason: this.#whoIsSilent(transaction), isRetried: false });
         }
         return;
@@ -764,11 +851,17 @@ export class Coordinator implements ForceAwaiter {
   #whyParked(): string {
     const { membership } = this.#context;
     if (membership.mayWrite) return `${TRANSACTIONS_MAX} transactions were under way at this node`;
-    return `no link to ${this.#nodes(membership.missing)}, and a write needs all nodes`;
+    if (membership.view.number === 0) {
+      const unmet = members(membership.others & ~membership.linked);
+      return `the cluster has not begun: no link to ${this.#nodes(unmet)}`;
+    }
+    if (membership.isFrozen) return "the view is being changed";
+    if (membership.missing.length === 0) return "this node has no lease to answer reads";
+    return `no link to ${this.#nodes(membership.missing)}, and a write needs all members`;
   }
 
   #whoIsSilent(transaction: OwnTransaction): string {
-    const silent = members(this.#context.membership.all & ~transaction.votes);
+    const silent = members(this.#context.membership.members & ~transaction.votes);
     if (silent.length > 0) return `no vote from ${this.#nodes(silent)} in time`;
     return "a transaction that it follows was not decided in time";
   }
@@ -795,14 +888,63 @@ export class Coordinator implements ForceAwaiter {
     this.#finish(pending, { kind: "answered", reply });
   }
 
-  #finish(pending: PendingRequest, outcome: Outcome): void {
+  #finish(pending: PendingRequest, outcome: Outcome, validUntil = Infinity): void {
     const { outbox, counters } = this.#context;
     if (pending.state === "finished") throw new Error("a request was answered twice");
     (pending.state === "closing" ? this.#closing : this.#pending).remove(pending);
     pending.state = "finished";
     pending.transaction = undefined;
     counters[outcome.kind]++;
-    outbox.answer(pending.client, outcome);
+    outbox.answer(pending.client, outcome, validUntil);
+  }
+
+  // --- A new view ----------------------------------------------------------------------------
+
+  /**
+   * All transactions of the view before are settled; `ended` are those that held locks. Clients that
+   * wait are answered, or their requests begin anew.
+   */
+  onViewInstalled(ended: readonly Transaction[]): void {
+    const { membership, counters, self } = this.#context;
+    for (const transaction of ended) {
+      if (!(transaction instanceof OwnTransaction)) continue;
+      const { pending } = transaction;
+      if (transaction.state === "committed") {
+        if (pending === undefined || pending.state === "finished") continue;
+        counters.ownSettledByCommit++;
+        this.#answer(pending, transaction.reply);
+      } else if (pending !== undefined) {
+        counters.ownSettledByAbort++;
+        pending.failure = `a change to view ${membership.view.number} aborted it`;
+      }
+    }
+    // Whatever else a request had to do with the old view is over: nothing of it is in doubt.
+    for (const pending of this.#closing.all()) {
+      const known = pending.transaction;
+      if (known?.state === "aborted") this.#answerClosing(pending, true);
+    }
+    this.#paused.length = 0;
+    this.#parked = [];
+    for (const pending of this.#pending.all()) this.#beginAnew(pending);
+    this.#active = 0;
+    this.#parked.sort((a, b) => a.priority - b.priority);
+    const { bases } = membership.view;
+    // A node that has lost its journal goes on behind what it gave before.
+    this.#lastNumber = Math.max(this.#lastNumber, bases[self] ?? 0);
+    this.#settledBy.fill(bases[self] ?? 0);
+    this.#forgetSent.fill(bases[self] ?? 0);
+    this.onMembershipChange();
+  }
+
+  #beginAnew(pending: PendingRequest): void {
+    const { transaction } = pending;
+    // One that is observing is told by whom it observes, and finds that there is no lease.
+    if (pending.state === "observing") return;
+    if (pending.state === "inLine" && transaction !== undefined) {
+      this.#context.locks.release(transaction);
+    }
+    pending.transaction = undefined;
+    this.#park(pending);
   }
 
   // --- Forgetting ----------------------------------------------------------------------------
@@ -815,8 +957,13 @@ export class Coordinator implements ForceAwaiter {
   /** Forgets what every member has settled, and tells those who are about to hear from this node. */
   beforeSending(receivers: NodeSet): void {
     const { transactions, self, membership, outbox } = this.#context;
+    if (membership.isFrozen) return;
     this.#settledBy[self] = Math.max(transactions.durableUpTo(self), NOTHING_BEFORE);
-    const mark = Math.min(...this.#settledBy);
+    let mark = Infinity;
+    for (const node of members(membership.members)) {
+      mark = Math.min(mark, this.#settledBy[node] ?? 0);
+    }
+    if (mark === Infinity) return;
     if (mark > transactions.forgottenUpTo(self)) forgetUpTo(this.#context, self, mark);
     let behind = NOBODY;
     for (const node of members(receivers)) {

@@ -1,26 +1,31 @@
 /**
- * Who belongs to the cluster: the view and its members.
+ * Who belongs to the cluster: the installed view, the links, the lease, and who is missed.
  *
- * A view is a number and, by node, the id of the journal that the node had when the view was made.
- * View 0 is that of a node which has seen nobody yet: it accepts nothing. View 1 has all configured
- * nodes as members; a node installs it when it has met all of them, or when a peer that has
- * installed it says so. There is no later view yet: a member that is lost stops the writes.
+ * A view is a number, a set of members, and the outcomes of the view before it; `view_change.ts` says
+ * how one is chosen. View 0 is that of a node which has seen nobody yet: it accepts nothing.
  *
  * A node that restarts with another journal has forgotten what it once promised. Views list journals
- * for this reason: the node is told apart from its former self, and refused.
+ * for this reason: such a node is a stranger, what it says about views does not count, and it becomes a
+ * member again only as a joiner.
  *
  * @module
  */
 
-import type { NodeIndex, NodeSet, ViewInstalled, ViewRecord } from "./messages.ts";
-import { contains, firstNodes, members, NOBODY, only } from "./node_set.ts";
+import type { Timing } from "./context.ts";
+import { Lease } from "./lease.ts";
+import type {
+  AcceptedProposal,
+  Ballot,
+  Heartbeat,
+  HeartbeatAcknowledged,
+  Leaving,
+  NodeIndex,
+  NodeSet,
+  View,
+  ViewInstalled,
+} from "./messages.ts";
+import { contains, firstNodes, majority, members, NOBODY, only, size } from "./node_set.ts";
 import type { Outbox } from "./outbox.ts";
-
-/** A view: its number, and by node index the journals of its members. */
-export interface View {
-  readonly number: number;
-  readonly journals: readonly string[];
-}
 
 /** What a node says of itself when a link comes up. */
 export interface PeerIdentity {
@@ -30,152 +35,340 @@ export interface PeerIdentity {
   readonly incarnation: number;
 }
 
-/** Knows the view, and which members are linked and have installed it too. */
+/** What {@linkcode Membership} needs. */
+export interface MembershipOptions {
+  readonly self: NodeIndex;
+  readonly names: readonly string[];
+  readonly identity: PeerIdentity;
+  readonly timing: Timing;
+  readonly outbox: Outbox;
+  readonly now: number;
+}
+
+/** Knows the installed view, and who of it is there. */
 export class Membership {
-  /** The set of all configured nodes, the members of view 1. */
+  /** The set of all configured nodes. */
   readonly all: NodeSet;
-  /** All but this node. */
+  /** All configured nodes but this one. */
   readonly others: NodeSet;
+  readonly lease: Lease;
+  /** As a joiner, this node has confirmed that it holds everything up to the freeze of this ballot. */
+  joinedFor: Ballot = 0;
+  /** By how much the incarnations in this node's numbers are ahead of those of its journal. */
+  offset = 0;
   readonly #self: NodeIndex;
+  #identity: PeerIdentity;
+  readonly #timing: Timing;
   readonly #outbox: Outbox;
-  readonly #met: (string | undefined)[];
-  #view: View = { number: 0, journals: [] };
+  /** By node: who it was when its link came up last. */
+  readonly #met: (PeerIdentity | undefined)[];
+  /** By node: when anything was heard of it last, with the journal that counts. */
+  readonly #heardAt: number[];
+  /** By node: the incarnation whose heartbeat was acknowledged last. */
+  readonly #acknowledged: number[];
+  /** By node: the incarnation that has said it serves nobody any more; 0 for none. */
+  readonly #left: number[];
+  /** By node: what it has said of its view since its link came up. */
+  readonly #announced: (ViewInstalled | undefined)[];
+  #view: View;
+  #promised: Ballot = 0;
+  #accepted: AcceptedProposal | undefined;
   #linked: NodeSet;
-  #installed: NodeSet;
+  #installed: NodeSet = NOBODY;
+  #heartbeatAt = -Infinity;
+  #isLeaving = false;
   #wasComplete = false;
 
-  constructor(options: { self: NodeIndex; nodes: number; journal: string; outbox: Outbox }) {
-    this.all = firstNodes(options.nodes);
-    this.others = this.all & ~only(options.self);
-    this.#self = options.self;
+  constructor(options: MembershipOptions) {
+    const { names, self, timing, now } = options;
+    const nodes = names.length;
+    this.all = firstNodes(nodes);
+    this.others = this.all & ~only(self);
+    this.lease = new Lease({ nodes, leaseMs: timing.leaseMs });
+    this.#self = self;
+    this.#identity = options.identity;
+    this.#timing = timing;
     this.#outbox = options.outbox;
-    this.#met = Array.from({ length: options.nodes }, () => undefined);
-    this.#met[options.self] = options.journal;
-    this.#linked = only(options.self);
-    this.#installed = NOBODY;
+    this.#met = Array.from({ length: nodes }, () => undefined);
+    this.#met[self] = options.identity;
+    this.#heardAt = Array.from({ length: nodes }, () => now);
+    this.#acknowledged = Array.from({ length: nodes }, () => 0);
+    this.#announced = Array.from({ length: nodes }, () => undefined);
+    this.#left = Array.from({ length: nodes }, () => 0);
+    this.#linked = only(self);
+    this.#view = {
+      number: 0,
+      ballot: 0,
+      origin: 0,
+      names,
+      members: NOBODY,
+      journals: names.map(() => ""),
+      commits: [],
+      bases: names.map(() => 0),
+    };
   }
 
-  /** Begins, after recovery. */
-  start(): void {
-    if (this.#view.number === 0) {
-      this.#installWhenAllMet();
-      return;
-    }
-    this.#installed |= only(this.#self);
-    this.#reportComplete();
-  }
-
-  /** Takes over the view that this node had installed before a crash. */
-  restore(record: ViewRecord): void {
-    this.#view = { number: record.number, journals: record.journals };
-  }
+  // --- The view ------------------------------------------------------------------------------
 
   get view(): View {
     return this.#view;
   }
+
+  get members(): NodeSet {
+    return this.#view.members;
+  }
+
+  /** The highest ballot promised: no lower one is taken part in. */
+  get promised(): Ballot {
+    return this.#promised;
+  }
+
+  /** The proposal accepted last, while it is for a later view than the installed one. */
+  get accepted(): AcceptedProposal | undefined {
+    return this.#accepted;
+  }
+
+  /** Tells whether this node, with the journal that it has, is a member of the installed view. */
+  get isMember(): boolean {
+    return contains(this.#view.members, this.#self) &&
+      this.#view.journals[this.#self] === this.#identity.journal;
+  }
+
+  /** While this node's promise is above its view, it neither votes nor decides. */
+  get isFrozen(): boolean {
+    return this.#promised > this.#view.ballot;
+  }
+
+  get isLeaving(): boolean {
+    return this.#isLeaving;
+  }
+
+  /** Raises the promise. */
+  promise(ballot: Ballot): void {
+    if (ballot > this.#promised) this.#promised = ballot;
+  }
+
+  accept(accepted: AcceptedProposal): void {
+    this.promise(accepted.ballot);
+    this.#accepted = accepted;
+  }
+
+  /** Installs a view that was chosen, and is durable here. */
+  install(view: View, now: number): void {
+    this.restore(view);
+    this.lease.end();
+    this.#installed = this.isMember ? only(this.#self) : NOBODY;
+    for (const node of members(this.#linked & this.others)) {
+      if (this.#isInSameView(node)) this.#installed |= only(node);
+    }
+    for (const node of members(view.members)) this.#heardAt[node] = now;
+    this.#heartbeatAt = -Infinity;
+    this.announce(this.#linked & this.others);
+    this.reportComplete();
+  }
+
+  /** Takes over a view from the journal. */
+  restore(view: View): void {
+    this.#view = view;
+    this.promise(view.ballot);
+    if (this.#accepted !== undefined && this.#accepted.proposal.number <= view.number) {
+      this.#accepted = undefined;
+    }
+  }
+
+  /** Who this node is to its peers. */
+  get identity(): PeerIdentity {
+    return this.#identity;
+  }
+
+  /** Begins, after recovery. */
+  start(): void {
+    const { journal, incarnation } = this.#identity;
+    this.#identity = { journal, incarnation: incarnation + this.offset };
+    this.#met[this.#self] = this.#identity;
+    if (this.isMember) this.#installed |= only(this.#self);
+    this.reportComplete();
+  }
+
+  // --- Links ---------------------------------------------------------------------------------
 
   /** The nodes that this one has a link to, and itself. */
   get linked(): NodeSet {
     return this.#linked;
   }
 
-  /** The nodes that are linked and in this node's view, this one among them. */
+  /** The members that are linked and in this node's view, this one among them. */
   get ready(): NodeSet {
-    return this.#linked & this.#installed;
-  }
-
-  /** Tells whether this node may answer reads from its memory. */
-  get mayRead(): boolean {
-    return this.#view.number > 0;
-  }
-
-  /** Tells whether a write can go to all members now. */
-  get mayWrite(): boolean {
-    return this.#view.number > 0 && (this.#linked & this.#installed) === this.all;
+    return this.#linked & this.#installed & this.#view.members;
   }
 
   /** The members that stand in the way of a write: not linked, or not in the view yet. */
   get missing(): NodeIndex[] {
-    return members(this.all & ~(this.#linked & this.#installed));
+    return members(this.#view.members & ~this.ready);
   }
 
-  /**
-   * Tells why a peer must not be let in.
-   *
-   * @returns a sentence for people, or `undefined` where it may come in.
-   */
-  refusal(node: NodeIndex, identity: PeerIdentity): string | undefined {
-    const known = this.#view.journals[node];
-    if (known === undefined || known === identity.journal) return undefined;
-    return `it has lost its journal: the cluster knows it by journal ${known}, it has ${identity.journal}`;
+  /** Who `node` was when its link came up last. */
+  identityOf(node: NodeIndex): PeerIdentity | undefined {
+    return this.#met[node];
+  }
+
+  /** Tells whether what `node` says about views counts: `view` lists the journal that it has. */
+  counts(node: NodeIndex, view: View = this.#view): boolean {
+    // In view 0 nobody has a part in anything yet: all of the nodes are asked then.
+    if (view.number === 0) return this.#met[node] !== undefined;
+    return this.#met[node]?.journal === view.journals[node];
   }
 
   onPeerUp(node: NodeIndex, identity: PeerIdentity): void {
     this.#linked |= only(node);
-    this.#met[node] = identity.journal;
-    if (this.#view.number > 0) this.#announce(only(node));
-    else this.#installWhenAllMet();
+    this.#installed &= ~only(node);
+    this.#announced[node] = undefined;
+    if (this.#met[node]?.journal !== identity.journal) {
+      // Another journal counts its incarnations anew.
+      this.#acknowledged[node] = 0;
+      this.#left[node] = 0;
+    }
+    this.#met[node] = identity;
+    this.announce(only(node));
   }
 
   onPeerDown(node: NodeIndex): void {
     this.#linked &= ~only(node);
     this.#installed &= ~only(node);
+    this.#announced[node] = undefined;
   }
 
-  /** @returns whether the peer is in the same view as this node. */
+  /** @returns whether the peer is a member of the same view as this node. */
   onViewInstalled(from: NodeIndex, message: ViewInstalled): boolean {
-    if (this.#view.number === 0) {
-      if (message.journals[this.#self] !== this.#met[this.#self]) {
-        this.#outbox.report({
-          type: "refused",
-          reason: "the cluster knows this node by another journal than it has now",
-        });
-        return false;
-      }
-      this.#install({ number: message.view, journals: message.journals });
-    }
-    if (message.view !== this.#view.number) return false;
+    this.#announced[from] = message;
+    if (!this.#isInSameView(from)) return false;
     this.#installed |= only(from);
-    this.#reportComplete();
+    this.reportComplete();
     return true;
   }
 
-  #installWhenAllMet(): void {
-    const journals: string[] = [];
-    for (const journal of this.#met) {
-      if (journal === undefined) return;
-      journals.push(journal);
-    }
-    this.#install({ number: 1, journals });
+  #isInSameView(node: NodeIndex): boolean {
+    const announced = this.#announced[node];
+    return announced?.isMember === true && announced.view === this.#view.number && this.isMember &&
+      contains(this.#view.members, node) && this.counts(node);
   }
 
-  #install(view: View): void {
-    this.#view = view;
-    // Before any prepared record of the view, so it is durable when one of them is.
-    this.#outbox.append({ type: "view", number: view.number, journals: view.journals });
-    this.#outbox.force();
-    this.#installed |= only(this.#self);
-    this.#outbox.report({ type: "viewInstalled", view: view.number });
-    this.#announce(this.#linked & this.others);
-    this.#reportComplete();
+  announce(to: NodeSet): void {
+    const { number: view } = this.#view;
+    this.#outbox.send(to, { type: "viewInstalled", view, isMember: this.isMember });
   }
 
-  #announce(to: NodeSet): void {
-    this.#outbox.send(to, {
-      type: "viewInstalled",
-      view: this.#view.number,
-      journals: this.#view.journals,
-    });
-  }
-
-  #reportComplete(): void {
+  reportComplete(): void {
     if (this.#wasComplete || !this.mayWrite) return;
     this.#wasComplete = true;
     this.#outbox.report({ type: "complete" });
   }
 
-  /** Tells whether `node` is linked. */
-  isLinked(node: NodeIndex): boolean {
-    return contains(this.#linked, node);
+  // --- What may be done ----------------------------------------------------------------------
+
+  /** Tells whether this node may answer reads from its memory, at `now` by the local clock. */
+  mayRead(now: number): boolean {
+    return this.isMember && now < this.lease.until;
+  }
+
+  /** Tells whether a write can go to all members now. */
+  get mayWrite(): boolean {
+    return this.isMember && !this.isFrozen && !this.#isLeaving &&
+      this.ready === this.#view.members;
+  }
+
+  // --- Heartbeats ----------------------------------------------------------------------------
+
+  /** Something was heard of `node`. */
+  onHeard(node: NodeIndex, now: number): void {
+    if (this.counts(node)) this.#heardAt[node] = now;
+  }
+
+  /** Begins a heartbeat round, when it is time. */
+  onTick(now: number): void {
+    if (now - this.#heartbeatAt < this.#timing.heartbeatMs) return;
+    this.#heartbeatAt = now;
+    const { number: view, ballot } = this.#view;
+    const own = !this.isFrozen && !this.#isLeaving && this.isMember ? only(this.#self) : NOBODY;
+    const round = this.lease.begin(now, own);
+    const { incarnation } = this.#identity;
+    const to = this.#linked & this.others;
+    this.#outbox.send(to, { type: "heartbeat", view, ballot, incarnation, round });
+  }
+
+  onHeartbeat(from: NodeIndex, message: Heartbeat): void {
+    const { view, ballot, incarnation, round } = message;
+    if (this.#promised > ballot || incarnation < (this.#acknowledged[from] ?? 0)) return;
+    this.#acknowledged[from] = incarnation;
+    this.#outbox.send(only(from), { type: "heartbeatAcknowledged", view, incarnation, round });
+  }
+
+  onHeartbeatAcknowledged(from: NodeIndex, message: HeartbeatAcknowledged): void {
+    if (message.view !== this.#view.number || !this.counts(from) || this.#isLeaving) return;
+    if (message.incarnation !== this.#identity.incarnation) return;
+    this.lease.acknowledge(from, message.round);
+  }
+
+  /** By node: the incarnation whose heartbeat was acknowledged last. */
+  get acknowledged(): readonly number[] {
+    return this.#acknowledged;
+  }
+
+  // --- Leaving -------------------------------------------------------------------------------
+
+  /** This node serves nobody any more: the others need not wait for it. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.lease.end();
+    const { number: view } = this.#view;
+    const { incarnation } = this.#identity;
+    this.#outbox.send(this.#linked & this.others, { type: "leaving", view, incarnation });
+  }
+
+  onLeaving(from: NodeIndex, message: Leaving): void {
+    if (this.counts(from)) this.#left[from] = message.incarnation;
+  }
+
+  /** The incarnation of `node` that has said it serves nobody any more; 0 for none. */
+  leftIncarnation(node: NodeIndex): number {
+    return this.#left[node] ?? 0;
+  }
+
+  #hasLeft(node: NodeIndex): boolean {
+    const incarnation = this.#met[node]?.incarnation ?? 0;
+    return incarnation > 0 && this.#left[node] === incarnation;
+  }
+
+  // --- Who is missed -------------------------------------------------------------------------
+
+  /** Members that were not heard of for the time of suspicion, or are leaving. */
+  suspected(now: number): NodeSet {
+    let set = NOBODY;
+    for (const node of members(this.#view.members & this.others)) {
+      const isSilent = now - (this.#heardAt[node] ?? 0) > this.#timing.suspicionMs;
+      if (isSilent || this.#hasLeft(node)) set |= only(node);
+    }
+    return set;
+  }
+
+  /** The configured nodes whose word counts and that were heard of lately, this one among them. */
+  reachable(now: number): NodeSet {
+    let set = NOBODY;
+    for (const node of members(this.all)) {
+      if (node === this.#self) {
+        if (this.counts(node)) set |= only(node);
+      } else if (now - (this.#heardAt[node] ?? 0) <= this.#timing.suspicionMs) set |= only(node);
+    }
+    return set;
+  }
+
+  /** Tells whether so few nodes can be reached that nothing can be done about it. */
+  isBelowMajority(now: number): boolean {
+    return this.#view.number > 0 && size(this.reachable(now)) < majority(size(this.all));
+  }
+
+  /** The nodes that are missed when there is no majority. */
+  unreachable(now: number): NodeIndex[] {
+    return members(this.all & ~this.reachable(now) & ~only(this.#self));
   }
 }

@@ -119,13 +119,202 @@ export interface Recovered {
   readonly undecided: readonly TransactionNumber[];
 }
 
+/**
+ * A ballot of the choice of views (Lamport 2001): round · 32 + node index, so that ballots are ordered
+ * by round, then by node, across all view numbers. 0: none.
+ */
+export type Ballot = number;
+
+/** A transaction, wherever its coordinator does not go without saying. */
+export interface TransactionId {
+  readonly coordinator: NodeIndex;
+  readonly number: TransactionNumber;
+}
+
+/** A view: who belongs to the cluster, and how the view before it ended. */
+export interface View {
+  /** 0 for that of a node that has seen nobody yet: it accepts nothing. */
+  readonly number: number;
+  /** The ballot under which it was chosen. */
+  readonly ballot: Ballot;
+  /** The ballot under which it was first proposed; a later one proposes it again as it is. */
+  readonly origin: Ballot;
+  /** What the configured nodes are called, by index. */
+  readonly names: readonly string[];
+  readonly members: NodeSet;
+  /** By node index: the id of the journal that counts for the node, member or not. `""`: none. */
+  readonly journals: readonly string[];
+  /** Of the view before: undecided transactions that are committed. All others are aborted. */
+  readonly commits: readonly TransactionId[];
+  /** By node index: up to here its transactions belong to earlier views. */
+  readonly bases: readonly TransactionNumber[];
+}
+
 /** Node → node: this is the view that I have installed. Sent whenever a link comes up. */
 export interface ViewInstalled {
   readonly type: "viewInstalled";
   readonly view: number;
-  /** By node index: the id of the journal that the view lists for the node. */
-  readonly journals: readonly string[];
+  readonly isMember: boolean;
 }
+
+/** Node → node, again and again: I live. `round` asks for an acknowledgement, for the lease. */
+export interface Heartbeat {
+  readonly type: "heartbeat";
+  readonly view: number;
+  /** The ballot of the sender's view. */
+  readonly ballot: Ballot;
+  readonly incarnation: number;
+  readonly round: number;
+}
+
+/** The receiver has promised no ballot above that of the heartbeat's view. */
+export interface HeartbeatAcknowledged {
+  readonly type: "heartbeatAcknowledged";
+  readonly view: number;
+  readonly incarnation: number;
+  readonly round: number;
+}
+
+/** Node → node: I shall serve nobody any more. */
+export interface Leaving {
+  readonly type: "leaving";
+  readonly view: number;
+  readonly incarnation: number;
+}
+
+/** Proposer → all: promise to take part in no lower ballot (Paxos, phase 1a). */
+export interface ViewPrepare {
+  readonly type: "viewPrepare";
+  readonly view: number;
+  readonly ballot: Ballot;
+}
+
+/** One transaction of the installed view, as a member knows it. */
+export interface TableEntry extends TransactionId {
+  readonly state: "prepared" | "committed" | "aborted";
+  readonly follows: readonly TransactionNumber[];
+}
+
+/** Acceptor → proposer: the promise is durable, and this is what I know (phase 1b). */
+export interface ViewPromise {
+  readonly type: "viewPromise";
+  readonly view: number;
+  readonly ballot: Ballot;
+  readonly installed: View;
+  /** The proposal accepted last, if it is for a later view than the installed one. */
+  readonly accepted: AcceptedProposal | undefined;
+  /** All transactions of the installed view that are not forgotten. */
+  readonly table: readonly TableEntry[];
+  /** By coordinator: its low-water mark. */
+  readonly marks: readonly TransactionNumber[];
+  /** The last number that this node gave a transaction. */
+  readonly lastNumber: TransactionNumber;
+  /** By node: the incarnation whose heartbeat this node acknowledged last. */
+  readonly acknowledged: readonly number[];
+}
+
+/** A proposal, and the ballot under which it was accepted. */
+export interface AcceptedProposal {
+  readonly ballot: Ballot;
+  readonly proposal: View;
+}
+
+/** Acceptor → proposer: no, I have promised this. */
+export interface ViewRefuse {
+  readonly type: "viewRefuse";
+  readonly view: number;
+  readonly ballot: Ballot;
+  readonly promised: Ballot;
+}
+
+/** Proposer → all: accept this view (phase 2a). */
+export interface ViewAccept {
+  readonly type: "viewAccept";
+  readonly view: number;
+  readonly ballot: Ballot;
+  readonly proposal: View;
+}
+
+/** Acceptor → proposer: it is durable that I have accepted it (phase 2b). */
+export interface ViewAccepted {
+  readonly type: "viewAccepted";
+  readonly view: number;
+  readonly ballot: Ballot;
+}
+
+/** Anybody → who has not installed it: this view was chosen. */
+export interface ViewInstall {
+  readonly type: "viewInstall";
+  readonly view: number;
+  readonly chosen: View;
+}
+
+/** A key that goes to a joiner: its value, or `undefined` where it was deleted since. */
+export interface TransferredEntry extends Effect {
+  readonly version: Stamp;
+}
+
+/** Outsider → member: let me in. Begins a transfer. */
+export interface JoinRequest {
+  readonly type: "joinRequest";
+  readonly view: number;
+}
+
+/** Member → joiner: a part of the entries. Chunk 0 says: forget what you had. */
+export interface JoinChunk {
+  readonly type: "joinChunk";
+  readonly view: number;
+  /** Chosen by the member. */
+  readonly transfer: number;
+  readonly chunk: number;
+  readonly entries: readonly TransferredEntry[];
+}
+
+/** Joiner → member: all up to this chunk is durable here. */
+export interface JoinAcknowledged {
+  readonly type: "joinAcknowledged";
+  readonly view: number;
+  readonly transfer: number;
+  readonly chunk: number;
+}
+
+/** Proposer → joiner, after the proposer's own promise: the rest, and what is undecided. */
+export interface JoinFinal {
+  readonly type: "joinFinal";
+  readonly view: number;
+  readonly transfer: number;
+  readonly ballot: Ballot;
+  readonly entries: readonly TransferredEntry[];
+  readonly prepared: readonly PreparedRecord[];
+}
+
+/** Joiner → proposer: I hold everything up to the freeze of this ballot. */
+export interface JoinConfirmed {
+  readonly type: "joinConfirmed";
+  readonly view: number;
+  readonly transfer: number;
+  readonly ballot: Ballot;
+  /** The last number that the joiner gave a transaction. */
+  readonly lastNumber: TransactionNumber;
+}
+
+/** What is said about views, whatever view one is in. */
+export type ControlMessage =
+  | ViewInstalled
+  | Heartbeat
+  | HeartbeatAcknowledged
+  | Leaving
+  | ViewPrepare
+  | ViewPromise
+  | ViewRefuse
+  | ViewAccept
+  | ViewAccepted
+  | ViewInstall
+  | JoinRequest
+  | JoinChunk
+  | JoinAcknowledged
+  | JoinFinal
+  | JoinConfirmed;
 
 /** Everything that one node may say to another. */
 export type Message =
@@ -137,7 +326,7 @@ export type Message =
   | Settled
   | Forget
   | Recovered
-  | ViewInstalled;
+  | ControlMessage;
 
 /** The transaction holds its locks here; needed before a yes vote (Mohan et al. 1986, §2). */
 export interface PreparedRecord {
@@ -163,9 +352,36 @@ export interface AbortedRecord {
 /** The node has installed this view. */
 export interface ViewRecord {
   readonly type: "view";
-  readonly number: number;
-  /** By node index. */
-  readonly journals: readonly string[];
+  readonly view: View;
+}
+
+/** The node takes part in no lower ballot. Never withdrawn. */
+export interface PromiseRecord {
+  readonly type: "promise";
+  readonly ballot: Ballot;
+}
+
+/** The node has accepted this proposal. */
+export interface AcceptedRecord extends AcceptedProposal {
+  readonly type: "accepted";
+}
+
+/** A joiner has got these entries. The first part of a transfer replaces all that it had. */
+export interface TransferRecord {
+  readonly type: "transfer";
+  readonly isFirst: boolean;
+  readonly entries: readonly TransferredEntry[];
+}
+
+/**
+ * A joiner holds everything up to the freeze of `ballot`: what it was sent before, these entries, and
+ * these undecided transactions.
+ */
+export interface JoinedRecord {
+  readonly type: "joined";
+  readonly ballot: Ballot;
+  readonly entries: readonly TransferredEntry[];
+  readonly prepared: readonly PreparedRecord[];
 }
 
 /**
@@ -176,6 +392,25 @@ export interface MarkRecord {
   readonly type: "mark";
   readonly coordinator: NodeIndex;
   readonly upTo: TransactionNumber;
+}
+
+/** Where the node stands among views. Part of every checkpoint; settles nothing. */
+export interface StandingRecord {
+  readonly type: "standing";
+  readonly view: View;
+  /** As a joiner it has confirmed that it holds all up to the freeze of this ballot; 0: it has not. */
+  readonly joinedFor: Ballot;
+  /** See {@linkcode OffsetRecord}. */
+  readonly offset: number;
+}
+
+/**
+ * The node has lost its journal before, and goes on with the numbers that it gave then. What its new
+ * journal counts as incarnations is so much less than what its numbers say.
+ */
+export interface OffsetRecord {
+  readonly type: "offset";
+  readonly incarnations: number;
 }
 
 /** Stamps given or seen before were not above this. Part of every checkpoint. */
@@ -190,8 +425,37 @@ export type JournalRecord =
   | CommittedRecord
   | AbortedRecord
   | ViewRecord
+  | PromiseRecord
+  | AcceptedRecord
+  | TransferRecord
+  | JoinedRecord
+  | StandingRecord
+  | OffsetRecord
   | MarkRecord
   | ClockRecord;
+
+/** Ballots of one round. */
+const BALLOTS_PER_ROUND = 32;
+
+/** Returns the ballot of `node` in `round`. */
+export function ballotOf(round: number, node: NodeIndex): Ballot {
+  return round * BALLOTS_PER_ROUND + node;
+}
+
+/** Returns the round of `ballot`. */
+export function roundOf(ballot: Ballot): number {
+  return Math.floor(ballot / BALLOTS_PER_ROUND);
+}
+
+/** Returns the node that uses `ballot`. */
+export function proposerOf(ballot: Ballot): NodeIndex {
+  return ballot % BALLOTS_PER_ROUND;
+}
+
+/** Returns how a ballot is written for people. */
+export function ballotName(ballot: Ballot): string {
+  return `${roundOf(ballot)}.${proposerOf(ballot)}`;
+}
 
 /** How many sequence numbers an incarnation has. */
 const SEQUENCES = 2 ** 32;

@@ -10,7 +10,7 @@
  * @module
  */
 
-import type { JournalRecord, Message, NodeSet } from "./messages.ts";
+import type { JournalRecord, Message, NodeSet, View } from "./messages.ts";
 import type { Client, Outcome } from "./request.ts";
 import type { Transaction } from "./state.ts";
 
@@ -24,12 +24,25 @@ export interface Envelope {
 export interface Answer {
   readonly client: Client;
   readonly outcome: Outcome;
+  /**
+   * What was read may be said if, after it was read, this moment of the local clock had not come: the
+   * end of the lease. The driver looks at the clock once more, for work takes time.
+   */
+  readonly validUntil: number;
 }
+
+/** What a client is told whose answer came too late for the lease. */
+export const LEASE_OVER: Outcome = {
+  kind: "rejected",
+  reason: "this node may not answer reads now: its lease has run out",
+};
 
 /** Something that people may want to know of. */
 export type ProtocolEvent =
   /** A view was installed here. */
-  | { readonly type: "viewInstalled"; readonly view: number }
+  | { readonly type: "viewInstalled"; readonly view: View; readonly before: View }
+  /** This node tries to have another view chosen. */
+  | { readonly type: "viewChangeBegins"; readonly ballot: string; readonly reason: string }
   /** All members have installed the view: writes may begin. */
   | { readonly type: "complete" }
   /** This node cannot be part of the cluster. The process must end. */
@@ -55,6 +68,11 @@ export interface ForceAwaiter {
   onDurable(transaction: Transaction): void;
 }
 
+/** Somebody who waits for a record to be durable. */
+type Gate =
+  | { readonly position: number; readonly role: ForceAwaiter; readonly transaction: Transaction }
+  | { readonly position: number; readonly action: () => void };
+
 /** Collects the effects of one step, or of several. */
 export class Outbox {
   #records: JournalRecord[] = [];
@@ -66,11 +84,7 @@ export class Outbox {
   #forceWanted = 0;
   #forceAsked = 0;
   /** Who waits for which record to be durable, in the order of the records. */
-  readonly #gate: {
-    readonly position: number;
-    readonly role: ForceAwaiter;
-    readonly transaction: Transaction;
-  }[] = [];
+  readonly #gate: Gate[] = [];
 
   /** Returns how many records were ever appended. */
   get position(): number {
@@ -109,6 +123,12 @@ export class Outbox {
     this.#gate.push({ position: this.#position, role, transaction });
   }
 
+  /** Has everything appended so far forced, and does `action` after that. */
+  whenDurable(action: () => void): void {
+    this.#forceWanted = this.#position;
+    this.#gate.push({ position: this.#position, action });
+  }
+
   /** Has everything appended so far forced. */
   force(): void {
     this.#forceWanted = this.#position;
@@ -121,8 +141,10 @@ export class Outbox {
     for (; done < this.#gate.length; done++) {
       const entry = this.#gate[done];
       if (entry === undefined || entry.position > this.#forced) break;
-      if (entry.transaction.awaitedPosition !== entry.position) continue;
-      entry.role.onDurable(entry.transaction);
+      if ("action" in entry) entry.action();
+      else if (entry.transaction.awaitedPosition === entry.position) {
+        entry.role.onDurable(entry.transaction);
+      }
     }
     this.#gate.splice(0, done);
   }
@@ -131,8 +153,9 @@ export class Outbox {
     if (to !== 0) this.#sends.push({ to, message });
   }
 
-  answer(client: Client, outcome: Outcome): void {
-    this.#answers.push({ client, outcome });
+  /** @param validUntil until when the lease holds that the answer needs */
+  answer(client: Client, outcome: Outcome, validUntil = Infinity): void {
+    this.#answers.push({ client, outcome, validUntil });
   }
 
   report(event: ProtocolEvent): void {

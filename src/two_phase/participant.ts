@@ -53,7 +53,8 @@ export class Participant implements ForceAwaiter {
     clock.observe(prepare.priority);
     clock.observe(prepare.version);
     if (prepare.view !== membership.view.number) {
-      this.#sendNo(from, prepare, "view");
+      // Who is in a later view than this node sends it no prepare.
+      if (prepare.view < membership.view.number) this.#sendNo(from, prepare, "view");
       return;
     }
     if (transactions.isForgotten(from, prepare.number)) {
@@ -155,6 +156,10 @@ export class Participant implements ForceAwaiter {
   #onPrepared(transaction: ForeignTransaction): void {
     transaction.transitionTo("prepared");
     // Crash from here on: recovery takes the locks again, and asks the coordinator.
+    if (this.#context.membership.isFrozen) {
+      this.#context.counters.votesWithheld++;
+      return;
+    }
     this.#sendVote(transaction.coordinator, transaction, "yes");
   }
 
@@ -252,6 +257,7 @@ export class Participant implements ForceAwaiter {
 
   #acknowledge(to: NodeIndex, number: TransactionNumber): void {
     const { outbox, membership } = this.#context;
+    if (membership.isFrozen) return;
     const view = membership.view.number;
     outbox.send(only(to), { type: "abortAcknowledged", view, number });
   }
@@ -260,6 +266,18 @@ export class Participant implements ForceAwaiter {
 
   onForget(from: NodeIndex, forget: Forget): void {
     forgetUpTo(this.#context, from, forget.upTo);
+  }
+
+  // --- Joining -------------------------------------------------------------------------------
+
+  /** Forgets every transaction: this node builds from empty. */
+  dropAll(): void {
+    const { transactions, locks, membership } = this.#context;
+    for (const transaction of transactions.holdingLocks()) {
+      transaction.end("aborted");
+      locks.release(transaction);
+    }
+    transactions.reset(membership.view.bases);
   }
 
   // --- Recovery ------------------------------------------------------------------------------
@@ -291,6 +309,7 @@ export class Participant implements ForceAwaiter {
   /** Tells those coordinators who are about to hear from this node what is settled here. */
   beforeSending(receivers: NodeSet): void {
     const { transactions, outbox, membership } = this.#context;
+    if (membership.isFrozen) return;
     for (const node of members(receivers)) {
       const upTo = transactions.durableUpTo(node);
       if (upTo <= (this.#settledSent[node] ?? 0)) continue;

@@ -72,6 +72,13 @@ export class PendingRequests {
     return this.#first;
   }
 
+  /** Returns all, the oldest first, as they are now: the list may change meanwhile. */
+  all(): PendingRequest[] {
+    const all: PendingRequest[] = [];
+    for (let one = this.#first; one !== undefined; one = one.next) all.push(one);
+    return all;
+  }
+
   /** Adds `pending` as the youngest. */
   add(pending: PendingRequest): void {
     pending.previous = this.#last;

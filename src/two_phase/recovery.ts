@@ -15,6 +15,8 @@
 
 import { applyEffectsAgain, type Context, entriesOf } from "./context.ts";
 import type { Coordinator } from "./coordinator.ts";
+import { settleAll } from "./settlement.ts";
+import { restoreTransferred, writeTransferred } from "./transfer.ts";
 import {
   incarnationBase,
   incarnationOf,
@@ -22,6 +24,7 @@ import {
   type NodeIndex,
   type PreparedRecord,
   type TransactionNumber,
+  type View,
 } from "./messages.ts";
 import type { Participant } from "./participant.ts";
 import { Transaction, type TransactionOutcome } from "./state.ts";
@@ -31,20 +34,20 @@ export interface RecoveryOptions {
   readonly context: Context;
   readonly coordinator: Coordinator;
   readonly participant: Participant;
-  /** This node's incarnation from now on: higher than any in the records. */
-  readonly incarnation: number;
   readonly records: readonly JournalRecord[];
 }
 
 /** Replays the journal's records, then begins. */
 export function recover(options: RecoveryOptions): void {
-  const { context, coordinator, incarnation } = options;
+  const { context, coordinator } = options;
   const { transactions, self, membership } = context;
   for (const record of options.records) replay(options, record);
+  membership.start();
+  const { incarnation } = membership.identity;
   transactions.begin(self, incarnationBase(incarnation));
   transactions.close(self, []);
   transactions.allDurable();
-  membership.start();
+  coordinator.start(incarnation);
   coordinator.goOn();
 }
 
@@ -52,7 +55,35 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
   const { context } = options;
   switch (record.type) {
     case "view":
-      context.membership.restore(record);
+      replayView(options, record.view);
+      return;
+    case "standing":
+      context.membership.restore(record.view);
+      context.membership.joinedFor = record.joinedFor;
+      context.membership.offset = record.offset;
+      context.transactions.reset(record.view.bases);
+      return;
+    case "offset":
+      context.membership.offset = record.incarnations;
+      return;
+    case "promise":
+      context.membership.promise(record.ballot);
+      return;
+    case "accepted":
+      context.membership.accept({ ballot: record.ballot, proposal: record.proposal });
+      return;
+    case "transfer":
+      if (record.isFirst) {
+        options.participant.dropAll();
+        context.store.clear();
+      }
+      writeTransferred(context.store, record.entries);
+      return;
+    case "joined":
+      options.participant.dropAll();
+      writeTransferred(context.store, record.entries);
+      for (const one of record.prepared) restoreTransferred(context, options.participant, one);
+      context.membership.joinedFor = record.ballot;
       return;
     case "clock":
       context.clock.observe(record.stamp);
@@ -69,6 +100,16 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       restoreOutcome(options, record, record.type);
       return;
   }
+}
+
+/** A view was installed: it has settled all transactions before it. */
+function replayView({ context, coordinator }: RecoveryOptions, view: View): void {
+  const { membership, store } = context;
+  const wasMember = membership.isMember;
+  settleAll(context, view);
+  coordinator.restoredView();
+  membership.restore(view);
+  if (wasMember && !membership.isMember) store.clear();
 }
 
 function restorePrepared(options: RecoveryOptions, record: PreparedRecord): void {

@@ -17,17 +17,23 @@ import { HybridClock } from "./hybrid_clock.ts";
 import { LockTable } from "./lock_table.ts";
 import { Membership, type PeerIdentity } from "./membership.ts";
 import {
+  type ControlMessage,
   incarnationBase,
   type JournalRecord,
   type Message,
   type NodeIndex,
+  type View,
   type ViewInstalled,
 } from "./messages.ts";
+import { members } from "./node_set.ts";
 import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
 import { recover } from "./recovery.ts";
 import type { Client, Request } from "./request.ts";
+import { settleAll } from "./settlement.ts";
 import { Store } from "./store.ts";
+import { TransferSource, TransferTarget } from "./transfer.ts";
+import { ViewChange } from "./view_change.ts";
 import { TransactionTable } from "./transaction_table.ts";
 
 /** What a replica has to know before it starts. */
@@ -59,8 +65,33 @@ export type Input =
   | { readonly type: "peerDown"; readonly peer: NodeIndex }
   /** The journal is durable up to and including record number `position`. */
   | { readonly type: "forced"; readonly position: number }
+  /** The process is about to end: the others need not wait for it. */
+  | { readonly type: "leave" }
   /** Time has passed. To be given every few milliseconds. */
   | { readonly type: "tick" };
+
+/** Tells messages about views from those about transactions. */
+function isControl(message: Message): message is ControlMessage {
+  return CONTROL[message.type] === true;
+}
+
+const CONTROL: Readonly<Partial<Record<Message["type"], true>>> = {
+  viewInstalled: true,
+  heartbeat: true,
+  heartbeatAcknowledged: true,
+  leaving: true,
+  viewPrepare: true,
+  viewPromise: true,
+  viewRefuse: true,
+  viewAccept: true,
+  viewAccepted: true,
+  viewInstall: true,
+  joinRequest: true,
+  joinChunk: true,
+  joinAcknowledged: true,
+  joinFinal: true,
+  joinConfirmed: true,
+};
 
 /** What {@linkcode Replica.peek} returns where a read has to be submitted as a request. */
 export const MUST_WAIT: unique symbol = Symbol("must wait");
@@ -71,6 +102,9 @@ export class Replica {
   readonly context: Context;
   readonly #coordinator: Coordinator;
   readonly #participant: Participant;
+  readonly #source: TransferSource;
+  readonly #target: TransferTarget;
+  readonly #viewChange: ViewChange;
 
   constructor(options: ReplicaOptions) {
     const outbox = new Outbox();
@@ -86,22 +120,33 @@ export class Replica {
       transactions: new TransactionTable(options.names.length),
       membership: new Membership({
         self: options.self,
-        nodes: options.names.length,
-        journal: options.identity.journal,
+        names: options.names,
+        identity: options.identity,
+        timing: options.timing,
         outbox,
+        now: options.now,
       }),
       outbox,
       counters: newCounters(),
       random: options.random,
       now: options.now,
     };
-    this.#coordinator = new Coordinator(this.context, options.identity.incarnation);
+    this.#coordinator = new Coordinator(this.context);
     this.#participant = new Participant(this.context);
+    const coordinator = this.#coordinator;
+    this.#source = new TransferSource(this.context);
+    this.#target = new TransferTarget(this.context, this.#participant, coordinator);
+    this.#viewChange = new ViewChange(this.context, {
+      get lastNumber() {
+        return coordinator.lastNumber;
+      },
+      silentMembers: () => coordinator.silentMembers(),
+      onInstalled: (before, wasMember) => this.#onInstalled(before, wasMember),
+    }, this.#source);
     recover({
       context: this.context,
       coordinator: this.#coordinator,
       participant: this.#participant,
-      incarnation: options.identity.incarnation,
       records: options.records ?? [],
     });
   }
@@ -146,16 +191,28 @@ export class Replica {
   /**
    * Reads one key without a request, where that needs no waiting.
    *
+   * @param clock returns the local clock's reading, in milliseconds
    * @returns the value, `undefined` where the key does not exist, or {@linkcode MUST_WAIT}.
    */
-  peek(key: ByteString): ByteString | undefined | typeof MUST_WAIT {
+  peek(key: ByteString, clock: () => number): ByteString | undefined | typeof MUST_WAIT {
     const { membership, locks, store } = this.context;
-    if (!membership.mayRead) return MUST_WAIT;
     const entry = store.get(key);
     if (entry?.lock !== undefined && locks.lastWriter(entry, locks.grants) !== undefined) {
       return MUST_WAIT;
     }
-    return entry?.value;
+    const value = entry?.value;
+    // The lease is looked at after the read: between the two the process may have stood still.
+    return membership.mayRead(clock()) ? value : MUST_WAIT;
+  }
+
+  /** How far transfers from this node are, by node, in chunks. */
+  get transfers(): readonly { readonly node: NodeIndex; readonly chunks: number }[] {
+    return this.#source.progress;
+  }
+
+  /** How many chunks this node has got, while it joins. */
+  get chunksReceived(): number | undefined {
+    return this.#target.chunks;
   }
 
   /** Takes in what has happened; `nowMs` is the local clock, which never goes back. */
@@ -173,6 +230,10 @@ export class Replica {
         break;
       case "peerDown":
         this.context.membership.onPeerDown(input.peer);
+        this.#source.onPeerDown(input.peer);
+        break;
+      case "leave":
+        this.context.membership.leave();
         break;
       case "forced":
         this.context.transactions.forced(input.position);
@@ -197,22 +258,23 @@ export class Replica {
   }
 
   #onMessage(from: NodeIndex, message: Message): void {
-    const { membership, counters } = this.context;
+    const { membership, counters, now } = this.context;
+    membership.onHeard(from, now);
+    if (isControl(message)) {
+      this.#onControl(from, message);
+      return;
+    }
+    // While frozen, nothing is said about transactions, and nothing is heard. Nor has what is said
+    // about another view than the installed one a meaning; but who prepares in one is told so.
+    const isStale = message.view !== membership.view.number && message.type !== "prepare";
+    if (membership.isFrozen || !membership.isMember || isStale) {
+      counters.stale++;
+      return;
+    }
     switch (message.type) {
-      case "viewInstalled":
-        this.#onViewInstalled(from, message);
-        return;
       case "prepare":
         this.#participant.onPrepare(from, message);
         return;
-      default:
-        // Whatever is said about another view than the installed one has no meaning here.
-        if (message.view !== membership.view.number) {
-          counters.stale++;
-          return;
-        }
-    }
-    switch (message.type) {
       case "vote":
         this.#coordinator.onVote(from, message);
         return;
@@ -237,6 +299,44 @@ export class Replica {
     }
   }
 
+  #onControl(from: NodeIndex, message: ControlMessage): void {
+    const { membership, now } = this.context;
+    switch (message.type) {
+      case "viewInstalled":
+        this.#onViewInstalled(from, message);
+        return;
+      case "heartbeat":
+        membership.onHeartbeat(from, message);
+        return;
+      case "heartbeatAcknowledged": {
+        const couldRead = membership.mayRead(now);
+        membership.onHeartbeatAcknowledged(from, message);
+        if (!couldRead && membership.mayRead(now)) this.#coordinator.onMembershipChange();
+        return;
+      }
+      case "leaving":
+        membership.onLeaving(from, message);
+        return;
+      case "joinRequest":
+        this.#source.onRequest(from);
+        return;
+      case "joinChunk":
+        this.#target.onChunk(from, message);
+        return;
+      case "joinAcknowledged":
+        this.#source.onAcknowledged(from, message);
+        return;
+      case "joinFinal":
+        this.#target.onFinal(from, message);
+        return;
+      case "joinConfirmed":
+        this.#viewChange.onConfirmed(from, message.ballot, message.lastNumber);
+        return;
+      default:
+        this.#viewChange.onMessage(from, message);
+    }
+  }
+
   #onPeerUp(peer: NodeIndex, identity: PeerIdentity): void {
     const { transactions, membership } = this.context;
     transactions.begin(peer, incarnationBase(identity.incarnation));
@@ -244,19 +344,53 @@ export class Replica {
     this.#coordinator.onMembershipChange();
   }
 
-  /** A member says that it is in this node's view: only now does it heed what is said in it. */
+  /** A peer says which view it is in. If it is this node's, it heeds what is said in it from now on. */
   #onViewInstalled(from: NodeIndex, message: ViewInstalled): void {
     const { membership } = this.context;
     if (membership.onViewInstalled(from, message)) {
       this.#participant.onPeerReady(from);
       this.#coordinator.onPeerReady(from);
     }
+    this.#viewChange.catchUp(from, message.view);
     this.#coordinator.onMembershipChange();
   }
 
+  /** The installed view has changed: it has settled everything of the one before. */
+  #onInstalled(before: View, wasMember: boolean): void {
+    const { membership, store, transactions, outbox, counters, nodes } = this.context;
+    const { view } = membership;
+    const ended = settleAll(this.context, view);
+    if (wasMember && !membership.isMember) {
+      // What others go on with without this node, it cannot know: it builds from empty. One that was
+      // outside already keeps what has been transferred so far.
+      counters.exclusions++;
+      store.clear();
+    } else if (membership.isMember && !wasMember && view.number > 1) counters.admissions++;
+    for (let node = 0; node < nodes; node++) {
+      const incarnation = membership.identityOf(node)?.incarnation;
+      if (incarnation === undefined) continue;
+      transactions.begin(node, incarnationBase(incarnation));
+      transactions.close(node, []); // The view has settled what was before.
+    }
+    this.#source.onInstalled();
+    outbox.report({ type: "viewInstalled", view, before });
+    for (const node of members(membership.ready & membership.others)) {
+      this.#participant.onPeerReady(node);
+      this.#coordinator.onPeerReady(node);
+    }
+    this.#coordinator.onViewInstalled(ended);
+    for (const transaction of ended) {
+      transaction.tellObservers(transaction.state === "committed" ? "committed" : "aborted");
+    }
+  }
+
   #onTick(): void {
+    const { outbox, membership, transactions, now } = this.context;
+    membership.onTick(now);
+    this.#viewChange.onTick();
+    this.#source.onTick();
+    this.#target.onTick();
     this.#coordinator.onTick();
-    const { outbox, membership, transactions } = this.context;
     // Outcomes are not forced by themselves; when nothing else forces them, this does.
     if (outbox.hasUnforced) outbox.force();
     else if (outbox.isAllDurable) transactions.allDurable();

@@ -137,6 +137,11 @@ export class Transaction {
     this.#state = next;
   }
 
+  /** Ends the transaction by a change of the view, whatever state it is in. */
+  end(outcome: TransactionOutcome): void {
+    this.#state = outcome;
+  }
+
   /** Takes over what the transaction does. */
   fill(prepare: Prepare): void {
     this.number = prepare.number;

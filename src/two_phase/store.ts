@@ -30,6 +30,7 @@ export class Store {
   #bytes = 0;
   /** Keys written since the last checkpoint began; `undefined` where nobody makes checkpoints. */
   #changed: Set<ByteString> | undefined;
+  readonly #watchers = new Set<Set<ByteString>>();
 
   /** Returns how many keys have a value. */
   get size(): number {
@@ -69,7 +70,8 @@ export class Store {
     }
     entry.value = value;
     entry.version = version;
-    this.#changed?.add(entry.key);
+    this.#changed?.add(key);
+    if (this.#watchers.size > 0) { for (const watcher of this.#watchers) watcher.add(key); }
   }
 
   /** Begins to take note of the keys that are written, for checkpoints. */
@@ -94,6 +96,26 @@ export class Store {
     const entry = this.entryOf(key);
     this.write(entry, value, version);
     this.dropIfEmpty(entry);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.value !== undefined) this.write(entry, undefined, 0);
+    }
+    this.#entries.clear();
+  }
+
+  /** Returns a set to which every key is added that is written from now on. */
+  watch(): Set<ByteString> {
+    const watcher = new Set<ByteString>();
+    this.#watchers.add(watcher);
+    return watcher;
+  }
+
+  /** Adds no more to a set that {@linkcode watch} has returned. */
+  unwatch(watcher: Set<ByteString>): void {
+    this.#watchers.delete(watcher);
   }
 
   /** Drops `entry` where nothing is left in it. */

@@ -79,6 +79,22 @@ class Window {
     this.#ahead.clear();
   }
 
+  /** Everything up to `base` is settled for good. */
+  reset(base: TransactionNumber): void {
+    this.forgottenUpTo = base;
+    this.durableUpTo = base;
+    this.#base = base;
+    this.#floor = base;
+    this.#settledUpTo = base;
+    this.#known = [];
+    this.#start = 0;
+    this.#ahead.clear();
+    this.#older.clear();
+    this.#olderUndecided.clear();
+    this.#olderSettledUpTo = base;
+    this.#isClosed = true;
+  }
+
   /** Only `undecided` of the earlier incarnations' numbers will still be decided. */
   close(undecided: readonly TransactionNumber[]): void {
     this.#isClosed = true;
@@ -211,6 +227,12 @@ export class TransactionTable {
   /** Takes note that `coordinator` gives numbers above `base` now: its present incarnation. */
   begin(coordinator: NodeIndex, base: TransactionNumber): void {
     this.#of(coordinator).begin(base);
+  }
+
+  /** Forgets everything: by coordinator, all up to these numbers is settled by a new view. */
+  reset(bases: readonly TransactionNumber[]): void {
+    this.#windows.forEach((window, coordinator) => window.reset(bases[coordinator] ?? 0));
+    this.#snapshots = [];
   }
 
   /** Returns below which number the earlier incarnations of `coordinator` are. */

@@ -44,7 +44,21 @@ const MESSAGES: LinkMessage[] = [
   { type: "abortAcknowledged", view: 1, number: NUMBER + 2 },
   { type: "settled", view: 1, upTo: NUMBER },
   { type: "forget", view: 1, upTo: 0 },
-  { type: "viewInstalled", view: 1, journals: ["a", "b"] },
+  { type: "viewInstalled", view: 1, isMember: true },
+  { type: "heartbeat", view: 1, ballot: 33, incarnation: 2, round: 7 },
+  { type: "heartbeatAcknowledged", view: 1, incarnation: 2, round: 7 },
+  { type: "joinRequest", view: 3 },
+  {
+    type: "joinChunk",
+    view: 3,
+    transfer: 5,
+    chunk: 0,
+    entries: [{ key: "k\xff", value: "\0v", version: 9 }, {
+      key: "gone",
+      value: undefined,
+      version: 8,
+    }],
+  },
   { type: "probe", sequence: 1, keys: 2 ** 40, requestsPerSecond: 3 },
   { type: "probeAnswer", sequence: 1 },
 ];

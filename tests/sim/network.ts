@@ -24,8 +24,6 @@ const DUPLICATES_MAX = 8;
 export interface Endpoint {
   /** The process runs, and is not paused: it accepts connections. */
   readonly isReachable: boolean;
-  /** Tells whether this end lets `peer` in, as the handshake would. */
-  accepts(peer: Endpoint): boolean;
   readonly index: NodeIndex;
   onConnected(peer: Endpoint): void;
   onDisconnected(peer: NodeIndex): void;
@@ -195,7 +193,6 @@ export class Network {
     const { index: b } = acceptor;
     if (this.#links[a]?.[b] !== undefined || !dialer.isReachable || !acceptor.isReachable) return;
     if (this.#isBlocked(a, b) || this.#isBlocked(b, a)) return;
-    if (!dialer.accepts(acceptor) || !acceptor.accepts(dialer)) return;
     const link = new Link([a, b]);
     this.#adopt(acceptor, dialer, link);
     // The answer to the handshake is the first thing on the stream.

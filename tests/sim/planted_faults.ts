@@ -37,6 +37,8 @@ export interface PlantedFault {
   readonly skipsForce?: (effects: Effects, node: NodeIndex) => boolean;
   /** A force that fails is taken for one that has succeeded. */
   readonly ignoresFailedForce?: boolean;
+  /** Reads are answered however long ago the lease ran out. */
+  readonly ignoresLeaseEnd?: boolean;
 }
 
 /** Returns faults anew for each run: some remember things. */

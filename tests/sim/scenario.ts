@@ -119,7 +119,11 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   };
   const count = options.calm === true ? 0 : random.pick([0, 1, 2, 3, 4, 6, 8]);
   const faults: Fault[] = [];
-  for (let i = 0; i < count; i++) faults.push(randomFault(random, { indices, healAt, isQuick }));
+  for (let i = 0; i < count; i++) {
+    const fault = randomFault(random, { indices, healAt, isQuick });
+    // A majority that has lost its memory is lost for good: one disk is wiped at the most.
+    if (fault.kind !== "wipe" || !faults.some(({ kind }) => kind === "wipe")) faults.push(fault);
+  }
   return { ...scenario, faults: faults.sort((a, b) => a.at - b.at) };
 }
 
@@ -139,7 +143,7 @@ function randomFault(
   }
   if (kind < 44) return { kind: "failed force", at, ms, node };
   // A cluster of one that loses its disk has lost everything: there is nothing to check.
-  if (kind < 46 && indices.length > 1) return { kind: "wipe", at, ms, node };
+  if (kind < 48 && indices.length > 1) return { kind: "wipe", at, ms, node };
   if (kind < 58) return { kind: "pause", at, ms, node };
   if (kind < 72) {
     const from = indices.filter(() => random.chance(0.4));

@@ -10,7 +10,7 @@ import { timingFor } from "../../src/two_phase/context.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
 import type { Message, NodeIndex, Prepare } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
-import type { Effects } from "../../src/two_phase/outbox.ts";
+import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Client, Request } from "../../src/two_phase/request.ts";
 import { Disk } from "./disk.ts";
@@ -269,17 +269,11 @@ export class SimNode implements Endpoint {
     return plantedFault.onRequest(request, this.#replica);
   }
 
-  accepts(peer: Endpoint): boolean {
-    if (this.#replica === undefined || !(peer instanceof SimNode)) return false;
-    const { journal, incarnation } = peer.disk;
-    return this.#replica.membership.refusal(peer.index, { journal, incarnation }) === undefined;
-  }
-
   onConnected(peer: Endpoint): void {
-    if (!(peer instanceof SimNode)) return;
-    const { journal, incarnation } = peer.disk;
+    if (!(peer instanceof SimNode) || peer.replica === undefined) return;
     this.#options.trace.note(this.index, `is linked to n${peer.index}`);
-    this.#step({ type: "peerUp", peer: peer.index, identity: { journal, incarnation } });
+    const { identity } = peer.replica.membership;
+    this.#step({ type: "peerUp", peer: peer.index, identity });
   }
 
   onDisconnected(peer: NodeIndex): void {
@@ -347,9 +341,20 @@ export class SimNode implements Endpoint {
       }
     }
     if (effects.records.length > 0 && this.#crashesAt("after the sends")) return;
-    for (const { client, outcome } of effects.answers) client.answered(outcome);
+    for (const { client, outcome, validUntil } of effects.answers) {
+      const isLate = this.#clock >= validUntil && plantedFault?.ignoresLeaseEnd !== true;
+      client.answered(isLate ? LEASE_OVER : outcome);
+    }
     for (const event of effects.events) {
       if (event.type === "refused") this.#refuse(event.reason);
+      else if (event.type === "viewInstalled") {
+        const { number, members: set } = event.view;
+        const list = members(set).map((node) => `n${node}`).join(" ");
+        this.#options.trace.note(this.index, `installs view ${number} of ${list}`);
+      } else if (event.type === "viewChangeBegins") {
+        const { ballot, reason } = event;
+        this.#options.trace.note(this.index, `begins ballot ${ballot}: ${reason}`);
+      }
     }
     if (!effects.force || this.#replica === undefined) return;
     if (plantedFault?.skipsForce?.(effects, this.index) === true) {

@@ -77,8 +77,6 @@ class Simulation {
   readonly #source: OperationSource;
   readonly #counters = new Map<string, number>();
   readonly #violations: Violation[] = [];
-  /** A disk was wiped: its node is a stranger, and writes stop for good. */
-  #isBroken = false;
   #isHealing = false;
   #asked = 0;
   /** Clients that have not finished the phase. */
@@ -145,10 +143,6 @@ class Simulation {
     // The network connects again and again, so there is always something to do.
     this.#scheduler.run(healAt);
     this.#heal();
-    if (this.#isBroken) {
-      this.#scheduler.run(this.#scheduler.now + this.#scenario.timeoutMs + CLIENT_GRACE_MS);
-      return;
-    }
     this.#runFinalPhase();
   }
 
@@ -166,7 +160,6 @@ class Simulation {
         this.#nodes[fault.node]?.crashAt("failed force", ms);
         return;
       case "wipe":
-        this.#isBroken = true;
         this.#nodes[fault.node]?.wipe(ms);
         return;
       case "pause":

@@ -6,11 +6,13 @@
 
 import type { ByteString } from "../../src/byte_string.ts";
 import {
+  ballotName,
   type Effect,
   type JournalRecord,
   type Message,
   type NodeIndex,
   transactionName,
+  type View,
 } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import type { Effects, ProtocolEvent } from "../../src/two_phase/outbox.ts";
@@ -36,7 +38,39 @@ export function formatMessage(message: Message, coordinator: NodeIndex): string 
     case "forget":
       return `v${view} ${message.type} up to ${transactionName(coordinator, message.upTo)}`;
     case "viewInstalled":
-      return `v${view} viewInstalled ${message.journals.join(" ")}`;
+      return `v${view} viewInstalled${message.isMember ? "" : " (outside)"}`;
+    case "heartbeat":
+    case "heartbeatAcknowledged":
+      return `v${view} ${message.type} ${message.round}`;
+    case "viewPrepare":
+    case "viewAccepted":
+      return `v${view} ${message.type} ${ballotName(message.ballot)}`;
+    case "viewRefuse":
+      return `v${view} viewRefuse ${ballotName(message.ballot)}, promised ${
+        ballotName(message.promised)
+      }`;
+    case "viewPromise": {
+      const table = message.table.map((entry) =>
+        `${transactionName(entry.coordinator, entry.number)} ${entry.state}`
+      );
+      const accepted = message.accepted === undefined
+        ? ""
+        : `, accepted ${formatView(message.accepted.proposal)}`;
+      return `v${view} viewPromise ${ballotName(message.ballot)} [${table.join(", ")}]${accepted}`;
+    }
+    case "viewAccept":
+      return `v${view} viewAccept ${ballotName(message.ballot)} ${formatView(message.proposal)}`;
+    case "viewInstall":
+      return `v${view} viewInstall ${formatView(message.chosen)}`;
+    case "leaving":
+    case "joinRequest":
+      return `v${view} ${message.type}`;
+    case "joinChunk":
+    case "joinAcknowledged":
+      return `v${view} ${message.type} ${message.chunk}`;
+    case "joinFinal":
+    case "joinConfirmed":
+      return `v${view} ${message.type} ${ballotName(message.ballot)}`;
     case "recovered": {
       const undecided = message.undecided.map((number) => transactionName(coordinator, number));
       const upTo = transactionName(coordinator, message.upTo);
@@ -45,6 +79,14 @@ export function formatMessage(message: Message, coordinator: NodeIndex): string 
     default:
       return `v${view} ${message.type} ${transactionName(coordinator, message.number)}`;
   }
+}
+
+function formatView(view: View): string {
+  const list = members(view.members).map((node) => `n${node}`).join(" ");
+  const commits = view.commits.map(({ coordinator, number }) =>
+    transactionName(coordinator, number)
+  );
+  return `view ${view.number} of ${list}, commits ${commits.join(" ") || "nothing"}`;
 }
 
 /** Returns which node coordinates the transaction that `message` is about. */
@@ -81,7 +123,19 @@ export function formatRecord(record: JournalRecord): string {
     case "mark":
       return `append mark ${transactionName(record.coordinator, record.upTo)}`;
     case "view":
-      return `append view ${record.number}`;
+      return `append view ${formatView(record.view)}`;
+    case "standing":
+      return `append standing in ${formatView(record.view)}`;
+    case "offset":
+      return `append offset ${record.incarnations}`;
+    case "promise":
+      return `append promise ${ballotName(record.ballot)}`;
+    case "accepted":
+      return `append accepted ${ballotName(record.ballot)} ${formatView(record.proposal)}`;
+    case "transfer":
+      return `append transfer ${formatEffects(record.entries)}`;
+    case "joined":
+      return `append joined ${ballotName(record.ballot)}`;
     case "clock":
       return `append clock ${record.stamp}`;
   }
@@ -103,7 +157,9 @@ export function formatOutcome(outcome: Outcome): string {
 export function formatEvent(event: ProtocolEvent): string {
   switch (event.type) {
     case "viewInstalled":
-      return `event view ${event.view} installed`;
+      return `event ${formatView(event.view)} installed`;
+    case "viewChangeBegins":
+      return `event begins ballot ${event.ballot}: ${event.reason}`;
     case "complete":
       return "event complete";
     case "refused":

@@ -46,15 +46,9 @@ Deno.test("an aborted transaction is forgotten without any later one (seed 160)"
 
 Deno.test("a restart before the view is known to the peers does not stop forgetting (seed 8)", () => {
   const script = new Script();
-  script.forcesAtOnce = false;
   for (const [a, b] of [[0, 1], [0, 2], [1, 2]] as const) script.connect(a, b);
-  script.deliverAll();
-  script.completeForce(0);
-  script.completeForce(2);
-  // The view was not durable at n1: when it is linked again, it is in none.
-  script.forcesAtOnce = true;
   script.restart(1);
-  script.deliverAll();
+  script.settle();
   script.ask(1, "W", write({ k: "1" }));
   for (let i = 0; i < 4; i++) {
     script.wait(20);

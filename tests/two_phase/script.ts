@@ -15,6 +15,14 @@ import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import { coordinatorOf, formatAll, formatMessage, formatOutcome } from "./notation.ts";
 
+/** Heartbeats and suspicion have scripts of their own: here the first round holds for ever. */
+const TIMING = timingFor(5000, {
+  leaseMs: 1e9,
+  suspicionMs: 1e9,
+  heartbeatMs: 1e9,
+  driftMax: 0.01,
+});
+
 /** When scripts begin, in milliseconds. */
 const BEGIN_MS = 1000;
 
@@ -92,7 +100,7 @@ export class Script {
       self,
       names: Array.from({ length: nodes }, (_, index) => `n${index}`),
       identity: this.#identity(self),
-      timing: timingFor(5000),
+      timing: TIMING,
       random: () => 0.5,
       now: this.#now,
       records: this.#journal(self).records.slice(),
@@ -106,9 +114,17 @@ export class Script {
     for (let a = 0; a < nodes; a++) {
       for (let b = a + 1; b < nodes; b++) script.connect(a, b);
     }
-    script.deliverAll();
+    script.settle();
     script.#isMuted = false;
     return script;
+  }
+
+  /** Delivers everything and lets a little time pass, until the cluster has found itself. */
+  settle(): void {
+    for (let i = 0; i < 10; i++) {
+      this.deliverAll();
+      this.wait(20);
+    }
   }
 
   /** Gives `node` an input, and carries out its effects. */

@@ -1,0 +1,348 @@
+/**
+ * How a node outside the view comes to hold what its members hold.
+ *
+ * ```text
+ *   joiner                                 source, a member
+ *     │ joinRequest ──────────────────────────►
+ *     │ ◄─────────── joinChunk 0, 1, 2, … all entries, while normal work goes on
+ *     │ joinAcknowledged ─────────────────────► durable here
+ *     │ ◄─────────── joinChunk …          the keys that changed meanwhile, until few are left
+ *     │                                   the source begins a view change; after its own promise:
+ *     │ ◄─────────── joinFinal(ballot)    what changed last, and what is undecided
+ *     │ joinConfirmed(ballot) ────────────────► all of it is durable here
+ * ```
+ *
+ * The confirmation is good for that ballot only: what the view change of another ballot finds may be
+ * something else. Crash of the joiner: it begins from empty. Crash of the source: so too, elsewhere.
+ *
+ * @module
+ */
+
+import type { Context } from "./context.ts";
+import { entriesOf } from "./context.ts";
+import type {
+  Ballot,
+  JoinAcknowledged,
+  JoinChunk,
+  JoinFinal,
+  NodeIndex,
+  NodeSet,
+  PreparedRecord,
+  TransactionNumber,
+  TransferredEntry,
+} from "./messages.ts";
+import { incarnationBase, incarnationOf } from "./messages.ts";
+import { contains, members, NOBODY, only } from "./node_set.ts";
+import type { Participant } from "./participant.ts";
+import { type Entry, type Store } from "./store.ts";
+import type { ByteString } from "../byte_string.ts";
+
+/** A chunk ends after the entry that takes it to so many bytes. */
+const CHUNK_BYTES = 128 * 1024;
+
+/** Chunks on their way, at most. */
+const CHUNKS_AHEAD = 4;
+
+/** With so few keys left to send, a joiner has caught up. */
+const CAUGHT_UP_KEYS = 500;
+
+/** A joiner that has got nothing for so long asks another member, in milliseconds. */
+const PATIENCE_MS = 1000;
+
+/** One transfer, at its source. */
+interface Transfer {
+  readonly id: number;
+  /** Entries that were not looked at yet; `undefined` once all were. */
+  scan: Iterator<Entry> | undefined;
+  /** Keys that have changed since the transfer began, and were not sent since. */
+  readonly changed: Set<ByteString>;
+  nextChunk: number;
+  acknowledged: number;
+  finalFor: Ballot;
+}
+
+/** A member, as the source of transfers. */
+export class TransferSource {
+  readonly #context: Context;
+  readonly #transfers = new Map<NodeIndex, Transfer>();
+  #lastId: number;
+
+  constructor(context: Context) {
+    this.#context = context;
+    // Ids of different processes must not be taken for each other.
+    this.#lastId = Math.floor(context.random() * 2 ** 40);
+  }
+
+  /** Joiners that hold all but a little. */
+  get caughtUp(): NodeSet {
+    let set = NOBODY;
+    for (const [node, transfer] of this.#transfers) if (isCaughtUp(transfer)) set |= only(node);
+    return set;
+  }
+
+  /** How far the transfers are: by node, how many chunks were acknowledged. */
+  get progress(): readonly { readonly node: NodeIndex; readonly chunks: number }[] {
+    return [...this.#transfers].map(([node, { acknowledged }]) => ({
+      node,
+      chunks: acknowledged + 1,
+    }));
+  }
+
+  /** Begins a transfer to `node`, where there is none. Returns whether it began. */
+  begin(node: NodeIndex): boolean {
+    const { membership, store, counters } = this.#context;
+    const isInside = contains(membership.members, node) && membership.counts(node);
+    if (!membership.isMember || membership.isLeaving || isInside || this.#transfers.has(node)) {
+      return false;
+    }
+    counters.transfers++;
+    const transfer: Transfer = {
+      id: ++this.#lastId,
+      scan: store.entries(),
+      changed: store.watch(),
+      nextChunk: 0,
+      acknowledged: -1,
+      finalFor: 0,
+    };
+    this.#transfers.set(node, transfer);
+    this.#pump(node, transfer);
+    return true;
+  }
+
+  onRequest(from: NodeIndex): void {
+    this.#end(from); // The joiner knows nothing of an earlier one any more.
+    this.begin(from);
+  }
+
+  onAcknowledged(from: NodeIndex, message: JoinAcknowledged): void {
+    const transfer = this.#transfers.get(from);
+    if (transfer?.id !== message.transfer) return;
+    transfer.acknowledged = Math.max(transfer.acknowledged, message.chunk);
+    this.#pump(from, transfer);
+  }
+
+  onTick(): void {
+    for (const [node, transfer] of this.#transfers) this.#pump(node, transfer);
+  }
+
+  onPeerDown(node: NodeIndex): void {
+    this.#end(node);
+  }
+
+  /** Transfers to those who are members now have served their purpose; so have all of an outsider. */
+  onInstalled(): void {
+    const { membership } = this.#context;
+    for (const node of [...this.#transfers.keys()]) {
+      const isInside = contains(membership.members, node) && membership.counts(node);
+      if (isInside || !membership.isMember) this.#end(node);
+    }
+  }
+
+  /** After this node's own promise of `ballot`: sends those who have caught up what is left. */
+  sendFinals(ballot: Ballot): void {
+    const { outbox, membership, counters } = this.#context;
+    for (const [node, transfer] of this.#transfers) {
+      if (!isCaughtUp(transfer) || transfer.finalFor === ballot) continue;
+      transfer.finalFor = ballot;
+      counters.finals++;
+      outbox.send(only(node), {
+        type: "joinFinal",
+        view: membership.view.number,
+        transfer: transfer.id,
+        ballot,
+        entries: this.#entriesNow(transfer.changed),
+        prepared: this.#undecided(),
+      });
+    }
+  }
+
+  /** Sends chunks, as far as the joiner keeps up. */
+  #pump(node: NodeIndex, transfer: Transfer): void {
+    const { outbox, membership } = this.#context;
+    while (transfer.nextChunk - transfer.acknowledged <= CHUNKS_AHEAD) {
+      const entries = this.#nextEntries(transfer);
+      if (entries === undefined) return;
+      outbox.send(only(node), {
+        type: "joinChunk",
+        view: membership.view.number,
+        transfer: transfer.id,
+        chunk: transfer.nextChunk++,
+        entries,
+      });
+    }
+  }
+
+  #nextEntries(transfer: Transfer): TransferredEntry[] | undefined {
+    const entries: TransferredEntry[] = [];
+    let bytes = 0;
+    for (; transfer.scan !== undefined && bytes < CHUNK_BYTES;) {
+      const { value: entry, done } = transfer.scan.next();
+      if (done === true) {
+        transfer.scan = undefined;
+        break;
+      }
+      const { key, value, version } = entry;
+      entries.push({ key, value, version });
+      bytes += key.length + (value?.length ?? 0);
+    }
+    // The first chunk is sent even where there is nothing: it tells the joiner to begin.
+    if (entries.length > 0 || transfer.nextChunk === 0) return entries;
+    if (transfer.changed.size <= CAUGHT_UP_KEYS) return undefined;
+    return this.#takeChanged(transfer.changed);
+  }
+
+  #takeChanged(changed: Set<ByteString>): TransferredEntry[] {
+    const taken: ByteString[] = [];
+    let bytes = 0;
+    for (const key of changed) {
+      if (bytes >= CHUNK_BYTES) break;
+      taken.push(key);
+      bytes += key.length + (this.#context.store.get(key)?.value?.length ?? 0);
+    }
+    const entries = this.#entriesNow(taken);
+    for (const key of taken) changed.delete(key);
+    return entries;
+  }
+
+  #entriesNow(keys: Iterable<ByteString>): TransferredEntry[] {
+    const { store } = this.#context;
+    return Array.from(keys, (key) => {
+      const entry = store.get(key);
+      return { key, value: entry?.value, version: entry?.version ?? 0 };
+    });
+  }
+
+  #undecided(): PreparedRecord[] {
+    return this.#context.transactions.holdingLocks()
+      .filter(({ state }) => state === "prepared")
+      .sort((a, b) => a.grantOrder - b.grantOrder)
+      .flatMap(({ coordinator, prepare }) =>
+        prepare === undefined ? [] : [{ type: "prepared", coordinator, prepare }]
+      );
+  }
+
+  #end(node: NodeIndex): void {
+    const transfer = this.#transfers.get(node);
+    if (transfer === undefined) return;
+    this.#context.store.unwatch(transfer.changed);
+    this.#transfers.delete(node);
+  }
+}
+
+/** Everything was looked at and has arrived, and little has changed since. */
+function isCaughtUp({ scan, nextChunk, acknowledged, changed }: Transfer): boolean {
+  return scan === undefined && acknowledged === nextChunk - 1 && changed.size <= CAUGHT_UP_KEYS;
+}
+
+/** What a joiner tells when it holds everything. */
+export interface JoinHost {
+  /** The last number that this node gave a transaction. */
+  readonly lastNumber: TransactionNumber;
+}
+
+/** A node outside the view, as the target of a transfer. */
+export class TransferTarget {
+  readonly #context: Context;
+  readonly #participant: Participant;
+  readonly #host: JoinHost;
+  #source: NodeIndex | undefined;
+  #transfer = 0;
+  #nextChunk = 0;
+  #progressAt = -Infinity;
+
+  constructor(context: Context, participant: Participant, host: JoinHost) {
+    this.#context = context;
+    this.#participant = participant;
+    this.#host = host;
+  }
+
+  /** How many chunks have come; `undefined` while there is no transfer. */
+  get chunks(): number | undefined {
+    return this.#source === undefined ? undefined : this.#nextChunk;
+  }
+
+  /** Asks a member to be let in, when nothing comes by itself. */
+  onTick(): void {
+    const { membership, now, random, outbox } = this.#context;
+    if (membership.view.number === 0 || membership.isMember || membership.isLeaving) {
+      this.#source = undefined;
+      return;
+    }
+    if (now - this.#progressAt < PATIENCE_MS) return;
+    const candidates = members(membership.linked & membership.others & membership.members)
+      .filter((node) => membership.counts(node));
+    const source = candidates[Math.floor(random() * candidates.length)];
+    if (source === undefined) return;
+    this.#progressAt = now;
+    outbox.send(only(source), { type: "joinRequest", view: membership.view.number });
+  }
+
+  onChunk(from: NodeIndex, message: JoinChunk): void {
+    const { membership, outbox, store, now } = this.#context;
+    const { transfer, chunk, entries } = message;
+    if (membership.isMember || membership.view.number === 0) return;
+    if (chunk === 0) {
+      this.#source = from;
+      this.#transfer = transfer;
+      this.#nextChunk = 0;
+      this.#participant.dropAll();
+      store.clear();
+    }
+    if (this.#source !== from || this.#transfer !== transfer || this.#nextChunk !== chunk) return;
+    this.#nextChunk = chunk + 1;
+    this.#progressAt = now;
+    writeTransferred(store, entries);
+    outbox.append({ type: "transfer", isFirst: chunk === 0, entries });
+    outbox.whenDurable(() => {
+      const view = membership.view.number;
+      outbox.send(only(from), { type: "joinAcknowledged", view, transfer, chunk });
+    });
+  }
+
+  onFinal(from: NodeIndex, message: JoinFinal): void {
+    const { membership, outbox, store, now, counters } = this.#context;
+    const { transfer, ballot, entries, prepared } = message;
+    if (membership.isMember || this.#source !== from || this.#transfer !== transfer) return;
+    this.#progressAt = now;
+    counters.joins++;
+    this.#participant.dropAll();
+    writeTransferred(store, entries);
+    for (const record of prepared) restoreTransferred(this.#context, this.#participant, record);
+    outbox.append({ type: "joined", ballot, entries, prepared });
+    outbox.whenDurable(() => {
+      if (this.#transfer !== transfer || membership.isMember) return;
+      membership.joinedFor = ballot;
+      const { lastNumber } = this.#host;
+      const view = membership.view.number;
+      outbox.send(only(from), { type: "joinConfirmed", view, transfer, ballot, lastNumber });
+    });
+  }
+}
+
+/** Writes entries that come from another node over what is there. */
+export function writeTransferred(store: Store, entries: readonly TransferredEntry[]): void {
+  for (const { key, value, version } of entries) {
+    const entry = store.entryOf(key);
+    store.write(entry, value, version);
+    store.dropIfEmpty(entry);
+  }
+}
+
+/** Puts an undecided transaction that comes from another node into doubt here too. */
+export function restoreTransferred(
+  context: Context,
+  participant: Participant,
+  record: PreparedRecord,
+): void {
+  const { store, transactions, locks, clock } = context;
+  const { coordinator, prepare } = record;
+  transactions.begin(coordinator, incarnationBase(incarnationOf(prepare.number)));
+  clock.observe(prepare.priority);
+  clock.observe(prepare.version);
+  const transaction = participant.restore(coordinator, prepare, entriesOf(store, prepare));
+  transaction.fill(prepare);
+  transactions.add(transaction, prepare.number);
+  transaction.transitionTo("preparing");
+  transaction.transitionTo("prepared");
+  locks.hold(transaction);
+}

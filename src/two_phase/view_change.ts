@@ -1,0 +1,683 @@
+/**
+ * The choice of the next view: single-decree Paxos for each view number, among the configured nodes
+ * (Lamport 2001; Liskov & Cowling 2012 for what a view is; Gray & Lamport 2006 for why what is found
+ * in a majority is stable).
+ *
+ * ```text
+ *   proposer                                   acceptors
+ *      │ 1 viewPrepare(ballot) ──────────────────► promise durable, then frozen, then the table
+ *      │ ◄────────────────────── viewPromise 2
+ *      │   members, outcomes
+ *      │ 3 viewAccept(ballot, proposal) ─────────► accepted record durable
+ *      │ ◄────────────────────── viewAccepted 4
+ *      │   a majority: chosen; wait for the leases of who is left out
+ *      │ 5 viewInstall(view) ────────────────────► view record durable, outcomes applied, go on
+ * ```
+ *
+ * What is wrong with an attempt (a higher ballot somewhere, silence) ends it; it is tried again after a
+ * random time with a higher round. Nothing is lost by that: promises and accepted proposals stay.
+ *
+ * Crash points: a promise, an accepted proposal and a view count only when they are durable, and each
+ * of them is told to others only then. A node that restarts is as frozen as it was.
+ *
+ * @module
+ */
+
+import type { Context } from "./context.ts";
+import type {
+  Ballot,
+  ControlMessage,
+  NodeIndex,
+  NodeSet,
+  TableEntry,
+  TransactionId,
+  TransactionNumber,
+  View,
+  ViewAccept,
+  ViewAccepted,
+  ViewPrepare,
+  ViewPromise,
+  ViewRefuse,
+} from "./messages.ts";
+import { ballotName, ballotOf, incarnationOf, proposerOf, roundOf } from "./messages.ts";
+import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
+import type { TransferSource } from "./transfer.ts";
+
+/** An attempt that has not led to a view by then is given up, in milliseconds. */
+const ATTEMPT_MS = 1000;
+
+/** A majority has promised: so long are the others waited for. */
+const STRAGGLERS_MS = 150;
+
+/** Joiners are waited for so long, where a majority can be had without them. */
+const JOINERS_MS = 800;
+
+/** Where no majority can be had without joiners, an attempt may take longer. */
+const ATTEMPT_WITH_JOINERS_MS = 60_000;
+
+/** Longest random pause before an attempt. */
+const PAUSE_MS = 150;
+
+/** A node that has been frozen for so long beyond a lease by somebody else tries itself. */
+const FROZEN_MS = 1000;
+
+/** An attempt of this node to have a view chosen. */
+interface Attempt {
+  readonly ballot: Ballot;
+  readonly beganAt: number;
+  readonly reason: string;
+  readonly promises: Map<NodeIndex, ViewPromise>;
+  majorityAt: number;
+  lastPromiseAt: number;
+  /** Joiners whose confirmation for this ballot has come, and the last number each has given. */
+  readonly confirmed: Map<NodeIndex, TransactionNumber>;
+  proposal: View | undefined;
+  accepts: NodeSet;
+  /** When the leases of the old view have run out, once the proposal is chosen. */
+  installAt: number | undefined;
+  /** Members that were sent the installed view, which they lacked. */
+  caughtUp: NodeSet;
+}
+
+/** What {@linkcode ViewChange} has done elsewhere. */
+export interface ViewChangeHost {
+  /** The last number that this node gave a transaction. */
+  readonly lastNumber: TransactionNumber;
+  /** Members that have left a prepare unanswered for the time of suspicion. */
+  silentMembers(): NodeSet;
+  /** The installed view has changed. */
+  onInstalled(before: View, wasMember: boolean): void;
+}
+
+/** Takes part in the choice of views, as acceptor and as proposer. */
+export class ViewChange {
+  readonly #context: Context;
+  readonly #host: ViewChangeHost;
+  readonly #source: TransferSource;
+  #attempt: Attempt | undefined;
+  #highestRound = 0;
+  /** No attempt before this. */
+  #tryAt = -Infinity;
+  /** When the highest promise was made. */
+  #promisedAt = -Infinity;
+  /** A view that is being made durable. */
+  #installing = 0;
+
+  constructor(context: Context, host: ViewChangeHost, source: TransferSource) {
+    this.#context = context;
+    this.#host = host;
+    this.#source = source;
+  }
+
+  // --- When to try ---------------------------------------------------------------------------
+
+  onTick(): void {
+    if (this.#attempt !== undefined) this.#goOn(this.#attempt);
+    if (this.#attempt === undefined) this.#tryIfNeeded();
+  }
+
+  #tryIfNeeded(): void {
+    const { membership, now, nodes, random } = this.#context;
+    const reason = this.#reason();
+    if (reason === undefined) {
+      this.#tryAt = -Infinity;
+      return;
+    }
+    const reachable = members(membership.linked).filter((node) => membership.counts(node)).length;
+    const needed = membership.view.number === 0 ? nodes : majority(nodes);
+    if (reachable < needed) return;
+    if (this.#tryAt === -Infinity) {
+      // Of several that see the same, one mostly comes first.
+      this.#tryAt = this.#isFirstLinked ? now : now + random() * PAUSE_MS;
+    }
+    if (now >= this.#tryAt) this.#begin(reason);
+  }
+
+  get #isFirstLinked(): boolean {
+    const { membership, self } = this.#context;
+    const suspected = membership.suspected(this.#context.now);
+    const candidates = membership.view.number === 0
+      ? membership.all
+      : membership.members & membership.linked & ~suspected;
+    return (candidates & -candidates) === only(self);
+  }
+
+  /** Somebody else has this node's promise, is linked, and has not had it for long. */
+  get #isAnotherAtIt(): boolean {
+    const { membership, now, self, timing } = this.#context;
+    const proposer = proposerOf(membership.promised);
+    if (!membership.isFrozen || proposer === self || !contains(membership.linked, proposer)) {
+      return false;
+    }
+    return now - this.#promisedAt < timing.leaseMs + FROZEN_MS;
+  }
+
+  /** Why there should be another view, or `undefined` where all is well. */
+  #reason(): string | undefined {
+    const { membership, now, names } = this.#context;
+    if (membership.isLeaving) return undefined;
+    if (this.#isAnotherAtIt) return undefined;
+    if (membership.view.number === 0) return "the nodes have met";
+    if (!membership.isMember) return undefined;
+    if (membership.isFrozen) return "a change of the view was not ended";
+    const suspected = membership.suspected(now) | this.#host.silentMembers();
+    if (suspected !== NOBODY) {
+      const list = members(suspected).map((node) => names[node] ?? `node ${node}`).join(", ");
+      return `${list} ${size(suspected) === 1 ? "does" : "do"} not answer`;
+    }
+    const joiners = this.#source.caughtUp;
+    if (joiners === NOBODY) return undefined;
+    return `${members(joiners).map((node) => names[node] ?? `node ${node}`).join(", ")} can join`;
+  }
+
+  // --- Phase 1: promises ---------------------------------------------------------------------
+
+  #begin(reason: string): void {
+    const { membership, self, outbox, now, counters } = this.#context;
+    const round = Math.max(this.#highestRound, roundOf(membership.promised)) + 1;
+    const ballot = ballotOf(round, self);
+    this.#highestRound = round;
+    counters.viewAttempts++;
+    this.#attempt = {
+      ballot,
+      beganAt: now,
+      reason,
+      promises: new Map(),
+      majorityAt: Infinity,
+      lastPromiseAt: now,
+      confirmed: new Map(),
+      proposal: undefined,
+      accepts: NOBODY,
+      installAt: undefined,
+      caughtUp: NOBODY,
+    };
+    outbox.report({ type: "viewChangeBegins", ballot: ballotName(ballot), reason });
+    this.#promise(self, ballot);
+    outbox.send(membership.linked & membership.others, {
+      type: "viewPrepare",
+      view: membership.view.number,
+      ballot,
+    });
+  }
+
+  /** Ends the attempt, and waits for a random time before the next one. */
+  #giveUp(): void {
+    const { now, random, counters } = this.#context;
+    counters.viewAttemptsGivenUp++;
+    this.#attempt = undefined;
+    this.#tryAt = now + random() * PAUSE_MS * 2;
+  }
+
+  onViewPrepare(from: NodeIndex, message: ViewPrepare): void {
+    const { membership, outbox, counters } = this.#context;
+    const { ballot } = message;
+    this.#highestRound = Math.max(this.#highestRound, roundOf(ballot));
+    if (ballot <= membership.promised) {
+      counters.viewRefusals++;
+      const { promised, view: { number: view } } = membership;
+      outbox.send(only(from), { type: "viewRefuse", view, ballot, promised });
+      return;
+    }
+    if (this.#attempt !== undefined) this.#giveUp();
+    this.#promise(from, ballot);
+  }
+
+  /** Makes a promise durable, and tells the proposer then. */
+  #promise(proposer: NodeIndex, ballot: Ballot): void {
+    const { membership, outbox, counters } = this.#context;
+    membership.promise(ballot);
+    this.#promisedAt = this.#context.now;
+    counters.promises++;
+    outbox.append({ type: "promise", ballot });
+    // From here on this node neither votes nor decides. Records on their way to the disk come before
+    // the promise; their votes are never sent.
+    outbox.whenDurable(() => this.#sendPromise(proposer, ballot));
+  }
+
+  #sendPromise(proposer: NodeIndex, ballot: Ballot): void {
+    const { membership, self, transactions, nodes, outbox } = this.#context;
+    if (membership.promised !== ballot) return;
+    const marks = Array.from({ length: nodes }, (_, node) => transactions.forgottenUpTo(node));
+    const promise: ViewPromise = {
+      type: "viewPromise",
+      view: membership.view.number,
+      ballot,
+      installed: membership.view,
+      accepted: membership.accepted,
+      table: this.#table(),
+      marks,
+      lastNumber: this.#host.lastNumber,
+      acknowledged: [...membership.acknowledged],
+    };
+    if (proposer === self) this.onViewPromise(self, promise);
+    else outbox.send(only(proposer), promise);
+  }
+
+  /** All transactions of the installed view that this member knows, taken when it is frozen. */
+  #table(): TableEntry[] {
+    const { transactions, nodes } = this.#context;
+    const table: TableEntry[] = [];
+    for (let coordinator = 0; coordinator < nodes; coordinator++) {
+      for (const [number, known] of transactions.of(coordinator)) {
+        if (typeof known === "string") {
+          table.push({ coordinator, number, state: known, follows: [] });
+        } else if (known.state === "prepared") {
+          table.push({ coordinator, number, state: "prepared", follows: known.follows });
+        } else if (known.state !== "waiting") {
+          const state = known.state === "committed" ? "committed" : "aborted";
+          table.push({ coordinator, number, state, follows: [] });
+        }
+      }
+    }
+    return table;
+  }
+
+  onViewRefuse(_from: NodeIndex, message: ViewRefuse): void {
+    this.#highestRound = Math.max(this.#highestRound, roundOf(message.promised));
+    if (this.#attempt?.ballot === message.ballot) this.#giveUp();
+  }
+
+  onViewPromise(from: NodeIndex, message: ViewPromise): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined || message.ballot !== attempt.ballot) return;
+    if (attempt.proposal !== undefined) return;
+    attempt.promises.set(from, message);
+    attempt.lastPromiseAt = this.#context.now;
+    this.#goOn(attempt);
+  }
+
+  /** A joiner holds everything up to the freeze of this attempt. */
+  onConfirmed(joiner: NodeIndex, ballot: Ballot, lastNumber: TransactionNumber): void {
+    if (this.#attempt?.ballot !== ballot) return;
+    this.#attempt.confirmed.set(joiner, lastNumber);
+    this.#goOn(this.#attempt);
+  }
+
+  // --- Phase 2: the proposal -----------------------------------------------------------------
+
+  #goOn(attempt: Attempt): void {
+    const { now } = this.#context;
+    if (attempt.installAt !== undefined) {
+      if (now >= attempt.installAt) this.#finish(attempt);
+      return;
+    }
+    if (attempt.proposal === undefined) {
+      const proposal = this.#proposalFor(attempt);
+      if (this.#attempt !== attempt) return;
+      if (proposal !== undefined) {
+        this.#propose(attempt, proposal);
+        return;
+      }
+    }
+    const limit = this.#needsJoiners(attempt) ? ATTEMPT_WITH_JOINERS_MS : ATTEMPT_MS;
+    if (now - attempt.beganAt > limit) this.#giveUp();
+  }
+
+  /** The highest view that anybody who has promised has installed. */
+  #highest(attempt: Attempt): View {
+    let highest = this.#context.membership.view;
+    for (const { installed } of attempt.promises.values()) {
+      if (installed.number > highest.number) highest = installed;
+    }
+    return highest;
+  }
+
+  /** Members of `view` that have promised, and have installed it. */
+  #answering(attempt: Attempt, view: View): NodeIndex[] {
+    return [...attempt.promises].flatMap(([node, { installed }]) =>
+      contains(view.members, node) && this.#context.membership.counts(node, view) &&
+        installed.number === view.number
+        ? [node]
+        : []
+    );
+  }
+
+  /** Nobody but joiners can make a majority of the members that are left. */
+  #needsJoiners(attempt: Attempt): boolean {
+    const { nodes, membership } = this.#context;
+    if (membership.view.number === 0 || attempt.majorityAt === Infinity) return false;
+    return this.#answering(attempt, this.#highest(attempt)).length < majority(nodes);
+  }
+
+  /** Returns what is to be proposed, or `undefined` where it is too early to say. */
+  #proposalFor(attempt: Attempt): View | undefined {
+    const { membership, nodes, now, outbox, counters } = this.#context;
+    const view = this.#highest(attempt);
+    const counting = [...attempt.promises.keys()].filter((node) => membership.counts(node, view));
+    const needed = view.number === 0 ? nodes : majority(nodes);
+    if (counting.length < needed) return undefined;
+    if (attempt.majorityAt === Infinity) attempt.majorityAt = now;
+
+    if (view.number > membership.view.number) {
+      // Somebody was faster, and this node has not heard of it.
+      counters.viewsMissed++;
+      this.install(view);
+      this.#giveUp();
+      return undefined;
+    }
+    // A member that has not installed the view is sent it, and promises anew behind it.
+    for (const [node, { installed }] of attempt.promises) {
+      const lags = contains(view.members, node) && installed.number < view.number;
+      if (!lags || contains(attempt.caughtUp, node) || !membership.counts(node, view)) continue;
+      attempt.caughtUp |= only(node);
+      counters.laggingMembers++;
+      outbox.send(only(node), { type: "viewInstall", view: view.number, chosen: view });
+    }
+    const accepted = this.#acceptedFor(attempt, view);
+    if (accepted !== undefined) {
+      counters.proposalsRepeated++;
+      return { ...accepted, ballot: attempt.ballot };
+    }
+    if (view.number === 0) return this.#firstView(attempt);
+    return this.#nextView(attempt, view);
+  }
+
+  /** A proposal for the next view that may have been chosen: it must be proposed again as it is. */
+  #acceptedFor(attempt: Attempt, view: View): View | undefined {
+    let latest: { ballot: Ballot; proposal: View } | undefined;
+    for (const [node, { accepted }] of attempt.promises) {
+      if (accepted === undefined || !this.#context.membership.counts(node, view)) continue;
+      if (accepted.proposal.number !== view.number + 1) continue;
+      if (latest === undefined || accepted.ballot > latest.ballot) latest = accepted;
+    }
+    return latest?.proposal;
+  }
+
+  #firstView(attempt: Attempt): View {
+    const { membership, names } = this.#context;
+    return {
+      number: 1,
+      ballot: attempt.ballot,
+      origin: attempt.ballot,
+      names,
+      members: membership.all,
+      journals: names.map((_, node) => membership.identityOf(node)?.journal ?? ""),
+      commits: [],
+      bases: names.map((_, node) => attempt.promises.get(node)?.lastNumber ?? 0),
+    };
+  }
+
+  #nextView(attempt: Attempt, view: View): View | undefined {
+    const { membership, nodes, now, names } = this.#context;
+    const answering = this.#answering(attempt, view);
+    if (answering.length === 0) return undefined;
+    const isAllThere = members(view.members & membership.linked).every((node) =>
+      answering.includes(node) || !membership.counts(node, view)
+    );
+    const waited = now - attempt.majorityAt;
+    if (!isAllThere && waited < STRAGGLERS_MS) return undefined;
+    this.#bringJoiners(attempt, answering);
+    const confirmed = [...attempt.confirmed.keys()].filter((node) => !answering.includes(node));
+    const awaited = this.#source.caughtUp & ~setOf(confirmed);
+    if (awaited !== NOBODY && waited < JOINERS_MS) return undefined;
+    const set = setOf([...answering, ...confirmed]);
+    if (size(set) < majority(nodes)) return undefined;
+    return {
+      number: view.number + 1,
+      ballot: attempt.ballot,
+      origin: attempt.ballot,
+      names,
+      members: set,
+      journals: names.map((_, node) =>
+        confirmed.includes(node)
+          ? membership.identityOf(node)?.journal ?? ""
+          : view.journals[node] ?? ""
+      ),
+      commits: this.#commits(attempt, answering),
+      bases: names.map((_, node) => this.#baseOf(attempt, node)),
+    };
+  }
+
+  /** Has joiners sent what is left; where there are too few members, outsiders become joiners. */
+  #bringJoiners(attempt: Attempt, answering: readonly NodeIndex[]): void {
+    const { membership, nodes, self, counters } = this.#context;
+    if (!membership.isMember || !attempt.promises.has(self)) return;
+    if (answering.length < majority(nodes)) {
+      for (const node of members(membership.linked & membership.others)) {
+        if (answering.includes(node) || !attempt.promises.has(node)) continue;
+        if (this.#source.begin(node)) counters.joinersForced++;
+      }
+    }
+    this.#source.sendFinals(attempt.ballot);
+  }
+
+  /**
+   * The rule of termination: an undecided transaction is committed if any answering member has
+   * committed it; else it is aborted if any of them has no prepared record of it or has aborted it,
+   * or if it follows one that is aborted; else, prepared by all, it is committed.
+   */
+  #commits(attempt: Attempt, answering: readonly NodeIndex[]): TransactionId[] {
+    const { counters } = this.#context;
+    const known = answering.map((node) => new KnownTransactions(attempt.promises.get(node)));
+    const undecided = new Map<string, TableEntry>();
+    for (const { entries } of known) {
+      for (const [name, entry] of entries) {
+        if (entry.state === "prepared" && !undecided.has(name)) undecided.set(name, entry);
+      }
+    }
+    const inOrder = [...undecided.values()].sort((a, b) => a.number - b.number);
+    const commits: TransactionId[] = [];
+    const aborted = new Set<string>();
+    for (const entry of inOrder) {
+      const { coordinator, number } = entry;
+      const states = known.map((table) => table.stateOf(coordinator, number));
+      const followsAborted = entry.follows.some((leader) =>
+        aborted.has(nameOf({ coordinator, number: leader })) ||
+        known.some((table) => table.stateOf(coordinator, leader) === "aborted")
+      );
+      const isCommitted = states.includes("committed") ||
+        states.every((state) => state === "prepared") && !followsAborted;
+      if (isCommitted) {
+        commits.push({ coordinator, number });
+        counters.settledByCommit++;
+      } else {
+        aborted.add(nameOf(entry));
+        counters.settledByAbort++;
+      }
+    }
+    return commits;
+  }
+
+  /** Up to where the numbers of `node` belong to views before the next one. */
+  #baseOf(attempt: Attempt, node: NodeIndex): TransactionNumber {
+    const { membership } = this.#context;
+    let base = membership.view.bases[node] ?? 0;
+    base = Math.max(base, attempt.promises.get(node)?.lastNumber ?? 0);
+    base = Math.max(base, attempt.confirmed.get(node) ?? 0);
+    for (const { table, marks } of attempt.promises.values()) {
+      base = Math.max(base, marks[node] ?? 0);
+      for (const { coordinator, number } of table) {
+        if (coordinator === node && number > base) base = number;
+      }
+    }
+    return base;
+  }
+
+  #propose(attempt: Attempt, proposal: View): void {
+    const { membership, outbox, self } = this.#context;
+    attempt.proposal = proposal;
+    const { ballot } = attempt;
+    const message: ViewAccept = {
+      type: "viewAccept",
+      view: membership.view.number,
+      ballot,
+      proposal,
+    };
+    outbox.send(membership.linked & membership.others, message);
+    this.onViewAccept(self, message);
+  }
+
+  onViewAccept(from: NodeIndex, message: ViewAccept): void {
+    const { membership, outbox, self, counters } = this.#context;
+    const { ballot, proposal } = message;
+    this.#highestRound = Math.max(this.#highestRound, roundOf(ballot));
+    const view = membership.view.number;
+    if (ballot < membership.promised) {
+      counters.viewRefusals++;
+      outbox.send(only(from), { type: "viewRefuse", view, ballot, promised: membership.promised });
+      return;
+    }
+    if (proposal.number <= view) return; // It is installed here already, or a later one.
+    if (this.#attempt !== undefined && this.#attempt.ballot < ballot) this.#giveUp();
+    membership.accept({ ballot, proposal });
+    outbox.append({ type: "accepted", ballot, proposal });
+    outbox.whenDurable(() => {
+      if (membership.promised !== ballot) return;
+      if (from === self) this.onViewAccepted(self, { type: "viewAccepted", view, ballot });
+      else outbox.send(only(from), { type: "viewAccepted", view, ballot });
+    });
+  }
+
+  onViewAccepted(from: NodeIndex, message: ViewAccepted): void {
+    const attempt = this.#attempt;
+    const { membership, nodes, now, timing, counters } = this.#context;
+    if (attempt?.proposal === undefined || attempt.ballot !== message.ballot) return;
+    if (attempt.installAt !== undefined || !membership.counts(from)) return;
+    attempt.accepts |= only(from);
+    if (size(attempt.accepts) < majority(nodes)) return;
+    // Chosen. Whoever is left out may still read until its lease is over.
+    const excluded = members(membership.members & ~attempt.proposal.members);
+    const readers = excluded.filter((node) => !this.#hasGivenUpReading(attempt, node));
+    if (excluded.length > readers.length) counters.leasesGivenUp++;
+    const leaseMs = timing.leaseMs * (1 + 2 * timing.driftMax);
+    attempt.installAt = readers.length === 0 ? now : attempt.lastPromiseAt + leaseMs;
+    if (readers.length > 0) counters.leasesWaitedFor++;
+    this.#goOn(attempt);
+  }
+
+  /**
+   * `node` has said that it reads no more, and no later incarnation of it can have a lease: of any
+   * majority that could have given it one, somebody has promised without having acknowledged it.
+   */
+  #hasGivenUpReading(attempt: Attempt, node: NodeIndex): boolean {
+    const left = this.#context.membership.leftIncarnation(node);
+    if (left === 0) return false;
+    return [...attempt.promises.values()].every(({ acknowledged }) =>
+      (acknowledged[node] ?? 0) <= left
+    );
+  }
+
+  // --- Installing ----------------------------------------------------------------------------
+
+  #finish(attempt: Attempt): void {
+    const { membership, outbox } = this.#context;
+    const { proposal } = attempt;
+    if (proposal === undefined) return;
+    this.#attempt = undefined;
+    this.#tryAt = -Infinity;
+    outbox.send(membership.linked & membership.others, {
+      type: "viewInstall",
+      view: proposal.number,
+      chosen: proposal,
+    });
+    this.install(proposal);
+  }
+
+  /** Makes a chosen view durable, then goes over to it. */
+  install(view: View): void {
+    const { membership, outbox, self } = this.#context;
+    if (view.number <= membership.view.number || view.number <= this.#installing) return;
+    this.#installing = view.number;
+    const base = view.bases[self] ?? 0;
+    if (contains(view.members, self) && base > this.#host.lastNumber) {
+      membership.offset = incarnationOf(base);
+      outbox.append({ type: "offset", incarnations: membership.offset });
+    }
+    outbox.append({ type: "view", view });
+    outbox.whenDurable(() => {
+      this.#installing = 0;
+      this.#goOver(view);
+    });
+  }
+
+  #goOver(view: View): void {
+    const { membership, counters } = this.#context;
+    const { view: before, isMember: wasMember } = membership;
+    if (view.number <= before.number) return;
+    counters.viewsInstalled++;
+    if (this.#attempt !== undefined && this.#attempt.ballot <= view.ballot) {
+      this.#attempt = undefined;
+      this.#tryAt = -Infinity;
+    }
+    this.#assertComplete(before, view);
+    membership.install(view, this.#context.now);
+    this.#host.onInstalled(before, wasMember);
+    // Still frozen for a later ballot: what was promised has to be told anew.
+    if (membership.isFrozen && membership.isMember) {
+      this.#sendPromise(proposerOf(membership.promised), membership.promised);
+    }
+  }
+
+  /** @throws {Error} where this node would be a member without holding what members hold. */
+  #assertComplete(before: View, view: View): void {
+    const { membership, self } = this.#context;
+    if (!contains(view.members, self) || !membership.counts(self, view)) return;
+    if (view.number === 1) return;
+    const wasMember = membership.isMember && before.number === view.number - 1;
+    if (wasMember || membership.joinedFor === view.origin) return;
+    throw new Error(
+      `view ${view.number} has this node as a member, which has installed view ${before.number} ` +
+        `and joined for ballot ${ballotName(membership.joinedFor)}, not ${ballotName(view.origin)}`,
+    );
+  }
+
+  /** Sends a peer that is in an earlier view the installed one. */
+  catchUp(peer: NodeIndex, theirs: number): void {
+    const { membership, outbox } = this.#context;
+    const { view } = membership;
+    if (theirs >= view.number) return;
+    outbox.send(only(peer), { type: "viewInstall", view: view.number, chosen: view });
+  }
+
+  /** Takes in what is said about the choice of views. */
+  onMessage(from: NodeIndex, message: ControlMessage): void {
+    switch (message.type) {
+      case "viewPrepare":
+        this.onViewPrepare(from, message);
+        return;
+      case "viewPromise":
+        this.onViewPromise(from, message);
+        return;
+      case "viewRefuse":
+        this.onViewRefuse(from, message);
+        return;
+      case "viewAccept":
+        this.onViewAccept(from, message);
+        return;
+      case "viewAccepted":
+        this.onViewAccepted(from, message);
+        return;
+      case "viewInstall":
+        this.install(message.chosen);
+        return;
+    }
+  }
+}
+
+/** What one member knows of transactions. */
+class KnownTransactions {
+  readonly entries = new Map<string, TableEntry>();
+  readonly #marks: readonly TransactionNumber[];
+
+  constructor(promise: ViewPromise | undefined) {
+    for (const entry of promise?.table ?? []) this.entries.set(nameOf(entry), entry);
+    this.#marks = promise?.marks ?? [];
+  }
+
+  stateOf(
+    coordinator: NodeIndex,
+    number: TransactionNumber,
+  ): TableEntry["state"] | "forgotten" | undefined {
+    // Below the mark every member has settled it.
+    if (number <= (this.#marks[coordinator] ?? 0)) return "forgotten";
+    return this.entries.get(nameOf({ coordinator, number }))?.state;
+  }
+}
+
+function nameOf({ coordinator, number }: TransactionId): string {
+  return `${coordinator} ${number}`;
+}
+
+function setOf(nodes: readonly NodeIndex[]): NodeSet {
+  return nodes.reduce((set, node) => set | only(node), NOBODY);
+}
