@@ -184,6 +184,7 @@ export class FrameWriter {
       case "viewPrepare":
       case "viewPromise":
       case "viewRefuse":
+      case "viewAbandoned":
       case "viewAccept":
       case "viewAccepted":
       case "viewInstall":
@@ -477,6 +478,7 @@ const CONTROL_TYPES: ReadonlySet<string> = new Set<ControlMessage["type"]>([
   "viewPrepare",
   "viewPromise",
   "viewRefuse",
+  "viewAbandoned",
   "viewAccept",
   "viewAccepted",
   "viewInstall",

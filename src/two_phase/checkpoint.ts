@@ -20,6 +20,7 @@ export function checkpointRecords(context: Context): JournalRecord[] {
   records.push({
     type: "standing",
     view,
+    isMember: membership.isMember,
     joinedFor: membership.joinedFor,
     offset: membership.offset,
   });

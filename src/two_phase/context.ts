@@ -125,6 +125,10 @@ export interface Counters {
   /** Own transactions whose clients waited while a view change settled them. */
   ownSettledByCommit: number;
   ownSettledByAbort: number;
+  /** Own transactions that a view committed though this node had aborted them by itself. */
+  ownAbortsOverruled: number;
+  /** Own transactions whose outcome stands in a view that this node has missed. */
+  outcomesMissed: number;
   /** Installations that waited for leases, or did not as who had them gave them up. */
   leasesWaitedFor: number;
   leasesGivenUp: number;
@@ -191,6 +195,8 @@ export function newCounters(): Counters {
     settledByAbort: 0,
     ownSettledByCommit: 0,
     ownSettledByAbort: 0,
+    ownAbortsOverruled: 0,
+    outcomesMissed: 0,
     leasesWaitedFor: 0,
     leasesGivenUp: 0,
     exclusions: 0,

@@ -33,6 +33,7 @@ import type {
   Settled,
   Stamp,
   TransactionNumber,
+  View,
   Vote,
 } from "./messages.ts";
 import { incarnationBase, NOTHING_BEFORE, transactionName } from "./messages.ts";
@@ -900,22 +901,48 @@ export class Coordinator implements ForceAwaiter {
 
   // --- A new view ----------------------------------------------------------------------------
 
+  /** Own transactions whose end may be for a view to tell: undecided, or aborted and not known so. */
+  unsettled(): OwnTransaction[] {
+    const { transactions, self } = this.#context;
+    const unsettled: OwnTransaction[] = [];
+    for (const [, known] of transactions.of(self)) {
+      if (known instanceof OwnTransaction) unsettled.push(known);
+    }
+    return unsettled;
+  }
+
   /**
-   * All transactions of the view before are settled; `ended` are those that held locks. Clients that
-   * wait are answered, or their requests begin anew.
+   * All transactions of the view before are settled; `unsettled` are this node's that were not.
+   * Clients that wait are answered, or their requests begin anew.
+   *
+   * What this node has aborted by itself, without a majority that knew of it, the view may have
+   * committed. And of views that it has missed it does not know the outcomes.
    */
-  onViewInstalled(ended: readonly Transaction[]): void {
+  onViewInstalled(unsettled: readonly OwnTransaction[], before: View): void {
     const { membership, counters, self } = this.#context;
-    for (const transaction of ended) {
-      if (!(transaction instanceof OwnTransaction)) continue;
+    const { view } = membership;
+    const committed = new Set(
+      view.commits.filter(({ coordinator }) => coordinator === self).map(({ number }) => number),
+    );
+    for (const transaction of unsettled) {
       const { pending } = transaction;
-      if (transaction.state === "committed") {
-        if (pending === undefined || pending.state === "finished") continue;
+      if (pending === undefined || pending.state === "finished") continue;
+      if (view.number > before.number + 1) {
+        counters.outcomesMissed++;
+        this.#leaveLine(pending);
+        this.#finish(pending, {
+          kind: "indeterminate",
+          reason: "this node has missed the view that has settled it",
+          transaction: transactionName(self, transaction.number),
+        });
+      } else if (committed.has(transaction.number)) {
+        if (transaction.state === "aborted") counters.ownAbortsOverruled++;
         counters.ownSettledByCommit++;
+        this.#leaveLine(pending);
         this.#answer(pending, transaction.reply);
-      } else if (pending !== undefined) {
+      } else {
         counters.ownSettledByAbort++;
-        pending.failure = `a change to view ${membership.view.number} aborted it`;
+        pending.failure = `a change to view ${view.number} aborted it`;
       }
     }
     // Whatever else a request had to do with the old view is over: nothing of it is in doubt.
@@ -937,14 +964,19 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #beginAnew(pending: PendingRequest): void {
-    const { transaction } = pending;
     // One that is observing is told by whom it observes, and finds that there is no lease.
     if (pending.state === "observing") return;
+    this.#leaveLine(pending);
+    this.#park(pending);
+  }
+
+  /** Gives up the place in line that `pending` has, if it has one. */
+  #leaveLine(pending: PendingRequest): void {
+    const { transaction } = pending;
     if (pending.state === "inLine" && transaction !== undefined) {
       this.#context.locks.release(transaction);
     }
     pending.transaction = undefined;
-    this.#park(pending);
   }
 
   // --- Forgetting ----------------------------------------------------------------------------

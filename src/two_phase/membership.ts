@@ -21,6 +21,7 @@ import type {
   Leaving,
   NodeIndex,
   NodeSet,
+  StandingRecord,
   View,
   ViewInstalled,
 } from "./messages.ts";
@@ -77,6 +78,8 @@ export class Membership {
   #installed: NodeSet = NOBODY;
   #heartbeatAt = -Infinity;
   #isLeaving = false;
+  /** The view lists this node, which does not hold what its members hold: it is none. */
+  #isIncomplete = false;
   #wasComplete = false;
 
   constructor(options: MembershipOptions) {
@@ -130,8 +133,22 @@ export class Membership {
 
   /** Tells whether this node, with the journal that it has, is a member of the installed view. */
   get isMember(): boolean {
-    return contains(this.#view.members, this.#self) &&
-      this.#view.journals[this.#self] === this.#identity.journal;
+    return this.#isListed(this.#view) && !this.#isIncomplete;
+  }
+
+  #isListed(view: View): boolean {
+    return contains(view.members, this.#self) &&
+      view.journals[this.#self] === this.#identity.journal;
+  }
+
+  /**
+   * Tells whether this node holds what a member of `view` must hold: it was a member of the view
+   * before, or has joined for the ballot under which the view was proposed. A node that has joined,
+   * and has begun to build from empty again before it heard that it was let in, does not.
+   */
+  #isComplete(view: View): boolean {
+    const wasMember = this.isMember && this.#view.number === view.number - 1;
+    return view.number === 1 || wasMember || this.joinedFor === view.origin;
   }
 
   /** While this node's promise is above its view, it neither votes nor decides. */
@@ -169,6 +186,7 @@ export class Membership {
 
   /** Takes over a view from the journal. */
   restore(view: View): void {
+    this.#isIncomplete = this.#isListed(view) && !this.#isComplete(view);
     this.#view = view;
     this.promise(view.ballot);
     if (this.#accepted !== undefined && this.#accepted.proposal.number <= view.number) {
@@ -179,6 +197,24 @@ export class Membership {
   /** Who this node is to its peers. */
   get identity(): PeerIdentity {
     return this.#identity;
+  }
+
+  /** Takes over where this node stood at a checkpoint. */
+  restoreStanding(record: StandingRecord): void {
+    this.restore(record.view);
+    this.joinedFor = record.joinedFor;
+    this.offset = record.offset;
+    this.#isIncomplete = this.#isListed(record.view) && !record.isMember;
+  }
+
+  /** Tells whether `node` is a member, with the journal that it has now, as far as it says. */
+  isInside(node: NodeIndex): boolean {
+    return contains(this.#view.members, node) && this.counts(node) && !this.#saysItIsOutside(node);
+  }
+
+  #saysItIsOutside(node: NodeIndex): boolean {
+    const announced = this.#announced[node];
+    return announced?.view === this.#view.number && !announced.isMember;
   }
 
   /** Begins, after recovery. */
@@ -346,7 +382,7 @@ export class Membership {
     let set = NOBODY;
     for (const node of members(this.#view.members & this.others)) {
       const isSilent = now - (this.#heardAt[node] ?? 0) > this.#timing.suspicionMs;
-      if (isSilent || this.#hasLeft(node)) set |= only(node);
+      if (isSilent || this.#hasLeft(node) || this.#saysItIsOutside(node)) set |= only(node);
     }
     return set;
   }

@@ -201,6 +201,8 @@ export interface ViewPromise {
   readonly view: number;
   readonly ballot: Ballot;
   readonly installed: View;
+  /** Whether this node is a member of it, and holds what members hold. */
+  readonly isMember: boolean;
   /** The proposal accepted last, if it is for a later view than the installed one. */
   readonly accepted: AcceptedProposal | undefined;
   /** All transactions of the installed view that are not forgotten. */
@@ -225,6 +227,13 @@ export interface ViewRefuse {
   readonly view: number;
   readonly ballot: Ballot;
   readonly promised: Ballot;
+}
+
+/** Proposer → all: I have given this ballot up. Whoever has promised it may try another one. */
+export interface ViewAbandoned {
+  readonly type: "viewAbandoned";
+  readonly view: number;
+  readonly ballot: Ballot;
 }
 
 /** Proposer → all: accept this view (phase 2a). */
@@ -307,6 +316,7 @@ export type ControlMessage =
   | ViewPrepare
   | ViewPromise
   | ViewRefuse
+  | ViewAbandoned
   | ViewAccept
   | ViewAccepted
   | ViewInstall
@@ -398,6 +408,7 @@ export interface MarkRecord {
 export interface StandingRecord {
   readonly type: "standing";
   readonly view: View;
+  readonly isMember: boolean;
   /** As a joiner it has confirmed that it holds all up to the freeze of this ballot; 0: it has not. */
   readonly joinedFor: Ballot;
   /** See {@linkcode OffsetRecord}. */

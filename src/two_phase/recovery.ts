@@ -58,9 +58,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       replayView(options, record.view);
       return;
     case "standing":
-      context.membership.restore(record.view);
-      context.membership.joinedFor = record.joinedFor;
-      context.membership.offset = record.offset;
+      context.membership.restoreStanding(record);
       context.transactions.reset(record.view.bases);
       return;
     case "offset":
@@ -74,6 +72,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       return;
     case "transfer":
       if (record.isFirst) {
+        context.membership.joinedFor = 0;
         options.participant.dropAll();
         context.store.clear();
       }

@@ -83,6 +83,7 @@ const CONTROL: Readonly<Partial<Record<Message["type"], true>>> = {
   viewPrepare: true,
   viewPromise: true,
   viewRefuse: true,
+  viewAbandoned: true,
   viewAccept: true,
   viewAccepted: true,
   viewInstall: true,
@@ -339,8 +340,10 @@ export class Replica {
 
   #onPeerUp(peer: NodeIndex, identity: PeerIdentity): void {
     const { transactions, membership } = this.context;
-    transactions.begin(peer, incarnationBase(identity.incarnation));
     membership.onPeerUp(peer, identity);
+    if (membership.counts(peer)) {
+      transactions.begin(peer, incarnationBase(identity.incarnation));
+    }
     this.#coordinator.onMembershipChange();
   }
 
@@ -359,6 +362,7 @@ export class Replica {
   #onInstalled(before: View, wasMember: boolean): void {
     const { membership, store, transactions, outbox, counters, nodes } = this.context;
     const { view } = membership;
+    const unsettled = this.#coordinator.unsettled();
     const ended = settleAll(this.context, view);
     if (wasMember && !membership.isMember) {
       // What others go on with without this node, it cannot know: it builds from empty. One that was
@@ -368,7 +372,8 @@ export class Replica {
     } else if (membership.isMember && !wasMember && view.number > 1) counters.admissions++;
     for (let node = 0; node < nodes; node++) {
       const incarnation = membership.identityOf(node)?.incarnation;
-      if (incarnation === undefined) continue;
+      // Who was met on another journal than the view lists gives numbers from the view's base on.
+      if (incarnation === undefined || !membership.counts(node)) continue;
       transactions.begin(node, incarnationBase(incarnation));
       transactions.close(node, []); // The view has settled what was before.
     }
@@ -378,7 +383,7 @@ export class Replica {
       this.#participant.onPeerReady(node);
       this.#coordinator.onPeerReady(node);
     }
-    this.#coordinator.onViewInstalled(ended);
+    this.#coordinator.onViewInstalled(unsettled, before);
     for (const transaction of ended) {
       transaction.tellObservers(transaction.state === "committed" ? "committed" : "aborted");
     }

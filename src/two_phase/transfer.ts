@@ -32,7 +32,7 @@ import type {
   TransferredEntry,
 } from "./messages.ts";
 import { incarnationBase, incarnationOf } from "./messages.ts";
-import { contains, members, NOBODY, only } from "./node_set.ts";
+import { members, NOBODY, only } from "./node_set.ts";
 import type { Participant } from "./participant.ts";
 import { type Entry, type Store } from "./store.ts";
 import type { ByteString } from "../byte_string.ts";
@@ -48,6 +48,9 @@ const CAUGHT_UP_KEYS = 500;
 
 /** A joiner that has got nothing for so long asks another member, in milliseconds. */
 const PATIENCE_MS = 1000;
+
+/** So much longer is waited for the view that lets a joiner in, once it has confirmed. */
+const CONFIRMED_PATIENCE_MS = 5000;
 
 /** One transfer, at its source. */
 interface Transfer {
@@ -91,7 +94,7 @@ export class TransferSource {
   /** Begins a transfer to `node`, where there is none. Returns whether it began. */
   begin(node: NodeIndex): boolean {
     const { membership, store, counters } = this.#context;
-    const isInside = contains(membership.members, node) && membership.counts(node);
+    const isInside = membership.isInside(node);
     if (!membership.isMember || membership.isLeaving || isInside || this.#transfers.has(node)) {
       return false;
     }
@@ -133,8 +136,7 @@ export class TransferSource {
   onInstalled(): void {
     const { membership } = this.#context;
     for (const node of [...this.#transfers.keys()]) {
-      const isInside = contains(membership.members, node) && membership.counts(node);
-      if (isInside || !membership.isMember) this.#end(node);
+      if (membership.isInside(node) || !membership.isMember) this.#end(node);
     }
   }
 
@@ -268,9 +270,11 @@ export class TransferTarget {
       this.#source = undefined;
       return;
     }
-    if (now - this.#progressAt < PATIENCE_MS) return;
+    // Who has confirmed is about to be let in: to begin anew would make that void.
+    const patienceMs = membership.joinedFor > 0 ? CONFIRMED_PATIENCE_MS : PATIENCE_MS;
+    if (now - this.#progressAt < patienceMs) return;
     const candidates = members(membership.linked & membership.others & membership.members)
-      .filter((node) => membership.counts(node));
+      .filter((node) => membership.isInside(node));
     const source = candidates[Math.floor(random() * candidates.length)];
     if (source === undefined) return;
     this.#progressAt = now;
@@ -285,6 +289,7 @@ export class TransferTarget {
       this.#source = from;
       this.#transfer = transfer;
       this.#nextChunk = 0;
+      membership.joinedFor = 0; // Should a view let this node in for what it had, it is too late.
       this.#participant.dropAll();
       store.clear();
     }

@@ -202,8 +202,13 @@ export class ViewChange {
 
   /** Ends the attempt, and waits for a random time before the next one. */
   #giveUp(): void {
-    const { now, random, counters } = this.#context;
+    const { now, random, counters, membership, outbox } = this.#context;
     counters.viewAttemptsGivenUp++;
+    if (this.#attempt !== undefined) {
+      const { ballot } = this.#attempt;
+      const view = membership.view.number;
+      outbox.send(membership.linked & membership.others, { type: "viewAbandoned", view, ballot });
+    }
     this.#attempt = undefined;
     this.#tryAt = now + random() * PAUSE_MS * 2;
   }
@@ -243,6 +248,7 @@ export class ViewChange {
       view: membership.view.number,
       ballot,
       installed: membership.view,
+      isMember: membership.isMember,
       accepted: membership.accepted,
       table: this.#table(),
       marks,
@@ -275,6 +281,14 @@ export class ViewChange {
   onViewRefuse(_from: NodeIndex, message: ViewRefuse): void {
     this.#highestRound = Math.max(this.#highestRound, roundOf(message.promised));
     if (this.#attempt?.ballot === message.ballot) this.#giveUp();
+  }
+
+  /** The proposer that has this node's promise does nothing more with it. */
+  #onAbandoned(ballot: Ballot): void {
+    const { membership, now, random } = this.#context;
+    if (membership.promised !== ballot || this.#promisedAt === -Infinity) return;
+    this.#promisedAt = -Infinity;
+    this.#tryAt = now + random() * PAUSE_MS;
   }
 
   onViewPromise(from: NodeIndex, message: ViewPromise): void {
@@ -324,8 +338,8 @@ export class ViewChange {
 
   /** Members of `view` that have promised, and have installed it. */
   #answering(attempt: Attempt, view: View): NodeIndex[] {
-    return [...attempt.promises].flatMap(([node, { installed }]) =>
-      contains(view.members, node) && this.#context.membership.counts(node, view) &&
+    return [...attempt.promises].flatMap(([node, { installed, isMember }]) =>
+      isMember && contains(view.members, node) && this.#context.membership.counts(node, view) &&
         installed.number === view.number
         ? [node]
         : []
@@ -599,26 +613,12 @@ export class ViewChange {
       this.#attempt = undefined;
       this.#tryAt = -Infinity;
     }
-    this.#assertComplete(before, view);
     membership.install(view, this.#context.now);
     this.#host.onInstalled(before, wasMember);
     // Still frozen for a later ballot: what was promised has to be told anew.
     if (membership.isFrozen && membership.isMember) {
       this.#sendPromise(proposerOf(membership.promised), membership.promised);
     }
-  }
-
-  /** @throws {Error} where this node would be a member without holding what members hold. */
-  #assertComplete(before: View, view: View): void {
-    const { membership, self } = this.#context;
-    if (!contains(view.members, self) || !membership.counts(self, view)) return;
-    if (view.number === 1) return;
-    const wasMember = membership.isMember && before.number === view.number - 1;
-    if (wasMember || membership.joinedFor === view.origin) return;
-    throw new Error(
-      `view ${view.number} has this node as a member, which has installed view ${before.number} ` +
-        `and joined for ballot ${ballotName(membership.joinedFor)}, not ${ballotName(view.origin)}`,
-    );
   }
 
   /** Sends a peer that is in an earlier view the installed one. */
@@ -640,6 +640,9 @@ export class ViewChange {
         return;
       case "viewRefuse":
         this.onViewRefuse(from, message);
+        return;
+      case "viewAbandoned":
+        this.#onAbandoned(message.ballot);
         return;
       case "viewAccept":
         this.onViewAccept(from, message);

@@ -36,6 +36,8 @@ export type Fault =
     | { readonly kind: "failed force"; readonly node: NodeIndex }
     /** The process crashes, and its disk is empty when it starts again. */
     | { readonly kind: "wipe"; readonly node: NodeIndex }
+    /** The process is told to end: it leaves first. It starts again after `ms`. */
+    | { readonly kind: "stop"; readonly node: NodeIndex }
     /** The process does nothing for a while (SIGSTOP, a long collection). */
     | { readonly kind: "pause"; readonly node: NodeIndex }
     /** The network passes nothing from `from` to the others, and if `isTwoWay` nothing back either. */
@@ -144,7 +146,8 @@ function randomFault(
   if (kind < 44) return { kind: "failed force", at, ms, node };
   // A cluster of one that loses its disk has lost everything: there is nothing to check.
   if (kind < 48 && indices.length > 1) return { kind: "wipe", at, ms, node };
-  if (kind < 58) return { kind: "pause", at, ms, node };
+  if (kind < 53) return { kind: "stop", at, ms, node };
+  if (kind < 62) return { kind: "pause", at, ms, node };
   if (kind < 72) {
     const from = indices.filter(() => random.chance(0.4));
     return { kind: "partition", at, ms, from, isTwoWay: random.chance(0.6) };

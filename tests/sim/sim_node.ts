@@ -25,6 +25,9 @@ import type { Trace } from "./trace.ts";
 const TICK_MS_MIN = 20;
 const TICK_MS_MAX = 60;
 
+/** A process that stops ends after so long, whether the others go on without it or not. */
+const LEAVE_MS = 1000;
+
 /** How many keys one step of a checkpoint stores. */
 const STAGED_KEYS = 3;
 
@@ -34,6 +37,7 @@ export const HAPPENINGS = [
   "failed force",
   "wiped disk",
   "pause",
+  "stop",
   "part of an unforced write survives",
   "checkpoint",
   "crash with a transaction of its own in doubt",
@@ -82,6 +86,8 @@ export class SimNode implements Endpoint {
   readonly #clients = new Set<LostConnection>();
   /** The process must not start again: it was refused. */
   isRefused = false;
+  #isStopping = false;
+  #restartMs = 0;
   #wipes = 0;
 
   constructor(options: SimNodeOptions) {
@@ -122,6 +128,7 @@ export class SimNode implements Endpoint {
     this.#forces.length = 0;
     this.#delayed = [];
     this.#crashAt = undefined;
+    this.#isStopping = false;
     if (incarnation > 1) onHappening("restart");
     trace.note(index, `starts, incarnation ${incarnation}`);
     this.#replica = new Replica({
@@ -183,6 +190,20 @@ export class SimNode implements Endpoint {
     this.#options.onHappening("wiped disk");
     this.crash(ms);
     this.disk.wipe(`journal ${this.index} wiped ${++this.#wipes}`);
+  }
+
+  /** Has the process leave the cluster, and end when it is out, or a little later. */
+  stop(ms: number): void {
+    if (this.#replica === undefined || this.#isPaused) return;
+    this.#options.onHappening("stop");
+    this.#options.trace.note(this.index, "is told to stop");
+    this.#isStopping = true;
+    this.#step({ type: "leave" });
+    const process = this.#process;
+    this.#options.scheduler.after(LEAVE_MS, () => {
+      if (this.#process === process) this.crash(ms);
+    });
+    this.#restartMs = ms;
   }
 
   pause(ms: number): void {
@@ -351,6 +372,8 @@ export class SimNode implements Endpoint {
         const { number, members: set } = event.view;
         const list = members(set).map((node) => `n${node}`).join(" ");
         this.#options.trace.note(this.index, `installs view ${number} of ${list}`);
+        const isOut = (set & (1 << this.index)) === 0;
+        if (this.#isStopping && isOut) this.#later(0, () => this.crash(this.#restartMs));
       } else if (event.type === "viewChangeBegins") {
         const { ballot, reason } = event;
         this.#options.trace.note(this.index, `begins ballot ${ballot}: ${reason}`);

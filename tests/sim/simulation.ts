@@ -33,8 +33,8 @@ const DEADLINE_GRACE_MS = 200;
 /** In this time after healing every client is served, in milliseconds. */
 const LIVENESS_MS = 20_000;
 
-/** In this time after the last request everything is at rest. */
-const REST_MS = 5000;
+/** In this time after the last request everything is at rest, and all nodes are members again. */
+const REST_MS = 20_000;
 
 /** Pauses of a client before it asks again what it was refused. */
 const RETRY_MS_MIN = 20;
@@ -161,6 +161,9 @@ class Simulation {
         return;
       case "wipe":
         this.#nodes[fault.node]?.wipe(ms);
+        return;
+      case "stop":
+        this.#nodes[fault.node]?.stop(ms);
         return;
       case "pause":
         this.#nodes[fault.node]?.pause(ms);
@@ -307,14 +310,37 @@ class Simulation {
     }
     this.#scheduler.run(
       this.#scheduler.now + REST_MS,
-      () => this.#members().every((member) => member.remembered === 0 && member.locks === 0),
+      () =>
+        this.#isWhole() &&
+        this.#members().every((member) => member.remembered === 0 && member.locks === 0),
     );
+    if (!this.#isWhole()) {
+      this.#violations.push({
+        checker: "liveness",
+        text: `not all nodes are members again: ${this.#views().join(", ")}`,
+      });
+      return;
+    }
     const members = this.#members();
     this.#violations.push(...checkers.atRest(members));
     const [first] = members;
     if (first !== undefined) {
       this.#violations.push(...checkers.lostWrites(this.#history.calls, first.values));
     }
+  }
+
+  /** All nodes are members of one view. */
+  #isWhole(): boolean {
+    return new Set(this.#views()).size === 1 &&
+      this.#nodes.every(({ replica }) => replica?.membership.isMember === true);
+  }
+
+  #views(): string[] {
+    return this.#nodes.map(({ replica }) => {
+      if (replica === undefined) return "down";
+      const { view, isMember } = replica.membership;
+      return `view ${view.number}${isMember ? "" : " (outside)"}`;
+    });
   }
 
   #keys(): ByteString[] {

@@ -43,6 +43,7 @@ export function formatMessage(message: Message, coordinator: NodeIndex): string 
     case "heartbeatAcknowledged":
       return `v${view} ${message.type} ${message.round}`;
     case "viewPrepare":
+    case "viewAbandoned":
     case "viewAccepted":
       return `v${view} ${message.type} ${ballotName(message.ballot)}`;
     case "viewRefuse":
