@@ -62,7 +62,7 @@ import {
   withoutDead,
   writeManifest,
 } from "./kv_layout.ts";
-import { type KvBatch, type KvStore, openKvStore } from "./kv_store.ts";
+import { type KvBatch, type KvStore, openKvStore, reasonOf } from "./kv_store.ts";
 import { readEntry, readRecord, writeEntry, writeRecord } from "./record_codec.ts";
 
 /** Chunks of one commit of a force: the store takes 800 KB at a time. */
@@ -102,10 +102,12 @@ const DEFAULT_SIZES: KvJournalSizes = {
 /** What {@linkcode openKvJournal} needs. */
 export interface KvJournalOptions {
   /**
-   * The database file, or a directory that has it as `dks.kv`: needs the permission to read and write
-   * there. Without it: the store that the runtime keeps for this program, which needs none.
+   * The database file, or a directory that has it: needs the permission to read and write there.
+   * Without it: the store that the runtime keeps for this program, which needs none.
    */
   readonly path?: string;
+  /** What the database is called where `path` is a directory: `dks.kv`, if not given. */
+  readonly fileName?: string;
   /** Which part of the runtime's own store it is: nodes of one user on one machine share that. */
   readonly part?: string;
   /** What the place is called for people, instead of the path. */
@@ -142,15 +144,14 @@ export async function openKvJournal(options: KvJournalOptions): Promise<Journal>
     beacon.close();
     store.close();
     if (error instanceof FatalError) throw error;
-    throw new FatalError(`cannot open the journal ${place}: ${messageOf(error)}`);
+    throw new FatalError(`cannot open the journal ${place}: ${reasonOf(error)}`);
   }
 }
 
 async function open(options: KvJournalOptions): Promise<{ store: KvStore; place: string }> {
-  const { path, placeName } = options;
-  if (options.store !== undefined) return { store: options.store, place: placeName ?? "given" };
-  const { store, path: file } = await openKvStore(path, options.part);
-  return { store, place: placeName ?? file ?? "the default store of this program" };
+  const { store, placeName } = options;
+  if (store !== undefined) return { store, place: placeName ?? "given" };
+  return await openKvStore(options);
 }
 
 function shine(): OwnerBeacon {
@@ -346,7 +347,7 @@ class KvJournal implements Journal {
       });
     } catch (error) {
       if (error instanceof FatalError) throw error;
-      throw new FatalError(`cannot read the journal ${this.place}: ${messageOf(error)}`);
+      throw new FatalError(`cannot read the journal ${this.place}: ${reasonOf(error)}`);
     }
     this.#state = "ready";
   }
@@ -563,7 +564,7 @@ class KvJournal implements Journal {
     try {
       stamp = await this.#store.commit({ ...batch, checks });
     } catch (error) {
-      throw this.#fail(`cannot write the journal ${this.place}: ${messageOf(error)}`);
+      throw this.#fail(`cannot write the journal ${this.place}: ${reasonOf(error)}`);
     }
     if (stamp === undefined) {
       throw this.#fail(`another process has taken over the journal ${this.place}`);
