@@ -120,40 +120,90 @@ class PrefixedKvStore implements KvStore {
 /** The name of the database in a directory that is given for it. */
 const FILE_NAME = "dks.kv";
 
+/** Where {@linkcode openKvStore} finds the database. */
+export interface KvPlace {
+  /** A file, or a directory that holds it. Without it: the one that the runtime keeps. */
+  readonly path?: string | undefined;
+  /** What the database in a directory is called. */
+  readonly fileName?: string | undefined;
+  /** Which keys of the runtime's own database these are: those that begin with it. */
+  readonly part?: string | undefined;
+  /** What the runtime's own database is called for people. */
+  readonly placeName?: string | undefined;
+}
+
 /**
- * Opens the database at `path`: a file, or a directory that holds it. Without a path it is the one that
- * the runtime keeps for this program, which needs no permission; of that, only the keys that begin
- * with `part`, so that several nodes may share it.
+ * Opens a database. The one that the runtime keeps for this program needs no permission; several nodes
+ * may share it, each with a part of its own.
  *
- * @throws {FatalError} where it cannot be opened.
+ * @returns the store, and what its place is called for people.
+ * @throws {FatalError} where it cannot be opened, or belongs to a program that is no user of this kind
+ * of store; that is left as it is.
  */
-export async function openKvStore(
-  path: string | undefined,
-  part = "node",
-): Promise<{ store: KvStore; path: string | undefined }> {
+export async function openKvStore(where: KvPlace): Promise<{ store: KvStore; place: string }> {
+  const { path, fileName = FILE_NAME, part = "node" } = where;
   const file = path === undefined || !await isDirectory(path)
     ? path
-    : `${path.replace(/[/\\]+$/, "")}/${FILE_NAME}`;
+    : `${path.replace(/[/\\]+$/, "")}/${fileName}`;
+  const place = file ?? where.placeName ?? "in the default store of this program";
   try {
+    if (file !== undefined) await expectKvOrNothing(file);
     const whole = new DenoKvStore(await Deno.openKv(file));
-    const store = file === undefined ? new PrefixedKvStore(whole, [part]) : whole;
-    return { store, path: file };
+    return { store: file === undefined ? new PrefixedKvStore(whole, [part]) : whole, place };
   } catch (error) {
-    throw new FatalError(`cannot open the journal ${nameOf(file)}: ${reasonOf(error)}`);
+    if (error instanceof FatalError) throw error;
+    const reason = await reasonNotOpened(error, file);
+    throw new FatalError(`cannot open the journal ${place}: ${reason}`);
   }
 }
 
-/** Returns how a store is called in a message. */
-function nameOf(file: string | undefined): string {
-  return file === undefined ? "in the default store of this program" : `at "${file}"`;
+/**
+ * Makes sure that what stands at `file` may be opened as a store: that would add tables to any other
+ * database of the same engine. Of the runtime's own place nobody else knows.
+ *
+ * @throws {FatalError} where it may not.
+ */
+async function expectKvOrNothing(file: string): Promise<void> {
+  try {
+    if ((await Deno.stat(file)).size === 0) return;
+  } catch {
+    return; // It is not there, or the attempt to open it tells what is wrong with it.
+  }
+  // Loaded when it is needed: nodes that keep their journal in the default place never do.
+  const { DatabaseSync } = await import("node:sqlite");
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
+    if (tables.length === 0 || tables.some(({ name }) => name === "migration_state")) return;
+  } finally {
+    database.close();
+  }
+  throw new FatalError(`the database ${file} holds the data of another program`);
 }
 
-function reasonOf(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable) {
-    return "it needs the permission to read and write there (--allow-read, --allow-write)";
+async function reasonNotOpened(error: unknown, file: string | undefined): Promise<string> {
+  if (error instanceof Deno.errors.NotCapable && file !== undefined) {
+    return `this program may not use files there, one made by "deno task compile --data ${file}" may`;
   }
-  // The message of the database repeats the path behind a colon.
-  return messageOf(error).replace(/^(unable to open database file): .*$/, "$1");
+  const folder = file?.match(/^(.*)[/\\][^/\\]*$/)?.[1];
+  if (folder !== undefined && folder !== "" && !await isDirectory(folder)) {
+    return `there is no folder ${folder}`;
+  }
+  return reasonOf(error);
+}
+
+/** Returns what went wrong in the database, for people. */
+export function reasonOf(error: unknown): string {
+  const message = messageOf(error);
+  if (/disk is full|no space left/i.test(message)) {
+    return "the disk is full; nothing that was acknowledged is lost: make room and start it again";
+  }
+  if (/read-?only/i.test(message)) return "it cannot be written, only read";
+  // Its folder may be one that can only be read: the database does not say which it is.
+  if (/^unable to open database file/.test(message)) {
+    return "the file, or its folder, cannot be opened for reading and writing";
+  }
+  return message.replace(/\.$/, "");
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -57,7 +57,7 @@ export type Storage =
   | { readonly kind: "ephemeral" }
   /** In the runtime's own store for this program; `place` is what people call that. */
   | { readonly kind: "default"; readonly place: string }
-  /** In a file or folder that the program was given access to. */
+  /** In a file, or in one for this port in a folder, that the program was given access to. */
   | { readonly kind: "path"; readonly path: string };
 
 /** A journal is folded when so much of it would have to be replayed at a start. */
@@ -402,7 +402,10 @@ async function openJournal(
   if (storage.kind === "ephemeral") return new MemoryJournal();
   // Loaded when it is needed: it brings a part of the runtime that takes a while.
   const { openKvJournal } = await import("./kv_journal.ts");
-  if (storage.kind === "path") return await openKvJournal({ path: storage.path, onFatal, logger });
+  if (storage.kind === "path") {
+    const fileName = `dks-${port}.kv`;
+    return await openKvJournal({ path: storage.path, fileName, onFatal, logger });
+  }
   return await openKvJournal({
     part: `port ${port}`,
     placeName: `${storage.place} (port ${port})`,

@@ -32,8 +32,8 @@ usage: dks serve [options]
                          one
       --advertise ADDR   this node's own entry in the list, where it cannot
                          find it out
-      --data PATH        keeps the journal in this file, or in dks.kv in this
-                         folder; needs a program that was compiled for it (deno
+      --data PATH        keeps the journal in this file, or in dks-PORT.kv in
+                         this folder; needs a program that was compiled for it (deno
                          task compile --data FOLDER). Without it: in a data
                          folder of the user's, one for each port
       --ephemeral        stores nothing: a node that restarts is a stranger to
@@ -157,8 +157,14 @@ function parseStorage(path: string | undefined, isEphemeral: boolean): Storage {
     if (path !== undefined) throw new UsageError("--ephemeral stores nothing: not with --data");
     return { kind: "ephemeral" };
   }
-  if (path !== undefined) return { kind: "path", path };
+  if (path === "") throw new UsageError('--data takes a file or a folder, not ""');
+  if (path !== undefined) return { kind: "path", path: asPath(path) };
   return { kind: "default", place: defaultPlace() };
+}
+
+/** Returns `text` as what can only be a path: the store knows other names, as of one in memory. */
+function asPath(text: string): string {
+  return /^([.]{0,2}[/\\]|[A-Za-z]:[/\\])/.test(text) ? text : `./${text}`;
 }
 
 /**
@@ -167,7 +173,7 @@ function parseStorage(path: string | undefined, isEphemeral: boolean): Storage {
  */
 function defaultPlace(): string {
   const { location } = globalThis as { location?: Location };
-  if (location !== undefined && location.pathname !== "/") return decodeURI(location.pathname);
+  if (location !== undefined && location.pathname !== "/") return decoded(location.pathname);
   switch (Deno.build.os) {
     case "windows":
       return "%LOCALAPPDATA%\\dks";
@@ -175,6 +181,14 @@ function defaultPlace(): string {
       return "~/Library/Application Support/dks";
     default:
       return "$XDG_DATA_HOME/dks or ~/.local/share/dks";
+  }
+}
+
+function decoded(pathname: string): string {
+  try {
+    return decodeURIComponent(pathname);
+  } catch {
+    return pathname; // A path that is not UTF-8.
   }
 }
 

@@ -12,22 +12,10 @@ import {
   untilMore,
 } from "./checks.ts";
 import { client, until } from "./commands.ts";
+import { withHome } from "./homes.ts";
 import { Workload } from "./workload.ts";
 
 const ROUNDS = 20;
-
-/** Gives `use` an environment in which programs have an empty HOME. */
-async function withHome(
-  use: (env: Readonly<Record<string, string>>, home: string) => Promise<void>,
-): Promise<void> {
-  const home = await Deno.makeTempDir({ prefix: "dks-home-" });
-  const env = { HOME: home, XDG_DATA_HOME: `${home}/data`, XDG_CACHE_HOME: `${home}/cache` };
-  try {
-    await use(env, home);
-  } finally {
-    await Deno.remove(home, { recursive: true });
-  }
-}
 
 const loopbackAddress = (port: number): Address => ({ hostname: "127.0.0.1", port });
 

@@ -21,7 +21,7 @@ class TestStore implements KvStore {
   }
 
   static async open(): Promise<TestStore> {
-    return new TestStore((await openKvStore(":memory:")).store);
+    return new TestStore((await openKvStore({ path: ":memory:" })).store);
   }
 
   get(key: Deno.KvKey): Promise<KvItem> {
@@ -439,8 +439,8 @@ Deno.test("openKvJournal() names the path when it cannot be opened", async () =>
   await Deno.writeTextFile(text, "this is not a database, it is a text\n".repeat(100));
   const missing = `${directory.path}/no/such.kv`;
   for (const path of [text, missing]) {
-    const error = await assertRejects(() => read({ path }), FatalError, `the journal at "${path}"`);
-    assertMatch(error.message, /^cannot open the journal at "[^"]+": [^\n]+$/);
+    const error = await assertRejects(() => read({ path }), FatalError, `the journal ${path}: `);
+    assertMatch(error.message, /^cannot open the journal [^:]+: [^\n]+$/);
   }
 });
 
@@ -521,7 +521,10 @@ Deno.test("a commit that fails is told once, and nothing is durable from then on
   await journal.close();
   assertEquals(done, []);
   const messages = errors.map(({ message }) => message);
-  assertEquals(messages, ["cannot write the journal of the test: database or disk is full"]);
+  assertEquals(messages, [
+    "cannot write the journal of the test: the disk is full; nothing that was acknowledged is lost: " +
+    "make room and start it again",
+  ]);
   assertEquals((await read({ store })).records, []);
 });
 

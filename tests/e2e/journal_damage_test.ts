@@ -1,0 +1,413 @@
+/** What becomes of a journal that cannot be written or read: one clear line, and nothing is lost. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { freePorts, loopback, NodeProcess } from "../../scripts/local_cluster.ts";
+import type { Address } from "../../src/address.ts";
+import { chunkKey } from "../../src/node/kv_layout.ts";
+import { binary } from "./binary.ts";
+import { assertAgreement, call, CLIENT_TIMEOUT_MS, untilLocksAreFree } from "./checks.ts";
+import { client, execute, until } from "./commands.ts";
+import { databasesBelow, withHome } from "./homes.ts";
+import { Workload } from "./workload.ts";
+
+type Environment = Readonly<Record<string, string>>;
+
+const loopbackAddress = (port: number): Address => ({ hostname: "127.0.0.1", port });
+
+async function startAlone(port: number, env: Environment): Promise<NodeProcess> {
+  return new NodeProcess({ program: await binary(), port, args: [], storage: [], env });
+}
+
+/** Checks that a node ends by itself, having said one thing that is wrong; returns that line. */
+async function refusalOf(node: NodeProcess): Promise<string> {
+  assertEquals(await node.untilEnded(), 1, node.printed);
+  const wrong = node.printed.split("\n").filter((line) => !/ (INFO|DEBUG) /.test(line));
+  assertEquals(wrong.length, 1, node.printed);
+  return wrong[0] ?? "";
+}
+
+// --- A full disk -----------------------------------------------------------------------------
+
+/** Makes a disk of `megabytes` at `folder`. Returns whether that is permitted here. */
+async function mountDisk(folder: string, megabytes: number): Promise<boolean> {
+  await Deno.mkdir(folder, { recursive: true });
+  try {
+    const options = `size=${megabytes}m`;
+    return (await execute("mount", ["-t", "tmpfs", "-o", options, "dks-test", folder])).code === 0;
+  } catch {
+    return false;
+  }
+}
+
+async function remountDisk(folder: string, options: string): Promise<void> {
+  const { code, stderr } = await execute("mount", ["-o", `remount,${options}`, folder]);
+  assertEquals(code, 0, stderr);
+}
+
+const mayMount = Deno.build.os === "linux" && Deno.uid() === 0;
+
+Deno.test({
+  name: "a node with a full disk says so and ends, the others read on, and nothing is lost",
+  ignore: !mayMount,
+  fn: async () => {
+    await withHome(async (env, home) => {
+      const disk = `${home}/disk`;
+      if (!await mountDisk(disk, 16)) return; // In a container that may not: not to be had here.
+      try {
+        await fillUp({ env, disk });
+      } finally {
+        await execute("umount", [disk]);
+      }
+    });
+  },
+});
+
+async function fillUp({ env, disk }: { env: Environment; disk: string }): Promise<void> {
+  const places = loopback(freePorts(3), await binary());
+  const addresses = places.map(({ port }) => loopbackAddress(port));
+  const peers = places.map(({ address }) => address).join(",");
+  const start = (
+    { program, port }: { program: { file: string; args: readonly string[] }; port: number },
+  ) => {
+    const isSmall = port === places[2]?.port;
+    return new NodeProcess({
+      program,
+      port,
+      args: ["--peers", peers],
+      storage: [],
+      env: isSmall ? { ...env, XDG_DATA_HOME: disk } : env,
+    });
+  };
+  const nodes = places.map(start);
+  const workload = new Workload({
+    addresses,
+    writersPerNode: 2,
+    readersPerNode: 1,
+    keysPerWriter: 4,
+    timeoutMs: CLIENT_TIMEOUT_MS,
+  });
+  try {
+    await Promise.all(nodes.map((node) => node.untilPrinted(/cluster is complete/)));
+    const [first, second, small] = nodes;
+    if (first === undefined || second === undefined || small === undefined) throw new Error("3");
+    // Long values fill the disk, short ones are checked.
+    const acknowledged: string[] = [];
+    for (let number = 0; !small.hasEnded; number++) {
+      const reply = await client(first.port, ["put", `long:${number}`, "-"], "x".repeat(1_000_000));
+      if (reply.code === 0) acknowledged.push(`long:${number}`);
+    }
+    assert(acknowledged.length > 0, "some fit");
+    const line = await refusalOf(small);
+    assertMatch(
+      line,
+      /^dks: cannot write the journal .*\/disk\/dks \(port \d+\): the disk is full;/,
+    );
+    for (const node of [first, second]) {
+      assertEquals((await client(node.port, ["get", acknowledged[0] ?? ""])).code, 0);
+      assertEquals(node.hasEnded, false);
+    }
+    // As long as there is no room it says the same.
+    const again = start(places[2] ?? { program: await binary(), port: 0 });
+    assertMatch(await refusalOf(again), /: the disk is full;/);
+    await remountDisk(disk, "size=100m");
+    nodes[2] = start(places[2] ?? { program: await binary(), port: 0 });
+    await nodes[2].untilPrinted(/cluster is complete/);
+    const writes = workload.writes();
+    await until("writes go on", () => workload.writes() > writes + 100);
+    await workload.stop();
+    assertEquals(workload.wrong, []);
+    await untilLocksAreFree(addresses);
+    await assertAgreement(workload, addresses);
+    for (const address of addresses) {
+      assertEquals(await call(address, ["EXISTS", ...acknowledged]), acknowledged.length);
+    }
+    for (const key of workload.keys) {
+      const value = Number(await call(addresses[2] ?? loopbackAddress(0), ["GET", key.name]));
+      const isRight = value >= key.acknowledged && !key.dead.has(value) || key.unknown.has(value);
+      assert(isRight, `${key.name} is ${value}, ${key.acknowledged} was acknowledged`);
+    }
+  } finally {
+    const stopped = workload.stop();
+    await Promise.all(nodes.map((node) => node.stop()));
+    await stopped;
+  }
+}
+
+Deno.test({
+  name: "a node whose data folder can only be read says so, and changes nothing",
+  ignore: !mayMount,
+  fn: async () => {
+    await withHome(async (env, home) => {
+      const disk = `${home}/disk`;
+      if (!await mountDisk(disk, 16)) return;
+      try {
+        const [port = 0, other = 0] = freePorts(2);
+        const own = { ...env, XDG_DATA_HOME: disk };
+        const node = await startAlone(port, own);
+        await node.untilPrinted(/cluster is complete/);
+        assertEquals((await client(port, ["put", "k", "v"])).code, 0);
+        await node.stop();
+        await remountDisk(disk, "ro");
+        assertMatch(
+          await refusalOf(await startAlone(port, own)),
+          /^dks: cannot open the journal .*\/disk\/dks \(port \d+\): (it|the file, or its folder,) cannot be /,
+        );
+        assertMatch(
+          await refusalOf(await startAlone(other, own)),
+          /^dks: cannot open the journal .*\/disk\/dks \(port \d+\): (it|the file, or its folder,) cannot be /,
+        );
+        const nowhere = { ...env, XDG_DATA_HOME: `${disk}/no` };
+        assertMatch(
+          await refusalOf(await startAlone(port, nowhere)),
+          /^dks: cannot make the folder .*\/disk\/no\/dks for the data: /,
+        );
+        await remountDisk(disk, "rw");
+        const again = await startAlone(port, own);
+        await again.untilPrinted(/: 1 keys, start number 2$/);
+        await again.stop();
+      } finally {
+        await execute("umount", [disk]);
+      }
+    });
+  },
+});
+
+// --- Damage ----------------------------------------------------------------------------------
+
+/** How a file may be damaged by hand, and what the node says then. */
+const DAMAGE: readonly {
+  readonly name: string;
+  readonly damage: (file: string) => Promise<void>;
+  readonly says: RegExp;
+}[] = [
+  {
+    name: "a value was changed",
+    damage: (file) => changeBytes(file, "value of k"),
+    says: /^dks: the journal .* is damaged: chunk \d+ of the tail: its checksum is wrong$/,
+  },
+  {
+    name: "the file begins with something else",
+    damage: (file) => changeBytes(file, "SQLite format 3"),
+    says: /^dks: cannot open the journal .*: file is not a database$/,
+  },
+  {
+    name: "the file was cut in half",
+    damage: async (file) => await Deno.truncate(file, (await Deno.stat(file)).size / 2),
+    says: /^dks: cannot (open|read) the journal .*: database disk image is malformed$/,
+  },
+  {
+    name: "a chunk in the middle was deleted",
+    damage: (file) => deleteKey(file, chunkKey(1)),
+    says: /^dks: the journal .* is damaged: chunk 1 of the tail: it is missing$/,
+  },
+  {
+    name: "the manifest was deleted",
+    damage: (file) => deleteKey(file, ["dks", "manifest"]),
+    says: /^dks: the journal .* is damaged: the manifest: it is no byte array$/,
+  },
+  {
+    name: "what says which journal it is was deleted",
+    damage: (file) => deleteKey(file, ["dks", "meta"]),
+    says: /^dks: the journal .* is damaged: it lacks its first record$/,
+  },
+];
+
+/** Changes the first byte of every place in `file` that has `text`. */
+async function changeBytes(file: string, text: string): Promise<void> {
+  const bytes = await Deno.readFile(file);
+  const wanted = new TextEncoder().encode(text);
+  let changed = 0;
+  for (let at = 0; at + wanted.length <= bytes.length; at++) {
+    if (wanted.every((byte, index) => bytes[at + index] === byte)) {
+      bytes[at] = 0;
+      changed++;
+    }
+  }
+  assert(changed > 0, `${text} is in ${file}`);
+  await Deno.writeFile(file, bytes);
+}
+
+async function deleteKey(file: string, key: Deno.KvKey): Promise<void> {
+  using kv = await Deno.openKv(file);
+  for await (const entry of kv.list({ prefix: [] })) {
+    if (entry.key.slice(1).join() === key.join()) await kv.delete(entry.key);
+  }
+}
+
+Deno.test("a node whose journal was damaged by hand says what is wrong, and leaves it as it is", async () => {
+  await withHome(async (env, home) => {
+    const [port = 0] = freePorts(1);
+    const node = await startAlone(port, env);
+    await node.untilPrinted(/cluster is complete/);
+    for (const key of ["j", "k", "l"]) {
+      assertEquals((await client(port, ["put", key, `value of ${key}`])).code, 0);
+    }
+    await node.stop();
+    const [file = ""] = await databasesBelow(home);
+    const whole = await Deno.readFile(file);
+    for (const { name, damage, says } of DAMAGE) {
+      await damage(file);
+      assertMatch(await refusalOf(await startAlone(port, env)), says, name);
+      // The same again: the first attempt has not made anything of it.
+      assertMatch(await refusalOf(await startAlone(port, env)), says, name);
+      await Deno.writeFile(file, whole);
+    }
+    const last = await startAlone(port, env);
+    await last.untilPrinted(/: 3 keys, start number 2$/);
+    await last.stop();
+  });
+});
+
+// --- Somewhere else --------------------------------------------------------------------------
+
+/** Makes a binary that may use `folder`. */
+async function binaryFor(folder: string): Promise<string> {
+  const root = new URL("../../", import.meta.url);
+  const path = `${folder}/../dks`;
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "compile", "--data", folder, "--output", path],
+    cwd: root,
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  return path;
+}
+
+Deno.test("a binary compiled for a folder keeps journals there, and nowhere else", async () => {
+  await withHome(async (env, home) => {
+    const folder = `${home}/journals`;
+    await Deno.mkdir(`${folder}/sub`, { recursive: true });
+    await Deno.mkdir(`${home}/other`);
+    const program = { file: await binaryFor(folder), args: [] };
+    const [port = 0, other = 0] = freePorts(2);
+    const start = (path: string, at = port) => {
+      return new NodeProcess({ program, port: at, args: [], storage: ["--data", path], env });
+    };
+
+    // A folder has a file for each port; a file is what it says.
+    const cases = [
+      { path: folder, at: port, file: `${folder}/dks-${port}.kv` },
+      { path: `${folder}/`, at: other, file: `${folder}/dks-${other}.kv` },
+      { path: `${folder}/sub/one.kv`, at: port, file: `${folder}/sub/one.kv` },
+    ];
+    for (const { path, at, file } of cases) {
+      const first = start(path, at);
+      await first.untilPrinted(/cluster is complete/);
+      assertStringIncludes(first.printed, `journal in ${file}: 0 keys`);
+      assertEquals((await client(at, ["put", "k", file])).code, 0);
+      await first.stop("SIGKILL");
+      const second = start(path, at);
+      await second.untilPrinted(/journal in .*: 1 keys, start number 2/);
+      assertEquals((await client(at, ["get", "k"])).stdout.trim(), file);
+      await second.stop();
+    }
+
+    // Databases of others are left as they are.
+    const text = `${folder}/text`;
+    const foreign = `${folder}/foreign.sqlite3`;
+    const foreignKv = `${folder}/foreign.kv`;
+    await Deno.writeTextFile(text, "not a database, though long enough to be mistaken for one\n");
+    const database = new DatabaseSync(foreign);
+    database.exec("CREATE TABLE mine (a); INSERT INTO mine VALUES (1)");
+    database.close();
+    {
+      using kv = await Deno.openKv(foreignKv);
+      await kv.set(["mine"], 1);
+    }
+    const refused: readonly [path: string, says: string][] = [
+      [text, `cannot open the journal ${text}: file is not a database`],
+      [foreign, `the database ${foreign} holds the data of another program`],
+      [foreignKv, `the database ${foreignKv} holds the data of another program`],
+      [`${folder}/no/such.kv`, `there is no folder ${folder}/no`],
+      ...[`${home}/other`, `${home}/other/file.kv`, `${folder}/../other`].map((path) =>
+        [
+          path,
+          `cannot open the journal ${path}: this program may not use files there, ` +
+          `one made by "deno task compile --data ${path}" may`,
+        ] as [string, string]
+      ),
+    ];
+    for (const [path, says] of refused) {
+      const before = await Deno.readFile(path).catch(() => undefined);
+      assertStringIncludes(await refusalOf(start(path)), says);
+      assertEquals(await Deno.readFile(path).catch(() => undefined), before, path);
+    }
+    assertEquals(await Array.fromAsync(Deno.readDir(`${home}/other`)), []);
+    assertEquals(
+      await Array.fromAsync(Deno.readDir(home)).then((all) => all.map(({ name }) => name).sort()),
+      [
+        "cache",
+        "dks",
+        "journals",
+        "other",
+      ],
+    );
+  });
+});
+
+Deno.test("the binary of everybody may keep no journal in a folder of one's choice", async () => {
+  await withHome(async (env, home) => {
+    const [port = 0] = freePorts(1);
+    const node = new NodeProcess({
+      program: await binary(),
+      port,
+      args: [],
+      storage: ["--data", home],
+      env,
+    });
+    assertEquals(
+      await refusalOf(node),
+      `dks: cannot open the journal ${home}: this program may not use files there, ` +
+        `one made by "deno task compile --data ${home}" may`,
+    );
+  });
+});
+
+// --- Where data is ---------------------------------------------------------------------------
+
+Deno.test("nodes keep their data in the data folder of the user, each in a place of its own", async () => {
+  await withHome(async (_env, home) => {
+    const program = { file: await binary().then(({ file }) => file), args: [] };
+    const [one = 0, two = 0] = freePorts(2);
+    const strange = `${home}/spaces in it, ünïcödé %41 #1 ?`;
+    await Deno.mkdir(strange);
+    const cases = [
+      { own: { HOME: home }, data: `${home}/.local/share` },
+      { own: { HOME: home, XDG_DATA_HOME: `${home}/mine` }, data: `${home}/mine` },
+      { own: { HOME: home, XDG_DATA_HOME: "not/absolute" }, data: `${home}/.local/share` },
+      { own: { HOME: strange }, data: `${strange}/.local/share` },
+    ];
+    for (const { own, data } of cases) {
+      const env = { XDG_DATA_HOME: "", XDG_CACHE_HOME: `${home}/cache`, ...own };
+      await Deno.remove(data, { recursive: true }).catch(() => {});
+      for (const port of [one, two]) {
+        const node = new NodeProcess({ program, port, args: [], storage: [], env });
+        await node.untilPrinted(/cluster is complete/);
+        assertStringIncludes(node.printed, `journal in ${data}/dks (port ${port}): 0 keys`);
+        assertEquals((await client(port, ["put", "k", "v"])).code, 0);
+        await node.stop();
+      }
+      assertEquals((await databasesBelow(data)).length, 2);
+      assertEquals(await databasesBelow(`${home}/cache`), [], "never in a cache");
+    }
+  });
+});
+
+Deno.test("a node that has no home says so, and a client needs none", async () => {
+  await withHome(async (_env, home) => {
+    const { file } = await binary();
+    const env = { PATH: "/usr/bin:/bin", TMPDIR: home };
+    const ended = await execute(file, ["serve"], { env });
+    assertEquals([ended.code, ended.stderr], [
+      1,
+      "dks: no folder for the data: set HOME or XDG_DATA_HOME to a folder of yours, " +
+      "or say --ephemeral\n",
+    ]);
+    assertEquals((await execute(file, ["serve", "--help"], { env })).code, 0);
+    const [port = 0] = freePorts(1);
+    const asked = await execute(file, ["client", "-p", String(port), "get", "k"], { env });
+    assertMatch(asked.stderr, /^dks: cannot reach /);
+  });
+});

@@ -1,0 +1,197 @@
+/** What a node may only do once its journal has it, on a journal whose forces end when told to. */
+
+import { assert, assertEquals } from "@std/assert";
+import { Driver, type Transport } from "../../src/node/driver.ts";
+import { type Journal, MemoryJournal } from "../../src/node/journal.ts";
+import { timingFor } from "../../src/two_phase/context.ts";
+import type { JournalRecord, Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import { members } from "../../src/two_phase/node_set.ts";
+import { Replica } from "../../src/two_phase/replica.ts";
+import type { Outcome } from "../../src/two_phase/request.ts";
+import { read, write } from "../two_phase/script.ts";
+
+/** A journal whose forces are under way until they are ended by hand, in their order. */
+class HeldJournal extends MemoryJournal implements Journal {
+  readonly records: JournalRecord[] = [];
+  durable = 0;
+  #underWay: { readonly upTo: number; readonly done: () => void }[] = [];
+  #hasFailed = false;
+  isHeld = false;
+
+  get forces(): number {
+    return this.#underWay.length;
+  }
+
+  override append(records: readonly JournalRecord[]): void {
+    this.records.push(...records);
+  }
+
+  override force(done: () => void): void {
+    if (this.#hasFailed) return;
+    this.#underWay.push({ upTo: this.records.length, done });
+    if (!this.isHeld) this.endForce();
+  }
+
+  endForce(): void {
+    const force = this.#underWay.shift();
+    assert(force !== undefined, "a force is under way");
+    this.durable = force.upTo;
+    force.done();
+  }
+
+  /** From now on nothing becomes durable: what was under way is never heard of again. */
+  fail(): void {
+    this.#hasFailed = true;
+    this.#underWay = [];
+  }
+
+  /** Tells whether it is durable that `transaction` of `coordinator` is prepared. */
+  holds(coordinator: NodeIndex, transaction: number): boolean {
+    return this.records.slice(0, this.durable).some((record) =>
+      record.type === "prepared" && record.coordinator === coordinator &&
+      record.prepare.number === transaction
+    );
+  }
+}
+
+/** Two nodes with drivers, whose messages arrive at once. */
+class Pair {
+  readonly journals = [new HeldJournal(), new HeldJournal()] as const;
+  readonly drivers: readonly [Driver, Driver];
+  /** What was answered to whom, and which votes were sent. */
+  readonly log: string[] = [];
+
+  constructor() {
+    this.drivers = [this.#newDriver(0), this.#newDriver(1)];
+  }
+
+  /** Returns two nodes that are a complete cluster, whose forces are held from now on. */
+  static async complete(): Promise<Pair> {
+    const pair = new Pair();
+    const [a, b] = pair.drivers;
+    a.peerUp(1, pair.journals[1].identity);
+    b.peerUp(0, pair.journals[0].identity);
+    await pair.settle();
+    for (const journal of pair.journals) journal.isHeld = true;
+    return pair;
+  }
+
+  #newDriver(self: NodeIndex): Driver {
+    const journal = self === 0 ? this.journals[0] : this.journals[1];
+    return new Driver({
+      replica: new Replica({
+        self,
+        names: ["n0", "n1"],
+        identity: journal.identity,
+        timing: timingFor(5000),
+        random: () => 0.5,
+        now: performance.timeOrigin + performance.now(),
+      }),
+      journal,
+      transport: this.#newTransport(self),
+      onEvent: () => {},
+    });
+  }
+
+  #newTransport(self: NodeIndex): Transport {
+    let queue: { to: NodeIndex; message: Message }[] = [];
+    return {
+      send: (to, message) => {
+        this.#expectDurable(self, message);
+        for (const receiver of members(to)) queue.push({ to: receiver, message });
+      },
+      flush: () => {
+        const sent = queue;
+        queue = [];
+        for (const { to, message } of sent) {
+          queueMicrotask(() => this.drivers[to === 0 ? 0 : 1].receive(self, message));
+        }
+      },
+    };
+  }
+
+  /** The rule: a yes is sent by a node that would still know of it after a crash. */
+  #expectDurable(self: NodeIndex, message: Message): void {
+    if (message.type !== "vote" || message.vote !== "yes") return;
+    this.log.push(`n${self} votes`);
+    const journal = self === 0 ? this.journals[0] : this.journals[1];
+    assert(journal.holds(1 - self, message.number), "a vote is durable before it is sent");
+  }
+
+  /** Has `node` set `key`, in a turn of its own. */
+  async put(node: 0 | 1, key: string): Promise<void> {
+    this.drivers[node].submit(write({ [key]: "v" }), {
+      answered: ({ kind }: Outcome) => this.log.push(`${key} ${kind}`),
+    });
+    await this.settle();
+  }
+
+  /** Waits until nothing happens any more by itself. */
+  async settle(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+
+  /** Ends the oldest force of `node`. Returns what was logged because of it. */
+  async endForce(node: 0 | 1): Promise<string[]> {
+    const before = this.log.length;
+    this.journals[node].endForce();
+    await this.settle();
+    return this.log.slice(before);
+  }
+}
+
+Deno.test("Driver votes and answers only after the force that covers it, with several under way", async () => {
+  const pair = await Pair.complete();
+  for (const key of ["a", "b", "c"]) await pair.put(0, key);
+  assertEquals(pair.journals.map(({ forces }) => forces), [3, 3]);
+  assertEquals(pair.log, [], "nothing is durable: no vote, no answer");
+
+  // The member's force is not enough: the coordinator's own vote is in its journal.
+  assertEquals(await pair.endForce(1), ["n1 votes"]);
+  assertEquals(await pair.endForce(0), ["a answered"]);
+
+  // Nor is the coordinator's, and each force covers what was appended before it, no more.
+  assertEquals(await pair.endForce(0), []);
+  assertEquals(await pair.endForce(0), []);
+  assertEquals(await pair.endForce(1), ["n1 votes", "b answered"]);
+  assertEquals(await pair.endForce(1), ["n1 votes", "c answered"]);
+});
+
+Deno.test("Driver has one force for everything that arrives in one turn", async () => {
+  const pair = await Pair.complete();
+  const puts = ["a", "b", "c"].map((key) => pair.put(0, key));
+  await Promise.all(puts);
+  assertEquals(pair.journals.map(({ forces }) => forces), [1, 1]);
+  await pair.endForce(0);
+  assertEquals(pair.log, []);
+  await pair.endForce(1);
+  assertEquals(pair.log.filter((line) => line === "n1 votes").length, 3);
+  assertEquals(pair.log.slice(3), ["a answered", "b answered", "c answered"]);
+});
+
+for (const failing of [0, 1] as const) {
+  const role = failing === 0 ? "coordinator" : "member";
+  Deno.test(`Driver never votes or answers after a force of the ${role} has failed`, async () => {
+    const pair = await Pair.complete();
+    await pair.put(0, "a");
+    await pair.put(0, "b");
+    pair.journals[failing].fail();
+    for (let force = 0; force < 2; force++) await pair.endForce(failing === 0 ? 1 : 0);
+    await pair.put(0, "c");
+    await pair.put(1, "d");
+    const other = pair.journals[failing === 0 ? 1 : 0];
+    while (other.forces > 0) {
+      other.endForce();
+      await pair.settle();
+    }
+    assertEquals(pair.log.filter((line) => line.endsWith(" answered")), []);
+    assertEquals(pair.log.includes(`n${failing} votes`), false);
+    // What it held before still holds, and is no secret.
+    let isRead = false;
+    pair.drivers[failing].submit(read("z"), {
+      answered: ({ kind }: Outcome) => isRead = kind === "answered",
+    });
+    await pair.settle();
+    assertEquals(isRead, true);
+  });
+}
