@@ -59,3 +59,6 @@ export const TRANSACTIONS_MAX = 16_384;
 
 /** Most requests that one node holds; one more is rejected. */
 export const REQUESTS_MAX = 100_000;
+
+/** Most commands DKS.OUTCOME under way at a node: each asks all other nodes. */
+export const OUTCOME_QUESTIONS_MAX = 64;

@@ -33,6 +33,8 @@ commands:
   get KEY              prints the value and nothing else
   delete KEY...        deletes keys
   exists KEY           prints yes or no
+  outcome ID           tells how a transaction ended that an error has named; exit code
+                       0 committed, 1 aborted, 3 not known
   raw COMMAND WORD...  sends any command of the Redis protocol
   status [--json]      prints the cluster as the node sees it
   run [options] < FILE replays an operations file (lines PUT,key,value GET,key DELETE,key)

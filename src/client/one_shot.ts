@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ByteString, fromBytes, fromText, toBytes } from "../byte_string.ts";
+import { type ByteString, fromBytes, fromText, toBytes, toText } from "../byte_string.ts";
 import { UsageError } from "../errors.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import type { ClientConnection } from "./connection.ts";
@@ -12,7 +12,7 @@ import { formatError, formatReply } from "./format.ts";
 import type { Output } from "./terminal.ts";
 
 /** The exit codes of `dks client`. */
-export const EXIT = { ok: 0, notFound: 1, usage: 2, failed: 3 } as const;
+export const EXIT = { ok: 0, notFound: 1, aborted: 1, usage: 2, failed: 3 } as const;
 
 /** What a one-shot command works with. */
 export interface OneShotContext {
@@ -35,6 +35,7 @@ const COMMANDS: Readonly<Record<string, OneShotCommand>> = {
   get: { usage: "get KEY", words: [1, 1], run: get },
   delete: { usage: "delete KEY...", words: [1, Infinity], run: remove },
   exists: { usage: "exists KEY", words: [1, 1], run: exists },
+  outcome: { usage: "outcome ID (node.incarnation.sequence)", words: [1, 1], run: outcome },
   raw: { usage: "raw COMMAND [WORD...]", words: [1, Infinity], run: raw },
 };
 
@@ -100,6 +101,16 @@ async function exists([key = ""]: readonly string[], context: OneShotContext): P
   return await call(context, ["EXISTS", fromText(key)], async (reply) => {
     await context.output.write(reply === 1 ? "yes\n" : "no\n");
     return reply === 1 ? EXIT.ok : EXIT.notFound;
+  });
+}
+
+/** Tells how a transaction ended that an error reply has named. */
+async function outcome([id = ""]: readonly string[], context: OneShotContext): Promise<number> {
+  return await call(context, ["DKS.OUTCOME", fromText(id)], async (reply) => {
+    const text = typeof reply === "string" ? toText(reply) ?? reply : formatReply(reply);
+    await context.output.write(`${text}\n`);
+    if (text === "committed") return EXIT.ok;
+    return text === "aborted" ? EXIT.aborted : EXIT.failed;
   });
 }
 

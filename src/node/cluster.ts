@@ -10,6 +10,7 @@
  * @module
  */
 
+import { deadline } from "@std/async/deadline";
 import { retry } from "@std/async/retry";
 import type { Logger } from "@std/log";
 import { type Address, formatAddress } from "../address.ts";
@@ -29,6 +30,7 @@ import {
   type Reply,
   type SharedConfig,
 } from "./handshake.ts";
+import { type NodeOutcome, parseTransactionName } from "./outcome.ts";
 import { encodeOnce, type LinkOwner, PeerLink, type PeerReport } from "./peer_link.ts";
 import { closeQuietly } from "./socket.ts";
 
@@ -38,6 +40,9 @@ const FIND_SELF_MS = 5000;
 /** Pauses between attempts to reach a peer: from here, doubling, with jitter, up to there. */
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 1000;
+
+/** Time for another node to tell what it knows of a transaction, in milliseconds. */
+const OUTCOME_MS = 500;
 
 /** The same complaint about the same peer is logged once in this time. */
 const COMPLAINT_MS = 10_000;
@@ -267,6 +272,9 @@ export class Cluster implements Transport, LinkOwner {
       return { reply: { ...reply, isConfirmed }, peer: undefined };
     }
     if (question.purpose === "find") return { reply, peer: undefined };
+    if (question.purpose === "outcome") {
+      return { reply: { ...reply, ...this.#outcomeHere(question) }, peer: undefined };
+    }
     if (!isAlike) {
       return { reply: { ...reply, refusal: "the configurations differ" }, peer: undefined };
     }
@@ -319,6 +327,31 @@ export class Cluster implements Transport, LinkOwner {
     } catch {
       return false;
     }
+  }
+
+  // --- Outcomes ------------------------------------------------------------------------------
+
+  #outcomeHere({ transaction = "" }: Question): Pick<Reply, "outcome"> {
+    const parsed = parseTransactionName(transaction, this.names.length);
+    if (typeof parsed === "string" || this.#driver === undefined) return {};
+    return { outcome: this.#driver.replica.outcomeOf(parsed.coordinator, parsed.number) };
+  }
+
+  /** Asks all other nodes what they know of the end of a transaction. */
+  async askOutcomes(transaction: string): Promise<NodeOutcome[]> {
+    const question = { ...this.#question({ purpose: "outcome" }), transaction };
+    const others = this.addresses.flatMap((address, index) => index === this.self ? [] : [address]);
+    return await Promise.all(others.map(async (address): Promise<NodeOutcome> => {
+      const name = formatAddress(address);
+      try {
+        const reply = await deadline(askOnce(address, question), OUTCOME_MS);
+        const isAlike =
+          difference(this.#options.config, { theirs: reply.config, name }) === undefined;
+        return { name, outcome: isAlike ? reply.outcome ?? "silent" : "silent" };
+      } catch {
+        return { name, outcome: "silent" };
+      }
+    }));
   }
 
   // --- Differences ---------------------------------------------------------------------------

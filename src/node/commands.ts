@@ -32,11 +32,14 @@ export interface NodeFacts {
   info(sections: readonly string[]): string;
   /** Returns the JSON of DKS.STATUS. */
   status(): string;
+  /** Finds out how the transaction of this name ended. */
+  outcome(transaction: string): Promise<RespValue>;
 }
 
-/** What a command comes to: a reply at once, or a request whose outcome is the reply. */
+/** What a command comes to: a reply at once or later, or a request whose outcome is the reply. */
 export type CommandResult =
   | { readonly reply: RespValue }
+  | { readonly later: Promise<RespValue> }
   | { readonly request: Request };
 
 /** What a command does: `admin` ones are answered by the node alone. */
@@ -306,6 +309,10 @@ function status(_words: readonly ByteString[], session: Session): CommandResult 
   return reply(session.node.status());
 }
 
+function outcome([, transaction = ""]: readonly ByteString[], session: Session): CommandResult {
+  return { later: session.node.outcome(transaction) };
+}
+
 function commandCommand(words: readonly ByteString[]): CommandResult {
   const subcommand = (words[1] ?? "").toUpperCase();
   switch (subcommand) {
@@ -374,6 +381,7 @@ const TABLE: readonly Row[] = [
   ["config", -2, "admin", NO_KEYS, config],
   ["info", -1, "admin", NO_KEYS, info],
   ["dks.status", 1, "admin", NO_KEYS, status],
+  ["dks.outcome", 2, "read", NO_KEYS, outcome],
 ];
 
 /** All commands by name, in lower case. */

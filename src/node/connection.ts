@@ -188,7 +188,15 @@ export class Connection {
       if (this.#session.isClosing) this.#isEnding = true;
       return;
     }
-    this.#submit(result.request);
+    if ("later" in result) this.#replyLater(result.later);
+    else this.#submit(result.request);
+  }
+
+  #replyLater(later: Promise<RespValue>): void {
+    const slot = new Slot(this, false);
+    this.#slots.push(slot);
+    this.#openReads++;
+    later.then((reply) => this.onAnswer(slot, { kind: "answered", reply }));
   }
 
   /** The most frequent command, by the shortest way. */

@@ -9,8 +9,8 @@ import { type Address, formatAddress } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
 import { fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
-import { CONNECTIONS_MAX, INPUT_BYTES_MAX } from "../limits.ts";
-import { ErrorReply } from "../resp/value.ts";
+import { CONNECTIONS_MAX, INPUT_BYTES_MAX, OUTCOME_QUESTIONS_MAX } from "../limits.ts";
+import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { timingFor } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
@@ -23,6 +23,7 @@ import { Driver, now } from "./driver.ts";
 import { parseQuestion, sharedConfig } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
+import { combineOutcomes, parseTransactionName } from "./outcome.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
 import { Statistics } from "./statistics.ts";
 
@@ -76,6 +77,7 @@ export class Node implements ConnectionHost {
   #isCheckpointing = false;
   #driver: Driver | undefined;
   #nextConnectionId = 1;
+  #outcomeQuestions = 0;
 
   /**
    * Opens the journal, recovers what it holds, and only then listens.
@@ -121,6 +123,7 @@ export class Node implements ConnectionHost {
       valueBytesMax: options.valueBytesMax,
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
+      outcome: (transaction) => this.#outcome(transaction),
     };
   }
 
@@ -254,6 +257,31 @@ export class Node implements ConnectionHost {
       connections: this.#connections.size,
       journal: { place: this.#journal.place, isEphemeral: this.#isEphemeral },
     };
+  }
+
+  // --- Outcomes ------------------------------------------------------------------------------
+
+  /** Answers DKS.OUTCOME: from this node's own table where that is enough, else by asking around. */
+  async #outcome(transaction: string): Promise<RespValue> {
+    const parsed = parseTransactionName(transaction, this.#cluster.names.length);
+    if (typeof parsed === "string") return new ErrorReply("ERR", parsed);
+    if (this.#driver === undefined) return new ErrorReply("REJECTED", this.notReady);
+    const outcome = this.#driver.replica.outcomeOf(parsed.coordinator, parsed.number);
+    if (outcome === "committed") return outcome;
+    if (this.#outcomeQuestions >= OUTCOME_QUESTIONS_MAX) {
+      return new ErrorReply(
+        "REJECTED",
+        `this node has ${OUTCOME_QUESTIONS_MAX} questions for outcomes under way already`,
+      );
+    }
+    this.#outcomeQuestions++;
+    try {
+      const others = await this.#cluster.askOutcomes(transaction);
+      const own = { name: this.#cluster.names[this.#cluster.self] ?? "", outcome };
+      return fromText(combineOutcomes([own, ...others]));
+    } finally {
+      this.#outcomeQuestions--;
+    }
   }
 
   // --- Connections ---------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import {
   type JournalRecord,
   type Message,
   type NodeIndex,
+  type TransactionNumber,
   type ViewInstalled,
 } from "./messages.ts";
 import { type Effects, Outbox } from "./outbox.ts";
@@ -28,7 +29,7 @@ import { Participant } from "./participant.ts";
 import { recover } from "./recovery.ts";
 import type { Client, Request } from "./request.ts";
 import { Store } from "./store.ts";
-import { TransactionTable } from "./transaction_table.ts";
+import { type KnownOutcome, TransactionTable } from "./transaction_table.ts";
 
 /** What a replica has to know before it starts. */
 export interface ReplicaOptions {
@@ -131,6 +132,11 @@ export class Replica {
   /** How many transactions are known: undecided, or decided and not forgotten. */
   get transactions(): number {
     return this.context.transactions.size;
+  }
+
+  /** Returns what this node knows of the end of a transaction. */
+  outcomeOf(coordinator: NodeIndex, number: TransactionNumber): KnownOutcome {
+    return this.context.transactions.outcomeOf(coordinator, number);
   }
 
   /** Tells whether {@linkcode takeEffects} would return anything to do. */

@@ -20,6 +20,16 @@ import { Transaction, type TransactionOutcome } from "./state.ts";
 /** What is known of a number: the transaction while that matters, then only how it ended. */
 export type Known = Transaction | TransactionOutcome | undefined;
 
+/** What one node can tell of a transaction's end. */
+export type KnownOutcome =
+  | TransactionOutcome
+  /** It is in doubt here, or its abort is not durable yet. */
+  | "undecided"
+  /** It lies under the low-water mark: decided, and how is no longer kept. */
+  | "forgotten"
+  /** This node has never heard of it. */
+  | "unknown";
+
 /** How far above the low-water mark a number may lie: more is not possible, see TRANSACTIONS_MAX. */
 const WINDOW_MAX = 1024 * 1024;
 
@@ -228,6 +238,19 @@ export class TransactionTable {
 
   get(coordinator: NodeIndex, number: TransactionNumber): Known {
     return this.#of(coordinator).get(number);
+  }
+
+  /** Returns what is known of the end of a transaction; an abort only once it is durable here. */
+  outcomeOf(coordinator: NodeIndex, number: TransactionNumber): KnownOutcome {
+    const window = this.#of(coordinator);
+    if (number <= window.forgottenUpTo) return "forgotten";
+    const known = window.get(number);
+    if (typeof known === "string") return known;
+    if (known !== undefined) {
+      return known.state === "committed" || known.state === "aborted" ? known.state : "undecided";
+    }
+    // An earlier incarnation's, which is refused from now on (presumed abort).
+    return window.isClosed(number) ? "aborted" : "unknown";
   }
 
   /**

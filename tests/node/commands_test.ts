@@ -14,6 +14,7 @@ function session(): Session {
       valueBytesMax: 20,
       info: (sections) => `info ${sections.join()}`,
       status: () => "{}",
+      outcome: () => Promise.resolve("committed"),
     },
   };
 }
@@ -26,6 +27,7 @@ function run(
 ): { reply: RespValue; effects: readonly Effect[] } {
   const result = runCommand(findCommand(words[0] ?? ""), words, of);
   if ("reply" in result) return { reply: result.reply, effects: [] };
+  if ("later" in result) throw new Error(`the reply of ${words.join(" ")} comes later`);
   const { request } = result;
   const read = (key: string) => state[key];
   switch (request.kind) {
