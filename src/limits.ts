@@ -62,3 +62,18 @@ export const REQUESTS_MAX = 100_000;
 
 /** Most commands DKS.OUTCOME under way at a node: each asks all other nodes. */
 export const OUTCOME_QUESTIONS_MAX = 64;
+
+/** A token of DKS.ONCE is good for so long at least, in milliseconds: 10 minutes. */
+export const ONCE_WINDOW_MS = 10 * 60 * 1000;
+
+/** Most bytes of a token of DKS.ONCE. */
+export const TOKEN_BYTES_MAX = 64;
+
+/** Most bytes of an answer that DKS.ONCE keeps, so that it can repeat it. */
+export const ONCE_ANSWER_BYTES_MAX = 64 * 1024;
+
+/** Most old tokens that are deleted by one transaction. */
+export const SWEEP_DELETIONS_MAX = 1000;
+
+/** Most tokens that are looked at in one go, for old ones. */
+export const SWEEP_LOOKS_MAX = 50_000;

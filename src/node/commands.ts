@@ -9,10 +9,12 @@
  */
 
 import { type ByteString, quote } from "../byte_string.ts";
-import { KEYS_PER_COMMAND_MAX } from "../limits.ts";
+import { HIDDEN_PREFIX, isHidden } from "../hidden_keys.ts";
+import { KEYS_PER_COMMAND_MAX, TOKEN_BYTES_MAX } from "../limits.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../resp/value.ts";
 import type { Effect } from "../two_phase/messages.ts";
 import type { Evaluation, KeyReader, Request, WriteRequest } from "../two_phase/request.ts";
+import { once } from "./once.ts";
 
 /** What a connection knows of its client, and what a command may ask of the node. */
 export interface Session {
@@ -32,6 +34,8 @@ export interface NodeFacts {
   info(sections: readonly string[]): string;
   /** Returns the JSON of DKS.STATUS. */
   status(): string;
+  /** Returns the time of day in milliseconds. */
+  nowMs(): number;
   /** Finds out how the transaction of this name ended. */
   outcome(transaction: string): Promise<RespValue>;
 }
@@ -183,6 +187,22 @@ function strlen([, key = ""]: readonly ByteString[]): CommandResult {
 
 function dbsize(): CommandResult {
   return { request: { kind: "count", evaluate: (count) => count } };
+}
+
+/** DKS.ONCE token command…: a write that takes effect once for its token. */
+function onceCommand(words: readonly ByteString[], session: Session): CommandResult {
+  const [, token = "", ...command] = words;
+  if (token.length === 0 || token.length > TOKEN_BYTES_MAX) {
+    return error(`a token has 1 to ${TOKEN_BYTES_MAX} bytes, not ${token.length}`);
+  }
+  const [name = ""] = command;
+  const inner = findCommand(name);
+  if (inner !== undefined && (inner.flag !== "write" || inner.run === onceCommand)) {
+    return error(`DKS.ONCE takes a command that writes, not ${quote(name)}`);
+  }
+  const result = runCommand(inner, command, session);
+  if (!("request" in result) || result.request.kind !== "write") return result;
+  return { request: once(result.request, { token, command, nowMs: session.node.nowMs() }) };
 }
 
 // --- The connection ----------------------------------------------------------------------------
@@ -380,6 +400,8 @@ const TABLE: readonly Row[] = [
   ["command", -1, "admin", NO_KEYS, commandCommand],
   ["config", -2, "admin", NO_KEYS, config],
   ["info", -1, "admin", NO_KEYS, info],
+  // Its keys stand where those of its command do; `onceCommand` has them checked.
+  ["dks.once", -4, "write", NO_KEYS, onceCommand],
   ["dks.status", 1, "admin", NO_KEYS, status],
   ["dks.outcome", 2, "read", NO_KEYS, outcome],
 ];
@@ -410,7 +432,7 @@ export function runCommand(
   if (command === undefined) return unknownCommand(words);
   const { arity, name } = command;
   if (arity >= 0 ? words.length !== arity : words.length < -arity) return wrongArity(name);
-  return findOversize(command, words, session) ?? command.run(words, session);
+  return findBadWord(command, words, session) ?? command.run(words, session);
 }
 
 function unknownCommand(words: readonly ByteString[]): CommandResult {
@@ -419,7 +441,8 @@ function unknownCommand(words: readonly ByteString[]): CommandResult {
   return error(`unknown command ${quote(name)}, with args beginning with: ${shown}`);
 }
 
-function findOversize(
+/** A key or a value that is too large, or a key that is not for users. */
+function findBadWord(
   command: Command,
   words: readonly ByteString[],
   session: Session,
@@ -437,6 +460,9 @@ function findOversize(
     const { length } = words[i] ?? "";
     if (length > max) {
       return error(`${isKey ? "key" : "value"} of ${length} bytes, at most ${max} are allowed`);
+    }
+    if (isKey && isHidden(words[i] ?? "")) {
+      return error(`keys that begin with ${quote(HIDDEN_PREFIX)} are kept for dks itself`);
     }
   }
   return undefined;

@@ -12,6 +12,7 @@
 import type { ByteString } from "../byte_string.ts";
 import { writeLatin1 } from "../byte_writer.ts";
 import { messageOf } from "../errors.ts";
+import { isHidden } from "../hidden_keys.ts";
 import { OUTPUT_BYTES_MAX, PIPELINE_MAX } from "../limits.ts";
 import { CommandDecoder, ProtocolError } from "../resp/command_decoder.ts";
 import { encodeBulk, encodeNull, encodeValue } from "../resp/encoder.ts";
@@ -202,7 +203,7 @@ export class Connection {
   /** The most frequent command, by the shortest way. */
   #runGet(key: ByteString): boolean {
     const { driver, facts } = this.#host;
-    if (driver === undefined || key.length > facts.keyBytesMax) return false;
+    if (driver === undefined || key.length > facts.keyBytesMax || isHidden(key)) return false;
     const value = driver.replica.peek(key);
     if (value === MUST_WAIT) return false;
     this.#host.onRequest();

@@ -106,7 +106,7 @@ export class Driver {
         const entry = store.get(key);
         return entry?.value === undefined ? undefined : entry.version;
       },
-      liveKeys: store.size,
+      liveKeys: store.sizeWithHidden,
       liveBytes: store.bytes,
     });
   }

@@ -13,6 +13,7 @@ import { CONNECTIONS_MAX, INPUT_BYTES_MAX, OUTCOME_QUESTIONS_MAX } from "../limi
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { timingFor } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
+import { members } from "../two_phase/node_set.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
 import type { JournalRecord } from "../two_phase/messages.ts";
@@ -25,6 +26,7 @@ import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
 import { combineOutcomes, parseTransactionName } from "./outcome.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
+import { TokenSweeper } from "./token_sweeper.ts";
 import { Statistics } from "./statistics.ts";
 
 /** What a connection may always hold of unfinished commands. */
@@ -62,6 +64,9 @@ const TAIL_BYTES_MAX = 32 * 1024 * 1024;
 /** How often that is looked at, in milliseconds. */
 const CHECKPOINT_CHECK_MS = 500;
 
+/** How often old tokens are looked for, in milliseconds. */
+const SWEEP_MS = 5000;
+
 /** One running node. */
 export class Node implements ConnectionHost {
   readonly facts: NodeFacts;
@@ -74,6 +79,7 @@ export class Node implements ConnectionHost {
   readonly #connections = new Set<Connection>();
   readonly #ended: PromiseWithResolvers<void>;
   #checkpoints: ReturnType<typeof setInterval> | undefined;
+  #sweeps: ReturnType<typeof setInterval> | undefined;
   #isCheckpointing = false;
   #driver: Driver | undefined;
   #nextConnectionId = 1;
@@ -123,6 +129,7 @@ export class Node implements ConnectionHost {
       valueBytesMax: options.valueBytesMax,
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
+      nowMs: now,
       outcome: (transaction) => this.#outcome(transaction),
     };
   }
@@ -178,7 +185,20 @@ export class Node implements ConnectionHost {
     this.#options.logger.info(this.#whereStored);
     cluster.start(this.#driver);
     this.#driver.start();
+    this.#sweeps = setInterval(this.#sweeperOf(this.#driver), SWEEP_MS);
     this.#checkpoints = setInterval(() => this.#checkpointIfDue(), CHECKPOINT_CHECK_MS);
+  }
+
+  /** Returns what begins to delete old tokens: the first linked node of the list does that. */
+  #sweeperOf(driver: Driver): () => void {
+    const { replica } = driver;
+    const sweeper = new TokenSweeper({
+      store: replica.store,
+      nowMs: now,
+      isMyTurn: () => members(replica.membership.linked)[0] === this.#cluster.self,
+      submit: (request, client) => driver.submit(request, client),
+    });
+    return () => sweeper.sweep();
   }
 
   get #isEphemeral(): boolean {
@@ -237,6 +257,7 @@ export class Node implements ConnectionHost {
 
   async #shutDown(): Promise<void> {
     clearInterval(this.#checkpoints);
+    clearInterval(this.#sweeps);
     this.#driver?.stop();
     this.#cluster.stop();
     closeQuietly(this.#listener);

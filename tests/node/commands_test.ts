@@ -2,22 +2,7 @@ import { assertEquals } from "@std/assert";
 import { COMMANDS, findCommand, runCommand, type Session } from "../../src/node/commands.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../../src/resp/value.ts";
 import type { Effect } from "../../src/two_phase/messages.ts";
-
-function session(): Session {
-  return {
-    id: 7,
-    name: "",
-    version: 2,
-    isClosing: false,
-    node: {
-      keyBytesMax: 10,
-      valueBytesMax: 20,
-      info: (sections) => `info ${sections.join()}`,
-      status: () => "{}",
-      outcome: () => Promise.resolve("committed"),
-    },
-  };
-}
+import { session } from "./session.ts";
 
 /** Runs a command against `state`; returns the reply, and what it would write. */
 function run(
@@ -100,6 +85,12 @@ Deno.test("commands reply with an error that names the value when the input is b
     [["set", "a", "1", "WHAT"], "ERR", "syntax error"],
     [["set", "a", "1", "EX", "10"], "ERR", "SET with EX is not supported: keys do not expire"],
     [["set", "k".repeat(11), "1"], "ERR", "key of 11 bytes, at most 10 are allowed"],
+    [["get", "\0dks:x"], "ERR", 'keys that begin with "\\x00dks:" are kept for dks itself'],
+    [
+      ["mset", "a", "1", "\0dks:", "1"],
+      "ERR",
+      'keys that begin with "\\x00dks:" are kept for dks itself',
+    ],
     [["set", "a", "v".repeat(21)], "ERR", "value of 21 bytes, at most 20 are allowed"],
     [["mset", "a", "1", "b", "v".repeat(21)], "ERR", "value of 21 bytes, at most 20 are allowed"],
     [["mget", "a", "k".repeat(11)], "ERR", "key of 11 bytes, at most 10 are allowed"],
