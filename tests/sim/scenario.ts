@@ -60,6 +60,7 @@ export const WORKLOADS = [
   "multi",
   "transfers",
   "many",
+  "once",
   "mixed",
 ] as const;
 
