@@ -9,6 +9,7 @@ import { parseInteger, readCommandLine } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
+import { callOnce, Connector } from "./connector.ts";
 import { checkOneShot, EXIT, runOneShot } from "./one_shot.ts";
 import { parseOperations } from "./operations_file.ts";
 import { runPrompt } from "./prompt.ts";
@@ -31,7 +32,8 @@ usage: dks client [options]                  an interactive prompt
 commands:
   put KEY VALUE        sets a key; VALUE - reads the value from standard input
   get KEY              prints the value and nothing else
-  delete KEY...        deletes keys
+  delete KEY...        deletes keys; put and delete are sent again, to the next node, when
+                       the connection breaks, and done once
   exists KEY           prints yes or no
   outcome ID           tells how a transaction ended that an error has named; exit code
                        0 committed, 1 aborted, 3 not known
@@ -43,6 +45,8 @@ commands:
       --pipeline N     operations under way on each connection (1)
       --repeat N       how often the file is replayed (1)
       --reconnect      connects anew for each operation
+      --retry          sends a write again whose connection broke; the nodes keep a
+                       token for each write then, and do it once
       --json           prints the result as JSON
 
 Exit codes: 0 done, 1 the key does not exist, 2 wrong usage, 3 failed.
@@ -106,15 +110,16 @@ async function runCommand(options: ClientOptions): Promise<number> {
     default:
       checkOneShot(name, words);
   }
-  const connection = await ClientConnection.open(options.addresses, options);
+  const connector = new Connector(options);
   try {
     return await runOneShot(name, words, {
-      connection,
+      connection: await connector.get(),
+      write: (words) => callOnce(words, { connector, timeoutMs: options.timeoutMs }),
       output: standardOutput,
       readInput: readStandardInput,
     });
   } finally {
-    connection.close();
+    connector.close();
   }
 }
 
@@ -146,7 +151,7 @@ const BAD_LINES_SHOWN = 10;
 async function replay(words: readonly string[], options: ClientOptions): Promise<number> {
   const line = readCommandLine(words, {
     values: ["connections", "pipeline", "repeat"],
-    switches: ["reconnect", "json"],
+    switches: ["reconnect", "retry", "json"],
   });
   const count = (name: string, max: number) =>
     parseInteger(line.value(name) ?? "1", { name: `--${name}`, min: 1, max });
@@ -155,6 +160,7 @@ async function replay(words: readonly string[], options: ClientOptions): Promise
     pipeline: count("pipeline", PIPELINE_MAX),
     repeat: count("repeat", REPEAT_MAX),
     reconnect: line.has("reconnect"),
+    retry: line.has("retry"),
   };
   const { operations, bad } = parseOperations(await readOperations(line.words));
   if (bad.length > 0) {

@@ -17,6 +17,8 @@ export const EXIT = { ok: 0, notFound: 1, aborted: 1, usage: 2, failed: 3 } as c
 /** What a one-shot command works with. */
 export interface OneShotContext {
   readonly connection: ClientConnection;
+  /** Sends a write, which is repeated under a token while its end is not known. */
+  readonly write: (words: readonly ByteString[]) => Promise<RespValue>;
   readonly output: Output;
   /** Returns all of standard input. */
   readonly readInput: () => Promise<Uint8Array>;
@@ -71,7 +73,7 @@ export async function runOneShot(
 async function put(words: readonly string[], context: OneShotContext): Promise<number> {
   const [key = "", word = ""] = words;
   const value = word === "-" ? fromBytes(await context.readInput()) : fromText(word);
-  return await call(context, ["PUT", fromText(key), value], async () => {
+  return await write(context, ["PUT", fromText(key), value], async () => {
     if (context.output.isTerminal) await context.output.write("OK\n");
     return EXIT.ok;
   });
@@ -89,7 +91,7 @@ async function get([key = ""]: readonly string[], context: OneShotContext): Prom
 }
 
 async function remove(words: readonly string[], context: OneShotContext): Promise<number> {
-  return await call(context, ["DELETE", ...words.map(fromText)], async (reply) => {
+  return await write(context, ["DELETE", ...words.map(fromText)], async (reply) => {
     if (reply === 0) return await notFound(context, words.join(", "));
     const isSeveral = words.length > 1;
     if (context.output.isTerminal || isSeveral) await context.output.write(`${reply}\n`);
@@ -132,7 +134,23 @@ async function call(
   words: readonly ByteString[],
   then: (reply: RespValue) => Promise<number>,
 ): Promise<number> {
-  const reply = await context.connection.call(words);
+  return await finish(context, await context.connection.call(words), then);
+}
+
+/** The same for a write. */
+async function write(
+  context: OneShotContext,
+  words: readonly ByteString[],
+  then: (reply: RespValue) => Promise<number>,
+): Promise<number> {
+  return await finish(context, await context.write(words), then);
+}
+
+async function finish(
+  context: OneShotContext,
+  reply: RespValue,
+  then: (reply: RespValue) => Promise<number>,
+): Promise<number> {
   if (!(reply instanceof ErrorReply)) return await then(reply);
   await context.output.note(`dks: ${formatError(reply)}\n`);
   return EXIT.failed;
