@@ -77,3 +77,15 @@ export const SWEEP_DELETIONS_MAX = 1000;
 
 /** Most tokens that are looked at in one go, for old ones. */
 export const SWEEP_LOOKS_MAX = 50_000;
+
+/** Most exports under way at a node: each holds on to all values of its moment. */
+export const EXPORTS_MAX = 4;
+
+/** An export that nobody has read from for so long is dropped, in milliseconds. */
+export const EXPORT_IDLE_MS = 60_000;
+
+/** An answer of DKS.EXPORT ends with the key by which it has so many bytes. */
+export const EXPORT_CHUNK_BYTES = 256 * 1024;
+
+/** Most outcomes that a node keeps beyond the low-water mark, as their ids were told to clients. */
+export const OUTCOMES_KEPT_MAX = 10_000;

@@ -2,8 +2,10 @@
 
 import { assertEquals } from "@std/assert";
 import { incarnationBase, transactionNumber } from "../../src/two_phase/messages.ts";
+import { OUTCOMES_KEPT_MAX } from "../../src/limits.ts";
 import { Transaction } from "../../src/two_phase/state.ts";
 import { TransactionTable } from "../../src/two_phase/transaction_table.ts";
+import { Script, write } from "./script.ts";
 
 const COORDINATOR = 1;
 const number = (sequence: number, incarnation = 1) => transactionNumber(incarnation, sequence);
@@ -60,4 +62,38 @@ Deno.test("TransactionTable.outcomeOf() is an abort when an earlier incarnation 
     "unknown",
     "the coordinator goes on with it",
   );
+});
+
+Deno.test("TransactionTable.outcomeOf() is kept beyond the low-water mark when a client was told the id", () => {
+  const { table } = tableWith(1);
+  table.keepOutcome(COORDINATOR, number(1), undefined);
+  assertEquals(table.outcomeOf(COORDINATOR, number(1)), "undecided");
+  table.reduce(COORDINATOR, number(1), "committed");
+  table.settle(COORDINATOR, number(1));
+  table.forget(COORDINATOR, number(2));
+  assertEquals(table.outcomeOf(COORDINATOR, number(1)), "committed");
+  table.keepOutcome(COORDINATOR, number(2), "aborted");
+  assertEquals(table.outcomeOf(COORDINATOR, number(2)), "aborted", "told when it was forgotten");
+  for (let i = 0; i < OUTCOMES_KEPT_MAX; i++) {
+    table.keepOutcome(COORDINATOR, number(10 + i), undefined);
+  }
+  assertEquals(table.outcomeOf(COORDINATOR, number(1)), "forgotten", "too many came after it");
+});
+
+Deno.test("a client can ask for the end of a request that was aborted, when all is forgotten", () => {
+  const script = Script.complete();
+  script.ask(0, "W", write({ k: "1" }));
+  script.cut(0, 2);
+  script.wait(4600);
+  script.deliverAll();
+  const outcome = script.outcomes.get("W");
+  assertEquals(outcome?.kind, "aborted");
+  script.connect(0, 2);
+  for (let i = 0; i < 4; i++) {
+    script.deliverAll();
+    script.wait(20);
+  }
+  assertEquals(script.replicas.map(({ transactions }) => transactions), [0, 0, 0]);
+  const outcomes = script.replicas.map((replica) => replica.outcomeOf(0, number(1)));
+  assertEquals(outcomes, ["aborted", "forgotten", "forgotten"]);
 });
