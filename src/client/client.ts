@@ -32,12 +32,14 @@ usage: dks client [options]                  an interactive prompt
 commands:
   put KEY VALUE        sets a key; VALUE - reads the value from standard input
   get KEY              prints the value and nothing else
-  delete KEY...        deletes keys; put and delete are sent again, to the next node, when
-                       the connection breaks, and done once
+  delete KEY...        deletes keys; when the connection breaks, put and delete
+                       are sent again, to the next node, and done once
   exists KEY           prints yes or no
-  outcome ID           tells how a transaction ended that an error has named; exit code
-                       0 committed, 1 aborted, 3 not known
+  outcome ID           tells how a transaction ended that an error has named;
+                       exit code 0 committed, 1 aborted, 3 not known
   raw COMMAND WORD...  sends any command of the Redis protocol
+  export > FILE        writes all keys to a file, as they are at one moment
+  import < FILE        sets the keys of such a file; others stay as they are
   status [--json]      prints the cluster as the node sees it
   run [options] < FILE replays an operations file (lines PUT,key,value GET,key DELETE,key)
                        and prints latencies and throughput
@@ -45,8 +47,8 @@ commands:
       --pipeline N     operations under way on each connection (1)
       --repeat N       how often the file is replayed (1)
       --reconnect      connects anew for each operation
-      --retry          sends a write again whose connection broke; the nodes keep a
-                       token for each write then, and do it once
+      --retry          sends a write again whose connection broke; the nodes
+                       keep a token for each write then, and do it once
       --json           prints the result as JSON
 
 Exit codes: 0 done, 1 the key does not exist, 2 wrong usage, 3 failed.
@@ -107,6 +109,9 @@ async function runCommand(options: ClientOptions): Promise<number> {
       return await replay(words, options);
     case "status":
       return await status(words, options);
+    case "export":
+    case "import":
+      return await backUp(name, words, options);
     default:
       checkOneShot(name, words);
   }
@@ -118,6 +123,32 @@ async function runCommand(options: ClientOptions): Promise<number> {
       output: standardOutput,
       readInput: readStandardInput,
     });
+  } finally {
+    connector.close();
+  }
+}
+
+async function backUp(
+  name: "export" | "import",
+  words: readonly string[],
+  options: ClientOptions,
+): Promise<number> {
+  const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
+  if (extra !== undefined) throw new UsageError(`${name} takes no argument "${extra}"`);
+  if (name === "export" && Deno.stdout.isTerminal()) {
+    throw new UsageError("export writes to standard output: dks client export > FILE");
+  }
+  if (name === "import" && Deno.stdin.isTerminal()) {
+    throw new UsageError("import reads from standard input: dks client import < FILE");
+  }
+  // Loaded when it is needed: it brings a part of the runtime that other commands do without.
+  const { exportKeys, importKeys } = await import("./backup.ts");
+  const connector = new Connector(options);
+  const { timeoutMs } = options;
+  try {
+    if (name === "export") return await exportKeys(await connector.get(), standardOutput);
+    const bytes = await readStandardInput();
+    return await importKeys(bytes, { connector, timeoutMs, output: standardOutput });
   } finally {
     connector.close();
   }

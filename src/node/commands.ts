@@ -36,6 +36,10 @@ export interface NodeFacts {
   status(): string;
   /** Returns the time of day in milliseconds. */
   nowMs(): number;
+  /** Begins an export: an id and the number of keys are the reply. */
+  beginExport(): CommandResult;
+  /** Returns the next keys and values of an export. */
+  nextOfExport(id: ByteString): RespValue;
   /** Finds out how the transaction of this name ended. */
   outcome(transaction: string): Promise<RespValue>;
 }
@@ -333,6 +337,13 @@ function outcome([, transaction = ""]: readonly ByteString[], session: Session):
   return { later: session.node.outcome(transaction) };
 }
 
+/** DKS.EXPORT begins an export of all keys, DKS.EXPORT id returns the next ones and their values. */
+function exportCommand(words: readonly ByteString[], { node }: Session): CommandResult {
+  const [, id] = words;
+  if (words.length > 2) return wrongArity("dks.export");
+  return id === undefined ? node.beginExport() : reply(node.nextOfExport(id));
+}
+
 function commandCommand(words: readonly ByteString[]): CommandResult {
   const subcommand = (words[1] ?? "").toUpperCase();
   switch (subcommand) {
@@ -403,6 +414,7 @@ const TABLE: readonly Row[] = [
   // Its keys stand where those of its command do; `onceCommand` has them checked.
   ["dks.once", -4, "write", NO_KEYS, onceCommand],
   ["dks.status", 1, "admin", NO_KEYS, status],
+  ["dks.export", -1, "read", NO_KEYS, exportCommand],
   ["dks.outcome", 2, "read", NO_KEYS, outcome],
 ];
 

@@ -18,13 +18,15 @@ import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
 import type { JournalRecord } from "../two_phase/messages.ts";
 import { Cluster } from "./cluster.ts";
-import type { NodeFacts } from "./commands.ts";
+import type { CommandResult, NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
 import { Driver, now } from "./driver.ts";
+import { Exports } from "./exports.ts";
 import { parseQuestion, sharedConfig } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
 import { combineOutcomes, parseTransactionName } from "./outcome.ts";
+import { snapshotRequest } from "./snapshot.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
 import { TokenSweeper } from "./token_sweeper.ts";
 import { Statistics } from "./statistics.ts";
@@ -64,7 +66,7 @@ const TAIL_BYTES_MAX = 32 * 1024 * 1024;
 /** How often that is looked at, in milliseconds. */
 const CHECKPOINT_CHECK_MS = 500;
 
-/** How often old tokens are looked for, in milliseconds. */
+/** How often old tokens and idle exports are looked for, in milliseconds. */
 const SWEEP_MS = 5000;
 
 /** One running node. */
@@ -84,6 +86,7 @@ export class Node implements ConnectionHost {
   #driver: Driver | undefined;
   #nextConnectionId = 1;
   #outcomeQuestions = 0;
+  readonly #exports = new Exports(now);
 
   /**
    * Opens the journal, recovers what it holds, and only then listens.
@@ -130,6 +133,8 @@ export class Node implements ConnectionHost {
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
       nowMs: now,
+      beginExport: () => this.#beginExport(),
+      nextOfExport: (id) => this.#exports.next(id),
       outcome: (transaction) => this.#outcome(transaction),
     };
   }
@@ -189,7 +194,10 @@ export class Node implements ConnectionHost {
     this.#checkpoints = setInterval(() => this.#checkpointIfDue(), CHECKPOINT_CHECK_MS);
   }
 
-  /** Returns what begins to delete old tokens: the first linked node of the list does that. */
+  /**
+   * Returns what is to be done every now and then: it drops idle exports, and begins to delete old
+   * tokens, where this is the first linked node of the list.
+   */
   #sweeperOf(driver: Driver): () => void {
     const { replica } = driver;
     const sweeper = new TokenSweeper({
@@ -198,7 +206,10 @@ export class Node implements ConnectionHost {
       isMyTurn: () => members(replica.membership.linked)[0] === this.#cluster.self,
       submit: (request, client) => driver.submit(request, client),
     });
-    return () => sweeper.sweep();
+    return () => {
+      sweeper.sweep();
+      this.#exports.dropIdle();
+    };
   }
 
   get #isEphemeral(): boolean {
@@ -278,6 +289,18 @@ export class Node implements ConnectionHost {
       connections: this.#connections.size,
       journal: { place: this.#journal.place, isEphemeral: this.#isEphemeral },
     };
+  }
+
+  // --- Exports -------------------------------------------------------------------------------
+
+  #beginExport(): CommandResult {
+    const { obstacle } = this.#exports;
+    if (obstacle !== undefined) return { reply: obstacle };
+    const replica = this.#driver?.replica;
+    if (replica === undefined) return { reply: new ErrorReply("REJECTED", this.notReady) };
+    const request = snapshotRequest(replica, (snapshot) => this.#exports.begin(snapshot));
+    if (request !== undefined) return { request };
+    return { reply: new ErrorReply("REJECTED", "this node may not answer reads now") };
   }
 
   // --- Outcomes ------------------------------------------------------------------------------

@@ -69,6 +69,8 @@ Deno.test("commands reply and write as their table says", () => {
     [["config", "get", "nothing*"], new Map()],
     [["info", "Server", "clients"], "info server,clients"],
     [["dks.status"], "{}"],
+    [["dks.export"], ["id", 2]],
+    [["dks.export", "x"], ["key of x", "value"]],
   ];
   for (const [words, reply, effects = []] of rows) {
     assertEquals(run(words, STATE), { reply, effects }, words.join(" "));
@@ -96,6 +98,7 @@ Deno.test("commands reply with an error that names the value when the input is b
     [["mget", "a", "k".repeat(11)], "ERR", "key of 11 bytes, at most 10 are allowed"],
     [["select", "1"], "ERR", "DB index is out of range"],
     [["select", "x"], "ERR", "value is not an integer or out of range"],
+    [["dks.export", "a", "b"], "ERR", "wrong number of arguments for 'dks.export' command"],
     [["hello", "4"], "NOPROTO", "unsupported protocol version"],
     [["hello", "3", "FOO"], "ERR", 'Syntax error in HELLO option "FOO"'],
     [["client", "kill"], "ERR", 'unknown subcommand "kill" of CLIENT'],
