@@ -8,10 +8,14 @@
 const PERMISSIONS: readonly string[] = ["--allow-net", "--no-prompt"];
 
 /**
- * The young generation of the heap. What a write allocates lives for a few milliseconds; with the
+ * The young generation of the heap: what a write allocates lives for a few milliseconds; with the
  * engine's own choice of 16 MB much of it is copied, and then lives for long, before it dies.
+ *
+ * The old generation: all keys and values, in MB. The engine's own choice is 4 GB at the most,
+ * however large the machine is. It is fixed when the program is compiled.
  */
-const V8_FLAGS = "--v8-flags=--min-semi-space-size=32,--max-semi-space-size=64";
+const V8_FLAGS =
+  "--v8-flags=--min-semi-space-size=32,--max-semi-space-size=64,--max-old-space-size=16384";
 
 /** The embedded store, which holds the journal. From the source, `deno.json` asks for it. */
 const UNSTABLE = "--unstable-kv";

@@ -22,10 +22,13 @@ export const VALUE_BYTES_LIMIT = 64 * 1024 * 1024;
 export const KEY_BYTES_LIMIT = 1024 * 1024;
 
 /** Most keys of one command. */
-export const KEYS_PER_COMMAND_MAX = 1024 * 1024;
+export const KEYS_PER_COMMAND_MAX = 64 * 1024;
 
-/** Most arguments of one command, its name included (two for each key of an MSET, and the name). */
-export const ARGUMENTS_MAX = 2 * KEYS_PER_COMMAND_MAX + 1;
+/**
+ * Most arguments of one command, its name included: twice what an MSET may have, so that one with too
+ * many keys can be refused without losing the connection.
+ */
+export const ARGUMENTS_MAX = 4 * KEYS_PER_COMMAND_MAX + 1;
 
 /** Most bytes of the arguments of one command, so of the effects of one transaction. */
 export const COMMAND_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
@@ -33,29 +36,48 @@ export const COMMAND_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 /** Most bytes of an inline command (Redis: PROTO_INLINE_MAX_SIZE). */
 export const INLINE_BYTES_MAX = 64 * 1024;
 
-/** Most bytes that stand between two nodes in one frame when several messages share it. */
+/** A frame between two nodes ends behind the message with which it gets this long. */
 export const FRAME_BYTES_TARGET = 256 * 1024;
 
-/** Most bytes of any frame between two nodes: a lone message may be larger than the target. */
-export const FRAME_BYTES_MAX = COMMAND_BYTES_MAX + 16 * ARGUMENTS_MAX + 1024;
+/** Most transactions that one coordinator runs or lines up at a time; further requests wait. */
+export const TRANSACTIONS_MAX = 16_384;
+
+/**
+ * Most bytes of a message between two nodes: of a prepare, with the bytes of its keys and values, the
+ * lengths and flags of these, and the transactions that it follows.
+ */
+export const MESSAGE_BYTES_MAX = COMMAND_BYTES_MAX + 16 * ARGUMENTS_MAX + 8 * TRANSACTIONS_MAX +
+  1024;
+
+/** Most bytes of any frame between two nodes: a large message may come last in one. */
+export const FRAME_BYTES_MAX = FRAME_BYTES_TARGET + MESSAGE_BYTES_MAX;
 
 /** Most bytes that may wait for one peer's socket before its link is broken off as too slow. */
 export const LINK_BYTES_MAX = 4 * FRAME_BYTES_MAX;
 
+/** Most bytes of a question between nodes before they know each other: the names of all nodes. */
+export const QUESTION_BYTES_MAX = 16 * 1024;
+
 /** Most client connections of one node. */
 export const CONNECTIONS_MAX = 10_000;
+
+/** Connections above these that are accepted for a moment: peers must get in, however many clients. */
+export const PEER_CONNECTIONS_MAX = 256;
 
 /** Most commands of one connection that may wait for their answers; then it is read no further. */
 export const PIPELINE_MAX = 4096;
 
+/** Most bytes of one reply: an MGET of more is an error. */
+export const REPLY_BYTES_MAX = 256 * 1024 * 1024;
+
 /** Most bytes of answers that may wait for one client's socket; then it is read no further. */
 export const OUTPUT_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Most bytes that a node holds for commands that have not been read to their end. */
-export const INPUT_BYTES_MAX = 256 * 1024 * 1024;
+/** Most bytes of answers that wait for all clients' sockets; then who reads slowly is cut off. */
+export const OUTPUT_BYTES_SUM_MAX = 1024 * 1024 * 1024;
 
-/** Most transactions that one coordinator runs or lines up at a time; further requests wait. */
-export const TRANSACTIONS_MAX = 16_384;
+/** Most bytes of memory that a node holds for commands that have not been read to their end. */
+export const INPUT_BYTES_SUM_MAX = 256 * 1024 * 1024;
 
 /** Most requests that one node holds; one more is rejected. */
 export const REQUESTS_MAX = 100_000;

@@ -23,8 +23,8 @@ export const CLIENT_HELP = `dks client: talks to a cluster
 usage: dks client [options]                  an interactive prompt
        dks client [options] COMMAND ...      one command
 
-  -s, --server LIST    the node to talk to, host or host:port; of several, the first that
-                       can be reached (localhost)
+  -s, --server LIST    the node to talk to, host or host:port; of several, the
+                       first that can be reached (localhost)
   -p, --port PORT      the port where none is named (5000)
       --timeout TIME   how long to wait for an answer (10s)
   -h, --help           prints this
@@ -41,9 +41,10 @@ commands:
   export > FILE        writes all keys to a file, as they are at one moment
   import < FILE        sets the keys of such a file; others stay as they are
   status [--json]      prints the cluster as the node sees it
-  run [options] < FILE replays an operations file (lines PUT,key,value GET,key DELETE,key)
-                       and prints latencies and throughput
-      --connections N  connections that share the operations (1: in the file's order)
+  run [options] < FILE replays an operations file (lines PUT,key,value GET,key
+                       DELETE,key) and prints latencies and throughput
+      --connections N  connections that share the operations (1: in
+                       the file's order)
       --pipeline N     operations under way on each connection (1)
       --repeat N       how often the file is replayed (1)
       --reconnect      connects anew for each operation
@@ -75,6 +76,8 @@ export async function client(args: readonly string[]): Promise<number> {
   try {
     return await runCommand(options);
   } catch (error) {
+    // Who reads the output has seen enough, as in: dks client get k | head -c 10
+    if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed;
     if (!(error instanceof ConnectionError)) throw error;
     const doubt = error.maybeDone ? "; whether the command was carried out is not known" : "";
     await standardOutput.note(`dks: ${messageOf(error)}${doubt}\n`);

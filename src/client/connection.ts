@@ -10,12 +10,16 @@ import type { ByteString } from "../byte_string.ts";
 import { writeLatin1 } from "../byte_writer.ts";
 import { messageOf } from "../errors.ts";
 import { closeQuietly, writeAll } from "../node/socket.ts";
+import { OutputQueue } from "../output_queue.ts";
 import { encodeCommand } from "../resp/encoder.ts";
 import { ReplyDecoder } from "../resp/reply_decoder.ts";
 import type { RespValue } from "../resp/value.ts";
 
 /** Bytes of one write to the socket. */
 const WRITE_BYTES = 256 * 1024;
+
+/** Time for what the node said before it hung up to be read. */
+const LAST_WORDS_MS = 1000;
 
 /** Time for one attempt to connect. */
 const CONNECT_MS = 2000;
@@ -46,10 +50,11 @@ export class ClientConnection {
   readonly #conn: Deno.TcpConn;
   readonly #timeoutMs: number;
   readonly #decoder = new ReplyDecoder();
+  readonly #reading: Promise<void>;
   /** Who waits for the next replies, in order; answered ones before `#firstWaiter`. */
   readonly #waiters: Waiter[] = [];
   #firstWaiter = 0;
-  #output: ByteString = "";
+  readonly #output = new OutputQueue();
   #isWriting = false;
   #broken: ConnectionError | undefined;
 
@@ -58,7 +63,7 @@ export class ClientConnection {
     this.address = options.address;
     this.name = formatAddress(options.address);
     this.#timeoutMs = options.timeoutMs;
-    this.#readAll();
+    this.#reading = this.#readAll();
   }
 
   /**
@@ -96,7 +101,7 @@ export class ClientConnection {
     if (this.#broken !== undefined) throw new ConnectionError(this.#broken.message, false);
     const { promise, resolve, reject } = Promise.withResolvers<RespValue>();
     this.#waiters.push({ resolve, reject });
-    this.#output += encodeCommand(words);
+    this.#output.append(encodeCommand(words));
     if (!this.#isWriting) {
       this.#isWriting = true;
       // What is called within one turn leaves in one write.
@@ -119,10 +124,8 @@ export class ClientConnection {
 
   async #writeAll(): Promise<void> {
     try {
-      while (this.#output !== "" && this.#broken === undefined) {
-        const output = this.#output;
-        this.#output = "";
-        for (let at = 0; at < output.length; at += WRITE_BYTES) {
+      for (let output = this.#output.take(); output !== ""; output = this.#output.take()) {
+        for (let at = 0; at < output.length && this.#broken === undefined; at += WRITE_BYTES) {
           const piece = output.slice(at, at + WRITE_BYTES);
           const bytes = new Uint8Array(piece.length);
           writeLatin1(bytes, 0, piece);
@@ -130,6 +133,8 @@ export class ClientConnection {
         }
       }
     } catch (error) {
+      // A node that does not take in a command says why, and hangs up: that is worth more than this.
+      await deadline(this.#reading, LAST_WORDS_MS).catch(() => {});
       this.#break(`the connection to ${this.name} broke: ${messageOf(error)}`);
     }
     this.#isWriting = false;

@@ -21,7 +21,8 @@ import { type Output, terminalColumns } from "./terminal.ts";
 /** Lines that the arrow keys bring back. */
 const HISTORY_MAX = 1000;
 
-const HELP = `put KEY VALUE      sets the value of a key
+/** What `help` prints: fits in 80 columns. */
+export const PROMPT_HELP = `put KEY VALUE      sets the value of a key
 get KEY            prints the value of a key
 delete KEY...      deletes keys, prints how many there were
 exists KEY...      prints how many of the keys exist
@@ -29,8 +30,8 @@ outcome ID         tells how a transaction ended that an error has named
 status             prints the cluster as this node sees it
 help               prints this
 exit, Ctrl-D       ends the prompt
-Anything else is sent to the node as it is: mget, mset, strlen, dbsize, info, ping…
-Words with blanks stand in "quotes"; within them \\n, \\t, \\", \\\\ and \\xHH have their usual meaning.
+Anything else is sent to the node: mget, mset, strlen, dbsize, info, ping…
+Words with blanks stand in "quotes", where \\n, \\t, \\", \\\\ and \\xHH may stand.
 `;
 
 /** Reads commands from standard input, and carries them out, until the input ends. */
@@ -120,7 +121,7 @@ class PromptSession {
         return false;
       case "help":
       case "?":
-        await this.#output.write(HELP);
+        await this.#output.write(PROMPT_HELP);
         return true;
       default:
         await this.#call(words);

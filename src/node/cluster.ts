@@ -14,6 +14,7 @@ import { deadline } from "@std/async/deadline";
 import { retry } from "@std/async/retry";
 import type { Logger } from "@std/log";
 import { type Address, formatAddress } from "../address.ts";
+import { fromText, quote } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
 import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
 import type { Membership } from "../two_phase/membership.ts";
@@ -29,6 +30,7 @@ import {
   type Question,
   type Reply,
   type SharedConfig,
+  shown,
 } from "./handshake.ts";
 import { type NodeOutcome, parseTransactionName } from "./outcome.ts";
 import { encodeOnce, type LinkOwner, PeerLink, type PeerReport } from "./peer_link.ts";
@@ -50,13 +52,15 @@ const COMPLAINT_MS = 10_000;
 /** What the cluster needs to know before it can begin. */
 export interface ClusterOptions {
   readonly addresses: readonly Address[];
+  /** The local address that this node listens at. */
+  readonly hostname: string;
   readonly config: SharedConfig;
   readonly identity: PeerIdentity;
   readonly logger: Logger;
   /** What this node tells its peers of itself. */
   readonly report: () => PeerReport;
   /** Called when the process must end. */
-  readonly onFatal: (error: FatalError) => void;
+  readonly onFatal: (error: unknown) => void;
 }
 
 /** What came of a question for a link. */
@@ -65,6 +69,13 @@ export interface LinkDecision {
   /** Who asked, where the connection becomes a link behind the answer. */
   readonly peer: NodeIndex | undefined;
   /** The process must end for this, once the answer was written: the other side shall know why. */
+  readonly fatal?: FatalError;
+}
+
+/** Why a question for a link is refused. */
+interface Refusal {
+  readonly refusal: string;
+  readonly isFinal?: boolean;
   readonly fatal?: FatalError;
 }
 
@@ -135,10 +146,16 @@ export class Cluster implements Transport, LinkOwner {
     const causes = error instanceof AggregateError ? error.errors : [error];
     const fatal = causes.find((cause) => cause instanceof FatalError);
     return fatal ?? new FatalError(
-      `none of the --peers ${
-        this.names.join(", ")
-      } leads to this node: name its own entry with --advertise`,
+      `none of the --peers ${this.names.join(", ")} leads to this node${this.#hint}`,
     );
+  }
+
+  get #hint(): string {
+    const isIpv6 = this.addresses.some(({ hostname }) => hostname.includes(":"));
+    if (isIpv6 && this.#options.hostname === "0.0.0.0") {
+      return ", which listens at 0.0.0.0, so at no IPv6 address: listen at all with --host ::";
+    }
+    return ": name its own entry with --advertise";
   }
 
   /** Resolves with `index` when the node at `address` is this one; rejects when it is not. */
@@ -212,7 +229,9 @@ export class Cluster implements Transport, LinkOwner {
       const obstacle = this.#obstacle(peer, reply, name);
       if (obstacle !== undefined) {
         closeQuietly(conn);
-        this.#complain(name, obstacle);
+        // Who is started first meets the others while they start: that is no news to anybody.
+        if (reply.refusal === STARTING) this.#options.logger.debug(obstacle);
+        else this.#complain(name, obstacle);
         throw new HandshakeError(obstacle);
       }
       this.adopt({ peer, conn, received, identity: reply.identity });
@@ -230,8 +249,9 @@ export class Cluster implements Transport, LinkOwner {
     const refusal = this.#membership.refusal(peer, reply.identity);
     if (refusal !== undefined) return `${name} is not let in: ${refusal}`;
     if (reply.refusal === undefined) return undefined;
-    if (reply.isFinal === true) throw new FatalError(`${name} refuses this node: ${reply.refusal}`);
-    return `${name} refuses a link: ${reply.refusal}`;
+    const reason = shown(reply.refusal);
+    if (reply.isFinal === true) throw new FatalError(`${name} refuses this node: ${reason}`);
+    return `${name} refuses a link: ${reason}`;
   }
 
   /** Makes a connection a link. An older link to the same peer is given up. */
@@ -253,80 +273,101 @@ export class Cluster implements Transport, LinkOwner {
     if (this.#wasLinked.has(peer)) logger.info(`linked to ${this.names[peer]} again`);
     else logger.debug(`linked to ${this.names[peer]}`);
     this.#wasLinked.add(peer);
-    this.#driver?.peerUp(peer, identity);
+    try {
+      this.#driver?.peerUp(peer, identity);
+    } catch (error) {
+      this.#options.onFatal(error); // The protocol is broken, not the connection.
+      return;
+    }
     link.start();
   }
 
   /**
-   * Answers the question of another node.
+   * Answers the question of another node. Anybody can ask: until the caller has been dialed back at
+   * its address in this node's own list, and has said there that it asks, nothing that it says
+   * counts.
    *
    * @returns the answer, and who asked where the connection becomes a link
    */
   async decide(question: Question): Promise<LinkDecision> {
     const reply: Reply = this.#introduction();
-    if (question.instance === this.#instance) return { reply, peer: undefined };
-    const name = this.names[question.from ?? -1] ?? "another node";
-    const isAlike = this.#checkConfig(question, name);
+    if (question.purpose === "find" || question.instance === this.#instance) {
+      return { reply, peer: undefined };
+    }
     if (question.purpose === "confirm") {
       const isConfirmed = this.#tokens.has(question.token ?? "");
       return { reply: { ...reply, isConfirmed }, peer: undefined };
     }
-    if (question.purpose === "find") return { reply, peer: undefined };
     if (question.purpose === "outcome") {
       return { reply: { ...reply, ...this.#outcomeHere(question) }, peer: undefined };
     }
-    if (!isAlike) {
-      return { reply: { ...reply, refusal: "the configurations differ" }, peer: undefined };
+    const asker = this.#askerOf(question);
+    const answer = asker === undefined ? undefined : await this.#askBack(asker, question);
+    if (asker === undefined || answer === undefined) {
+      const refusal = "nobody at an address of its own --peers confirms that it has asked";
+      return { reply: { ...reply, refusal }, peer: undefined };
     }
-    const fatal = this.#lostJournal(question);
-    if (fatal !== undefined) {
-      return { reply: { ...reply, refusal: "it has lost its journal" }, peer: undefined, fatal };
-    }
-    const refusal = await this.#refusalOf(question);
-    if (refusal === undefined) return { reply, peer: question.from };
-    return { reply: { ...reply, ...refusal }, peer: undefined };
+    const refused = this.#configRefusal(answer, asker) ??
+      this.#refusalOf(question, { asker, identity: answer.identity });
+    if (refused === undefined) return { reply, peer: asker };
+    const { fatal, ...refusal } = refused;
+    const decision = { reply: { ...reply, ...refusal }, peer: undefined };
+    return fatal === undefined ? decision : { ...decision, fatal };
   }
 
-  /** Tells why this node must end: a peer knows it by another journal than it has. */
-  #lostJournal(question: Question): FatalError | undefined {
-    const { from, knownJournal } = question;
-    if (knownJournal === undefined || knownJournal === this.#options.identity.journal) {
+  /** Returns which entry of this node's own list the asker says to be, by its name in its own list. */
+  #askerOf(question: Question): NodeIndex | undefined {
+    const { config, from } = question;
+    const asker = this.names.indexOf(config.peers[from ?? -1] ?? "");
+    return asker < 0 ? undefined : asker;
+  }
+
+  /**
+   * Dials the entry of the list that `question` is said to come from.
+   *
+   * @returns what it says of itself, or `undefined` where it has not asked.
+   */
+  async #askBack(asker: NodeIndex, question: Question): Promise<Reply | undefined> {
+    const { token, instance } = question;
+    const address = this.addresses[asker];
+    if (address === undefined || token === undefined) return undefined;
+    try {
+      const answer = await askOnce(address, this.#question({ purpose: "confirm", token }));
+      return answer.isConfirmed === true && answer.instance === instance ? answer : undefined;
+    } catch {
       return undefined;
     }
-    const name = this.names[from ?? -1] ?? "another node";
-    return new FatalError(
-      `${name} knows this node by journal ${knownJournal}, which is lost: ${LOST_JOURNAL}`,
-    );
   }
 
-  /** Tells why a question for a link is refused. */
-  async #refusalOf(
+  #configRefusal(answer: Reply, asker: NodeIndex): Refusal | undefined {
+    const isAlike = this.#checkConfig(answer, this.names[asker] ?? "");
+    return isAlike ? undefined : { refusal: "the configurations differ" };
+  }
+
+  /** Tells why a question for a link is refused, though it is confirmed. */
+  #refusalOf(
     question: Question,
-  ): Promise<{ refusal: string; isFinal?: boolean } | undefined> {
+    confirmed: { readonly asker: NodeIndex; readonly identity: PeerIdentity },
+  ): Refusal | undefined {
     const { from, to } = question;
-    const address = this.addresses[from ?? -1];
-    if (this.#driver === undefined) return { refusal: "it is starting" };
-    if (from === undefined || address === undefined || to !== this.self || from >= this.self) {
+    const { asker, identity } = confirmed;
+    const name = this.names[asker] ?? "";
+    if (this.#driver === undefined) return { refusal: STARTING };
+    if (from !== asker || to !== this.self || asker >= this.self) {
       return { refusal: `it is node ${this.self}, and node ${from} asked for node ${to}` };
     }
-    const refusal = this.#membership.refusal(from, question.identity);
-    if (refusal !== undefined) {
-      this.#complain(this.names[from] ?? "", `${this.names[from]} is not let in: ${refusal}`);
-      return { refusal: `${refusal}; ${LOST_JOURNAL}`, isFinal: true };
+    const { knownJournal } = question;
+    if (knownJournal !== undefined && knownJournal !== this.#options.identity.journal) {
+      const journal = quote(fromText(knownJournal));
+      const fatal = new FatalError(
+        `${name} knows this node by journal ${journal}, which is lost: ${LOST_JOURNAL}`,
+      );
+      return { refusal: "it has lost its journal", fatal };
     }
-    if (await this.#isConfirmed(address, question)) return undefined;
-    return { refusal: `${this.names[from]} does not confirm that it has asked` };
-  }
-
-  async #isConfirmed(address: Address, question: Question): Promise<boolean> {
-    try {
-      const { token } = question;
-      if (token === undefined) return false;
-      const reply = await askOnce(address, this.#question({ purpose: "confirm", token }));
-      return reply.isConfirmed === true && reply.instance === question.instance;
-    } catch {
-      return false;
-    }
+    const refusal = this.#membership.refusal(asker, identity);
+    if (refusal === undefined) return undefined;
+    this.#complain(name, `${name} is not let in: ${refusal}`);
+    return { refusal: `${refusal}; ${LOST_JOURNAL}`, isFinal: true };
   }
 
   // --- Outcomes ------------------------------------------------------------------------------
@@ -360,6 +401,7 @@ export class Cluster implements Transport, LinkOwner {
    * Compares the configuration of another node with this one's. Where they differ, one of the two
    * must end: this one, if it was started later and is not part of a complete cluster.
    *
+   * @param other what was said at an address of this node's own list, not what a caller says
    * @returns whether they agree
    */
   #checkConfig(other: Introduction, name: string): boolean {
@@ -442,6 +484,9 @@ export class Cluster implements Transport, LinkOwner {
     return this.#options.report();
   }
 }
+
+/** Why a node gives no links before it has found itself in the list. */
+const STARTING = "it is starting";
 
 /** What becomes of a node that has forgotten what it promised. */
 const LOST_JOURNAL =

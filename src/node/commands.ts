@@ -206,6 +206,10 @@ function onceCommand(words: readonly ByteString[], session: Session): CommandRes
   }
   const result = runCommand(inner, command, session);
   if (!("request" in result) || result.request.kind !== "write") return result;
+  if (result.request.keys.length >= KEYS_PER_COMMAND_MAX) {
+    // The token is a key too, and peers take no transaction of more.
+    return error(`more than ${KEYS_PER_COMMAND_MAX - 1} keys in one command with a token`);
+  }
   return { request: once(result.request, { token, command, nowMs: session.node.nowMs() }) };
 }
 

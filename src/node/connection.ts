@@ -1,10 +1,12 @@
 /**
  * A client's connection: reads commands, has them carried out, writes the replies in order.
  *
- * Commands of one connection take effect in the order in which they were sent, as far as a client can
- * tell, and yet run side by side: consecutive writes are under way together (the locks keep the order
- * of those that share a key), and so are consecutive reads; a read begins when the writes before it
- * are answered, and a write when the reads before it are.
+ * Replies are in the order of the commands, yet commands run side by side: consecutive writes are
+ * under way together, and so are consecutive reads; a read begins when the writes before it are
+ * answered, and a write when the reads before it are. So a read sees the writes before it. Among
+ * consecutive writes the locks keep the order of those that share a key: the line of a key is in
+ * order of age, and an attempt that is made again keeps its age. Others may take effect in any order:
+ * one may wait for a lock while those behind it go on, and one may fail while they succeed.
  *
  * @module
  */
@@ -14,20 +16,29 @@ import { writeLatin1 } from "../byte_writer.ts";
 import { messageOf } from "../errors.ts";
 import { isHidden } from "../hidden_keys.ts";
 import { OUTPUT_BYTES_MAX, PIPELINE_MAX } from "../limits.ts";
+import { OutputQueue } from "../output_queue.ts";
 import { CommandDecoder, ProtocolError } from "../resp/command_decoder.ts";
-import { encodeBulk, encodeNull, encodeValue } from "../resp/encoder.ts";
-import { ErrorReply, OK, type RespValue } from "../resp/value.ts";
+import { encodeBulk, encodeNull, encodeReply, encodeValue } from "../resp/encoder.ts";
+import { ErrorReply, OK, type RespValue, type RespVersion } from "../resp/value.ts";
 import type { Client, Outcome, Request } from "../two_phase/request.ts";
 import { MUST_WAIT } from "../two_phase/replica.ts";
 import { type Command, findCommand, type NodeFacts, runCommand, type Session } from "./commands.ts";
-import type { Driver } from "./driver.ts";
+import { type Driver, now } from "./driver.ts";
 import { PEER_COMMAND } from "./handshake.ts";
+import type { Share, SharedBound } from "./shared_bound.ts";
 import { closeQuietly, isDisconnect, writeAll } from "./socket.ts";
 
 /** Bytes of one write to the socket. */
 const WRITE_BYTES = 64 * 1024;
 
 const REPLY_OK = "+OK\r\n";
+
+/** What a client is told that finds no room, and in what time a peer must have asked its question. */
+const TOO_MANY_CLIENTS = "max number of clients reached";
+const PEER_QUESTION_MS = 1000;
+
+/** How an HTTP request goes on that a browser was tricked into sending here, in lower case. */
+const HTTP_WORDS: readonly string[] = ["post", "host:"];
 
 /** The answer to a peer's question. */
 export interface PeerAnswer {
@@ -49,8 +60,15 @@ export interface ConnectionHost {
   onRequest(): void;
   /** Answers a peer's question. */
   onPeerQuestion(text: ByteString): Promise<PeerAnswer>;
-  /** Tells whether the connection may hold as much of unfinished commands as it does. */
-  mayHold(connection: Connection): boolean;
+  /** What all connections together may hold of unfinished commands, and of unread replies. */
+  readonly input: SharedBound;
+  readonly output: SharedBound;
+  /** How long a command may wait for earlier ones of its connection before it begins. */
+  readonly waitMsMax: number;
+  /** The protocol has come upon something that cannot be: the process must end. */
+  onFatal(error: unknown): void;
+  /** The connection was closed because it could not be served. */
+  onConnectionFailure(error: unknown): void;
   onClosed(connection: Connection): void;
 }
 
@@ -58,10 +76,15 @@ export interface ConnectionHost {
 class Slot implements Client {
   reply: ByteString | undefined;
 
-  constructor(readonly connection: Connection, readonly isWrite: boolean) {}
+  /** @param version the version of the protocol when the command was read: the reply's, too */
+  constructor(
+    readonly connection: Connection,
+    readonly isWrite: boolean,
+    readonly version: RespVersion,
+  ) {}
 
   answered(outcome: Outcome): void {
-    this.connection.onAnswer(this, outcome);
+    this.connection.attempt(() => this.connection.onAnswer(this, outcome));
   }
 }
 
@@ -76,9 +99,23 @@ export class Connection {
   #firstSlot = 0;
   #openReads = 0;
   #openWrites = 0;
-  /** A command that must wait for the open requests of the other kind. */
+  /** A command that must wait for earlier ones; those behind it are in the decoder still. */
   #held: readonly ByteString[] | undefined;
-  #output: ByteString = "";
+  /** When the held command had arrived, on the local clock, and those behind it too. */
+  #heldSince = 0;
+  /** What is held waits for the client to read, which is not the node's fault. */
+  #waitsForClient = false;
+  /** What was held back is too old to begin now. */
+  #isOverdue = false;
+  #isFirstCommand = true;
+  /** For a connection above the most that clients may have: ends it if no peer speaks. */
+  #peerTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #output = new OutputQueue();
+  /** Bytes of replies that stand behind one that is not ready, and of what is being written. */
+  #waitingBytes = 0;
+  #writingBytes = 0;
+  readonly #inputShare: Share;
+  readonly #outputShare: Share;
   #outputBuffer: Uint8Array<ArrayBuffer> | undefined;
   #isWriting = false;
   #isFlushPlanned = false;
@@ -87,18 +124,21 @@ export class Connection {
   #isEnding = false;
   #resume: (() => void) | undefined;
 
-  constructor(options: { conn: Deno.TcpConn; id: number; host: ConnectionHost }) {
+  /** @param options `isForPeers`: there are too many clients, and only a peer is let in */
+  constructor(
+    options: { conn: Deno.TcpConn; id: number; host: ConnectionHost; isForPeers?: boolean },
+  ) {
     this.#conn = options.conn;
+    if (options.isForPeers === true) {
+      this.#peerTimer = setTimeout(() => this.#fail(TOO_MANY_CLIENTS), PEER_QUESTION_MS);
+    }
     this.#host = options.host;
+    this.#inputShare = options.host.input.share();
+    this.#outputShare = options.host.output.share();
     const { facts } = options.host;
     // What is a little too large is read, so that it can be refused without losing the connection.
     this.#decoder = new CommandDecoder(2 * Math.max(facts.valueBytesMax, facts.keyBytesMax));
     this.#session = { id: options.id, name: "", version: 2, isClosing: false, node: facts };
-  }
-
-  /** Bytes of memory that this connection holds for what it has not understood yet. */
-  get heldBytes(): number {
-    return this.#decoder.heldBytes;
   }
 
   /** Serves the client until one of the two closes the connection. */
@@ -115,9 +155,26 @@ export class Connection {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    clearTimeout(this.#peerTimer);
     this.#resume?.();
     closeQuietly(this.#conn);
+    this.#giveUpShares();
     this.#host.onClosed(this);
+  }
+
+  #giveUpShares(): void {
+    this.#inputShare.set(0);
+    this.#outputShare.set(0);
+  }
+
+  /** Does `action` for this connection: whatever goes wrong in it ends this connection, no other. */
+  attempt(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.close();
+      this.#host.onConnectionFailure(error);
+    }
   }
 
   // --- Reading -------------------------------------------------------------------------------
@@ -128,17 +185,24 @@ export class Connection {
       if (count === null || this.#isClosed) return;
       this.#decoder.received(count);
       const question = this.#runAll();
-      if (!this.#host.mayHold(this)) this.#fail("this node holds too many unfinished commands");
+      if (!this.#inputShare.set(this.#decoder.heldBytes)) {
+        this.#fail("this node holds too many unfinished commands");
+      }
       this.#flush();
       if (question !== undefined && await this.#turnIntoLink(question)) return;
       while (this.#mustPause && !this.#isClosed) await this.#pause();
     }
   }
 
-  /** Too much is waiting to take in more. */
+  /** Nothing more may be read for now. */
   get #mustPause(): boolean {
-    return this.#held !== undefined || this.#slots.length - this.#firstSlot >= PIPELINE_MAX ||
-      this.#output.length > OUTPUT_BYTES_MAX;
+    return this.#held !== undefined || this.#isFull;
+  }
+
+  /** Too many replies are waiting to begin another command. */
+  get #isFull(): boolean {
+    return this.#slots.length - this.#firstSlot >= PIPELINE_MAX ||
+      this.#output.bytes + this.#waitingBytes > OUTPUT_BYTES_MAX;
   }
 
   async #pause(): Promise<void> {
@@ -160,9 +224,20 @@ export class Connection {
         if (words === undefined) return undefined;
         const [name = ""] = words;
         const command = findCommand(name);
-        if (command === undefined && name.toUpperCase() === PEER_COMMAND) return words[1] ?? "";
-        if (!this.#mayBegin(command) || (this.#held === undefined && this.#mustPause)) {
-          this.#held = words;
+        if (this.#isFirstCommand || command === undefined) {
+          const isFirst = this.#isFirstCommand;
+          this.#isFirstCommand = false;
+          if (name.toUpperCase() === PEER_COMMAND) {
+            if (isFirst) return words[1] ?? "";
+            return this.#fail(`${PEER_COMMAND} must be the first command of a connection`);
+          }
+          if (this.#peerTimer !== undefined) return this.#fail(TOO_MANY_CLIENTS);
+          // As Redis does: or a web page could have a browser send commands in an HTTP request.
+          if (HTTP_WORDS.includes(name.toLowerCase())) this.#isEnding = true;
+          if (this.#isEnding) return undefined;
+        }
+        if (!this.#mayBegin(command) || this.#isFull) {
+          this.#hold(words);
           return undefined;
         }
         this.#held = undefined;
@@ -173,6 +248,23 @@ export class Connection {
       this.#fail(`Protocol error: ${error.message}`);
     }
     return undefined;
+  }
+
+  #hold(words: readonly ByteString[]): void {
+    // One that is held again has been late since then; and nothing is read meanwhile.
+    if (this.#heldSince === 0) this.#heldSince = now();
+    this.#held = words;
+    this.#waitsForClient = this.#output.bytes > OUTPUT_BYTES_MAX;
+  }
+
+  /** Goes on with what was held back: what has waited for too long is rejected. */
+  #runHeld(): void {
+    if (this.#held === undefined) return;
+    if (this.#waitsForClient) this.#heldSince = now();
+    this.#isOverdue = now() - this.#heldSince >= this.#host.waitMsMax;
+    this.#runAll();
+    this.#isOverdue = false;
+    if (this.#held === undefined) this.#heldSince = 0;
   }
 
   #mayBegin(command: Command | undefined): boolean {
@@ -194,10 +286,16 @@ export class Connection {
   }
 
   #replyLater(later: Promise<RespValue>): void {
-    const slot = new Slot(this, false);
+    const slot = new Slot(this, false, this.#session.version);
     this.#slots.push(slot);
     this.#openReads++;
-    later.then((reply) => this.onAnswer(slot, { kind: "answered", reply }));
+    later.then(
+      (reply) => slot.answered({ kind: "answered", reply }),
+      (error) =>
+        this.attempt(() => {
+          throw error;
+        }),
+    );
   }
 
   /** The most frequent command, by the shortest way. */
@@ -220,55 +318,55 @@ export class Connection {
       return;
     }
     this.#host.onRequest();
-    const slot = new Slot(this, request.kind === "write");
+    if (this.#isOverdue) {
+      const late = new ErrorReply(
+        "REJECTED",
+        "earlier commands of its connection took all of its time",
+      );
+      this.#replyInOrder(encodeValue(late, this.#session.version));
+      return;
+    }
+    const slot = new Slot(this, request.kind === "write", this.#session.version);
     this.#slots.push(slot);
     if (slot.isWrite) this.#openWrites++;
     else this.#openReads++;
-    driver.submit(request, slot);
+    try {
+      driver.submit(request, slot);
+    } catch (error) {
+      this.#host.onFatal(error); // Not this connection's fault: the protocol itself is broken.
+    }
   }
 
   // --- Replies -------------------------------------------------------------------------------
 
   #replyInOrder(reply: ByteString): void {
     if (this.#slots.length === this.#firstSlot) {
-      this.#output += reply;
+      this.#output.append(reply);
       return;
     }
-    const slot = new Slot(this, false);
+    const slot = new Slot(this, false, this.#session.version);
     slot.reply = reply;
+    this.#waitingBytes += reply.length;
     this.#slots.push(slot);
   }
 
   /** A request of this connection has come to its end. */
   onAnswer(slot: Slot, outcome: Outcome): void {
-    slot.reply = this.#encodeOutcome(outcome);
+    slot.reply = encodeOutcome(outcome, slot.version);
+    this.#waitingBytes += slot.reply.length;
     if (slot.isWrite) this.#openWrites--;
     else this.#openReads--;
     this.#collect();
     if (this.#isFlushPlanned || this.#isClosed) return;
     this.#isFlushPlanned = true;
-    this.#host.driver?.afterTurn(() => this.#afterTurn());
-  }
-
-  #encodeOutcome(outcome: Outcome): ByteString {
-    switch (outcome.kind) {
-      case "answered":
-        if (outcome.reply === OK) return REPLY_OK;
-        return encodeValue(outcome.reply as RespValue, this.#session.version);
-      case "rejected":
-        return encodeValue(new ErrorReply("REJECTED", outcome.reason), this.#session.version);
-      default: {
-        const message = `${outcome.reason} (transaction ${outcome.transaction})`;
-        const code = outcome.kind === "aborted" ? "ABORTED" : "INDETERMINATE";
-        return encodeValue(new ErrorReply(code, message), this.#session.version);
-      }
-    }
+    this.#host.driver?.afterTurn(() => this.attempt(() => this.#afterTurn()));
   }
 
   /** Moves the replies that are ready and have nobody before them to the output. */
   #collect(): void {
     for (let slot = this.#slots[this.#firstSlot]; slot?.reply !== undefined;) {
-      this.#output += slot.reply;
+      this.#output.append(slot.reply);
+      this.#waitingBytes -= slot.reply.length;
       slot = this.#slots[++this.#firstSlot];
     }
     if (this.#firstSlot === this.#slots.length) {
@@ -283,13 +381,13 @@ export class Connection {
   /** All answers of one turn are there: writes them, and goes on with what had to wait for them. */
   #afterTurn(): void {
     this.#isFlushPlanned = false;
-    if (this.#held !== undefined) this.#runAll();
+    this.#runHeld();
     this.#flush();
     if (!this.#mustPause) this.#resume?.();
   }
 
   /** Tells the client that it cannot be understood, and closes the connection behind that. */
-  #fail(message: string): void {
+  #fail(message: string): undefined {
     this.#replyInOrder(encodeValue(new ErrorReply("ERR", message), this.#session.version));
     this.#isEnding = true;
     this.#flush();
@@ -298,27 +396,34 @@ export class Connection {
   // --- Writing -------------------------------------------------------------------------------
 
   #flush(): void {
-    if (this.#isWriting || this.#isClosed || this.#output.length === 0) return;
+    if (this.#isClosed) return;
+    if (!this.#outputShare.set(this.#output.bytes + this.#waitingBytes + this.#writingBytes)) {
+      this.close(); // It reads more slowly than others can afford; it could not read why, either.
+      return;
+    }
+    if (this.#isWriting || this.#output.bytes === 0) return;
     this.#isWriting = true;
     this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {
     try {
-      while (this.#output.length > 0 && !this.#isClosed) {
-        const output = this.#output;
-        this.#output = "";
+      for (let output = this.#output.take(); output !== "" && !this.#isClosed;) {
+        this.#writingBytes = output.length;
         for (let at = 0; at < output.length; at += WRITE_BYTES) {
           await writeAll(this.#conn, this.#encode(output, at));
         }
-        if (this.#held !== undefined) this.#runAll();
+        this.#writingBytes = 0;
+        this.#runHeld();
         if (!this.#mustPause) this.#resume?.();
+        output = this.#output.take();
       }
     } catch {
       this.close(); // Nobody reads the replies any more.
     }
     this.#isWriting = false;
     if (this.#isEnding && this.#slots.length === this.#firstSlot) this.close();
+    else this.#flush(); // Takes note of what is left.
   }
 
   #encode(output: ByteString, at: number): Uint8Array {
@@ -338,6 +443,7 @@ export class Connection {
 
   /** Answers a peer's question. Returns whether the connection belongs to a link now. */
   async #turnIntoLink(question: ByteString): Promise<boolean> {
+    clearTimeout(this.#peerTimer);
     const { reply, takeOver, afterwards } = await this.#host.onPeerQuestion(question);
     this.#replyInOrder(encodeValue(reply, this.#session.version));
     if (takeOver === undefined && afterwards === undefined) {
@@ -345,8 +451,7 @@ export class Connection {
       this.#flush();
       return true;
     }
-    const output = this.#output;
-    this.#output = "";
+    const output = this.#output.take();
     const bytes = new Uint8Array(output.length);
     writeLatin1(bytes, 0, output);
     try {
@@ -356,8 +461,24 @@ export class Connection {
     }
     if (takeOver === undefined) return true;
     this.#isClosed = true; // As a client's connection; the socket lives on.
+    this.#giveUpShares();
     this.#host.onClosed(this);
     takeOver(this.#conn, this.#decoder.takeRest());
     return true;
+  }
+}
+
+function encodeOutcome(outcome: Outcome, version: RespVersion): ByteString {
+  switch (outcome.kind) {
+    case "answered":
+      if (outcome.reply === OK) return REPLY_OK;
+      return encodeReply(outcome.reply as RespValue, version);
+    case "rejected":
+      return encodeValue(new ErrorReply("REJECTED", outcome.reason), version);
+    default: {
+      const message = `${outcome.reason} (transaction ${outcome.transaction})`;
+      const code = outcome.kind === "aborted" ? "ABORTED" : "INDETERMINATE";
+      return encodeValue(new ErrorReply(code, message), version);
+    }
   }
 }

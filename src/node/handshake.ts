@@ -18,7 +18,7 @@
 
 import { deadline } from "@std/async/deadline";
 import { type Address, formatAddress } from "../address.ts";
-import { fromText, toBytes, toText } from "../byte_string.ts";
+import { fromText, quote, toBytes, toText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
 import { encodeCommand } from "../resp/encoder.ts";
 import { ReplyDecoder } from "../resp/reply_decoder.ts";
@@ -171,6 +171,10 @@ function parseReply(value: RespValue, address: Address): Reply {
   }
   const reply = typeof value === "string" ? parseJson(value) : undefined;
   if (!isIntroduction(reply)) throw new HandshakeError(`${name} is no dks node of this kind`);
+  const { refusal } = reply as Partial<Reply>;
+  if (refusal !== undefined && typeof refusal !== "string") {
+    throw new HandshakeError(`${name} refuses with what is no text`);
+  }
   return reply as Reply;
 }
 
@@ -181,9 +185,13 @@ function parseReply(value: RespValue, address: Address): Reply {
 export function parseQuestion(text: string): Question | undefined {
   const question = parseJson(text);
   if (!isIntroduction(question)) return undefined;
-  const { purpose } = question as Partial<Question>;
+  const { purpose, from, to, knownJournal, token, transaction } = question as Partial<Question>;
   if (!PURPOSES.some((known) => known === purpose)) return undefined;
-  return question as Question;
+  const isTyped = [from, to].every((node) => node === undefined || Number.isInteger(node)) &&
+    [knownJournal, token, transaction].every((word) =>
+      word === undefined || typeof word === "string"
+    );
+  return isTyped ? question as Question : undefined;
 }
 
 function parseJson(text: string): unknown {
@@ -206,6 +214,15 @@ function isIntroduction(value: unknown): value is Introduction {
     Number.isInteger(identity.incarnation);
 }
 
+/** Most characters of what another process said that are shown to people. */
+const SHOWN_MAX = 200;
+
+/** Returns what another process said as one line of a bounded length: it may not be a node at all. */
+export function shown(text: string): string {
+  const head = quote(fromText(text.slice(0, SHOWN_MAX)), Infinity).slice(1, -1);
+  return text.length > SHOWN_MAX ? `${head}…` : head;
+}
+
 /**
  * Returns how the configurations of two nodes differ, in one sentence that names both values, or
  * `undefined` where they agree.
@@ -221,7 +238,8 @@ export function difference(
     return `${name} speaks version ${theirs.protocol} of the peer protocol, this node version ${mine.protocol}: run the same dks everywhere`;
   }
   if (theirs.peers.join() !== mine.peers.join()) {
-    return `the peer list of ${name} is "${theirs.peers.join()}", this node's is "${mine.peers.join()}": give every node the same --peers`;
+    const list = quote(fromText(theirs.peers.join()), SHOWN_MAX);
+    return `the peer list of ${name} is ${list}, this node's is "${mine.peers.join()}": give every node the same --peers`;
   }
   for (const limit of ["keyBytesMax", "valueBytesMax"] as const) {
     if (theirs[limit] !== mine[limit]) {

@@ -9,7 +9,14 @@ import { type Address, formatAddress } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
 import { fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
-import { CONNECTIONS_MAX, INPUT_BYTES_MAX, OUTCOME_QUESTIONS_MAX } from "../limits.ts";
+import {
+  CONNECTIONS_MAX,
+  INPUT_BYTES_SUM_MAX,
+  OUTCOME_QUESTIONS_MAX,
+  OUTPUT_BYTES_SUM_MAX,
+  PEER_CONNECTIONS_MAX,
+  QUESTION_BYTES_MAX,
+} from "../limits.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { timingFor } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
@@ -26,13 +33,11 @@ import { parseQuestion, sharedConfig } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
 import { combineOutcomes, parseTransactionName } from "./outcome.ts";
+import { SharedBound } from "./shared_bound.ts";
 import { snapshotRequest } from "./snapshot.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
 import { TokenSweeper } from "./token_sweeper.ts";
 import { Statistics } from "./statistics.ts";
-
-/** What a connection may always hold of unfinished commands. */
-const HELD_BYTES_UNCOUNTED = 1024 * 1024;
 
 /** How a node is started. */
 export interface NodeOptions {
@@ -72,6 +77,9 @@ const SWEEP_MS = 5000;
 /** One running node. */
 export class Node implements ConnectionHost {
   readonly facts: NodeFacts;
+  readonly waitMsMax: number;
+  readonly input = new SharedBound(INPUT_BYTES_SUM_MAX);
+  readonly output = new SharedBound(OUTPUT_BYTES_SUM_MAX);
   readonly #options: NodeOptions;
   readonly #listener: Deno.TcpListener;
   readonly #journal: Journal;
@@ -114,10 +122,13 @@ export class Node implements ConnectionHost {
     this.#journal = opened.journal;
     this.#recovered = opened.recovered;
     this.#ended = opened.ended;
+    const { timeoutMs, giveUpMs } = timingFor(options.timeoutMs);
+    this.waitMsMax = timeoutMs - giveUpMs;
     this.#listener = listen(options);
     const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
     this.#cluster = new Cluster({
       addresses,
+      hostname: options.hostname,
       config: sharedConfig({ ...options, peers: addresses }),
       identity: this.#journal.identity,
       logger: options.logger,
@@ -125,7 +136,7 @@ export class Node implements ConnectionHost {
         keys: this.#driver?.replica.store.size ?? 0,
         requestsPerSecond: this.#statistics.requestsPerSecond,
       }),
-      onFatal: (error) => this.#ended.reject(error),
+      onFatal: (error) => this.onFatal(error),
     });
     this.facts = {
       keyBytesMax: options.keyBytesMax,
@@ -345,13 +356,15 @@ export class Node implements ConnectionHost {
   }
 
   #accept(conn: Deno.TcpConn): void {
-    if (this.#connections.size >= CONNECTIONS_MAX) {
-      this.#statistics.connectionsRefused++;
+    const isForPeers = this.#connections.size >= CONNECTIONS_MAX;
+    if (isForPeers) this.#statistics.connectionsRefused++;
+    if (this.#connections.size >= CONNECTIONS_MAX + PEER_CONNECTIONS_MAX) {
       refuse(conn, "max number of clients reached");
       return;
     }
     conn.setNoDelay(true);
-    const connection = new Connection({ conn, id: this.#nextConnectionId++, host: this });
+    const id = this.#nextConnectionId++;
+    const connection = new Connection({ conn, id, host: this, isForPeers });
     this.#connections.add(connection);
     this.#statistics.connections++;
     connection.serve();
@@ -365,15 +378,19 @@ export class Node implements ConnectionHost {
     return "this node is starting: it is finding its own entry in the list of peers";
   }
 
-  onRequest(): void {
-    this.#statistics.requests++;
+  /** Ends the node: what it holds to be true is not, or nobody can go on like this. */
+  onFatal(error: unknown): void {
+    this.#ended.reject(error);
   }
 
-  mayHold(connection: Connection): boolean {
-    if (connection.heldBytes <= HELD_BYTES_UNCOUNTED) return true;
-    let sum = 0;
-    for (const other of this.#connections) sum += other.heldBytes;
-    return sum <= INPUT_BYTES_MAX;
+  onConnectionFailure(error: unknown): void {
+    this.#options.logger.error(
+      `closed a client's connection for an internal error: ${messageOf(error)}`,
+    );
+  }
+
+  onRequest(): void {
+    this.#statistics.requests++;
   }
 
   onClosed(connection: Connection): void {
@@ -383,6 +400,11 @@ export class Node implements ConnectionHost {
   async onPeerQuestion(
     text: ByteString,
   ): Promise<PeerAnswer> {
+    if (text.length > QUESTION_BYTES_MAX) {
+      const message =
+        `a question of ${text.length} bytes, at most ${QUESTION_BYTES_MAX} are allowed`;
+      return { reply: new ErrorReply("ERR", message) };
+    }
     const question = parseQuestion(text);
     if (question === undefined) {
       return { reply: new ErrorReply("ERR", "not a question of a dks node") };

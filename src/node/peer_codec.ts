@@ -37,7 +37,13 @@
 
 import { ByteReader, MalformedError } from "../byte_reader.ts";
 import { ByteWriter } from "../byte_writer.ts";
-import { FRAME_BYTES_MAX, KEYS_PER_COMMAND_MAX, NODES_MAX, TRANSACTIONS_MAX } from "../limits.ts";
+import {
+  FRAME_BYTES_MAX,
+  FRAME_BYTES_TARGET,
+  KEYS_PER_COMMAND_MAX,
+  NODES_MAX,
+  TRANSACTIONS_MAX,
+} from "../limits.ts";
 import type {
   Effect,
   Message,
@@ -115,9 +121,11 @@ function writeEffect(writer: ByteWriter, effect: Effect): void {
   if (effect.value !== undefined) writer.byteString(effect.value);
 }
 
-/** Collects messages for one peer into a frame. */
+/** Collects messages for one peer into frames, one behind the other. */
 export class FrameWriter {
   readonly #writer = new ByteWriter(4096);
+  /** Where the frame begins that is being filled. */
+  #start = 0;
   #runKind = 0;
   #runView = 0;
   #runFirst: TransactionNumber = 0;
@@ -131,14 +139,14 @@ export class FrameWriter {
     return this.#writer.length === HEADER_BYTES && this.#runCount === 0;
   }
 
-  /** How many bytes the frame has so far. */
+  /** How many bytes all frames have so far. */
   get length(): number {
     return this.#writer.length;
   }
 
   /** Adds a message that was encoded before. */
   addEncoded(message: Uint8Array): void {
-    this.#endRun();
+    this.#beginMessage();
     this.#writer.raw(message);
   }
 
@@ -157,7 +165,7 @@ export class FrameWriter {
         this.#addToRun(KIND[message.type], message.view, message.number);
         return;
     }
-    this.#endRun();
+    this.#beginMessage();
     const writer = this.#writer;
     if (message.type === "prepare") {
       encodePrepare(writer, message);
@@ -192,22 +200,39 @@ export class FrameWriter {
     }
   }
 
-  /** Returns the whole frame. It shares memory with the writer, which must be reset after use. */
+  /** Returns all frames. They share memory with the writer, which must be reset after use. */
   finish(): Uint8Array<ArrayBuffer> {
     this.#endRun();
-    this.#writer.setUint32(0, this.#writer.length - HEADER_BYTES);
+    this.#endFrame();
     return this.#writer.bytes;
   }
 
-  /** Begins the next frame. */
+  /** Begins anew. */
   reset(): void {
     this.#writer.reset(KEPT_BYTES);
     this.#writer.uint32(0);
+    this.#start = 0;
     this.#runCount = 0;
   }
 
-  #addNo(message: { view: number; number: TransactionNumber; reason: NoReason | "none" }): void {
+  #endFrame(): void {
+    this.#writer.setUint32(this.#start, this.#writer.length - this.#start - HEADER_BYTES);
+  }
+
+  #beginMessage(): void {
     this.#endRun();
+    this.#endLongFrame();
+  }
+
+  #endLongFrame(): void {
+    if (this.#writer.length - this.#start < FRAME_BYTES_TARGET) return;
+    this.#endFrame();
+    this.#start = this.#writer.length;
+    this.#writer.uint32(0);
+  }
+
+  #addNo(message: { view: number; number: TransactionNumber; reason: NoReason | "none" }): void {
+    this.#beginMessage();
     this.#writer.uint8(KIND.voteNo);
     this.#writer.varint(message.view);
     this.#writer.varint(message.number);
@@ -231,6 +256,7 @@ export class FrameWriter {
 
   #endRun(): void {
     if (this.#runCount === 0) return;
+    this.#endLongFrame();
     this.#writer.uint8(this.#runKind);
     this.#writer.varint(this.#runView);
     this.#writer.varint(this.#runFirst);

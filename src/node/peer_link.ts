@@ -1,13 +1,15 @@
 /**
  * A link: the connection to one peer, which speaks in frames.
  *
- * At most one write is under way. What is to be sent meanwhile collects in the next frame, so that a
- * slow moment makes larger frames, not more of them. A probe every half second tells whether the
+ * At most one write is under way. What is to be sent meanwhile collects for the next one, so that a
+ * slow moment makes larger writes, not more of them; when that is too much the link is closed, and the
+ * next one begins with all that is still open. A probe every half second tells whether the
  * other end lives; a link that has been silent for too long is closed, and is then down.
  *
  * @module
  */
 
+import { MalformedError } from "../byte_reader.ts";
 import { ByteWriter } from "../byte_writer.ts";
 import { LINK_BYTES_MAX } from "../limits.ts";
 import type { Message, NodeIndex, Prepare } from "../two_phase/messages.ts";
@@ -55,6 +57,7 @@ export class PeerLink {
   #probeSequence = 0;
   #probeSentAt = 0;
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #onMessage = (message: LinkMessage) => this.#receive(message);
   readonly #closed = Promise.withResolvers<void>();
 
   /** @param received bytes that came on `conn` after the handshake */
@@ -79,7 +82,7 @@ export class PeerLink {
     this.#readAll();
   }
 
-  /** Adds `message` to the frame that {@linkcode flush} sends. */
+  /** Adds `message` to the frames that {@linkcode flush} sends. */
   send(message: LinkMessage): void {
     this.#filling.add(message);
   }
@@ -91,7 +94,12 @@ export class PeerLink {
 
   /** Sends what was added, as soon as the write before is done. */
   flush(): void {
-    if (this.#isClosed || this.#isWriting || this.#filling.isEmpty) return;
+    if (this.#isClosed || this.#filling.isEmpty) return;
+    if (this.#filling.length > LINK_BYTES_MAX) {
+      this.close(`it does not take in what it is sent: more than ${LINK_BYTES_MAX} bytes wait`);
+      return;
+    }
+    if (this.#isWriting) return;
     this.#isWriting = true;
     this.#writeAll();
   }
@@ -120,20 +128,37 @@ export class PeerLink {
     this.#isWriting = false;
   }
 
+  /** Reads until the link is closed. What the owner throws is not caught: it ends the process. */
   async #readAll(): Promise<void> {
-    const receive = (message: LinkMessage) => this.#receive(message);
-    try {
-      this.#reader.drain(receive);
-      for (;;) {
-        const count = await this.#conn.read(this.#reader.space);
-        if (count === null || this.#isClosed) break;
-        this.#lastHeard = now();
-        this.#reader.received(count);
-        this.#reader.drain(receive);
+    this.#drain();
+    while (!this.#isClosed) {
+      const count = await this.#read();
+      if (this.#isClosed) return;
+      if (count === null) {
+        this.close("the peer closed the connection");
+        return;
       }
-      this.close("the peer closed the connection");
+      this.#lastHeard = now();
+      this.#reader.received(count);
+      this.#drain();
+    }
+  }
+
+  async #read(): Promise<number | null> {
+    try {
+      return await this.#conn.read(this.#reader.space);
     } catch (error) {
       this.close(reasonOf(error));
+      return null;
+    }
+  }
+
+  #drain(): void {
+    try {
+      this.#reader.drain(this.#onMessage);
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      this.close(error.message);
     }
   }
 
@@ -162,10 +187,6 @@ export class PeerLink {
     this.#lastCheck = time;
     if (time - this.#lastHeard > SILENCE_MS) {
       this.close(`it was silent for ${SILENCE_MS / 1000} s`);
-      return;
-    }
-    if (this.#filling.length > LINK_BYTES_MAX) {
-      this.close(`it does not take in what it is sent, over ${LINK_BYTES_MAX} bytes`);
       return;
     }
     this.#probeSentAt = time;

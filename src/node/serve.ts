@@ -24,15 +24,20 @@ export const SERVE_HELP = `dks serve: runs one node
 usage: dks serve [options]
 
   -p, --port PORT        the port for clients and for the other nodes (5000)
-      --host ADDRESS     the local address to listen at (0.0.0.0: all)
-      --peers LIST       all nodes, this one among them: a:5000,b:5000,c:5000; the port may be
-                         left out where it is this node's own. The same list on every node.
-                         Without it: a cluster of one
-      --advertise ADDR   this node's own entry in the list, where it cannot find it out
-      --data PATH        keeps the journal in this file, or in dks.kv in this folder; needs a
-                         program that was compiled for it (deno task compile --data FOLDER).
-                         Without it: in a data folder of the user's, one for each port
-      --ephemeral        stores nothing: a node that restarts is a stranger to its cluster
+      --host ADDRESS     the local address to listen at (0.0.0.0: all of IPv4;
+                         :: all of IPv4 and IPv6)
+      --peers LIST       all nodes, this one among them: a:5000,b:5000,c:5000;
+                         the port may be left out where it is this node's own.
+                         The same list on every node. Without it: a cluster of
+                         one
+      --advertise ADDR   this node's own entry in the list, where it cannot
+                         find it out
+      --data PATH        keeps the journal in this file, or in dks.kv in this
+                         folder; needs a program that was compiled for it (deno
+                         task compile --data FOLDER). Without it: in a data
+                         folder of the user's, one for each port
+      --ephemeral        stores nothing: a node that restarts is a stranger to
+                         its cluster
       --timeout TIME     a request is answered within this time (5s)
       --max-key-bytes N  longest key (${KEY_BYTES_MAX})
       --max-value-bytes N  longest value (${VALUE_BYTES_MAX})

@@ -21,6 +21,9 @@ export class ProtocolError extends Error {
 /** Bytes of a buffer that holds no partial command. */
 const BUFFER_BYTES = 16 * 1024;
 
+/** Memory that a word takes besides its bytes, roughly: a string's header, and its place in a list. */
+const WORD_BYTES = 64;
+
 /** Longest line that announces a count or a length. */
 const HEADER_BYTES_MAX = 32;
 
@@ -53,7 +56,7 @@ export class CommandDecoder {
 
   /** How many bytes of memory the decoder holds for what has not been read to its end. */
   get heldBytes(): number {
-    return this.#buffer.length + this.#wordBytes;
+    return this.#buffer.length + this.#wordBytes + WORD_BYTES * this.#words.length;
   }
 
   /** Where the next bytes belong. Call {@linkcode received} with how many came. */

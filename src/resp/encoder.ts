@@ -8,6 +8,7 @@
  */
 
 import { type ByteString, fromText } from "../byte_string.ts";
+import { REPLY_BYTES_MAX } from "../limits.ts";
 import { ErrorReply, type RespValue, type RespVersion, SimpleString } from "./value.ts";
 
 /** Returns `value` as a bulk string. */
@@ -33,6 +34,36 @@ export function encodeValue(value: RespValue, version: RespVersion): ByteString 
   if (value instanceof ErrorReply) return `-${value.code} ${oneLine(fromText(value.message))}\r\n`;
   if (value instanceof Map) return encodeMap(value, version);
   return encodeArray(value as readonly RespValue[], version);
+}
+
+/**
+ * Returns the encoding of a reply, or of an error in its place where it would be longer than any
+ * reply may be.
+ */
+export function encodeReply(value: RespValue, version: RespVersion): ByteString {
+  if (Array.isArray(value)) {
+    const bytes = bytesOfArray(value);
+    if (bytes > REPLY_BYTES_MAX) {
+      const message =
+        `a reply of ${bytes} bytes, at most ${REPLY_BYTES_MAX} are allowed: ask for fewer keys at once`;
+      return encodeValue(new ErrorReply("ERR", message), version);
+    }
+  }
+  return encodeValue(value, version);
+}
+
+/** Returns the length of an array's encoding, where its long elements are strings. */
+function bytesOfArray(values: readonly RespValue[]): number {
+  let bytes = lineBytes(values.length);
+  for (const value of values) {
+    bytes += typeof value === "string" ? lineBytes(value.length) + value.length + 2 : 5;
+  }
+  return bytes;
+}
+
+/** Returns the length of a line of one character and `number`. */
+function lineBytes(number: number): number {
+  return String(number).length + 3;
 }
 
 /** Returns a command as clients send it: an array of bulk strings. */

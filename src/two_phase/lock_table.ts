@@ -221,7 +221,7 @@ export class LockTable {
     const foreign = line.filter((waiter) => waiter.coordinator !== this.#self);
     for (const waiter of foreign) {
       this.#leaveLine(waiter);
-      this.#changed.push(...waiter.entries);
+      for (const entry of waiter.entries) this.#changed.push(entry);
       this.#refused.push(waiter);
     }
   }

@@ -1,11 +1,14 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { setColorEnabled } from "@std/fmt/colors";
+import { CLIENT_HELP } from "../../src/client/client.ts";
 import { formatReply } from "../../src/client/format.ts";
 import { Latencies } from "../../src/client/measurements.ts";
 import { parseOperations } from "../../src/client/operations_file.ts";
 import { formatBar } from "../../src/client/progress_bar.ts";
+import { PROMPT_HELP } from "../../src/client/prompt.ts";
 import { formatStatus } from "../../src/client/status.ts";
 import { formatNumber, formatTable } from "../../src/client/table.ts";
+import { SERVE_HELP } from "../../src/node/serve.ts";
 import { ErrorReply, type RespValue, SimpleString } from "../../src/resp/value.ts";
 
 setColorEnabled(false);
@@ -146,4 +149,11 @@ Deno.test("formatStatus() shows who is up and in the view", () => {
       "a:1 *  up     in             -  1,234           5\n" +
       "b:1    down   in             -      -           -\n",
   );
+});
+
+Deno.test("all helps fit in 80 columns", () => {
+  for (const line of `${PROMPT_HELP}${CLIENT_HELP}${SERVE_HELP}`.split("\n")) {
+    // A terminal of 80 columns begins a new line behind the 80th.
+    assertEquals(line.length < 80, true, line);
+  }
 });

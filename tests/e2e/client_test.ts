@@ -3,7 +3,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
 import { binary, binaryPath } from "./binary.ts";
-import { client, isInstalled } from "./commands.ts";
+import { client, execute, isInstalled } from "./commands.ts";
 import { Terminal } from "./terminal.ts";
 
 const OPERATIONS = await Deno.readTextFile(
@@ -33,6 +33,21 @@ Deno.test("dks client against a cluster of three", async (t) => {
       const value = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 7) % 256);
       assertEquals((await client(one, ["put", "blob", "-"], value)).code, 0);
       assertEquals((await client(three, ["get", "blob"])).bytes, value);
+    });
+
+    await t.step("a value that is too large is refused with the node's own words", async () => {
+      const ended = await client(one, ["put", "k", "-"], new Uint8Array(17 * 1024 * 1024));
+      assertEquals([ended.code, ended.stdout], [3, ""]);
+      assertMatch(
+        ended.stderr,
+        /^dks: ERR Protocol error: invalid bulk length: 17825792 bytes, at/,
+      );
+    });
+
+    await t.step("output that nobody reads to its end is no error to tell of", async () => {
+      const line = `${await binaryPath()} client -s 127.0.0.1 -p ${one} get blob | head -c 10`;
+      const ended = await execute("sh", ["-c", line]);
+      assertEquals([ended.code, ended.bytes.length, ended.stderr], [0, 10, ""]);
     });
 
     await t.step("raw sends any command", async () => {

@@ -91,6 +91,13 @@ Deno.test("dks serve ends with one line and code 1 when no peer is itself", asyn
   );
 });
 
+Deno.test("dks serve says what it listens at when the peers have IPv6 addresses", async () => {
+  const [port = 0] = freePorts(1);
+  const { code, printed } = await startInVain(port, ["--peers", `[::1]:${port}`]);
+  assertEquals(code, 1);
+  assertMatch(printed, /at 0\.0\.0\.0, so at no IPv6 address: listen at all with --host ::$/);
+});
+
 Deno.test("dks serve ends with one line and code 1 when its peer list differs", async () => {
   const [a = 0, b = 0, c = 0] = freePorts(3);
   const right = `127.0.0.1:${a},127.0.0.1:${b}`;

@@ -1,6 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { HIDDEN_PREFIX } from "../../src/hidden_keys.ts";
-import { ONCE_ANSWER_BYTES_MAX, ONCE_WINDOW_MS, SWEEP_DELETIONS_MAX } from "../../src/limits.ts";
+import {
+  KEYS_PER_COMMAND_MAX,
+  ONCE_ANSWER_BYTES_MAX,
+  ONCE_WINDOW_MS,
+  SWEEP_DELETIONS_MAX,
+} from "../../src/limits.ts";
 import { findCommand, runCommand } from "../../src/node/commands.ts";
 import { once, parseTokenEntry, stampOf, tokenKey } from "../../src/node/once.ts";
 import { TokenSweeper } from "../../src/node/token_sweeper.ts";
@@ -14,6 +19,10 @@ class State {
   readonly values = new Map<string, string>();
 
   run(...words: string[]): RespValue {
+    return this.runAll(words);
+  }
+
+  runAll(words: readonly string[]): RespValue {
     const result = runCommand(findCommand(words[0] ?? ""), words, session());
     if ("reply" in result) return result.reply;
     if (!("request" in result) || result.request.kind !== "write") throw new Error("no write");
@@ -130,6 +139,11 @@ Deno.test("DKS.ONCE refuses what it cannot repeat, and what is no write", () => 
   for (const [words, code, message] of rows) {
     assertEquals(state.run("DKS.ONCE", ...words), new ErrorReply(code, message), words.join(" "));
   }
+  const pairs = Array.from({ length: KEYS_PER_COMMAND_MAX }, (_, i) => [`${i}`, "v"]).flat();
+  assertEquals(
+    state.runAll(["DKS.ONCE", "t", "MSET", ...pairs]),
+    new ErrorReply("ERR", "more than 65535 keys in one command with a token"),
+  );
   assertEquals(state.values.size, 0);
   state.values.set("a", "v".repeat(ONCE_ANSWER_BYTES_MAX));
   assertEquals(

@@ -2,6 +2,13 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { MalformedError } from "../../src/byte_reader.ts";
 import { fromBytes } from "../../src/byte_string.ts";
 import { FrameReader, FrameWriter, type LinkMessage } from "../../src/node/peer_codec.ts";
+import {
+  COMMAND_BYTES_MAX,
+  FRAME_BYTES_TARGET,
+  KEYS_PER_COMMAND_MAX,
+  MESSAGE_BYTES_MAX,
+  TRANSACTIONS_MAX,
+} from "../../src/limits.ts";
 import { transactionNumber } from "../../src/two_phase/messages.ts";
 import { feed, splits } from "../split.ts";
 
@@ -94,6 +101,64 @@ Deno.test("FrameReader.drain() returns messages larger than its buffer", () => {
   assertEquals(decode([encode([message, message])]).length, 2);
 });
 
+/** Returns the lengths of the frames in `bytes`. */
+function frameLengths(bytes: Uint8Array<ArrayBuffer>): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const lengths: number[] = [];
+  for (let at = 0; at < bytes.length; at += 4 + view.getUint32(at, true)) {
+    lengths.push(view.getUint32(at, true));
+  }
+  return lengths;
+}
+
+Deno.test("FrameWriter ends a frame when it is long, so that only one message can make it longer", () => {
+  const prepare = (number: number): LinkMessage => ({
+    type: "prepare",
+    view: 1,
+    number: NUMBER + number,
+    priority: 1,
+    version: 2,
+    effects: [{ key: `k${number}`, value: "v".repeat(1000) }],
+    reads: [],
+    follows: [],
+  });
+  const no = (number: number): LinkMessage => {
+    return { type: "vote", view: 1, number: NUMBER + number, vote: "no", reason: "view" };
+  };
+  const commit = (number: number): LinkMessage => {
+    return { type: "commit", view: 1, number: NUMBER + 2 * number };
+  };
+  for (const [message, count] of [[prepare, 5000], [no, 100_000], [commit, 100_000]] as const) {
+    const messages = Array.from({ length: count }, (_, index) => message(index));
+    const bytes = encode(messages);
+    const lengths = frameLengths(bytes);
+    assertEquals(lengths.length > 1, true);
+    assertEquals(lengths.every((length) => length < FRAME_BYTES_TARGET + 1100), true);
+    assertEquals(decode([bytes]), messages);
+  }
+});
+
+Deno.test("the largest message fits in a frame, behind others", () => {
+  const keyBytes = 16;
+  const valueBytes = COMMAND_BYTES_MAX / KEYS_PER_COMMAND_MAX - keyBytes;
+  const value = "v".repeat(valueBytes);
+  const largest: LinkMessage = {
+    type: "prepare",
+    view: Number.MAX_SAFE_INTEGER,
+    number: Number.MAX_SAFE_INTEGER,
+    priority: Number.MAX_SAFE_INTEGER,
+    version: Number.MAX_SAFE_INTEGER,
+    effects: Array.from({ length: KEYS_PER_COMMAND_MAX }, (_, index) => {
+      return { key: String(index).padStart(keyBytes), value };
+    }),
+    reads: [],
+    follows: Array.from({ length: TRANSACTIONS_MAX }, (_, index) => index),
+  };
+  const bytes = encode([largest]);
+  assertEquals(bytes.length - 4 <= MESSAGE_BYTES_MAX, true, `${bytes.length}`);
+  assertEquals(decode([encode([...MESSAGES, largest])]).length, MESSAGES.length + 1);
+});
+
 Deno.test("FrameReader.drain() throws when the bytes are no frames", () => {
   const frame = (...body: number[]) => Uint8Array.of(body.length, 0, 0, 0, ...body);
   const hostile: [bytes: Uint8Array, error: string][] = [
@@ -103,7 +168,7 @@ Deno.test("FrameReader.drain() throws when the bytes are no frames", () => {
     [frame(5, 1, 1, 255, 255, 255, 127), "messages in a run, but 16384 is the most"],
     [frame(1, 1, 1, 1, 1, 1, 7), "an effect cannot have the flag 7"],
     [frame(1, 1, 1, 1, 1, 1, 1, 100, 0), "a string of 100 bytes, but only 1 are left"],
-    [frame(1, 1, 1, 1, 1, 255, 255, 255, 127), "effects, but 1048576 is the most"],
+    [frame(1, 1, 1, 1, 1, 255, 255, 255, 127), "effects, but 65536 is the most"],
     [frame(4, 1, 1, 9), "an unknown reason"],
     [frame(8, 255, 255, 255, 255, 255, 255, 255, 255, 1), "longer than 53 bits"],
     [frame(10, 1, 100), "100 journals, but 31 is the most"],

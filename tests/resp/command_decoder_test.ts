@@ -78,8 +78,14 @@ Deno.test("CommandDecoder.next() throws when the arguments of one command are to
 
 Deno.test("CommandDecoder takes no memory when a client only announces much", () => {
   const decoder = new CommandDecoder(64 * 1024 * 1024);
-  feed(decoder, toBytes("*2097153\r\n$60000000\r\n"), () => decoder.next());
+  feed(decoder, toBytes("*262145\r\n$60000000\r\n"), () => decoder.next());
   assertEquals(decoder.heldBytes < 100_000, true);
+});
+
+Deno.test("CommandDecoder.heldBytes counts what words take besides their bytes", () => {
+  const decoder = new CommandDecoder(1000);
+  feed(decoder, toBytes(`*100001\r\n${"$2\r\nab\r\n".repeat(100_000)}`), () => decoder.next());
+  assertEquals(decoder.heldBytes > 100_000 * 60, true);
 });
 
 Deno.test("CommandDecoder survives any bytes", () => {
