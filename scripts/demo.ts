@@ -61,6 +61,7 @@ async function replay(
     connections: 1,
     pipeline: 1,
     reconnect: false,
+    retry: false,
     timeoutMs: TIMEOUT_MS,
   });
 }

@@ -81,3 +81,33 @@ export const INPUT_BYTES_SUM_MAX = 256 * 1024 * 1024;
 
 /** Most requests that one node holds; one more is rejected. */
 export const REQUESTS_MAX = 100_000;
+
+/** Most commands DKS.OUTCOME under way at a node: each asks all other nodes. */
+export const OUTCOME_QUESTIONS_MAX = 64;
+
+/** A token of DKS.ONCE is good for so long at least, in milliseconds: 10 minutes. */
+export const ONCE_WINDOW_MS = 10 * 60 * 1000;
+
+/** Most bytes of a token of DKS.ONCE. */
+export const TOKEN_BYTES_MAX = 64;
+
+/** Most bytes of an answer that DKS.ONCE keeps, so that it can repeat it. */
+export const ONCE_ANSWER_BYTES_MAX = 64 * 1024;
+
+/** Most old tokens that are deleted by one transaction. */
+export const SWEEP_DELETIONS_MAX = 1000;
+
+/** Most tokens that are looked at in one go, for old ones. */
+export const SWEEP_LOOKS_MAX = 50_000;
+
+/** Most exports under way at a node: each holds on to all values of its moment. */
+export const EXPORTS_MAX = 4;
+
+/** An export that nobody has read from for so long is dropped, in milliseconds. */
+export const EXPORT_IDLE_MS = 60_000;
+
+/** An answer of DKS.EXPORT ends with the key by which it has so many bytes. */
+export const EXPORT_CHUNK_BYTES = 256 * 1024;
+
+/** Most outcomes that a node keeps beyond the low-water mark, as their ids were told to clients. */
+export const OUTCOMES_KEPT_MAX = 10_000;

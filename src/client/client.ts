@@ -9,6 +9,7 @@ import { parseInteger, readCommandLine } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
+import { callOnce, Connector } from "./connector.ts";
 import { checkOneShot, EXIT, runOneShot } from "./one_shot.ts";
 import { parseOperations } from "./operations_file.ts";
 import { runPrompt } from "./prompt.ts";
@@ -31,9 +32,14 @@ usage: dks client [options]                  an interactive prompt
 commands:
   put KEY VALUE        sets a key; VALUE - reads the value from standard input
   get KEY              prints the value and nothing else
-  delete KEY...        deletes keys
+  delete KEY...        deletes keys; when the connection breaks, put and delete
+                       are sent again, to the next node, and done once
   exists KEY           prints yes or no
+  outcome ID           tells how a transaction ended that an error has named;
+                       exit code 0 committed, 1 aborted, 3 not known
   raw COMMAND WORD...  sends any command of the Redis protocol
+  export > FILE        writes all keys to a file, as they are at one moment
+  import < FILE        sets the keys of such a file; others stay as they are
   status [--json]      prints the cluster as the node sees it
   run [options] < FILE replays an operations file (lines PUT,key,value GET,key
                        DELETE,key) and prints latencies and throughput
@@ -42,6 +48,8 @@ commands:
       --pipeline N     operations under way on each connection (1)
       --repeat N       how often the file is replayed (1)
       --reconnect      connects anew for each operation
+      --retry          sends a write again whose connection broke; the nodes
+                       keep a token for each write then, and do it once
       --json           prints the result as JSON
 
 Exit codes: 0 done, 1 the key does not exist, 2 wrong usage, 3 failed.
@@ -104,18 +112,48 @@ async function runCommand(options: ClientOptions): Promise<number> {
       return await replay(words, options);
     case "status":
       return await status(words, options);
+    case "export":
+    case "import":
+      return await backUp(name, words, options);
     default:
       checkOneShot(name, words);
   }
-  const connection = await ClientConnection.open(options.addresses, options);
+  const connector = new Connector(options);
   try {
     return await runOneShot(name, words, {
-      connection,
+      connection: await connector.get(),
+      write: (words) => callOnce(words, { connector, timeoutMs: options.timeoutMs }),
       output: standardOutput,
       readInput: readStandardInput,
     });
   } finally {
-    connection.close();
+    connector.close();
+  }
+}
+
+async function backUp(
+  name: "export" | "import",
+  words: readonly string[],
+  options: ClientOptions,
+): Promise<number> {
+  const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
+  if (extra !== undefined) throw new UsageError(`${name} takes no argument "${extra}"`);
+  if (name === "export" && Deno.stdout.isTerminal()) {
+    throw new UsageError("export writes to standard output: dks client export > FILE");
+  }
+  if (name === "import" && Deno.stdin.isTerminal()) {
+    throw new UsageError("import reads from standard input: dks client import < FILE");
+  }
+  // Loaded when it is needed: it brings a part of the runtime that other commands do without.
+  const { exportKeys, importKeys } = await import("./backup.ts");
+  const connector = new Connector(options);
+  const { timeoutMs } = options;
+  try {
+    if (name === "export") return await exportKeys(await connector.get(), standardOutput);
+    const bytes = await readStandardInput();
+    return await importKeys(bytes, { connector, timeoutMs, output: standardOutput });
+  } finally {
+    connector.close();
   }
 }
 
@@ -147,7 +185,7 @@ const BAD_LINES_SHOWN = 10;
 async function replay(words: readonly string[], options: ClientOptions): Promise<number> {
   const line = readCommandLine(words, {
     values: ["connections", "pipeline", "repeat"],
-    switches: ["reconnect", "json"],
+    switches: ["reconnect", "retry", "json"],
   });
   const count = (name: string, max: number) =>
     parseInteger(line.value(name) ?? "1", { name: `--${name}`, min: 1, max });
@@ -156,6 +194,7 @@ async function replay(words: readonly string[], options: ClientOptions): Promise
     pipeline: count("pipeline", PIPELINE_MAX),
     repeat: count("repeat", REPEAT_MAX),
     reconnect: line.has("reconnect"),
+    retry: line.has("retry"),
   };
   const { operations, bad } = parseOperations(await readOperations(line.words));
   if (bad.length > 0) {

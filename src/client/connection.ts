@@ -46,6 +46,7 @@ interface Waiter {
 export class ClientConnection {
   /** The node at the other end, as it was named. */
   readonly name: string;
+  readonly address: Address;
   readonly #conn: Deno.TcpConn;
   readonly #timeoutMs: number;
   readonly #decoder = new ReplyDecoder();
@@ -57,9 +58,10 @@ export class ClientConnection {
   #isWriting = false;
   #broken: ConnectionError | undefined;
 
-  private constructor(conn: Deno.TcpConn, options: { name: string; timeoutMs: number }) {
+  private constructor(conn: Deno.TcpConn, options: { address: Address; timeoutMs: number }) {
     this.#conn = conn;
-    this.name = options.name;
+    this.address = options.address;
+    this.name = formatAddress(options.address);
     this.#timeoutMs = options.timeoutMs;
     this.#reading = this.#readAll();
   }
@@ -76,12 +78,11 @@ export class ClientConnection {
   ): Promise<ClientConnection> {
     const failures: string[] = [];
     for (const address of addresses) {
-      const name = formatAddress(address);
       try {
         const conn = await connect(address);
-        return new ClientConnection(conn, { name, timeoutMs: options.timeoutMs });
+        return new ClientConnection(conn, { address, timeoutMs: options.timeoutMs });
       } catch (error) {
-        failures.push(`cannot reach ${name}: ${messageOf(error)}`);
+        failures.push(`cannot reach ${formatAddress(address)}: ${messageOf(error)}`);
       }
     }
     throw new ConnectionError(failures.join("; "), false);
@@ -90,9 +91,13 @@ export class ClientConnection {
   /**
    * Sends a command, and returns its reply; an error of the server's is a reply too.
    *
+   * @param options `timeoutMs`: how long it may take, where that is not what was said at the opening
    * @throws {ConnectionError} where the connection breaks first, or no reply comes in time.
    */
-  async call(words: readonly ByteString[]): Promise<RespValue> {
+  async call(
+    words: readonly ByteString[],
+    { timeoutMs = this.#timeoutMs }: { timeoutMs?: number } = {},
+  ): Promise<RespValue> {
     if (this.#broken !== undefined) throw new ConnectionError(this.#broken.message, false);
     const { promise, resolve, reject } = Promise.withResolvers<RespValue>();
     this.#waiters.push({ resolve, reject });
@@ -103,8 +108,8 @@ export class ClientConnection {
       queueMicrotask(() => this.#writeAll());
     }
     const timer = setTimeout(() => {
-      this.#break(`no answer from ${this.name} within ${this.#timeoutMs / 1000} s`);
-    }, this.#timeoutMs);
+      this.#break(`no answer from ${this.name} within ${timeoutMs / 1000} s`);
+    }, timeoutMs);
     try {
       return await promise;
     } finally {

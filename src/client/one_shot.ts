@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ByteString, fromBytes, fromText, toBytes } from "../byte_string.ts";
+import { type ByteString, fromBytes, fromText, toBytes, toText } from "../byte_string.ts";
 import { UsageError } from "../errors.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import type { ClientConnection } from "./connection.ts";
@@ -12,11 +12,13 @@ import { formatError, formatReply } from "./format.ts";
 import type { Output } from "./terminal.ts";
 
 /** The exit codes of `dks client`. */
-export const EXIT = { ok: 0, notFound: 1, usage: 2, failed: 3 } as const;
+export const EXIT = { ok: 0, notFound: 1, aborted: 1, usage: 2, failed: 3 } as const;
 
 /** What a one-shot command works with. */
 export interface OneShotContext {
   readonly connection: ClientConnection;
+  /** Sends a write, which is repeated under a token while its end is not known. */
+  readonly write: (words: readonly ByteString[]) => Promise<RespValue>;
   readonly output: Output;
   /** Returns all of standard input. */
   readonly readInput: () => Promise<Uint8Array>;
@@ -35,6 +37,7 @@ const COMMANDS: Readonly<Record<string, OneShotCommand>> = {
   get: { usage: "get KEY", words: [1, 1], run: get },
   delete: { usage: "delete KEY...", words: [1, Infinity], run: remove },
   exists: { usage: "exists KEY", words: [1, 1], run: exists },
+  outcome: { usage: "outcome ID (node.incarnation.sequence)", words: [1, 1], run: outcome },
   raw: { usage: "raw COMMAND [WORD...]", words: [1, Infinity], run: raw },
 };
 
@@ -70,7 +73,7 @@ export async function runOneShot(
 async function put(words: readonly string[], context: OneShotContext): Promise<number> {
   const [key = "", word = ""] = words;
   const value = word === "-" ? fromBytes(await context.readInput()) : fromText(word);
-  return await call(context, ["PUT", fromText(key), value], async () => {
+  return await write(context, ["PUT", fromText(key), value], async () => {
     if (context.output.isTerminal) await context.output.write("OK\n");
     return EXIT.ok;
   });
@@ -88,7 +91,7 @@ async function get([key = ""]: readonly string[], context: OneShotContext): Prom
 }
 
 async function remove(words: readonly string[], context: OneShotContext): Promise<number> {
-  return await call(context, ["DELETE", ...words.map(fromText)], async (reply) => {
+  return await write(context, ["DELETE", ...words.map(fromText)], async (reply) => {
     if (reply === 0) return await notFound(context, words.join(", "));
     const isSeveral = words.length > 1;
     if (context.output.isTerminal || isSeveral) await context.output.write(`${reply}\n`);
@@ -100,6 +103,16 @@ async function exists([key = ""]: readonly string[], context: OneShotContext): P
   return await call(context, ["EXISTS", fromText(key)], async (reply) => {
     await context.output.write(reply === 1 ? "yes\n" : "no\n");
     return reply === 1 ? EXIT.ok : EXIT.notFound;
+  });
+}
+
+/** Tells how a transaction ended that an error reply has named. */
+async function outcome([id = ""]: readonly string[], context: OneShotContext): Promise<number> {
+  return await call(context, ["DKS.OUTCOME", fromText(id)], async (reply) => {
+    const text = typeof reply === "string" ? toText(reply) ?? reply : formatReply(reply);
+    await context.output.write(`${text}\n`);
+    if (text === "committed") return EXIT.ok;
+    return text === "aborted" ? EXIT.aborted : EXIT.failed;
   });
 }
 
@@ -121,7 +134,23 @@ async function call(
   words: readonly ByteString[],
   then: (reply: RespValue) => Promise<number>,
 ): Promise<number> {
-  const reply = await context.connection.call(words);
+  return await finish(context, await context.connection.call(words), then);
+}
+
+/** The same for a write. */
+async function write(
+  context: OneShotContext,
+  words: readonly ByteString[],
+  then: (reply: RespValue) => Promise<number>,
+): Promise<number> {
+  return await finish(context, await context.write(words), then);
+}
+
+async function finish(
+  context: OneShotContext,
+  reply: RespValue,
+  then: (reply: RespValue) => Promise<number>,
+): Promise<number> {
   if (!(reply instanceof ErrorReply)) return await then(reply);
   await context.output.note(`dks: ${formatError(reply)}\n`);
   return EXIT.failed;

@@ -26,6 +26,7 @@ export const PROMPT_HELP = `put KEY VALUE      sets the value of a key
 get KEY            prints the value of a key
 delete KEY...      deletes keys, prints how many there were
 exists KEY...      prints how many of the keys exist
+outcome ID         tells how a transaction ended that an error has named
 status             prints the cluster as this node sees it
 help               prints this
 exit, Ctrl-D       ends the prompt
@@ -136,7 +137,7 @@ class PromptSession {
         return;
       }
       const begin = performance.now();
-      const reply = await connection.call(words);
+      const reply = await connection.call(translated(words));
       await this.#show(reply, performance.now() - begin);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
@@ -158,4 +159,9 @@ class PromptSession {
     this.hasFailed = true;
     await this.#output.note(`${red(message)}\n`);
   }
+}
+
+/** Returns the command that the node is sent: the prompt has a short name for one of them. */
+function translated([name = "", ...words]: readonly ByteString[]): readonly ByteString[] {
+  return [name.toLowerCase() === "outcome" ? "DKS.OUTCOME" : name, ...words];
 }

@@ -8,7 +8,8 @@ import type { Address } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
 import { messageOf } from "../errors.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import { ClientConnection, ConnectionError } from "./connection.ts";
+import { ConnectionError } from "./connection.ts";
+import { callOnce, Connector } from "./connector.ts";
 import { Latencies, type Summary } from "./measurements.ts";
 import { type Operation, OPERATION_NAMES, type OperationName } from "./operations_file.ts";
 import { ProgressBar } from "./progress_bar.ts";
@@ -26,6 +27,8 @@ export interface RunOptions {
   readonly pipeline: number;
   /** Connects anew for each operation, as the original program did. */
   readonly reconnect: boolean;
+  /** Sends writes under tokens, and again when the connection breaks. */
+  readonly retry: boolean;
   readonly timeoutMs: number;
 }
 
@@ -115,21 +118,34 @@ class Replay {
     }
   }
 
-  async #perform(operation: Operation, connector: Connector): Promise<void> {
+  async #perform(operation: Operation, shared: Connector): Promise<void> {
     const tally = this.#tallies[operation.name];
     const begin = performance.now();
+    const isOwn = this.#options.reconnect;
+    const connector = isOwn ? new Connector(this.#options) : shared;
     try {
-      const reply = this.#options.reconnect
-        ? await callOnce(this.#options, wordsOf(operation))
-        : await (await connector.get()).call(wordsOf(operation));
-      this.#count(tally, reply);
+      this.#count(tally, await this.#send(operation, connector));
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       tally.failed++;
       this.#addError(messageOf(error));
-      connector.close();
+    } finally {
+      if (isOwn) connector.close();
     }
     tally.latencies.add(performance.now() - begin);
+  }
+
+  async #send(operation: Operation, connector: Connector): Promise<RespValue> {
+    const words = wordsOf(operation);
+    const { retry, timeoutMs } = this.#options;
+    if (retry && operation.name !== "GET") return await callOnce(words, { connector, timeoutMs });
+    const connection = await connector.get();
+    try {
+      return await connection.call(words);
+    } catch (error) {
+      await connector.giveUp(connection);
+      throw error;
+    }
   }
 
   #count(tally: Tally, reply: RespValue): void {
@@ -156,35 +172,6 @@ class Replay {
       operationsPerSecond: this.#done / seconds,
       errors: [...this.#errors],
     };
-  }
-}
-
-/** Keeps one connection, and makes it anew when it was closed. */
-class Connector {
-  readonly #options: RunOptions;
-  #connection: Promise<ClientConnection> | undefined;
-
-  constructor(options: RunOptions) {
-    this.#options = options;
-  }
-
-  get(): Promise<ClientConnection> {
-    this.#connection ??= ClientConnection.open(this.#options.addresses, this.#options);
-    return this.#connection;
-  }
-
-  close(): void {
-    this.#connection?.then((connection) => connection.close(), () => {});
-    this.#connection = undefined;
-  }
-}
-
-async function callOnce(options: RunOptions, words: readonly ByteString[]): Promise<RespValue> {
-  const connection = await ClientConnection.open(options.addresses, options);
-  try {
-    return await connection.call(words);
-  } finally {
-    connection.close();
   }
 }
 

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { deadline } from "@std/async/deadline";
 import { retry } from "@std/async/retry";
 import type { Logger } from "@std/log";
 import { type Address, formatAddress } from "../address.ts";
@@ -30,6 +31,7 @@ import {
   type SharedConfig,
   shown,
 } from "./handshake.ts";
+import { type NodeOutcome, parseTransactionName } from "./outcome.ts";
 import { encodeOnce, type LinkOwner, PeerLink, type PeerReport } from "./peer_link.ts";
 import { closeQuietly } from "./socket.ts";
 
@@ -39,6 +41,9 @@ const FIND_SELF_MS = 5000;
 /** Pauses between attempts to reach a peer: from here, doubling, with jitter, up to there. */
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 1000;
+
+/** Time for another node to tell what it knows of a transaction, in milliseconds. */
+const OUTCOME_MS = 500;
 
 /** The same complaint about the same peer is logged once in this time. */
 const COMPLAINT_MS = 10_000;
@@ -292,6 +297,9 @@ export class Cluster implements Transport, LinkOwner {
       const isConfirmed = this.#tokens.has(question.token ?? "");
       return { reply: { ...reply, isConfirmed }, peer: undefined };
     }
+    if (question.purpose === "outcome") {
+      return { reply: { ...reply, ...this.#outcomeHere(question) }, peer: undefined };
+    }
     const asker = this.#askerOf(question);
     const answer = asker === undefined ? undefined : await this.#askBack(asker, question);
     if (asker === undefined || answer === undefined) {
@@ -341,6 +349,31 @@ export class Cluster implements Transport, LinkOwner {
       return { refusal: `it is node ${this.self}, and node ${from} asked for node ${to}` };
     }
     return undefined;
+  }
+
+  // --- Outcomes ------------------------------------------------------------------------------
+
+  #outcomeHere({ transaction = "" }: Question): Pick<Reply, "outcome"> {
+    const parsed = parseTransactionName(transaction, this.names.length);
+    if (typeof parsed === "string" || this.#driver === undefined) return {};
+    return { outcome: this.#driver.replica.outcomeOf(parsed.coordinator, parsed.number) };
+  }
+
+  /** Asks all other nodes what they know of the end of a transaction. */
+  async askOutcomes(transaction: string): Promise<NodeOutcome[]> {
+    const question = { ...this.#question({ purpose: "outcome" }), transaction };
+    const others = this.addresses.flatMap((address, index) => index === this.self ? [] : [address]);
+    return await Promise.all(others.map(async (address): Promise<NodeOutcome> => {
+      const name = formatAddress(address);
+      try {
+        const reply = await deadline(askOnce(address, question), OUTCOME_MS);
+        const isAlike =
+          difference(this.#options.config, { theirs: reply.config, name }) === undefined;
+        return { name, outcome: isAlike ? reply.outcome ?? "silent" : "silent" };
+      } catch {
+        return { name, outcome: "silent" };
+      }
+    }));
   }
 
   // --- Differences ---------------------------------------------------------------------------

@@ -9,10 +9,12 @@
  */
 
 import { type ByteString, quote } from "../byte_string.ts";
-import { KEYS_PER_COMMAND_MAX } from "../limits.ts";
+import { HIDDEN_PREFIX, isHidden } from "../hidden_keys.ts";
+import { KEYS_PER_COMMAND_MAX, TOKEN_BYTES_MAX } from "../limits.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../resp/value.ts";
 import type { Effect } from "../two_phase/messages.ts";
 import type { Evaluation, KeyReader, Request, WriteRequest } from "../two_phase/request.ts";
+import { once } from "./once.ts";
 
 /** What a connection knows of its client, and what a command may ask of the node. */
 export interface Session {
@@ -32,11 +34,20 @@ export interface NodeFacts {
   info(sections: readonly string[]): string;
   /** Returns the JSON of DKS.STATUS. */
   status(): string;
+  /** Returns the time of day in milliseconds. */
+  nowMs(): number;
+  /** Begins an export: an id and the number of keys are the reply. */
+  beginExport(): CommandResult;
+  /** Returns the next keys and values of an export. */
+  nextOfExport(id: ByteString): RespValue;
+  /** Finds out how the transaction of this name ended. */
+  outcome(transaction: string): Promise<RespValue>;
 }
 
-/** What a command comes to: a reply at once, or a request whose outcome is the reply. */
+/** What a command comes to: a reply at once or later, or a request whose outcome is the reply. */
 export type CommandResult =
   | { readonly reply: RespValue }
+  | { readonly later: Promise<RespValue> }
   | { readonly request: Request };
 
 /** What a command does: `admin` ones are answered by the node alone. */
@@ -182,6 +193,26 @@ function dbsize(): CommandResult {
   return { request: { kind: "count", evaluate: (count) => count } };
 }
 
+/** DKS.ONCE token command…: a write that takes effect once for its token. */
+function onceCommand(words: readonly ByteString[], session: Session): CommandResult {
+  const [, token = "", ...command] = words;
+  if (token.length === 0 || token.length > TOKEN_BYTES_MAX) {
+    return error(`a token has 1 to ${TOKEN_BYTES_MAX} bytes, not ${token.length}`);
+  }
+  const [name = ""] = command;
+  const inner = findCommand(name);
+  if (inner !== undefined && (inner.flag !== "write" || inner.run === onceCommand)) {
+    return error(`DKS.ONCE takes a command that writes, not ${quote(name)}`);
+  }
+  const result = runCommand(inner, command, session);
+  if (!("request" in result) || result.request.kind !== "write") return result;
+  if (result.request.keys.length >= KEYS_PER_COMMAND_MAX) {
+    // The token is a key too, and peers take no transaction of more.
+    return error(`more than ${KEYS_PER_COMMAND_MAX - 1} keys in one command with a token`);
+  }
+  return { request: once(result.request, { token, command, nowMs: session.node.nowMs() }) };
+}
+
 // --- The connection ----------------------------------------------------------------------------
 
 const PONG = new SimpleString("PONG");
@@ -306,6 +337,17 @@ function status(_words: readonly ByteString[], session: Session): CommandResult 
   return reply(session.node.status());
 }
 
+function outcome([, transaction = ""]: readonly ByteString[], session: Session): CommandResult {
+  return { later: session.node.outcome(transaction) };
+}
+
+/** DKS.EXPORT begins an export of all keys, DKS.EXPORT id returns the next ones and their values. */
+function exportCommand(words: readonly ByteString[], { node }: Session): CommandResult {
+  const [, id] = words;
+  if (words.length > 2) return wrongArity("dks.export");
+  return id === undefined ? node.beginExport() : reply(node.nextOfExport(id));
+}
+
 function commandCommand(words: readonly ByteString[]): CommandResult {
   const subcommand = (words[1] ?? "").toUpperCase();
   switch (subcommand) {
@@ -373,7 +415,11 @@ const TABLE: readonly Row[] = [
   ["command", -1, "admin", NO_KEYS, commandCommand],
   ["config", -2, "admin", NO_KEYS, config],
   ["info", -1, "admin", NO_KEYS, info],
+  // Its keys stand where those of its command do; `onceCommand` has them checked.
+  ["dks.once", -4, "write", NO_KEYS, onceCommand],
   ["dks.status", 1, "admin", NO_KEYS, status],
+  ["dks.export", -1, "read", NO_KEYS, exportCommand],
+  ["dks.outcome", 2, "read", NO_KEYS, outcome],
 ];
 
 /** All commands by name, in lower case. */
@@ -402,7 +448,7 @@ export function runCommand(
   if (command === undefined) return unknownCommand(words);
   const { arity, name } = command;
   if (arity >= 0 ? words.length !== arity : words.length < -arity) return wrongArity(name);
-  return findOversize(command, words, session) ?? command.run(words, session);
+  return findBadWord(command, words, session) ?? command.run(words, session);
 }
 
 function unknownCommand(words: readonly ByteString[]): CommandResult {
@@ -411,7 +457,8 @@ function unknownCommand(words: readonly ByteString[]): CommandResult {
   return error(`unknown command ${quote(name)}, with args beginning with: ${shown}`);
 }
 
-function findOversize(
+/** A key or a value that is too large, or a key that is not for users. */
+function findBadWord(
   command: Command,
   words: readonly ByteString[],
   session: Session,
@@ -429,6 +476,9 @@ function findOversize(
     const { length } = words[i] ?? "";
     if (length > max) {
       return error(`${isKey ? "key" : "value"} of ${length} bytes, at most ${max} are allowed`);
+    }
+    if (isKey && isHidden(words[i] ?? "")) {
+      return error(`keys that begin with ${quote(HIDDEN_PREFIX)} are kept for dks itself`);
     }
   }
   return undefined;

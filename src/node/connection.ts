@@ -14,6 +14,7 @@
 import type { ByteString } from "../byte_string.ts";
 import { writeLatin1 } from "../byte_writer.ts";
 import { messageOf } from "../errors.ts";
+import { isHidden } from "../hidden_keys.ts";
 import { OUTPUT_BYTES_MAX, PIPELINE_MAX } from "../limits.ts";
 import { OutputQueue } from "../output_queue.ts";
 import { CommandDecoder, ProtocolError } from "../resp/command_decoder.ts";
@@ -280,13 +281,27 @@ export class Connection {
       if (this.#session.isClosing) this.#isEnding = true;
       return;
     }
-    this.#submit(result.request);
+    if ("later" in result) this.#replyLater(result.later);
+    else this.#submit(result.request);
+  }
+
+  #replyLater(later: Promise<RespValue>): void {
+    const slot = new Slot(this, false, this.#session.version);
+    this.#slots.push(slot);
+    this.#openReads++;
+    later.then(
+      (reply) => slot.answered({ kind: "answered", reply }),
+      (error) =>
+        this.attempt(() => {
+          throw error;
+        }),
+    );
   }
 
   /** The most frequent command, by the shortest way. */
   #runGet(key: ByteString): boolean {
     const { driver, facts } = this.#host;
-    if (driver === undefined || key.length > facts.keyBytesMax) return false;
+    if (driver === undefined || key.length > facts.keyBytesMax || isHidden(key)) return false;
     const value = driver.peek(key);
     if (value === MUST_WAIT) return false;
     this.#host.onRequest();

@@ -54,11 +54,14 @@ export class Driver {
 
   /** Begins to tell the replica the time. */
   start(): void {
-    this.#timer = setInterval(() => {
-      this.#step({ type: "tick" });
-      this.flush();
-    }, TICK_MS);
+    this.#timer = setInterval(() => this.tick(), TICK_MS);
     this.#scheduleFlush();
+  }
+
+  /** Tells the replica that time has passed. */
+  tick(): void {
+    this.#step({ type: "tick" });
+    this.flush();
   }
 
   stop(): void {
@@ -106,7 +109,7 @@ export class Driver {
         const entry = store.get(key);
         return entry?.value === undefined ? undefined : entry.version;
       },
-      liveKeys: store.size,
+      liveKeys: store.sizeWithHidden,
       liveBytes: store.bytes,
     });
   }

@@ -3,7 +3,7 @@
  *
  * It begins as a command of the Redis protocol, `DKS.PEER json`, and is answered by a bulk string of
  * JSON, or by an error. So whatever listens at an address, a node or a Redis or a node of another
- * version, gives an answer that can be shown to people. The three purposes:
+ * version, gives an answer that can be shown to people. The four purposes:
  *
  * - `find`: "who are you?" A node dials every entry of its list; the entry that answers with the
  *   node's own instance number is the node itself.
@@ -11,6 +11,7 @@
  *   answer.
  * - `confirm`: "have you just asked me for a link, with this token?" Asked at the address of who says
  *   it is entry number i; so a client cannot pass itself off as a node, as it cannot answer there.
+ * - `outcome`: "how did this transaction end, as far as you know?" See `outcome.ts`.
  *
  * @module
  */
@@ -24,6 +25,7 @@ import { ReplyDecoder } from "../resp/reply_decoder.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import type { NodeIndex } from "../two_phase/messages.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
+import type { KnownOutcome } from "../two_phase/transaction_table.ts";
 import { PEER_PROTOCOL_VERSION } from "./peer_codec.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
 
@@ -56,14 +58,19 @@ export interface Introduction {
   readonly uptimeMs: number;
 }
 
+/** What nodes ask each other for, see the head of this file. */
+const PURPOSES = ["find", "link", "confirm", "outcome"] as const;
+
 /** A question that one node asks another. */
 export interface Question extends Introduction {
-  readonly purpose: "find" | "link" | "confirm";
+  readonly purpose: typeof PURPOSES[number];
   /** With `link`: who asks, and whom. */
   readonly from?: NodeIndex;
   readonly to?: NodeIndex;
   /** With `link` and `confirm`: random number of this attempt. */
   readonly token?: string;
+  /** With `outcome`: the name of the transaction. */
+  readonly transaction?: string;
 }
 
 /** The answer to a question. */
@@ -72,6 +79,8 @@ export interface Reply extends Introduction {
   readonly refusal?: string;
   /** With `confirm`. */
   readonly isConfirmed?: boolean;
+  /** With `outcome`; absent where the node is starting, or the name is none. */
+  readonly outcome?: KnownOutcome;
 }
 
 /** Nobody answered, or not what a node answers. */
@@ -172,10 +181,10 @@ function parseReply(value: RespValue, address: Address): Reply {
 export function parseQuestion(text: string): Question | undefined {
   const question = parseJson(text);
   if (!isIntroduction(question)) return undefined;
-  const { purpose, from, to, token } = question as Partial<Question>;
-  if (purpose !== "find" && purpose !== "link" && purpose !== "confirm") return undefined;
+  const { purpose, from, to, token, transaction } = question as Partial<Question>;
+  if (!PURPOSES.some((known) => known === purpose)) return undefined;
   const isTyped = [from, to].every((node) => node === undefined || Number.isInteger(node)) &&
-    (token === undefined || typeof token === "string");
+    [token, transaction].every((word) => word === undefined || typeof word === "string");
   return isTyped ? question as Question : undefined;
 }
 

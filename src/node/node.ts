@@ -12,11 +12,12 @@ import { FatalError, messageOf } from "../errors.ts";
 import {
   CONNECTIONS_MAX,
   INPUT_BYTES_SUM_MAX,
+  OUTCOME_QUESTIONS_MAX,
   OUTPUT_BYTES_SUM_MAX,
   PEER_CONNECTIONS_MAX,
   QUESTION_BYTES_MAX,
 } from "../limits.ts";
-import { ErrorReply } from "../resp/value.ts";
+import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { timingFor } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
@@ -24,14 +25,18 @@ import { Store } from "../two_phase/store.ts";
 import type { JournalRecord, NodeSet, View } from "../two_phase/messages.ts";
 import { members } from "../two_phase/node_set.ts";
 import { Cluster } from "./cluster.ts";
-import type { NodeFacts } from "./commands.ts";
+import type { CommandResult, NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
 import { Driver, now } from "./driver.ts";
+import { Exports } from "./exports.ts";
 import { parseQuestion, sharedConfig } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
+import { combineOutcomes, parseTransactionName } from "./outcome.ts";
 import { SharedBound } from "./shared_bound.ts";
+import { snapshotRequest } from "./snapshot.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
+import { TokenSweeper } from "./token_sweeper.ts";
 import { Statistics } from "./statistics.ts";
 
 /** How a node is started. */
@@ -69,6 +74,9 @@ const LEAVE_MS = 1000;
 /** How often that is looked at, in milliseconds. */
 const CHECKPOINT_CHECK_MS = 500;
 
+/** How often old tokens and idle exports are looked for, in milliseconds. */
+const SWEEP_MS = 5000;
+
 /** One running node. */
 export class Node implements ConnectionHost {
   readonly facts: NodeFacts;
@@ -84,6 +92,7 @@ export class Node implements ConnectionHost {
   readonly #connections = new Set<Connection>();
   readonly #ended: PromiseWithResolvers<void>;
   #checkpoints: ReturnType<typeof setInterval> | undefined;
+  #sweeps: ReturnType<typeof setInterval> | undefined;
   #isCheckpointing = false;
   #isStopping = false;
   #driver: Driver | undefined;
@@ -92,6 +101,8 @@ export class Node implements ConnectionHost {
   #viewReason = "";
   /** When the present view was installed here, in milliseconds of the day's time. */
   #viewSince = Date.now();
+  #outcomeQuestions = 0;
+  readonly #exports = new Exports(now);
 
   /**
    * Opens the journal, recovers what it holds, and only then listens.
@@ -140,6 +151,10 @@ export class Node implements ConnectionHost {
       valueBytesMax: options.valueBytesMax,
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
+      nowMs: now,
+      beginExport: () => this.#beginExport(),
+      nextOfExport: (id) => this.#exports.next(id),
+      outcome: (transaction) => this.#outcome(transaction),
     };
   }
 
@@ -205,7 +220,26 @@ export class Node implements ConnectionHost {
     this.#options.logger.info(this.#whereStored);
     cluster.start(this.#driver);
     this.#driver.start();
+    this.#sweeps = setInterval(this.#sweeperOf(this.#driver), SWEEP_MS);
     this.#checkpoints = setInterval(() => this.#checkpointIfDue(), CHECKPOINT_CHECK_MS);
+  }
+
+  /**
+   * Returns what is to be done every now and then: it drops idle exports, and begins to delete old
+   * tokens, where this is the first linked node of the list.
+   */
+  #sweeperOf(driver: Driver): () => void {
+    const { replica } = driver;
+    const sweeper = new TokenSweeper({
+      store: replica.store,
+      nowMs: now,
+      isMyTurn: () => members(replica.membership.linked)[0] === this.#cluster.self,
+      submit: (request, client) => driver.submit(request, client),
+    });
+    return () => {
+      sweeper.sweep();
+      this.#exports.dropIdle();
+    };
   }
 
   get #isEphemeral(): boolean {
@@ -290,6 +324,7 @@ export class Node implements ConnectionHost {
 
   async #shutDown(): Promise<void> {
     clearInterval(this.#checkpoints);
+    clearInterval(this.#sweeps);
     this.#driver?.stop();
     this.#cluster.stop();
     closeQuietly(this.#listener);
@@ -311,6 +346,43 @@ export class Node implements ConnectionHost {
       viewSince: this.#viewSince,
       journal: { place: this.#journal.place, isEphemeral: this.#isEphemeral },
     };
+  }
+
+  // --- Exports -------------------------------------------------------------------------------
+
+  #beginExport(): CommandResult {
+    const { obstacle } = this.#exports;
+    if (obstacle !== undefined) return { reply: obstacle };
+    const replica = this.#driver?.replica;
+    if (replica === undefined) return { reply: new ErrorReply("REJECTED", this.notReady) };
+    const request = snapshotRequest(replica, (snapshot) => this.#exports.begin(snapshot));
+    if (request !== undefined) return { request };
+    return { reply: new ErrorReply("REJECTED", "this node may not answer reads now") };
+  }
+
+  // --- Outcomes ------------------------------------------------------------------------------
+
+  /** Answers DKS.OUTCOME: from this node's own table where that is enough, else by asking around. */
+  async #outcome(transaction: string): Promise<RespValue> {
+    const parsed = parseTransactionName(transaction, this.#cluster.names.length);
+    if (typeof parsed === "string") return new ErrorReply("ERR", parsed);
+    if (this.#driver === undefined) return new ErrorReply("REJECTED", this.notReady);
+    const outcome = this.#driver.replica.outcomeOf(parsed.coordinator, parsed.number);
+    if (outcome === "committed") return outcome;
+    if (this.#outcomeQuestions >= OUTCOME_QUESTIONS_MAX) {
+      return new ErrorReply(
+        "REJECTED",
+        `this node has ${OUTCOME_QUESTIONS_MAX} questions for outcomes under way already`,
+      );
+    }
+    this.#outcomeQuestions++;
+    try {
+      const others = await this.#cluster.askOutcomes(transaction);
+      const own = { name: this.#cluster.names[this.#cluster.self] ?? "", outcome };
+      return fromText(combineOutcomes([own, ...others]));
+    } finally {
+      this.#outcomeQuestions--;
+    }
   }
 
   // --- Connections ---------------------------------------------------------------------------

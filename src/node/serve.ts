@@ -33,9 +33,9 @@ usage: dks serve [options]
       --advertise ADDR   this node's own entry in the list, where it cannot
                          find it out
       --data PATH        keeps the journal in this file, or in dks-PORT.kv in
-                         this folder; needs a program that was compiled for it (deno
-                         task compile --data FOLDER). Without it: in a data
-                         folder of the user's, one for each port
+                         this folder; needs a program that was compiled for
+                         it (deno task compile --data FOLDER). Without it:
+                         in a data folder of the user's, one for each port
       --ephemeral        stores nothing: a node that restarts is a stranger to
                          its cluster
       --timeout TIME     a request is answered within this time (5s)

@@ -556,6 +556,7 @@ export class Coordinator implements ForceAwaiter {
     const pending = requestOf(transaction);
     transaction.fill(prepare);
     pending.state = "running";
+    pending.number = number;
     pending.attempts++;
     if (pending.attempts > 1) counters.retries++;
     if (leaders.length > 0) counters.chained++;
@@ -814,7 +815,7 @@ export class Coordinator implements ForceAwaiter {
     if (before === undefined) {
       pending.transaction = undefined;
       if (pending.attempts === 0) this.#reject(pending, ahead);
-      else this.#finish(pending, this.#abortedOutcome(pending, before));
+      else this.#finish(pending, this.#abortedOutcome(pending));
       return;
     }
     pending.transaction = before;
@@ -829,23 +830,22 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #answerClosing(pending: PendingRequest, isKnown: boolean): void {
-    const { transaction } = pending;
     if (isKnown) {
-      this.#finish(pending, this.#abortedOutcome(pending, transaction));
+      this.#finish(pending, this.#abortedOutcome(pending));
       return;
     }
     this.#finish(pending, {
       kind: "indeterminate",
       reason: `${pending.failure}; the abort is not known to a majority yet`,
-      transaction: transactionName(this.#context.self, transaction?.number ?? 0),
+      transaction: transactionName(this.#context.self, pending.number),
     });
   }
 
-  #abortedOutcome(pending: PendingRequest, transaction: Transaction | undefined): Outcome {
+  #abortedOutcome(pending: PendingRequest): Outcome {
     return {
       kind: "aborted",
       reason: pending.failure,
-      transaction: transactionName(this.#context.self, transaction?.number ?? 0),
+      transaction: transactionName(this.#context.self, pending.number),
     };
   }
 
@@ -890,11 +890,15 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #finish(pending: PendingRequest, outcome: Outcome, validUntil = Infinity): void {
-    const { outbox, counters } = this.#context;
+    const { outbox, counters, transactions, self } = this.#context;
     if (pending.state === "finished") throw new Error("a request was answered twice");
     (pending.state === "closing" ? this.#closing : this.#pending).remove(pending);
     pending.state = "finished";
     pending.transaction = undefined;
+    if ("transaction" in outcome) {
+      const known = outcome.kind === "aborted" ? outcome.kind : undefined;
+      transactions.keepOutcome(self, pending.number, known);
+    }
     counters[outcome.kind]++;
     outbox.answer(pending.client, outcome, validUntil);
   }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Stamp } from "./messages.ts";
+import type { Stamp, TransactionNumber } from "./messages.ts";
 import type { Client, Request } from "./request.ts";
 import type { Transaction } from "./state.ts";
 
@@ -28,6 +28,8 @@ export class PendingRequest {
   state: RequestState = "parked";
   /** The latest attempt. */
   transaction: Transaction | undefined;
+  /** The number of the latest attempt that got one: by it clients know the request. */
+  number: TransactionNumber = 0;
   /** How many attempts were begun. */
   attempts = 0;
   /** Why the latest attempt failed. */

@@ -22,6 +22,7 @@ import {
   type JournalRecord,
   type Message,
   type NodeIndex,
+  type TransactionNumber,
   type View,
   type ViewInstalled,
 } from "./messages.ts";
@@ -34,7 +35,7 @@ import { settleAll } from "./settlement.ts";
 import { Store } from "./store.ts";
 import { TransferSource, TransferTarget } from "./transfer.ts";
 import { ViewChange } from "./view_change.ts";
-import { TransactionTable } from "./transaction_table.ts";
+import { type KnownOutcome, TransactionTable } from "./transaction_table.ts";
 
 /** What a replica has to know before it starts. */
 export interface ReplicaOptions {
@@ -177,6 +178,11 @@ export class Replica {
   /** How many transactions are known: undecided, or decided and not forgotten. */
   get transactions(): number {
     return this.context.transactions.size;
+  }
+
+  /** Returns what this node knows of the end of a transaction. */
+  outcomeOf(coordinator: NodeIndex, number: TransactionNumber): KnownOutcome {
+    return this.context.transactions.outcomeOf(coordinator, number);
   }
 
   /** Tells whether {@linkcode takeEffects} would return anything to do. */

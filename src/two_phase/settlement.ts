@@ -21,6 +21,16 @@ export function settleAll(context: Context, view: View): Transaction[] {
   const commits = new Set(
     view.commits.map(({ coordinator, number }) => `${coordinator} ${number}`),
   );
+  for (let coordinator = 0; coordinator < nodes; coordinator++) {
+    for (const [number, known] of transactions.of(coordinator)) {
+      const isSettled = typeof known !== "string" && (known.undecided || known.state === "aborted");
+      if (isSettled) transactions.note(coordinator, number, "aborted");
+    }
+  }
+  // What a node has aborted by itself may have been committed by the view nevertheless.
+  for (const { coordinator, number } of view.commits) {
+    transactions.note(coordinator, number, "committed");
+  }
   const holding: Transaction[] = [];
   const inLine: Transaction[] = [];
   for (let coordinator = 0; coordinator < nodes; coordinator++) {

@@ -9,6 +9,7 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
+import { isHidden } from "../hidden_keys.ts";
 import type { Lock } from "./lock_table.ts";
 import type { Stamp } from "./messages.ts";
 
@@ -28,12 +29,19 @@ export class Store {
   readonly #entries = new Map<ByteString, Entry>();
   #size = 0;
   #bytes = 0;
+  /** The hidden keys that have a value, in the order in which they got one. */
+  readonly #hidden = new Set<ByteString>();
   /** Keys written since the last checkpoint began; `undefined` where nobody makes checkpoints. */
   #changed: Set<ByteString> | undefined;
   readonly #watchers = new Set<Set<ByteString>>();
 
-  /** Returns how many keys have a value. */
+  /** Returns how many keys have a value, the hidden ones not counted. */
   get size(): number {
+    return this.#size - this.#hidden.size;
+  }
+
+  /** Returns how many keys have a value, the hidden ones too. */
+  get sizeWithHidden(): number {
     return this.#size;
   }
 
@@ -67,6 +75,10 @@ export class Store {
     if (value !== undefined) {
       this.#size++;
       this.#bytes += key.length + value.length;
+    }
+    if (isHidden(key)) {
+      if (value === undefined) this.#hidden.delete(key);
+      else this.#hidden.add(key);
     }
     entry.value = value;
     entry.version = version;
@@ -122,6 +134,11 @@ export class Store {
   dropIfEmpty(entry: Entry): void {
     if (entry.value !== undefined || entry.lock !== undefined) return;
     if (this.#entries.get(entry.key) === entry) this.#entries.delete(entry.key);
+  }
+
+  /** Returns the hidden keys that exist, the oldest first but for those from before a restart. */
+  hiddenKeys(): IterableIterator<ByteString> {
+    return this.#hidden.values();
   }
 
   /** Returns all keys that exist, with their entries, in no order that means anything. */

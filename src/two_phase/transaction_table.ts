@@ -14,11 +14,22 @@
  * @module
  */
 
+import { OUTCOMES_KEPT_MAX } from "../limits.ts";
 import { incarnationBase, type NodeIndex, type TransactionNumber } from "./messages.ts";
 import { Transaction, type TransactionOutcome } from "./state.ts";
 
 /** What is known of a number: the transaction while that matters, then only how it ended. */
 export type Known = Transaction | TransactionOutcome | undefined;
+
+/** What one node can tell of a transaction's end. */
+export type KnownOutcome =
+  | TransactionOutcome
+  /** It is in doubt here, or its abort is not durable yet. */
+  | "undecided"
+  /** It lies under the low-water mark: decided, and how is no longer kept. */
+  | "forgotten"
+  /** This node has never heard of it. */
+  | "unknown";
 
 /** How far above the low-water mark a number may lie: more is not possible, see TRANSACTIONS_MAX. */
 const WINDOW_MAX = 1024 * 1024;
@@ -49,6 +60,11 @@ class Window {
   readonly #olderUndecided = new Set<TransactionNumber>();
   /** Up to here, the numbers of the earlier incarnations were decided when the present one began. */
   #olderSettledUpTo: TransactionNumber = 0;
+  /**
+   * Numbers whose outcome a client may ask for, and the outcome once everything else about them is
+   * forgotten. Not part of the protocol: gone with the process.
+   */
+  readonly #kept = new Map<TransactionNumber, TransactionOutcome | undefined>();
   /** The coordinator has said which numbers of earlier incarnations are undecided. */
   #isClosed = true;
 
@@ -161,13 +177,16 @@ class Window {
     for (const [number, known] of this.#older) {
       if (number > upTo) continue;
       assertDecided(number, known);
+      this.#remember(number, known);
       this.#older.delete(number);
     }
     const count = upTo - this.#floor;
     if (count <= 0) return;
     const end = Math.min(this.#start + count, this.#known.length);
     for (let place = this.#start; place < end; place++) {
-      assertDecided(this.#floor + 1 + place - this.#start, this.#known[place]);
+      const number = this.#floor + 1 + place - this.#start;
+      assertDecided(number, this.#known[place]);
+      this.#remember(number, this.#known[place]);
       this.#known[place] = undefined;
     }
     this.#start += count;
@@ -180,6 +199,27 @@ class Window {
       this.#known.splice(0, this.#start);
       this.#start = 0;
     }
+  }
+
+  keepOutcome(number: TransactionNumber, outcome: TransactionOutcome | undefined): void {
+    this.#kept.set(number, outcome);
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size > OUTCOMES_KEPT_MAX && oldest !== undefined) this.#kept.delete(oldest);
+  }
+
+  keptOutcome(number: TransactionNumber): TransactionOutcome | undefined {
+    return this.#kept.get(number);
+  }
+
+  /** Takes note how a transaction has ended, if its name was given to a client. */
+  note(number: TransactionNumber, outcome: TransactionOutcome): void {
+    this.#remember(number, outcome);
+  }
+
+  #remember(number: TransactionNumber, known: Known): void {
+    if (this.#kept.size === 0 || !this.#kept.has(number)) return;
+    const outcome = outcomeOf(known);
+    if (outcome !== undefined) this.#kept.set(number, outcome);
   }
 
   *all(): Generator<[TransactionNumber, TransactionOutcome | Transaction]> {
@@ -201,6 +241,12 @@ class Window {
 
 function isOpen(known: Known): boolean {
   return known === undefined || (typeof known !== "string" && known.undecided);
+}
+
+/** An abort only once it is durable. */
+function outcomeOf(known: Known): TransactionOutcome | undefined {
+  const state = known instanceof Transaction ? known.state : known;
+  return state === "committed" || state === "aborted" ? state : undefined;
 }
 
 function assertDecided(number: TransactionNumber, known: Known): void {
@@ -250,6 +296,35 @@ export class TransactionTable {
 
   get(coordinator: NodeIndex, number: TransactionNumber): Known {
     return this.#of(coordinator).get(number);
+  }
+
+  /**
+   * Keeps the outcome of a transaction, which a client may ask for, beyond the low-water mark: of so
+   * many of the latest ones as `OUTCOMES_KEPT_MAX` says.
+   *
+   * @param outcome `undefined` where it is not known yet; then it must not have been forgotten
+   */
+  keepOutcome(
+    coordinator: NodeIndex,
+    number: TransactionNumber,
+    outcome: TransactionOutcome | undefined,
+  ): void {
+    this.#of(coordinator).keepOutcome(number, outcome);
+  }
+
+  /** Takes note how a view has ended a transaction, if its name was given to a client here. */
+  note(coordinator: NodeIndex, number: TransactionNumber, outcome: TransactionOutcome): void {
+    this.#of(coordinator).note(number, outcome);
+  }
+
+  /** Returns what is known of the end of a transaction; an abort only once it is durable here. */
+  outcomeOf(coordinator: NodeIndex, number: TransactionNumber): KnownOutcome {
+    const window = this.#of(coordinator);
+    if (number <= window.forgottenUpTo) return window.keptOutcome(number) ?? "forgotten";
+    const known = window.get(number);
+    if (known !== undefined) return outcomeOf(known) ?? "undecided";
+    // An earlier incarnation's, which is refused from now on (presumed abort).
+    return window.isClosed(number) ? "aborted" : "unknown";
   }
 
   /**

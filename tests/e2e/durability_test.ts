@@ -66,7 +66,8 @@ Deno.test("a coordinator killed before anybody could vote goes on with it when i
     let restarted: NodeProcess | undefined;
     try {
       for (const node of others) node.signal("SIGSTOP");
-      const put = client(coordinator.port, ["put", "k", "v"]);
+      // Not `put`, which would send it again when the coordinator is back.
+      const put = client(coordinator.port, ["raw", "PUT", "k", "v"]);
       await until("the write is prepared", async () => {
         const info = String(
           await call(loopbackAddress(coordinator.port), ["INFO", "transactions"]),

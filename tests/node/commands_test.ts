@@ -2,21 +2,7 @@ import { assertEquals } from "@std/assert";
 import { COMMANDS, findCommand, runCommand, type Session } from "../../src/node/commands.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../../src/resp/value.ts";
 import type { Effect } from "../../src/two_phase/messages.ts";
-
-function session(): Session {
-  return {
-    id: 7,
-    name: "",
-    version: 2,
-    isClosing: false,
-    node: {
-      keyBytesMax: 10,
-      valueBytesMax: 20,
-      info: (sections) => `info ${sections.join()}`,
-      status: () => "{}",
-    },
-  };
-}
+import { session } from "./session.ts";
 
 /** Runs a command against `state`; returns the reply, and what it would write. */
 function run(
@@ -26,6 +12,7 @@ function run(
 ): { reply: RespValue; effects: readonly Effect[] } {
   const result = runCommand(findCommand(words[0] ?? ""), words, of);
   if ("reply" in result) return { reply: result.reply, effects: [] };
+  if ("later" in result) throw new Error(`the reply of ${words.join(" ")} comes later`);
   const { request } = result;
   const read = (key: string) => state[key];
   switch (request.kind) {
@@ -82,6 +69,8 @@ Deno.test("commands reply and write as their table says", () => {
     [["config", "get", "nothing*"], new Map()],
     [["info", "Server", "clients"], "info server,clients"],
     [["dks.status"], "{}"],
+    [["dks.export"], ["id", 2]],
+    [["dks.export", "x"], ["key of x", "value"]],
   ];
   for (const [words, reply, effects = []] of rows) {
     assertEquals(run(words, STATE), { reply, effects }, words.join(" "));
@@ -98,11 +87,18 @@ Deno.test("commands reply with an error that names the value when the input is b
     [["set", "a", "1", "WHAT"], "ERR", "syntax error"],
     [["set", "a", "1", "EX", "10"], "ERR", "SET with EX is not supported: keys do not expire"],
     [["set", "k".repeat(11), "1"], "ERR", "key of 11 bytes, at most 10 are allowed"],
+    [["get", "\0dks:x"], "ERR", 'keys that begin with "\\x00dks:" are kept for dks itself'],
+    [
+      ["mset", "a", "1", "\0dks:", "1"],
+      "ERR",
+      'keys that begin with "\\x00dks:" are kept for dks itself',
+    ],
     [["set", "a", "v".repeat(21)], "ERR", "value of 21 bytes, at most 20 are allowed"],
     [["mset", "a", "1", "b", "v".repeat(21)], "ERR", "value of 21 bytes, at most 20 are allowed"],
     [["mget", "a", "k".repeat(11)], "ERR", "key of 11 bytes, at most 10 are allowed"],
     [["select", "1"], "ERR", "DB index is out of range"],
     [["select", "x"], "ERR", "value is not an integer or out of range"],
+    [["dks.export", "a", "b"], "ERR", "wrong number of arguments for 'dks.export' command"],
     [["hello", "4"], "NOPROTO", "unsupported protocol version"],
     [["hello", "3", "FOO"], "ERR", 'Syntax error in HELLO option "FOO"'],
     [["client", "kill"], "ERR", 'unknown subcommand "kill" of CLIENT'],

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Connection, type ConnectionHost } from "../../src/node/connection.ts";
 import { SharedBound } from "../../src/node/shared_bound.ts";
+import { session } from "./session.ts";
 
 /** Says `text` on a new connection which only a peer may have. Returns what is answered. */
 async function sayAsPeer(text: string): Promise<string> {
@@ -9,7 +10,7 @@ async function sayAsPeer(text: string): Promise<string> {
   const conn = await listener.accept();
   listener.close();
   const host: ConnectionHost = {
-    facts: { keyBytesMax: 1000, valueBytesMax: 1000, info: () => "", status: () => "" },
+    facts: session().node,
     driver: undefined,
     notReady: "it is starting",
     waitMsMax: 1000,

@@ -4,7 +4,9 @@ import { assert, assertEquals } from "@std/assert";
 import { Driver, type Transport } from "../../src/node/driver.ts";
 import { type Journal, MemoryJournal } from "../../src/node/journal.ts";
 import { timingFor } from "../../src/two_phase/context.ts";
-import type { JournalRecord, Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import type { PeerIdentity } from "../../src/two_phase/membership.ts";
+import type { JournalRecord, Message, NodeIndex, View } from "../../src/two_phase/messages.ts";
+import { ballotOf, incarnationBase } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import { Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome } from "../../src/two_phase/request.ts";
@@ -12,11 +14,17 @@ import { read, write } from "../two_phase/script.ts";
 
 /** A journal whose forces are under way until they are ended by hand, in their order. */
 class HeldJournal extends MemoryJournal implements Journal {
+  override readonly identity: PeerIdentity;
   readonly records: JournalRecord[] = [];
   durable = 0;
   #underWay: { readonly upTo: number; readonly done: () => void }[] = [];
   #hasFailed = false;
   isHeld = false;
+
+  constructor(node: NodeIndex) {
+    super();
+    this.identity = { journal: `journal ${node}`, incarnation: 1 };
+  }
 
   get forces(): number {
     return this.#underWay.length;
@@ -54,9 +62,29 @@ class HeldJournal extends MemoryJournal implements Journal {
   }
 }
 
+/** The nodes begin in a view of both. */
+const VIEW: View = {
+  number: 1,
+  ballot: ballotOf(1, 0),
+  origin: ballotOf(1, 0),
+  names: ["n0", "n1"],
+  members: 0b11,
+  journals: ["journal 0", "journal 1"],
+  commits: [],
+  bases: [incarnationBase(1), incarnationBase(1)],
+};
+
+/** Nothing here is about leases and suspicion. */
+const TIMING = timingFor(5000, {
+  leaseMs: 1e9,
+  suspicionMs: 1e9,
+  heartbeatMs: 1e9,
+  driftMax: 0.01,
+});
+
 /** Two nodes with drivers, whose messages arrive at once. */
 class Pair {
-  readonly journals = [new HeldJournal(), new HeldJournal()] as const;
+  readonly journals = [new HeldJournal(0), new HeldJournal(1)] as const;
   readonly drivers: readonly [Driver, Driver];
   /** What was answered to whom, and which votes were sent. */
   readonly log: string[] = [];
@@ -71,6 +99,7 @@ class Pair {
     const [a, b] = pair.drivers;
     a.peerUp(1, pair.journals[1].identity);
     b.peerUp(0, pair.journals[0].identity);
+    for (const driver of pair.drivers) driver.tick();
     await pair.settle();
     for (const journal of pair.journals) journal.isHeld = true;
     return pair;
@@ -83,9 +112,10 @@ class Pair {
         self,
         names: ["n0", "n1"],
         identity: journal.identity,
-        timing: timingFor(5000),
+        timing: TIMING,
         random: () => 0.5,
         now: performance.timeOrigin + performance.now(),
+        records: [{ type: "view", view: VIEW }],
       }),
       journal,
       transport: this.#newTransport(self),

@@ -7,7 +7,8 @@
 
 import type { ByteString } from "../../src/byte_string.ts";
 import type { Effect } from "../../src/two_phase/messages.ts";
-import type { KeyReader, Request } from "../../src/two_phase/request.ts";
+import { once as onceRequest } from "../../src/node/once.ts";
+import type { KeyReader, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import type { Random } from "./random.ts";
 import type { Workload } from "./scenario.ts";
 
@@ -16,16 +17,20 @@ export interface Operation {
   readonly name: string;
   readonly keys: readonly ByteString[];
   readonly isRead: boolean;
+  /** With a token: done once, however often it is asked for (`src/node/once.ts`). */
+  readonly token?: ByteString;
   apply(read: KeyReader): { readonly effects: readonly Effect[]; readonly reply: string };
 }
 
 /** Returns what the protocol is asked for `operation`. */
 export function requestFor(operation: Operation): Request {
-  const { keys } = operation;
+  const { keys, token } = operation;
   if (operation.isRead) {
     return { kind: "read", keys, evaluate: (read) => operation.apply(read).reply };
   }
-  return { kind: "write", keys, evaluate: (read) => operation.apply(read) };
+  const write: WriteRequest = { kind: "write", keys, evaluate: (read) => operation.apply(read) };
+  if (token === undefined) return write;
+  return onceRequest(write, { token, command: [operation.name], nowMs: 0 });
 }
 
 const show = (value: ByteString | undefined) => value ?? "-";
@@ -115,6 +120,11 @@ export function copy(from: ByteString, to: ByteString): Operation {
   };
 }
 
+/** A write under a token: in the history it is one operation, from the first call to the last answer. */
+export function once(operation: Operation, token: ByteString): Operation {
+  return { ...operation, name: `once ${token}: ${operation.name}`, token };
+}
+
 /** The accounts that transfers go between. */
 export const ACCOUNTS: readonly ByteString[] = ["account0", "account1", "account2", "account3"];
 
@@ -123,6 +133,7 @@ export class OperationSource {
   readonly #random: Random;
   readonly #workload: Workload;
   #values = 0;
+  #tokens = 0;
 
   constructor(workload: Workload, random: Random) {
     this.#workload = workload;
@@ -145,9 +156,36 @@ export class OperationSource {
       }
       case "multi":
         return this.#onSeveralKeys();
+      case "once":
+        return this.#once();
       case "transfers":
         return this.#random.chance(0.6) ? this.#transfer() : get(...ACCOUNTS);
     }
+  }
+
+  /** What must not be done twice, and now and then something else with the same keys. */
+  #once(): Operation {
+    const key = `o${this.#random.integer(2)}`;
+    switch (this.#random.integer(8)) {
+      case 0:
+        return get(key);
+      case 1:
+        return increment(key);
+      case 2:
+        return once(setIf(`${key}x`, this.#value, "NX"), this.#token);
+      case 3:
+        return set([`${key}x`], undefined);
+      case 4:
+        return once(this.#transfer(), this.#token);
+      case 5:
+        return get(...ACCOUNTS);
+      default:
+        return once(increment(key), this.#token);
+    }
+  }
+
+  get #token(): ByteString {
+    return `t${++this.#tokens}`;
   }
 
   /** Every value is written once, so that a read tells which write it saw. */

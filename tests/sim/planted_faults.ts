@@ -7,7 +7,9 @@
  * @module
  */
 
+import { isHidden } from "../../src/hidden_keys.ts";
 import type {
+  Effect,
   JournalRecord,
   Message,
   NodeIndex,
@@ -16,7 +18,7 @@ import type {
 import { majority } from "../../src/two_phase/node_set.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import type { Input, Replica } from "../../src/two_phase/replica.ts";
-import type { Request } from "../../src/two_phase/request.ts";
+import type { Request, WriteRequest } from "../../src/two_phase/request.ts";
 
 /** A rule that is broken. */
 export interface PlantedFault {
@@ -153,6 +155,7 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     name: "presumed abort of what goes on",
     onSend: (message) => message.type === "recovered" ? { ...message, undecided: [] } : message,
   }),
+  tokenStoredApart,
   () => ({
     name: "a commit is not sent again after a reconnect",
     onStart: ({ context: { transactions, self } }) => {
@@ -165,6 +168,38 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     },
   }),
 ];
+
+/** A token is stored by a transaction of its own, a little after that of its write. */
+function tokenStoredApart(): PlantedFault {
+  const held = new Map<Replica, Effect[]>();
+  return {
+    name: "token stored apart from its write",
+    onRequest: (request, replica) => {
+      if (request.kind !== "write" || !request.keys.some(isHidden)) return request;
+      const evaluate: WriteRequest["evaluate"] = (read) => {
+        const { effects, reply } = request.evaluate(read);
+        const tokens = effects.filter(({ key }) => isHidden(key));
+        held.set(replica, [...held.get(replica) ?? [], ...tokens]);
+        return { effects: effects.filter(({ key }) => !isHidden(key)), reply };
+      };
+      return { ...request, evaluate };
+    },
+    afterInput: (input, replica) => {
+      const effects = held.get(replica);
+      if (input.type !== "tick" || effects === undefined) return [];
+      held.delete(replica);
+      return effects.map((effect) => ({
+        type: "request",
+        request: {
+          kind: "write",
+          keys: [effect.key],
+          evaluate: () => ({ effects: [effect], reply: "OK" }),
+        },
+        client: { answered: () => {} },
+      }));
+    },
+  };
+}
 
 /** When `isEnough` votes have come, those that are missing are made up. */
 function votesInvented(

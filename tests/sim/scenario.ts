@@ -62,6 +62,7 @@ export const WORKLOADS = [
   "multi",
   "transfers",
   "many",
+  "once",
   "mixed",
 ] as const;
 

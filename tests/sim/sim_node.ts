@@ -43,6 +43,8 @@ export const HAPPENINGS = [
   "crash with a transaction of its own in doubt",
   "crash with another's transaction in doubt",
   "restart",
+  "a write is repeated under its token",
+  "a token's answer is repeated",
 ] as const;
 
 /** See {@linkcode HAPPENINGS}. */

@@ -11,7 +11,7 @@
 import type { ByteString } from "../../src/byte_string.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
 import { type Prepare, type Stamp, transactionName } from "../../src/two_phase/messages.ts";
-import type { Outcome } from "../../src/two_phase/request.ts";
+import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import * as checkers from "./checkers.ts";
 import type { MemberAtRest, Violation } from "./checkers.ts";
 import { type Call, formatCall, History } from "./history.ts";
@@ -39,6 +39,9 @@ const REST_MS = 20_000;
 /** Pauses of a client before it asks again what it was refused. */
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 200;
+
+/** How often a client repeats a write under its token. */
+const ONCE_REPETITIONS = 5;
 
 /** What came of a run. */
 export interface Result {
@@ -230,10 +233,12 @@ class Simulation {
     if (this.#asked >= this.#scenario.operations || this.#isHealing) return;
     this.#asked++;
     const node = this.#random.integer(this.#nodes.length);
-    this.#ask({ client, node, operation: this.#source.next() }, (call) => {
+    const operation = this.#source.next();
+    const ask = operation.token === undefined ? this.#ask : this.#askOnce;
+    ask.call(this, { client, node, operation }, (call) => {
       const pause = this.#random.skewed(0, this.#scenario.thinkMsMax);
       const repeats = call.ending === "unknown" && !call.operation.isRead &&
-        this.#random.chance(0.3);
+        call.operation.token === undefined && this.#random.chance(0.3);
       this.#scheduler.after(pause, () => {
         if (repeats) this.#repeat(call);
         else this.#work(client);
@@ -277,6 +282,59 @@ class Simulation {
     this.#scheduler.after(this.#scenario.timeoutMs + CLIENT_GRACE_MS, () => end("no answer"));
   }
 
+  /**
+   * Asks for a write under a token, again and again at any node while its end is not known. In the
+   * history that is one call, from the first attempt to the last answer.
+   */
+  #askOnce(
+    what: { client: number; node: number; operation: Operation },
+    then: (call: Call) => void,
+  ): void {
+    const call = this.#history.begin({ ...what, nowMs: this.#scheduler.now });
+    let isDoubtful = false;
+    const attempt = (left: number, index: number) => {
+      let isOver = false;
+      const end = (outcome: string, reply = "") => {
+        if (isOver) return;
+        isOver = true;
+        const hasNoEffect = outcome === "rejected" || outcome === "aborted";
+        if (outcome !== "answered") {
+          isDoubtful ||= !hasNoEffect;
+          if (isDoubtful && left > 0 && !this.#isHealing) {
+            this.#count("a write is repeated under its token");
+            const pause = this.#random.between(RETRY_MS_MIN, RETRY_MS_MAX);
+            const next = this.#random.integer(this.#nodes.length);
+            this.#scheduler.after(pause, () => attempt(left - 1, next));
+            return;
+          }
+        }
+        const ending = outcome === "answered" ? "done" : isDoubtful ? "unknown" : "none";
+        this.#history.end(call, { ending, outcome, reply, nowMs: this.#scheduler.now });
+        this.#trace.client(`   ${formatCall(call)}`);
+        then(call);
+      };
+      this.#trace.client(`   client ${what.client} asks n${index}: ${what.operation.name}`);
+      this.#nodes[index]?.submit(this.#countingRepetitions(requestFor(what.operation)), {
+        answered: (outcome: Outcome) =>
+          end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : ""),
+        lost: () => end("connection lost"),
+      });
+      this.#scheduler.after(this.#scenario.timeoutMs + CLIENT_GRACE_MS, () => end("no answer"));
+    };
+    attempt(ONCE_REPETITIONS, what.node);
+  }
+
+  /** A request under a token has effects, if only on the token, unless it was done before. */
+  #countingRepetitions(request: Request): Request {
+    if (request.kind !== "write") return request;
+    const evaluate: WriteRequest["evaluate"] = (read) => {
+      const evaluation = request.evaluate(read);
+      if (evaluation.effects.length === 0) this.#count("a token's answer is repeated");
+      return evaluation;
+    };
+    return { ...request, evaluate };
+  }
+
   // --- The final phase -----------------------------------------------------------------------
 
   /** Everybody is served, and then everything comes to rest. */
@@ -287,7 +345,7 @@ class Simulation {
     for (let client = 0; client < clients; client++) {
       this.#askUntilDone(client, [
         { node: client % nodes, operation: set([`final${client}`], `v-final-${client}`) },
-        { node: this.#random.integer(nodes), operation: this.#source.next() },
+        { node: this.#random.integer(nodes), operation: this.#nextWithoutToken() },
       ]);
     }
     const isServed = () => this.#busy === 0;
@@ -341,6 +399,12 @@ class Simulation {
       const { view, isMember } = replica.membership;
       return `view ${view.number}${isMember ? "" : " (outside)"}`;
     });
+  }
+
+  /** Here an operation is asked for until it is done, each time as a call of its own. */
+  #nextWithoutToken(): Operation {
+    const { token: _token, ...operation } = this.#source.next();
+    return operation;
   }
 
   #keys(): ByteString[] {
@@ -403,6 +467,7 @@ class Simulation {
     const limit = this.#scenario.timeoutMs * 1.011 + DEADLINE_GRACE_MS;
     const pauses = this.#scenario.faults.filter((fault) => fault.kind === "pause");
     return this.#history.calls.flatMap((call) => {
+      if (call.operation.token !== undefined) return []; // Several requests, each with a deadline.
       const isPaused = pauses.some(({ node, at, ms }) =>
         node === call.node && at < call.calledAtMs + limit && at + ms > call.calledAtMs
       );
@@ -424,7 +489,8 @@ class Simulation {
   /** A retry keeps its priority, or it may starve. */
   #priorityChanges(): Violation[] {
     // Copies carry a value on into prepares of another call.
-    if (["multi", "mixed"].includes(this.#scenario.workload)) return [];
+    // Repetitions under a token are requests of their own.
+    if (["multi", "mixed", "once"].includes(this.#scenario.workload)) return [];
     const calls = new Map<ByteString, number>();
     for (const { operation: { name } } of this.#history.calls) {
       const value = / = (v\d+)/.exec(name)?.[1];

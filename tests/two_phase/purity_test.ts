@@ -9,7 +9,11 @@ const IMPURE =
   /\b(Deno|Promise|Date|Math\.random|setTimeout|setInterval|queueMicrotask|console|performance|crypto|async|await|fetch)\b/;
 
 /** Plain modules outside of the folder that have no effects. */
-const ALLOWED_IMPORTS: readonly string[] = ["../byte_string.ts", "../limits.ts"];
+const ALLOWED_IMPORTS: readonly string[] = [
+  "../byte_string.ts",
+  "../hidden_keys.ts",
+  "../limits.ts",
+];
 
 async function* modules(): AsyncGenerator<{ name: string; code: string }> {
   for await (const entry of Deno.readDir(FOLDER)) {

@@ -1,0 +1,139 @@
+/**
+ * `export` and `import`: all keys into a file, and back.
+ *
+ * @module
+ */
+
+import { quote } from "../byte_string.ts";
+import { messageOf } from "../errors.ts";
+import { ErrorReply, type RespValue } from "../resp/value.ts";
+import { BackupError, BackupWriter, type Pair, parseBackup } from "./backup_file.ts";
+import { type ClientConnection, ConnectionError } from "./connection.ts";
+import { callOnce, type Connector } from "./connector.ts";
+import { formatError } from "./format.ts";
+import { EXIT } from "./one_shot.ts";
+import { ProgressBar } from "./progress_bar.ts";
+import type { Output } from "./terminal.ts";
+
+/** Most keys and roughly the most bytes of one MSET. */
+const BATCH_KEYS_MAX = 128;
+const BATCH_BYTES = 256 * 1024;
+
+/** How many MSETs are under way at a time. */
+const BATCHES_AT_ONCE = 8;
+
+/** Writes all keys to standard output, as they stood at one moment. Returns the exit code. */
+export async function exportKeys(connection: ClientConnection, output: Output): Promise<number> {
+  let problem: string | undefined;
+  try {
+    problem = await writeAll(connection, output);
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error;
+    problem = messageOf(error);
+  }
+  if (problem === undefined) return EXIT.ok;
+  await output.note(`dks: the export is not whole: ${problem}\n`);
+  return EXIT.failed;
+}
+
+/** Returns why the export is not whole. */
+async function writeAll(connection: ClientConnection, output: Output): Promise<string | undefined> {
+  const begun = await connection.call(["DKS.EXPORT"]);
+  const [id, count] = Array.isArray(begun) ? begun : [];
+  if (typeof id !== "string" || typeof count !== "number") return unexpected(begun);
+  const bar = new ProgressBar("export", count);
+  try {
+    const writer = new BackupWriter(count);
+    await output.write(writer.head());
+    let done = 0;
+    // The next piece is on its way while one is written.
+    for (let next = connection.call(["DKS.EXPORT", id]);;) {
+      const chunk = await next;
+      if (!isListOfStrings(chunk)) return unexpected(chunk);
+      if (chunk.length === 0) break;
+      next = connection.call(["DKS.EXPORT", id]);
+      next.catch(() => {}); // It is looked at in the next round, unless writing fails before.
+      await output.write(writer.lines(chunk));
+      bar.update(done += chunk.length / 2);
+    }
+    await output.write(writer.end());
+  } finally {
+    bar.finish();
+  }
+  await output.note(`exported ${count} keys\n`);
+  return undefined;
+}
+
+function unexpected(reply: RespValue): string {
+  return reply instanceof ErrorReply
+    ? formatError(reply)
+    : "the node does not answer as to an export";
+}
+
+function isListOfStrings(value: RespValue): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+/** Writes all keys of a file, once all of it was found whole. Returns the exit code. */
+export async function importKeys(
+  bytes: Uint8Array,
+  options: { connector: Connector; timeoutMs: number; output: Output },
+): Promise<number> {
+  const { output } = options;
+  let pairs: Pair[];
+  try {
+    pairs = parseBackup(bytes);
+  } catch (error) {
+    if (!(error instanceof BackupError)) throw error;
+    await output.note(`dks: nothing was imported: ${messageOf(error)}\n`);
+    return EXIT.failed;
+  }
+  const batches = batchesOf(pairs);
+  const bar = new ProgressBar("import", pairs.length);
+  let done = 0;
+  let failure: string | undefined;
+  const work = async () => {
+    for (let batch = batches.next(); !batch.done && failure === undefined; batch = batches.next()) {
+      const reason = await sendBatch(batch.value, options);
+      if (reason === undefined) bar.update(done += batch.value.length);
+      else failure ??= reason;
+    }
+  };
+  await Promise.all(Array.from({ length: BATCHES_AT_ONCE }, work));
+  bar.finish();
+  if (failure === undefined) {
+    await output.write(`imported ${done} keys\n`);
+    return EXIT.ok;
+  }
+  await output.note(`dks: ${done} of ${pairs.length} keys were imported, then: ${failure}\n`);
+  return EXIT.failed;
+}
+
+function* batchesOf(pairs: readonly Pair[]): Generator<readonly Pair[], void> {
+  let batch: Pair[] = [];
+  let bytes = 0;
+  for (const pair of pairs) {
+    batch.push(pair);
+    bytes += pair[0].length + pair[1].length;
+    if (batch.length < BATCH_KEYS_MAX && bytes < BATCH_BYTES) continue;
+    yield batch;
+    batch = [];
+    bytes = 0;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Returns why a batch was not imported. */
+async function sendBatch(
+  batch: readonly Pair[],
+  options: { connector: Connector; timeoutMs: number },
+): Promise<string | undefined> {
+  const first = quote(batch[0]?.[0] ?? "");
+  try {
+    const reply = await callOnce(["MSET", ...batch.flat()], options);
+    if (!(reply instanceof ErrorReply)) return undefined;
+    return `${formatError(reply)} (${batch.length} keys from ${first})`;
+  } catch (error) {
+    return `${messageOf(error)} (${batch.length} keys from ${first})`;
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * One connection to a cluster, made anew when it broke; and writes that survive that.
+ *
+ * @module
+ */
+
+import { delay } from "@std/async/delay";
+import type { Address } from "../address.ts";
+import type { ByteString } from "../byte_string.ts";
+import { ErrorReply, type RespValue } from "../resp/value.ts";
+import { ClientConnection, ConnectionError } from "./connection.ts";
+
+/** Pauses before a write is sent again: from here, doubling, up to there, in milliseconds. */
+const PAUSE_MS_MIN = 50;
+const PAUSE_MS_MAX = 1000;
+
+/** Keeps one connection. When it is given up, the next one goes to the next address of the list. */
+export class Connector {
+  readonly #timeoutMs: number;
+  #addresses: readonly Address[];
+  #connecting: Promise<ClientConnection> | undefined;
+
+  /** @param options `addresses`: where to try, in order; `timeoutMs`: how long a command may take */
+  constructor(options: { addresses: readonly Address[]; timeoutMs: number }) {
+    this.#addresses = options.addresses;
+    this.#timeoutMs = options.timeoutMs;
+  }
+
+  /** How many addresses there are to try. */
+  get size(): number {
+    return this.#addresses.length;
+  }
+
+  /**
+   * Returns the connection, made where there is none.
+   *
+   * @throws {ConnectionError} where no address can be reached.
+   */
+  async get(): Promise<ClientConnection> {
+    const timeoutMs = this.#timeoutMs;
+    const connecting = this.#connecting ??= ClientConnection.open(this.#addresses, { timeoutMs });
+    try {
+      return await connecting;
+    } catch (error) {
+      if (this.#connecting === connecting) this.#connecting = undefined;
+      throw error;
+    }
+  }
+
+  /** Gives up `connection`, which somebody else may have done before. */
+  async giveUp(connection: ClientConnection): Promise<void> {
+    const connecting = this.#connecting;
+    connection.close();
+    if (connecting === undefined || await connecting.catch(() => undefined) !== connection) return;
+    if (this.#connecting !== connecting) return;
+    this.#connecting = undefined;
+    const after = 1 + this.#addresses.indexOf(connection.address);
+    this.#addresses = [...this.#addresses.slice(after), ...this.#addresses.slice(0, after)];
+  }
+
+  close(): void {
+    this.#connecting?.then((connection) => connection.close(), () => {});
+    this.#connecting = undefined;
+  }
+}
+
+/**
+ * Sends a write under a token of its own (DKS.ONCE), and again under the same token, to the next
+ * address, while the connection breaks or the reply is INDETERMINATE.
+ *
+ * @param options `timeoutMs`: how long all attempts may take together
+ * @throws {ConnectionError} where no node can be reached, or the time is over.
+ */
+export async function callOnce(
+  words: readonly ByteString[],
+  options: { connector: Connector; timeoutMs: number },
+): Promise<RespValue> {
+  const { connector, timeoutMs } = options;
+  const command = ["DKS.ONCE", crypto.randomUUID(), ...words];
+  const endAt = performance.now() + timeoutMs;
+  // A node that hangs must leave time for another one.
+  const attemptMs = connector.size > 1 ? timeoutMs / 2 : timeoutMs;
+  /** What the last attempt of unknown end came to. */
+  let doubt: ConnectionError | ErrorReply | undefined;
+  for (let pauseMs = PAUSE_MS_MIN;; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
+    const leftMs = Math.min(attemptMs, endAt - performance.now());
+    const result = await attempt(command, { connector, timeoutMs: leftMs });
+    if (result !== undefined && isOfUnknownEnd(result)) doubt = result;
+    // What was rejected or aborted says nothing of the attempts before it.
+    else if (result !== undefined && (doubt === undefined || !isFailure(result))) {
+      return orThrow(result);
+    }
+    if (performance.now() + pauseMs >= endAt) return orThrow(doubt ?? NOT_SENT);
+    await delay(pauseMs);
+  }
+}
+
+const NOT_SENT = new ConnectionError("every connection broke before the write was sent", false);
+
+/** Returns what came of one attempt; nothing where the connection had broken before it. */
+async function attempt(
+  command: readonly ByteString[],
+  options: { connector: Connector; timeoutMs: number },
+): Promise<RespValue | ConnectionError | undefined> {
+  const { connector, timeoutMs } = options;
+  let connection: ClientConnection | undefined;
+  try {
+    connection = await connector.get();
+    return await connection.call(command, { timeoutMs });
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error;
+    if (connection === undefined) return error;
+    await connector.giveUp(connection);
+    return error.maybeDone ? error : undefined;
+  }
+}
+
+function isOfUnknownEnd(
+  result: RespValue | ConnectionError,
+): result is ConnectionError | ErrorReply {
+  if (result instanceof ConnectionError) return result.maybeDone;
+  return result instanceof ErrorReply && result.code === "INDETERMINATE";
+}
+
+/** Tells whether nothing came of the attempt. */
+function isFailure(result: RespValue | ConnectionError): boolean {
+  return result instanceof ConnectionError ||
+    (result instanceof ErrorReply && ["REJECTED", "ABORTED"].includes(result.code));
+}
+
+function orThrow(result: RespValue | ConnectionError): RespValue {
+  if (result instanceof ConnectionError) throw result;
+  return result;
+}

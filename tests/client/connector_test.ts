@@ -1,0 +1,153 @@
+/** Writes that survive a broken connection, against servers that answer as they are told. */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import type { Address } from "../../src/address.ts";
+import { ConnectionError } from "../../src/client/connection.ts";
+import { callOnce, Connector } from "../../src/client/connector.ts";
+import { CommandDecoder } from "../../src/resp/command_decoder.ts";
+import { encodeValue } from "../../src/resp/encoder.ts";
+import { ErrorReply, OK, type RespValue } from "../../src/resp/value.ts";
+
+/** What a server does with a command: answers, hangs up without an answer, or does nothing. */
+type Reaction = RespValue | typeof HANG_UP | typeof NOTHING;
+const HANG_UP = Symbol("hang up");
+const NOTHING = Symbol("nothing");
+
+/** A server that reacts to the commands of all of its connections in turn. */
+class FakeServer implements Disposable {
+  readonly commands: (readonly string[])[] = [];
+  readonly address: Address;
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #conns = new Set<Deno.TcpConn>();
+  readonly #reactions: Reaction[];
+
+  constructor(...reactions: Reaction[]) {
+    this.#reactions = reactions;
+    this.address = { hostname: "127.0.0.1", port: this.#listener.addr.port };
+    this.#accept();
+  }
+
+  async #accept(): Promise<void> {
+    for await (const conn of this.#listener) {
+      this.#conns.add(conn);
+      this.#serve(conn).catch(() => {});
+    }
+  }
+
+  async #serve(conn: Deno.TcpConn): Promise<void> {
+    const decoder = new CommandDecoder(1000);
+    for (;;) {
+      const words = decoder.next();
+      if (words === undefined) {
+        const count = await conn.read(decoder.space);
+        if (count === null) return;
+        decoder.received(count);
+        continue;
+      }
+      this.commands.push(words);
+      const reaction = this.#reactions.shift() ?? HANG_UP;
+      if (reaction === HANG_UP) {
+        this.#conns.delete(conn);
+        conn.close();
+        return;
+      }
+      if (typeof reaction === "symbol") continue;
+      await conn.write(new TextEncoder().encode(encodeValue(reaction, 2)));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener.close();
+    for (const conn of this.#conns) conn.close();
+  }
+}
+
+/** Sends a write to these servers, in this order. */
+async function write(
+  servers: readonly FakeServer[],
+  { timeoutMs = 10_000 }: { timeoutMs?: number } = {},
+): Promise<RespValue> {
+  const connector = new Connector({ addresses: servers.map(({ address }) => address), timeoutMs });
+  try {
+    return await callOnce(["PUT", "k", "v"], { connector, timeoutMs });
+  } finally {
+    connector.close();
+  }
+}
+
+const tokensOf = (...servers: FakeServer[]) =>
+  new Set(servers.flatMap(({ commands }) => commands.map(([, token]) => token)));
+
+Deno.test("callOnce() sends a write once when it is answered, under a token", async () => {
+  for (const answer of [OK, new ErrorReply("ERR", "bad"), new ErrorReply("ABORTED", "no vote")]) {
+    using server = new FakeServer(answer);
+    assertEquals(await write([server]), answer);
+    const [words = []] = server.commands;
+    assertEquals(server.commands.length, 1);
+    assertEquals([words[0], ...words.slice(2)], ["DKS.ONCE", "PUT", "k", "v"]);
+    assertEquals(words[1]?.length, 36);
+  }
+});
+
+Deno.test("callOnce() sends a write to the next address, under the same token, when the connection breaks", async () => {
+  using first = new FakeServer(HANG_UP);
+  using second = new FakeServer(HANG_UP, OK);
+  using third = new FakeServer(HANG_UP);
+  assertEquals(await write([first, second, third]), OK);
+  assertEquals([first, second, third].map(({ commands }) => commands.length), [2, 2, 1]);
+  assertEquals(tokensOf(first, second, third).size, 1);
+});
+
+Deno.test("callOnce() takes a refusal for no answer when an attempt before it is open", async () => {
+  using first = new FakeServer(HANG_UP, OK);
+  using second = new FakeServer(
+    new ErrorReply("REJECTED", "no link"),
+    new ErrorReply("ABORTED", "no vote"),
+    HANG_UP,
+  );
+  assertEquals(await write([first, second]), OK);
+  assertEquals(tokensOf(first, second).size, 1);
+});
+
+Deno.test("callOnce() repeats an indeterminate write, and tells of it when the time is over", async () => {
+  const doubt = new ErrorReply("INDETERMINATE", "no majority (transaction 0.1.1)");
+  using server = new FakeServer(doubt, OK);
+  assertEquals(await write([server]), OK);
+  using hopeless = new FakeServer(...Array.from({ length: 100 }, () => doubt));
+  assertEquals(await write([hopeless], { timeoutMs: 300 }), doubt);
+});
+
+Deno.test("callOnce() leaves time for another node when one hangs", async () => {
+  using hanging = new FakeServer(NOTHING);
+  using healthy = new FakeServer(OK);
+  assertEquals(await write([hanging, healthy], { timeoutMs: 1000 }), OK);
+});
+
+Deno.test("callOnce() says that the end is not known when the time is over", async () => {
+  using server = new FakeServer();
+  const error = await assertRejects(() => write([server], { timeoutMs: 300 }), ConnectionError);
+  assertEquals(error.maybeDone, true);
+});
+
+Deno.test("callOnce() fails at once when no node can be reached", async () => {
+  const server = new FakeServer();
+  server[Symbol.dispose]();
+  const error = await assertRejects(() => write([server]), ConnectionError, "cannot reach");
+  assertEquals([error.maybeDone, server.commands.length], [false, 0]);
+});
+
+Deno.test("Connector.get() goes to the next address when a connection was given up", async () => {
+  using first = new FakeServer();
+  using second = new FakeServer();
+  const connector = new Connector({
+    addresses: [first.address, second.address],
+    timeoutMs: 1000,
+  });
+  const one = await connector.get();
+  assertEquals([one.address, await connector.get()], [first.address, one]);
+  await Promise.all([connector.giveUp(one), connector.giveUp(one)]);
+  const two = await connector.get();
+  await connector.giveUp(one);
+  assertEquals([two.address, await connector.get()], [second.address, two]);
+  connector.close();
+});
