@@ -313,10 +313,10 @@ export class TransferTarget {
     this.#participant.dropAll();
     writeTransferred(store, entries);
     for (const record of prepared) restoreTransferred(this.#context, this.#participant, record);
+    membership.joinedFor = ballot; // Nobody is told before the record is durable.
     outbox.append({ type: "joined", ballot, entries, prepared });
     outbox.whenDurable(() => {
       if (this.#transfer !== transfer || membership.isMember) return;
-      membership.joinedFor = ballot;
       const { lastNumber } = this.#host;
       const view = membership.view.number;
       outbox.send(only(from), { type: "joinConfirmed", view, transfer, ballot, lastNumber });
