@@ -138,6 +138,8 @@ export interface Counters {
   transfers: number;
   finals: number;
   joins: number;
+  /** Last parts of transfers that came before the view that they belong to. */
+  finalsAhead: number;
   /** Outsiders that were brought in as too few members were left. */
   joinersForced: number;
   /** Views that this node was admitted to as a joiner. */
@@ -203,6 +205,7 @@ export function newCounters(): Counters {
     transfers: 0,
     finals: 0,
     joins: 0,
+    finalsAhead: 0,
     joinersForced: 0,
     admissions: 0,
     belowMajority: 0,

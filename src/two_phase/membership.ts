@@ -336,7 +336,10 @@ export class Membership {
 
   onHeartbeat(from: NodeIndex, message: Heartbeat): void {
     const { view, ballot, incarnation, round } = message;
-    if (this.#promised > ballot || incarnation < (this.#acknowledged[from] ?? 0)) return;
+    // The same view may have been installed here under a later ballot, which proposed it again.
+    const ownBallot = view === this.#view.number ? this.#view.ballot : 0;
+    if (this.#promised > Math.max(ballot, ownBallot)) return;
+    if (incarnation < (this.#acknowledged[from] ?? 0)) return;
     this.#acknowledged[from] = incarnation;
     this.#outbox.send(only(from), { type: "heartbeatAcknowledged", view, incarnation, round });
   }

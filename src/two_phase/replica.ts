@@ -387,6 +387,7 @@ export class Replica {
       transactions.close(node, []); // The view has settled what was before.
     }
     this.#source.onInstalled();
+    this.#target.onInstalled();
     outbox.report({ type: "viewInstalled", view, before });
     for (const node of members(membership.ready & membership.others)) {
       this.#participant.onPeerReady(node);

@@ -52,6 +52,9 @@ const PATIENCE_MS = 1000;
 /** So much longer is waited for the view that lets a joiner in, once it has confirmed. */
 const CONFIRMED_PATIENCE_MS = 5000;
 
+/** Instead of a chunk: the joiner does not want this transfer. */
+const DECLINED = -1;
+
 /** One transfer, at its source. */
 interface Transfer {
   readonly id: number;
@@ -120,6 +123,10 @@ export class TransferSource {
   onAcknowledged(from: NodeIndex, message: JoinAcknowledged): void {
     const transfer = this.#transfers.get(from);
     if (transfer?.id !== message.transfer) return;
+    if (message.chunk === DECLINED) {
+      this.#end(from);
+      return;
+    }
     transfer.acknowledged = Math.max(transfer.acknowledged, message.chunk);
     this.#pump(from, transfer);
   }
@@ -251,6 +258,8 @@ export class TransferTarget {
   #transfer = 0;
   #nextChunk = 0;
   #progressAt = -Infinity;
+  /** The last part of a transfer from a source in a view that has not come here yet. */
+  #finalAhead: { readonly from: NodeIndex; readonly message: JoinFinal } | undefined;
 
   constructor(context: Context, participant: Participant, host: JoinHost) {
     this.#context = context;
@@ -293,7 +302,10 @@ export class TransferTarget {
       this.#participant.dropAll();
       store.clear();
     }
-    if (this.#source !== from || this.#transfer !== transfer || this.#nextChunk !== chunk) return;
+    if (this.#source !== from || this.#transfer !== transfer || this.#nextChunk !== chunk) {
+      this.#decline(from, transfer);
+      return;
+    }
     this.#nextChunk = chunk + 1;
     this.#progressAt = now;
     writeTransferred(this.#context, entries);
@@ -304,10 +316,38 @@ export class TransferTarget {
     });
   }
 
+  /** This node builds from another transfer: `from` need not go on with this one. */
+  #decline(from: NodeIndex, transfer: number): void {
+    const { membership, outbox } = this.#context;
+    const view = membership.view.number;
+    outbox.send(only(from), { type: "joinAcknowledged", view, transfer, chunk: DECLINED });
+  }
+
+  /** The view has changed: what was sent for it may have come before it. */
+  onInstalled(): void {
+    const ahead = this.#finalAhead;
+    this.#finalAhead = undefined;
+    if (ahead?.message.view === this.#context.membership.view.number) {
+      this.onFinal(ahead.from, ahead.message);
+    }
+  }
+
   onFinal(from: NodeIndex, message: JoinFinal): void {
     const { membership, outbox, now, counters } = this.#context;
     const { transfer, ballot, entries, prepared } = message;
-    if (membership.isMember || this.#source !== from || this.#transfer !== transfer) return;
+    if (membership.isMember) return;
+    if (this.#source !== from || this.#transfer !== transfer) {
+      this.#decline(from, transfer);
+      return;
+    }
+    if (message.view !== membership.view.number) {
+      // What is undecided is so in the source's view: an earlier one would settle it here otherwise.
+      // It is kept until that view has come.
+      counters.finalsAhead++;
+      this.#finalAhead = { from, message };
+      membership.announce(only(from));
+      return;
+    }
     this.#progressAt = now;
     counters.joins++;
     this.#participant.dropAll();

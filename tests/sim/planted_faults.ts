@@ -41,6 +41,8 @@ export interface PlantedFault {
   readonly ignoresFailedForce?: boolean;
   /** Reads are answered however long ago the lease ran out. */
   readonly ignoresLeaseEnd?: boolean;
+  /** A wiped disk has the id of the journal that was on it. */
+  readonly keepsJournalId?: boolean;
 }
 
 /** Returns faults anew for each run: some remember things. */
@@ -167,6 +169,7 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
       };
     },
   }),
+  ...viewFaults(),
 ];
 
 /** A token is stored by a transaction of its own, a little after that of its write. */
@@ -200,6 +203,82 @@ function tokenStoredApart(): PlantedFault {
     },
   };
 }
+
+/** Faults of views, leases and joining. */
+function viewFaults(): (() => PlantedFault)[] {
+  return [
+    () => ({
+      name: "read without a lease",
+      ignoresLeaseEnd: true,
+      onStart: ({ context: { membership } }) => {
+        membership.mayRead = () => membership.isMember;
+      },
+    }),
+    () => ({
+      name: "the proposer does not wait for leases",
+      onStart: ({ context: { membership } }) => {
+        membership.leftIncarnation = () => Number.MAX_SAFE_INTEGER;
+      },
+    }),
+    () => ({
+      name: "a promise is not forced",
+      skipsForce: ({ records }) => records.some(({ type }) => type === "promise"),
+    }),
+    () => ({
+      name: "votes and decisions after a promise",
+      onStart: ({ context: { membership } }) => {
+        Object.defineProperty(membership, "isFrozen", { get: () => false });
+      },
+    }),
+    () => ({
+      name: "an accepted proposal is not proposed again",
+      onSend: (message) =>
+        message.type === "viewPromise" ? { ...message, accepted: undefined } : message,
+      onStart: ({ context: { membership } }) => {
+        Object.defineProperty(membership, "accepted", { get: () => undefined });
+      },
+    }),
+    () => ({
+      name: "abort told to the client before a majority knows",
+      afterInput: (input, { context: { nodes } }) => {
+        if (input.type !== "message" || input.message.type !== "abortAcknowledged") return [];
+        const { message } = input;
+        return Array.from({ length: nodes }, (_, from) => ({ type: "message", from, message }));
+      },
+    }),
+    () => ({ name: "amnesia after a wiped disk", keepsJournalId: true }),
+    () => ({
+      name: "a joiner is not sent what changed last",
+      onSend: (message) => message.type === "joinFinal" ? { ...message, entries: [] } : message,
+    }),
+    () => ({
+      name: "a joiner is not sent what is undecided",
+      onSend: (message) => message.type === "joinFinal" ? { ...message, prepared: [] } : message,
+    }),
+    () => ({
+      name: "a view is installed without its outcomes",
+      onSend: (message) =>
+        message.type === "viewInstall"
+          ? { ...message, chosen: { ...message.chosen, commits: [] } }
+          : message,
+    }),
+    () => ({
+      name: "the table of a promise lacks what is prepared",
+      onSend: (message) =>
+        message.type === "viewPromise"
+          ? { ...message, table: message.table.filter(({ state }) => state !== "prepared") }
+          : message,
+    }),
+  ];
+}
+
+/** Faults that the fixed set is too small for: `docs/simulation.md` says how many seeds they take. */
+export const RARE_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
+  () => ({
+    name: "an accepted proposal is not forced",
+    skipsForce: ({ records }) => records.some(({ type }) => type === "accepted"),
+  }),
+];
 
 /** When `isEnough` votes have come, those that are missing are made up. */
 function votesInvented(

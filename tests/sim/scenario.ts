@@ -127,7 +127,42 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     // A majority that has lost its memory is lost for good: one disk is wiped at the most.
     if (fault.kind !== "wipe" || !faults.some(({ kind }) => kind === "wipe")) faults.push(fault);
   }
-  return { ...scenario, faults: faults.sort((a, b) => a.at - b.at) };
+  const whole = { ...scenario, faults: faults.sort((a, b) => a.at - b.at) };
+  const isStormy = options.calm !== true && nodes > 1 && random.chance(0.25);
+  return isStormy ? stormy(whole, random) : whole;
+}
+
+/** Makes one view change follow the other: nodes are gone for longer than suspicion takes. */
+function stormy(scenario: Scenario, random: Random): Scenario {
+  const indices = scenario.clockDrift.map((_, index) => index);
+  const faults: Fault[] = [];
+  const count = 3 + random.integer(6);
+  let at = 300;
+  for (let i = 0; i < count; i++) {
+    at += random.between(100, 1800);
+    const ms = random.between(800, 3000);
+    const node = random.pick(indices);
+    const from = [node];
+    const kind = random.integer(10);
+    if (kind < 3) faults.push({ kind: "pause", at, ms, node });
+    else if (kind < 6) faults.push({ kind: "partition", at, ms, from, isTwoWay: kind < 5 });
+    else if (kind < 7) faults.push({ kind: "failed force", at, ms, node });
+    else faults.push({ kind: "crash", at, ms, node, point: random.pick(CRASH_POINTS) });
+    // Somebody else goes while the view changes for it.
+    if (random.chance(0.5)) {
+      const later = at + random.between(1000, 2400);
+      const point = random.pick(CRASH_POINTS);
+      faults.push({ kind: "crash", at: later, ms: 100, node: random.pick(indices), point });
+    }
+  }
+  return {
+    ...scenario,
+    clients: 4 + random.integer(4),
+    operations: 100 + random.integer(150),
+    thinkMsMax: random.between(20, 150),
+    healAt: at + 2500,
+    faults: faults.sort((a, b) => a.at - b.at),
+  };
 }
 
 function randomFault(

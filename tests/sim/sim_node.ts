@@ -191,7 +191,10 @@ export class SimNode implements Endpoint {
     if (this.#replica === undefined) return;
     this.#options.onHappening("wiped disk");
     this.crash(ms);
-    this.disk.wipe(`journal ${this.index} wiped ${++this.#wipes}`);
+    const keepsId = this.#options.plantedFault?.keepsJournalId === true;
+    this.disk.wipe(
+      keepsId ? this.disk.journal : `journal ${this.index} wiped ${++this.#wipes}`,
+    );
   }
 
   /** Has the process leave the cluster, and end when it is out, or a little later. */

@@ -5,7 +5,7 @@
  */
 
 import type { Violation } from "./checkers.ts";
-import { PLANTED_FAULTS } from "./planted_faults.ts";
+import { PLANTED_FAULTS, RARE_PLANTED_FAULTS } from "./planted_faults.ts";
 import { scenarioOf, type Workload } from "./scenario.ts";
 import { simulate } from "./simulation.ts";
 
@@ -96,7 +96,7 @@ export function findPlantedFault(
   name: string | undefined,
 ): typeof PLANTED_FAULTS[number] | undefined {
   if (name === undefined) return undefined;
-  const plant = PLANTED_FAULTS.find((make) => make().name === name);
+  const plant = [...PLANTED_FAULTS, ...RARE_PLANTED_FAULTS].find((make) => make().name === name);
   if (plant !== undefined) return plant;
   const names = PLANTED_FAULTS.map((make) => `"${make().name}"`).join(", ");
   throw new RangeError(`there is no planted fault "${name}", but ${names}`);
