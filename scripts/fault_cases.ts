@@ -29,6 +29,8 @@ export interface FaultsSetup {
   readonly isWritten: boolean;
   /** Only faults whose name contains this. */
   readonly only: string;
+  /** Whether what the nodes print is shown. */
+  readonly isVerbose: boolean;
 }
 
 /** All nodes listen at the same port, as on machines of their own. */
@@ -76,8 +78,11 @@ interface Fault {
   /** The nodes that it does not concern. */
   readonly others: readonly number[];
   /** Has it happen, and undoes it. */
-  readonly happen: (cluster: Five) => Promise<void>;
+  readonly happen: (cluster: Five, note: NoteGaps) => Promise<void>;
 }
+
+/** Takes down the gaps at these nodes since the last time; those at others are forgotten. */
+type NoteGaps = (nodes: readonly number[]) => void;
 
 /** Five nodes with journals, of which each can be ended and started again. */
 class Five {
@@ -100,7 +105,7 @@ class Five {
   }
 
   #newNode(index: number): NodeProcess {
-    const { dks, network, folder } = this.#setup;
+    const { dks, network, folder, isVerbose } = this.#setup;
     const host = network?.hosts[index];
     const data = this.#dataOf(index);
     const peers = this.addresses.map(({ hostname, port }) => `${hostname}:${port}`).join(",");
@@ -111,6 +116,7 @@ class Five {
       port: this.addresses[index]?.port ?? PORT,
       args: ["--peers", peers],
       storage: [],
+      ...(isVerbose ? { onLine: (line: string) => console.log(`  ${index} ${line}`) } : {}),
       // Each machine has a disk of its own, but unpacks the program at the same place.
       env: { HOME: folder, XDG_CACHE_HOME: `${folder}/cache`, XDG_DATA_HOME: data },
     });
@@ -238,11 +244,12 @@ const FAULTS: readonly Fault[] = [
   {
     name: "rolling restart of all five, SIGTERM",
     others: ALL,
-    happen: async (cluster) => {
+    happen: async (cluster, note) => {
       for (const index of ALL) {
         await cluster.node(index).stop("SIGTERM");
         cluster.start(index);
         if (await cluster.untilAllAreMembers() === undefined) return;
+        note(without(index));
       }
     },
   },
@@ -273,20 +280,27 @@ async function measure(fault: Fault, cluster: Five, number: number): Promise<Row
     const before = await statusOf(cluster.addresses[0] ?? { hostname: "", port: 0 });
     await delay(BEFORE_MS);
     workload.resetGaps();
-    await fault.happen(cluster);
+    const worst = { all: 0, write: 0, read: 0 };
+    const note = (nodes: readonly number[]) => {
+      const gaps = workload.gapsMs(nodes);
+      worst.all = Math.max(worst.all, workload.writeGapMs);
+      worst.write = Math.max(worst.write, gaps.write);
+      worst.read = Math.max(worst.read, gaps.read);
+      workload.resetGaps();
+    };
+    await fault.happen(cluster, note);
     const endedAt = performance.now();
     const view = await cluster.untilAllAreMembers();
     const membersMs = performance.now() - endedAt;
     await delay(AFTER_MS);
-    const gaps = workload.gapsMs(fault.others);
-    const { writeGapMs } = workload;
+    note(fault.others);
     await workload.stop();
     const { lost, remark } = await compare(workload, cluster);
     return {
       fault: fault.name,
-      writeGapMs,
-      writeGapAtOneMs: gaps.write,
-      readGapAtOneMs: gaps.read,
+      writeGapMs: worst.all,
+      writeGapAtOneMs: worst.write,
+      readGapAtOneMs: worst.read,
       lost,
       wrong: workload.wrong.length,
       membersMs: view === undefined ? undefined : membersMs,

@@ -6,9 +6,10 @@
  * them can be reached, and takes everything away again. Without root the nodes stand side by side at
  * the loopback address, and the faults of the network are left out.
  *
- *     deno task faults [--write] [--only WORDS]
+ *     deno task faults [--write] [--only WORDS] [--verbose]
  *
- * `--write` puts the table into `docs/faults.md`; `--only` takes the faults whose name contains WORDS.
+ * `--write` puts the table into `docs/faults.md`; `--only` takes the faults whose name contains WORDS;
+ * `--verbose` shows what the nodes print.
  *
  * @module
  */
@@ -19,7 +20,7 @@ import { canMakeNamespaces, TestNetwork } from "../tests/e2e/namespaces.ts";
 import { FAULT_NODES, type FaultsSetup } from "./fault_cases.ts";
 
 const args = parseArgs([...Deno.args], {
-  boolean: ["write"],
+  boolean: ["write", "verbose"],
   string: ["only"],
   default: { only: "" },
 });
@@ -37,6 +38,7 @@ try {
     network: network === undefined ? undefined : { ...network },
     isWritten: args["write"] === true,
     only: String(args["only"]),
+    isVerbose: args["verbose"] === true,
   };
   Deno.exitCode = await runInside(setup);
 } finally {

@@ -32,6 +32,7 @@ import { Exports } from "./exports.ts";
 import { parseQuestion, sharedConfig } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
+import type { PeerReport } from "./peer_link.ts";
 import { combineOutcomes, parseTransactionName } from "./outcome.ts";
 import { SharedBound } from "./shared_bound.ts";
 import { snapshotRequest } from "./snapshot.ts";
@@ -99,8 +100,11 @@ export class Node implements ConnectionHost {
   #nextConnectionId = 1;
   /** Why this node has begun the change of the view that is under way. */
   #viewReason = "";
-  /** When the present view was installed here, in milliseconds of the day's time. */
-  #viewSince = Date.now();
+  /**
+   * When the present view was installed here, in milliseconds of the day's time; `undefined` where
+   * that was before this node has started.
+   */
+  #viewSince: number | undefined;
   #outcomeQuestions = 0;
   readonly #exports = new Exports(now);
 
@@ -140,10 +144,7 @@ export class Node implements ConnectionHost {
       config: sharedConfig({ ...options, peers: addresses }),
       identity: this.#journal.identity,
       logger: options.logger,
-      report: () => ({
-        keys: this.#driver?.replica.store.size ?? 0,
-        requestsPerSecond: this.#statistics.requestsPerSecond,
-      }),
+      report: () => reportOf(this.#driver?.replica, this.#statistics),
       onFatal: (error) => this.onFatal(error),
     });
     this.facts = {
@@ -464,6 +465,16 @@ export class Node implements ConnectionHost {
       takeOver: (conn, received) => this.#cluster.adopt({ peer, conn, received, identity }),
     };
   }
+}
+
+/** Returns what this node tells its peers of itself. */
+function reportOf(replica: Replica | undefined, statistics: Statistics): PeerReport {
+  return {
+    keys: replica?.store.size ?? 0,
+    requestsPerSecond: statistics.requestsPerSecond,
+    hasLease: replica?.membership.mayRead(now()) ?? false,
+    chunks: replica?.chunksReceived ?? null,
+  };
 }
 
 async function openJournal(
