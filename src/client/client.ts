@@ -16,6 +16,7 @@ import { runPrompt } from "./prompt.ts";
 import { formatReport, run, type RunOptions } from "./run.ts";
 import { fetchStatus, formatStatus } from "./status.ts";
 import { setUpColors, standardOutput } from "./terminal.ts";
+import { watch } from "./watch.ts";
 
 /** What `dks client --help` prints. */
 export const CLIENT_HELP = `dks client: talks to a cluster
@@ -41,6 +42,8 @@ commands:
   export > FILE        writes all keys to a file, as they are at one moment
   import < FILE        sets the keys of such a file; others stay as they are
   status [--json]      prints the cluster as the node sees it
+  watch                prints changes of the view and of the nodes as they
+                       happen, as the nodes of the list see them, until Ctrl-C
   run [options] < FILE replays an operations file (lines PUT,key,value GET,key
                        DELETE,key) and prints latencies and throughput
       --connections N  connections that share the operations (1: in
@@ -112,6 +115,11 @@ async function runCommand(options: ClientOptions): Promise<number> {
       return await replay(words, options);
     case "status":
       return await status(words, options);
+    case "watch": {
+      const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
+      if (extra !== undefined) throw new UsageError(`watch takes no argument "${extra}"`);
+      return await watch(options.addresses, standardOutput);
+    }
     case "export":
     case "import":
       return await backUp(name, words, options);

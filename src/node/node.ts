@@ -18,7 +18,7 @@ import {
   QUESTION_BYTES_MAX,
 } from "../limits.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import { timingFor } from "../two_phase/context.ts";
+import { timingFor, VIEW_TIMING } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
@@ -29,7 +29,7 @@ import type { CommandResult, NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
 import { Driver, now } from "./driver.ts";
 import { Exports } from "./exports.ts";
-import { parseQuestion, sharedConfig } from "./handshake.ts";
+import { parseQuestion, sharedConfig, type ViewTimes } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
 import type { PeerReport } from "./peer_link.ts";
@@ -41,7 +41,7 @@ import { TokenSweeper } from "./token_sweeper.ts";
 import { Statistics } from "./statistics.ts";
 
 /** How a node is started. */
-export interface NodeOptions {
+export interface NodeOptions extends ViewTimes {
   readonly port: number;
   /** The local address to listen at. */
   readonly hostname: string;
@@ -204,7 +204,12 @@ export class Node implements ConnectionHost {
       self,
       names: cluster.names,
       identity: this.#journal.identity,
-      timing: timingFor(this.#options.timeoutMs),
+      timing: timingFor(this.#options.timeoutMs, {
+        leaseMs: this.#options.leaseMs,
+        suspicionMs: this.#options.suspicionMs,
+        heartbeatMs: this.#options.heartbeatMs,
+        driftMax: VIEW_TIMING.driftMax,
+      }),
       random: Math.random,
       now: now(),
       ...this.#recovered,
