@@ -9,7 +9,7 @@ import { parseInteger, readCommandLine } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
-import { callOnce, Connector } from "./connector.ts";
+import { callAnywhere, callOnce, Connector } from "./connector.ts";
 import { checkOneShot, EXIT, runOneShot } from "./one_shot.ts";
 import { parseOperations } from "./operations_file.ts";
 import { runPrompt } from "./prompt.ts";
@@ -25,7 +25,8 @@ usage: dks client [options]                  an interactive prompt
        dks client [options] COMMAND ...      one command
 
   -s, --server LIST    the node to talk to, host or host:port; of several, the
-                       first that can be reached (localhost)
+                       first that can be reached, and the next one where that
+                       one rejects what it is asked (localhost)
   -p, --port PORT      the port where none is named (5000)
       --timeout TIME   how long to wait for an answer (10s)
   -h, --help           prints this
@@ -126,11 +127,13 @@ async function runCommand(options: ClientOptions): Promise<number> {
     default:
       checkOneShot(name, words);
   }
+  const { timeoutMs } = options;
   const connector = new Connector(options);
   try {
     return await runOneShot(name, words, {
-      connection: await connector.get(),
-      write: (words) => callOnce(words, { connector, timeoutMs: options.timeoutMs }),
+      call: (words) => callAnywhere(words, { connector, timeoutMs, mayRepeat: false }),
+      read: (words) => callAnywhere(words, { connector, timeoutMs, mayRepeat: true }),
+      write: (words) => callOnce(words, { connector, timeoutMs }),
       output: standardOutput,
       readInput: readStandardInput,
     });
