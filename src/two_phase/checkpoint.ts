@@ -42,6 +42,9 @@ export function checkpointRecords(context: Context): JournalRecord[] {
   for (const { coordinator, prepare } of prepared) {
     if (prepare !== undefined) records.push({ type: "prepared", coordinator, prepare });
   }
+  // Its record is appended already, and would be lost with all before the checkpoint.
+  const { installing } = membership;
+  if (installing !== undefined) records.push({ type: "view", view: installing });
   return records;
 }
 

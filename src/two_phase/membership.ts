@@ -55,6 +55,8 @@ export class Membership {
   readonly lease: Lease;
   /** As a joiner, this node has confirmed that it holds everything up to the freeze of this ballot. */
   joinedFor: Ballot = 0;
+  /** A chosen view whose record is appended, and not durable yet: not gone over to. */
+  installing: View | undefined;
   /** By how much the incarnations in this node's numbers are ahead of those of its journal. */
   offset = 0;
   readonly #self: NodeIndex;

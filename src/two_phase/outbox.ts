@@ -125,6 +125,10 @@ export class Outbox {
 
   /** Has everything appended so far forced, and does `action` after that. */
   whenDurable(action: () => void): void {
+    if (this.#position <= this.#forced) {
+      action();
+      return;
+    }
     this.#forceWanted = this.#position;
     this.#gate.push({ position: this.#position, action });
   }

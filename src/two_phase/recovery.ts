@@ -76,11 +76,11 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
         options.participant.dropAll();
         context.store.clear();
       }
-      writeTransferred(context.store, record.entries);
+      writeTransferred(context, record.entries);
       return;
     case "joined":
       options.participant.dropAll();
-      writeTransferred(context.store, record.entries);
+      writeTransferred(context, record.entries);
       for (const one of record.prepared) restoreTransferred(context, options.participant, one);
       context.membership.joinedFor = record.ballot;
       return;

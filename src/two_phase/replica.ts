@@ -26,7 +26,7 @@ import {
   type View,
   type ViewInstalled,
 } from "./messages.ts";
-import { members } from "./node_set.ts";
+import { members, only } from "./node_set.ts";
 import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
 import { recover } from "./recovery.ts";
@@ -313,6 +313,8 @@ export class Replica {
         this.#onViewInstalled(from, message);
         return;
       case "heartbeat":
+        // Who is told that this node is behind sends it the view.
+        if (message.view > membership.view.number) membership.announce(only(from));
         membership.onHeartbeat(from, message);
         return;
       case "heartbeatAcknowledged": {
@@ -347,6 +349,7 @@ export class Replica {
   #onPeerUp(peer: NodeIndex, identity: PeerIdentity): void {
     const { transactions, membership } = this.context;
     membership.onPeerUp(peer, identity);
+    this.#viewChange.onPeerUp(peer);
     if (membership.counts(peer)) {
       transactions.begin(peer, incarnationBase(identity.incarnation));
     }

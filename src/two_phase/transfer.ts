@@ -34,7 +34,7 @@ import type {
 import { incarnationBase, incarnationOf } from "./messages.ts";
 import { members, NOBODY, only } from "./node_set.ts";
 import type { Participant } from "./participant.ts";
-import { type Entry, type Store } from "./store.ts";
+import type { Entry } from "./store.ts";
 import type { ByteString } from "../byte_string.ts";
 
 /** A chunk ends after the entry that takes it to so many bytes. */
@@ -296,7 +296,7 @@ export class TransferTarget {
     if (this.#source !== from || this.#transfer !== transfer || this.#nextChunk !== chunk) return;
     this.#nextChunk = chunk + 1;
     this.#progressAt = now;
-    writeTransferred(store, entries);
+    writeTransferred(this.#context, entries);
     outbox.append({ type: "transfer", isFirst: chunk === 0, entries });
     outbox.whenDurable(() => {
       const view = membership.view.number;
@@ -305,18 +305,18 @@ export class TransferTarget {
   }
 
   onFinal(from: NodeIndex, message: JoinFinal): void {
-    const { membership, outbox, store, now, counters } = this.#context;
+    const { membership, outbox, now, counters } = this.#context;
     const { transfer, ballot, entries, prepared } = message;
     if (membership.isMember || this.#source !== from || this.#transfer !== transfer) return;
     this.#progressAt = now;
     counters.joins++;
     this.#participant.dropAll();
-    writeTransferred(store, entries);
+    writeTransferred(this.#context, entries);
     for (const record of prepared) restoreTransferred(this.#context, this.#participant, record);
+    membership.joinedFor = ballot; // Nobody is told before the record is durable.
     outbox.append({ type: "joined", ballot, entries, prepared });
     outbox.whenDurable(() => {
       if (this.#transfer !== transfer || membership.isMember) return;
-      membership.joinedFor = ballot;
       const { lastNumber } = this.#host;
       const view = membership.view.number;
       outbox.send(only(from), { type: "joinConfirmed", view, transfer, ballot, lastNumber });
@@ -325,8 +325,12 @@ export class TransferTarget {
 }
 
 /** Writes entries that come from another node over what is there. */
-export function writeTransferred(store: Store, entries: readonly TransferredEntry[]): void {
+export function writeTransferred(
+  { store, clock }: Pick<Context, "store" | "clock">,
+  entries: readonly TransferredEntry[],
+): void {
   for (const { key, value, version } of entries) {
+    clock.observe(version); // This node's own writes of the key must come after it.
     const entry = store.entryOf(key);
     store.write(entry, value, version);
     store.dropIfEmpty(entry);

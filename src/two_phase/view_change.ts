@@ -100,8 +100,6 @@ export class ViewChange {
   #tryAt = -Infinity;
   /** When the highest promise was made. */
   #promisedAt = -Infinity;
-  /** A view that is being made durable. */
-  #installing = 0;
 
   constructor(context: Context, host: ViewChangeHost, source: TransferSource) {
     this.#context = context;
@@ -217,6 +215,10 @@ export class ViewChange {
     const { membership, outbox, counters } = this.#context;
     const { ballot } = message;
     this.#highestRound = Math.max(this.#highestRound, roundOf(ballot));
+    if (ballot === membership.promised && proposerOf(ballot) === from) {
+      outbox.whenDurable(() => this.#sendPromise(from, ballot)); // It is asked for once more.
+      return;
+    }
     if (ballot <= membership.promised) {
       counters.viewRefusals++;
       const { promised, view: { number: view } } = membership;
@@ -590,8 +592,10 @@ export class ViewChange {
   /** Makes a chosen view durable, then goes over to it. */
   install(view: View): void {
     const { membership, outbox, self } = this.#context;
-    if (view.number <= membership.view.number || view.number <= this.#installing) return;
-    this.#installing = view.number;
+    if (
+      view.number <= membership.view.number || view.number <= (membership.installing?.number ?? 0)
+    ) return;
+    membership.installing = view;
     const base = view.bases[self] ?? 0;
     if (contains(view.members, self) && base > this.#host.lastNumber) {
       membership.offset = incarnationOf(base);
@@ -599,7 +603,7 @@ export class ViewChange {
     }
     outbox.append({ type: "view", view });
     outbox.whenDurable(() => {
-      this.#installing = 0;
+      if (membership.installing === view) membership.installing = undefined;
       this.#goOver(view);
     });
   }
@@ -618,6 +622,19 @@ export class ViewChange {
     // Still frozen for a later ballot: what was promised has to be told anew.
     if (membership.isFrozen && membership.isMember) {
       this.#sendPromise(proposerOf(membership.promised), membership.promised);
+    }
+  }
+
+  /** A link is up: whoever is at it may have missed what this attempt has asked for. */
+  onPeerUp(peer: NodeIndex): void {
+    const attempt = this.#attempt;
+    const { membership, outbox } = this.#context;
+    if (attempt === undefined || attempt.installAt !== undefined) return;
+    const { ballot, proposal } = attempt;
+    const view = membership.view.number;
+    outbox.send(only(peer), { type: "viewPrepare", view, ballot });
+    if (proposal !== undefined) {
+      outbox.send(only(peer), { type: "viewAccept", view, ballot, proposal });
     }
   }
 

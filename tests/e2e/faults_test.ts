@@ -11,7 +11,6 @@ import {
   untilLocksAreFree,
   untilMore,
 } from "./checks.ts";
-import { until } from "./commands.ts";
 import { Workload } from "./workload.ts";
 
 /** The nodes' own deadline in these tests, and what a request may last with it. */
@@ -51,14 +50,11 @@ async function underLoad(play: (running: Running) => Promise<void>): Promise<voi
   }
 }
 
-Deno.test("a paused node delays writes, never lies, and everything works again by itself", async () => {
+Deno.test("the others go on without a paused node, which never lies and joins again", async () => {
   await underLoad(async ({ cluster, workload, addresses }) => {
     const paused = cluster.nodes[2];
     paused?.signal("SIGSTOP");
-    // Requests that are under way are aborted at their deadline, later ones are rejected.
-    await until("writes are aborted", () => workload.errors("ABORTED") >= 4);
-    await until("writes are rejected", () => workload.errors("REJECTED") >= 4);
-    await untilMore(workload, { reads: 500, nodes: OTHERS });
+    await untilMore(workload, { writes: 500, reads: 500, nodes: OTHERS });
     paused?.signal("SIGCONT");
     await untilMore(workload, { writes: 500, reads: 500 });
     await untilMore(workload, { writes: 50, nodes: [2] });
@@ -70,11 +66,10 @@ Deno.test("a paused node delays writes, never lies, and everything works again b
   });
 });
 
-Deno.test("after a node is killed the others go on answering reads", async () => {
+Deno.test("the others go on without a node that was killed", async () => {
   await underLoad(async ({ cluster, workload }) => {
     await cluster.nodes[2]?.stop("SIGKILL");
-    await until("writes are rejected", () => workload.errors("REJECTED") >= 4);
-    await untilMore(workload, { reads: 500, nodes: OTHERS });
+    await untilMore(workload, { writes: 500, reads: 500, nodes: OTHERS });
     assertInTime(workload, { nodes: OTHERS, limitMs: LIMIT_MS });
     assertEquals(workload.wrong, []);
   });
