@@ -224,7 +224,7 @@ const FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: "partition 3 | 2",
+    name: "partition, 3 against 2",
     needsNetwork: true,
     others: [2, 3, 4],
     happen: cutOff((cluster) => cluster.cutBetween([0, 1], [2, 3, 4])),
