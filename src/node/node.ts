@@ -32,6 +32,7 @@ import { Exports } from "./exports.ts";
 import { parseQuestion, sharedConfig, type ViewTimes } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
+import { whyNotThisList } from "./known_nodes.ts";
 import type { PeerReport } from "./peer_link.ts";
 import { combineOutcomes, parseTransactionName } from "./outcome.ts";
 import { SharedBound } from "./shared_bound.ts";
@@ -198,6 +199,8 @@ export class Node implements ConnectionHost {
 
   async #begin(): Promise<void> {
     const cluster = this.#cluster;
+    const refusal = whyNotThisList(this.#recovered.records, cluster.names);
+    if (refusal !== undefined) throw new FatalError(refusal);
     const self = this.#knownSelf() ?? await cluster.findSelf();
     cluster.setSelf(self);
     const replica = new Replica({
