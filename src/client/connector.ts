@@ -120,7 +120,10 @@ export async function callAnywhere(
     const result = await attempt(words, { connector, timeoutMs: leftMs });
     const isOpen = result === undefined || isRejection(result) ||
       (mayRepeat && result instanceof ConnectionError && result.maybeDone);
-    if (!isOpen || left <= 0 || performance.now() >= endAt) return orThrow(result ?? NOT_SENT);
+    if (!isOpen || left <= 0 || performance.now() >= endAt) {
+      // A key that does not exist is `null`: that is an answer.
+      return orThrow(result === undefined ? NOT_SENT : result);
+    }
   }
 }
 

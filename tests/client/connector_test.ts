@@ -150,6 +150,8 @@ Deno.test("callAnywhere() goes to the next node when one rejects, whatever the c
     using alone = new FakeServer(outside);
     assertEquals(await send([alone], mayRepeat), outside);
   }
+  using empty = new FakeServer(null);
+  assertEquals(await send([empty], true), null);
   using aborting = new FakeServer(new ErrorReply("ABORTED", "no vote"));
   using unasked = new FakeServer(OK);
   assertEquals(await send([aborting, unasked], true), new ErrorReply("ABORTED", "no vote"));
