@@ -45,7 +45,8 @@ class FakeServer implements Disposable {
         continue;
       }
       this.commands.push(words);
-      const reaction = this.#reactions.shift() ?? HANG_UP;
+      const next = this.#reactions.shift();
+      const reaction = next === undefined ? HANG_UP : next;
       if (reaction === HANG_UP) {
         this.#conns.delete(conn);
         conn.close();
