@@ -9,13 +9,14 @@ import { parseInteger, readCommandLine } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
-import { callOnce, Connector } from "./connector.ts";
+import { callAnywhere, callOnce, Connector } from "./connector.ts";
 import { checkOneShot, EXIT, runOneShot } from "./one_shot.ts";
 import { parseOperations } from "./operations_file.ts";
 import { runPrompt } from "./prompt.ts";
 import { formatReport, run, type RunOptions } from "./run.ts";
 import { fetchStatus, formatStatus } from "./status.ts";
 import { setUpColors, standardOutput } from "./terminal.ts";
+import { watch } from "./watch.ts";
 
 /** What `dks client --help` prints. */
 export const CLIENT_HELP = `dks client: talks to a cluster
@@ -24,7 +25,8 @@ usage: dks client [options]                  an interactive prompt
        dks client [options] COMMAND ...      one command
 
   -s, --server LIST    the node to talk to, host or host:port; of several, the
-                       first that can be reached (localhost)
+                       first that can be reached, and the next one where that
+                       one rejects what it is asked (localhost)
   -p, --port PORT      the port where none is named (5000)
       --timeout TIME   how long to wait for an answer (10s)
   -h, --help           prints this
@@ -41,6 +43,8 @@ commands:
   export > FILE        writes all keys to a file, as they are at one moment
   import < FILE        sets the keys of such a file; others stay as they are
   status [--json]      prints the cluster as the node sees it
+  watch                prints changes of the view and of the nodes as they
+                       happen, as the nodes of the list see them, until Ctrl-C
   run [options] < FILE replays an operations file (lines PUT,key,value GET,key
                        DELETE,key) and prints latencies and throughput
       --connections N  connections that share the operations (1: in
@@ -112,17 +116,24 @@ async function runCommand(options: ClientOptions): Promise<number> {
       return await replay(words, options);
     case "status":
       return await status(words, options);
+    case "watch": {
+      const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
+      if (extra !== undefined) throw new UsageError(`watch takes no argument "${extra}"`);
+      return await watch(options.addresses, standardOutput);
+    }
     case "export":
     case "import":
       return await backUp(name, words, options);
     default:
       checkOneShot(name, words);
   }
+  const { timeoutMs } = options;
   const connector = new Connector(options);
   try {
     return await runOneShot(name, words, {
-      connection: await connector.get(),
-      write: (words) => callOnce(words, { connector, timeoutMs: options.timeoutMs }),
+      call: (words) => callAnywhere(words, { connector, timeoutMs, mayRepeat: false }),
+      read: (words) => callAnywhere(words, { connector, timeoutMs, mayRepeat: true }),
+      write: (words) => callOnce(words, { connector, timeoutMs }),
       output: standardOutput,
       readInput: readStandardInput,
     });

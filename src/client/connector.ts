@@ -66,7 +66,8 @@ export class Connector {
 
 /**
  * Sends a write under a token of its own (DKS.ONCE), and again under the same token, to the next
- * address, while the connection breaks or the reply is INDETERMINATE.
+ * address, while the connection breaks or the reply is INDETERMINATE. A node that rejects it may be
+ * outside the view, or stopping: then each of the others is asked, too.
  *
  * @param options `timeoutMs`: how long all attempts may take together
  * @throws {ConnectionError} where no node can be reached, or the time is over.
@@ -82,10 +83,13 @@ export async function callOnce(
   const attemptMs = connector.size > 1 ? timeoutMs / 2 : timeoutMs;
   /** What the last attempt of unknown end came to. */
   let doubt: ConnectionError | ErrorReply | undefined;
+  /** How many nodes have rejected it while nothing was in doubt. */
+  let rejections = 0;
   for (let pauseMs = PAUSE_MS_MIN;; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
     const leftMs = Math.min(attemptMs, endAt - performance.now());
     const result = await attempt(command, { connector, timeoutMs: leftMs });
     if (result !== undefined && isOfUnknownEnd(result)) doubt = result;
+    else if (isRejection(result) && doubt === undefined && ++rejections < connector.size) continue;
     // What was rejected or aborted says nothing of the attempts before it.
     else if (result !== undefined && (doubt === undefined || !isFailure(result))) {
       return orThrow(result);
@@ -95,9 +99,40 @@ export async function callOnce(
   }
 }
 
-const NOT_SENT = new ConnectionError("every connection broke before the write was sent", false);
+/**
+ * Sends a command to the next address where nothing can have come of it: where it was rejected, or the
+ * connection had broken before it was sent. Each address is tried once.
+ *
+ * @param options `timeoutMs`: how long all attempts may take together; `mayRepeat`: whether it may be
+ * sent again that might have been carried out, as a read may
+ * @throws {ConnectionError} where no node can be reached, or what came of the command is not known.
+ */
+export async function callAnywhere(
+  words: readonly ByteString[],
+  options: { connector: Connector; timeoutMs: number; mayRepeat: boolean },
+): Promise<RespValue> {
+  const { connector, timeoutMs, mayRepeat } = options;
+  const endAt = performance.now() + timeoutMs;
+  // A node that hangs must leave time for another one, where it may be asked.
+  const attemptMs = mayRepeat && connector.size > 1 ? timeoutMs / 2 : timeoutMs;
+  for (let left = connector.size - 1;; left--) {
+    const leftMs = Math.max(1, Math.min(attemptMs, endAt - performance.now()));
+    const result = await attempt(words, { connector, timeoutMs: leftMs });
+    const isOpen = result === undefined || isRejection(result) ||
+      (mayRepeat && result instanceof ConnectionError && result.maybeDone);
+    if (!isOpen || left <= 0 || performance.now() >= endAt) {
+      // A key that does not exist is `null`: that is an answer.
+      return orThrow(result === undefined ? NOT_SENT : result);
+    }
+  }
+}
 
-/** Returns what came of one attempt; nothing where the connection had broken before it. */
+const NOT_SENT = new ConnectionError("every connection broke before the command was sent", false);
+
+/**
+ * Returns what came of one attempt; nothing where the connection had broken before it. Where another
+ * node should be tried, the next attempt goes there.
+ */
 async function attempt(
   command: readonly ByteString[],
   options: { connector: Connector; timeoutMs: number },
@@ -106,7 +141,9 @@ async function attempt(
   let connection: ClientConnection | undefined;
   try {
     connection = await connector.get();
-    return await connection.call(command, { timeoutMs });
+    const reply = await connection.call(command, { timeoutMs });
+    if (isRejection(reply) && connector.size > 1) await connector.giveUp(connection);
+    return reply;
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error;
     if (connection === undefined) return error;
@@ -120,6 +157,11 @@ function isOfUnknownEnd(
 ): result is ConnectionError | ErrorReply {
   if (result instanceof ConnectionError) return result.maybeDone;
   return result instanceof ErrorReply && result.code === "INDETERMINATE";
+}
+
+/** Tells whether the node refused it: nothing has happened, and another one may take it. */
+function isRejection(result: RespValue | ConnectionError | undefined): boolean {
+  return result instanceof ErrorReply && result.code === "REJECTED";
 }
 
 /** Tells whether nothing came of the attempt. */

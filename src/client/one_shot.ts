@@ -7,7 +7,6 @@
 import { type ByteString, fromBytes, fromText, toBytes, toText } from "../byte_string.ts";
 import { UsageError } from "../errors.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import type { ClientConnection } from "./connection.ts";
 import { formatError, formatReply } from "./format.ts";
 import type { Output } from "./terminal.ts";
 
@@ -16,7 +15,10 @@ export const EXIT = { ok: 0, notFound: 1, aborted: 1, usage: 2, failed: 3 } as c
 
 /** What a one-shot command works with. */
 export interface OneShotContext {
-  readonly connection: ClientConnection;
+  /** Sends a command, to another node where nothing can have come of it. */
+  readonly call: (words: readonly ByteString[]) => Promise<RespValue>;
+  /** The same for a read, which may be sent again whatever has come of it. */
+  readonly read: (words: readonly ByteString[]) => Promise<RespValue>;
   /** Sends a write, which is repeated under a token while its end is not known. */
   readonly write: (words: readonly ByteString[]) => Promise<RespValue>;
   readonly output: Output;
@@ -80,7 +82,7 @@ async function put(words: readonly string[], context: OneShotContext): Promise<n
 }
 
 async function get([key = ""]: readonly string[], context: OneShotContext): Promise<number> {
-  return await call(context, ["GET", fromText(key)], async (reply) => {
+  return await read(context, ["GET", fromText(key)], async (reply) => {
     if (typeof reply !== "string") return await notFound(context, key);
     const { output } = context;
     await output.write(toBytes(reply));
@@ -100,7 +102,7 @@ async function remove(words: readonly string[], context: OneShotContext): Promis
 }
 
 async function exists([key = ""]: readonly string[], context: OneShotContext): Promise<number> {
-  return await call(context, ["EXISTS", fromText(key)], async (reply) => {
+  return await read(context, ["EXISTS", fromText(key)], async (reply) => {
     await context.output.write(reply === 1 ? "yes\n" : "no\n");
     return reply === 1 ? EXIT.ok : EXIT.notFound;
   });
@@ -108,7 +110,7 @@ async function exists([key = ""]: readonly string[], context: OneShotContext): P
 
 /** Tells how a transaction ended that an error reply has named. */
 async function outcome([id = ""]: readonly string[], context: OneShotContext): Promise<number> {
-  return await call(context, ["DKS.OUTCOME", fromText(id)], async (reply) => {
+  return await read(context, ["DKS.OUTCOME", fromText(id)], async (reply) => {
     const text = typeof reply === "string" ? toText(reply) ?? reply : formatReply(reply);
     await context.output.write(`${text}\n`);
     if (text === "committed") return EXIT.ok;
@@ -134,7 +136,16 @@ async function call(
   words: readonly ByteString[],
   then: (reply: RespValue) => Promise<number>,
 ): Promise<number> {
-  return await finish(context, await context.connection.call(words), then);
+  return await finish(context, await context.call(words), then);
+}
+
+/** The same for a read. */
+async function read(
+  context: OneShotContext,
+  words: readonly ByteString[],
+  then: (reply: RespValue) => Promise<number>,
+): Promise<number> {
+  return await finish(context, await context.read(words), then);
 }
 
 /** The same for a write. */

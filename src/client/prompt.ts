@@ -12,7 +12,8 @@ import { messageOf } from "../errors.ts";
 import { ProtocolError, splitInline } from "../resp/command_decoder.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import type { Address } from "../address.ts";
-import { ClientConnection, ConnectionError } from "./connection.ts";
+import { type ClientConnection, ConnectionError } from "./connection.ts";
+import { callAnywhere, Connector } from "./connector.ts";
 import { formatReply } from "./format.ts";
 import { EXIT } from "./one_shot.ts";
 import { showStatus } from "./status.ts";
@@ -61,7 +62,9 @@ export async function runPrompt(options: {
   }
   for await (const line of lines) {
     if (!await session.run(String(line))) break;
-    if (isInteractive) lines.prompt();
+    if (!isInteractive) continue;
+    lines.setPrompt(`${session.name}> `); // It may have gone to another node.
+    lines.prompt();
   }
   lines.close();
   if (isInteractive) await options.output.write("\n");
@@ -74,32 +77,29 @@ export async function runPrompt(options: {
 class PromptSession {
   name = "";
   hasFailed = false;
-  readonly #addresses: readonly Address[];
   readonly #timeoutMs: number;
   readonly #output: Output;
-  #connection: ClientConnection | undefined;
+  readonly #connector: Connector;
 
   constructor(options: {
     readonly addresses: readonly Address[];
     readonly timeoutMs: number;
     readonly output: Output;
   }) {
-    this.#addresses = options.addresses;
+    this.#connector = new Connector(options);
     this.#timeoutMs = options.timeoutMs;
     this.#output = options.output;
   }
 
   /** Returns the connection, made where there is none. */
   async connect(): Promise<ClientConnection> {
-    this.#connection ??= await ClientConnection.open(this.#addresses, {
-      timeoutMs: this.#timeoutMs,
-    });
-    this.name = this.#connection.name;
-    return this.#connection;
+    const connection = await this.#connector.get();
+    this.name = connection.name;
+    return connection;
   }
 
   close(): void {
-    this.#connection?.close();
+    this.#connector.close();
   }
 
   /** Carries out one line. Returns whether there may be another. */
@@ -133,17 +133,29 @@ class PromptSession {
     try {
       const connection = await this.connect();
       if (words.length === 1 && words[0]?.toLowerCase() === "status") {
-        await showStatus(connection, this.#output);
+        await this.#showStatus(connection);
         return;
       }
       const begin = performance.now();
-      const reply = await connection.call(translated(words));
+      const reply = await callAnywhere(translated(words), {
+        connector: this.#connector,
+        timeoutMs: this.#timeoutMs,
+        mayRepeat: false,
+      });
       await this.#show(reply, performance.now() - begin);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
-      this.#connection = undefined;
       const doubt = error.maybeDone ? "; whether the command was carried out is not known" : "";
       await this.#fail(`${messageOf(error)}${doubt}`);
+    }
+  }
+
+  async #showStatus(connection: ClientConnection): Promise<void> {
+    try {
+      await showStatus(connection, this.#output);
+    } catch (error) {
+      await this.#connector.giveUp(connection);
+      throw error;
     }
   }
 

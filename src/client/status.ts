@@ -38,11 +38,16 @@ export function formatStatus(status: ClusterStatus): string {
   const storage = status.isEphemeral
     ? yellow("ephemeral: nothing is stored")
     : `journal in ${status.journal}`;
+  const members = status.nodes.filter((node) => node.isInView).length;
+  const since = status.viewSince === null
+    ? "as before this node's start"
+    : `since ${new Date(status.viewSince).toISOString()}`;
   const head = `view ${bold(String(status.view))}, ${up} of ${status.nodes.length} nodes up, ` +
     `${state}, up for ${formatSeconds(status.uptimeSeconds)}\n` +
-    `${storage}\n\n`;
+    `${storage}\n` +
+    `${members} of ${status.nodes.length} nodes are members, ${since}\n\n`;
   const table = formatTable(
-    ["node", "state", "view", "round trip", "keys", "requests/s"],
+    ["node", "role", "lease", "round trip", "keys", "requests/s"],
     status.nodes.map(rowOf),
     ["left", "left", "left", "right", "right", "right"],
   );
@@ -53,12 +58,25 @@ function rowOf(node: NodeStatus): string[] {
   const missing = dim("-");
   return [
     node.address + (node.isSelf ? " *" : ""),
-    node.isUp ? green("up") : red("down"),
-    node.isInView ? "in" : yellow("out"),
+    formatRole(node),
+    node.hasLease === null ? missing : node.hasLease ? "held" : yellow("none"),
     node.roundTripMs === null ? missing : `${formatNumber(node.roundTripMs)} ms`,
     node.keys === null ? missing : node.keys.toLocaleString("en-US"),
     node.requestsPerSecond === null ? missing : node.requestsPerSecond.toLocaleString("en-US"),
   ];
+}
+
+function formatRole({ role, chunks }: NodeStatus): string {
+  switch (role) {
+    case "member":
+      return green(role);
+    case "joining":
+      return yellow(`${role}, ${chunks ?? 0} chunks`);
+    case "outside":
+      return yellow(role);
+    case "down":
+      return red(role);
+  }
 }
 
 function formatSeconds(seconds: number): string {

@@ -38,8 +38,15 @@ export const CONNECT_MS = 500;
 /** Time for the answer to a question, once connected. */
 const ANSWER_MS = 1000;
 
+/** The times of the views, in milliseconds, see `Timing` in `two_phase/context.ts`. */
+export interface ViewTimes {
+  readonly leaseMs: number;
+  readonly suspicionMs: number;
+  readonly heartbeatMs: number;
+}
+
 /** What has to be the same on all nodes. */
-export interface SharedConfig {
+export interface SharedConfig extends ViewTimes {
   /** The version of the protocol between nodes. */
   readonly protocol: number;
   /** All nodes, sorted. */
@@ -202,11 +209,25 @@ function isIntroduction(value: unknown): value is Introduction {
   const { config, instance, identity, uptimeMs } = value as Partial<Introduction>;
   return typeof config === "object" && config !== null && Number.isInteger(config.protocol) &&
     Array.isArray(config.peers) && config.peers.every((peer) => typeof peer === "string") &&
-    Number.isInteger(config.keyBytesMax) && Number.isInteger(config.valueBytesMax) &&
+    (config.protocol !== PEER_PROTOCOL_VERSION || hasNumbers(config)) &&
     typeof instance === "string" && typeof uptimeMs === "number" &&
     typeof identity === "object" && identity !== null && typeof identity.journal === "string" &&
     Number.isInteger(identity.incarnation);
 }
+
+/** Another version may have other ones. */
+function hasNumbers(config: Partial<SharedConfig>): boolean {
+  return COMPARED.every(([name]) => Number.isFinite(config[name]));
+}
+
+/** The numbers that must be the same on all nodes, with their flags and their units. */
+const COMPARED = [
+  ["keyBytesMax", "--max-key-bytes", ""],
+  ["valueBytesMax", "--max-value-bytes", ""],
+  ["leaseMs", "--lease", "ms"],
+  ["suspicionMs", "--suspicion", "ms"],
+  ["heartbeatMs", "--heartbeat", "ms"],
+] as const;
 
 /** Most characters of what another process said that are shown to people. */
 const SHOWN_MAX = 200;
@@ -235,25 +256,29 @@ export function difference(
     const list = quote(fromText(theirs.peers.join()), SHOWN_MAX);
     return `the peer list of ${name} is ${list}, this node's is "${mine.peers.join()}": give every node the same --peers`;
   }
-  for (const limit of ["keyBytesMax", "valueBytesMax"] as const) {
-    if (theirs[limit] !== mine[limit]) {
-      const flag = limit === "keyBytesMax" ? "--max-key-bytes" : "--max-value-bytes";
-      return `${name} has ${flag} ${theirs[limit]}, this node ${
-        mine[limit]
-      }: give every node the same`;
-    }
+  for (const [value, flag, unit] of COMPARED) {
+    if (theirs[value] === mine[value]) continue;
+    const [their, own] = [`${theirs[value]}${unit}`, `${mine[value]}${unit}`];
+    return `${name} has ${flag} ${their}, this node ${own}: give every node the same`;
   }
   return undefined;
 }
 
-/** Returns the configuration that all nodes must share, for these peers and limits. */
+/** Returns the configuration that all nodes must share, for these peers, limits and times. */
 export function sharedConfig(
-  options: { peers: readonly Address[]; keyBytesMax: number; valueBytesMax: number },
+  options: ViewTimes & {
+    readonly peers: readonly Address[];
+    readonly keyBytesMax: number;
+    readonly valueBytesMax: number;
+  },
 ): SharedConfig {
   return {
     protocol: PEER_PROTOCOL_VERSION,
     peers: options.peers.map(formatAddress),
     keyBytesMax: options.keyBytesMax,
     valueBytesMax: options.valueBytesMax,
+    leaseMs: options.leaseMs,
+    suspicionMs: options.suspicionMs,
+    heartbeatMs: options.heartbeatMs,
   };
 }

@@ -5,11 +5,23 @@
  */
 
 import type { Replica } from "../two_phase/replica.ts";
-import { contains } from "../two_phase/node_set.ts";
+import { ballotName } from "../two_phase/messages.ts";
+import { contains, members } from "../two_phase/node_set.ts";
 import { VERSION } from "../version.ts";
 import type { Cluster } from "./cluster.ts";
+import { now } from "./driver.ts";
 import { REDIS_VERSION } from "./commands.ts";
 import type { Statistics } from "./statistics.ts";
+
+/**
+ * What a node is to the cluster.
+ *
+ * - `member`: it belongs to the view.
+ * - `joining`: it is outside, and is being sent what the members hold.
+ * - `outside`: it is outside, and nothing is known of a transfer.
+ * - `down`: there is no link to it.
+ */
+export type NodeRole = "member" | "joining" | "outside" | "down";
 
 /** One node as another one sees it. */
 export interface NodeStatus {
@@ -17,6 +29,11 @@ export interface NodeStatus {
   readonly isSelf: boolean;
   readonly isUp: boolean;
   readonly isInView: boolean;
+  readonly role: NodeRole;
+  /** How many chunks it has got, while it joins; else `null`. */
+  readonly chunks: number | null;
+  /** Whether it may answer reads from its memory; `null` while it is not known. */
+  readonly hasLease: boolean | null;
   /** Round-trip time in milliseconds; `null` for the node itself, or while it is not known. */
   readonly roundTripMs: number | null;
   /** `null` while it is not known. */
@@ -28,6 +45,11 @@ export interface NodeStatus {
 export interface ClusterStatus {
   readonly version: string;
   readonly view: number;
+  /**
+   * When the view was installed here, in milliseconds of the day's time; `null` where that was before
+   * the node has started.
+   */
+  readonly viewSince: number | null;
   /** Whether writes can be done now. */
   readonly isComplete: boolean;
   /** Where the journal is kept, for people. */
@@ -45,15 +67,15 @@ export interface InfoSources {
   readonly cluster: Cluster;
   readonly statistics: Statistics;
   readonly connections: number;
-  /** When the view was installed here, in milliseconds of the day's time. */
-  readonly viewSince: number;
+  /** When the view was installed here, in milliseconds of the day's time; see {@linkcode ClusterStatus}. */
+  readonly viewSince: number | undefined;
   readonly journal: { readonly place: string; readonly isEphemeral: boolean };
 }
 
 /** Returns the cluster as this node sees it. */
 export function clusterStatus(sources: InfoSources): ClusterStatus {
   const { replica, cluster, statistics } = sources;
-  const members = replica?.membership.members ?? 0;
+  const inView = replica?.membership.members ?? 0;
   const nodes = cluster.names.map((address, index): NodeStatus => {
     const link = cluster.links[index];
     const isSelf = replica !== undefined && index === cluster.self;
@@ -61,23 +83,53 @@ export function clusterStatus(sources: InfoSources): ClusterStatus {
       address,
       isSelf,
       isUp: isSelf || link !== undefined,
-      isInView: contains(members, index),
+      isInView: contains(inView, index),
+      ...standingOf(sources, index),
       roundTripMs: link?.roundTripMs ?? null,
-      keys: isSelf ? replica.store.size : link?.report.keys ?? null,
+      keys: isSelf ? replica.store.size : link?.report?.keys ?? null,
       requestsPerSecond: isSelf
         ? statistics.requestsPerSecond
-        : link?.report.requestsPerSecond ?? null,
+        : link?.report?.requestsPerSecond ?? null,
     };
   });
   return {
     version: VERSION,
     view: replica?.membership.view.number ?? 0,
+    viewSince: sources.viewSince ?? null,
     isComplete: replica?.membership.mayWrite ?? false,
     journal: sources.journal.place,
     isEphemeral: sources.journal.isEphemeral,
     uptimeSeconds: statistics.uptimeSeconds,
     nodes,
   };
+}
+
+/** What a node is to the cluster, as this one sees it. */
+function standingOf(
+  { replica, cluster }: Pick<InfoSources, "replica" | "cluster">,
+  index: number,
+): Pick<NodeStatus, "role" | "chunks" | "hasLease"> {
+  if (replica === undefined) return { role: "outside", chunks: null, hasLease: null };
+  const { membership } = replica;
+  if (index === cluster.self) {
+    const chunks = replica.chunksReceived ?? null;
+    const hasLease = membership.mayRead(now());
+    return { ...roleOf(membership.isMember, chunks), hasLease };
+  }
+  const link = cluster.links[index];
+  if (link === undefined) return { role: "down", chunks: null, hasLease: null };
+  const chunks = replica.transfers.find(({ node }) => node === index)?.chunks ??
+    link.report?.chunks ?? null;
+  const hasLease = link.report?.hasLease ?? null;
+  return { ...roleOf(membership.isInside(index), chunks), hasLease };
+}
+
+function roleOf(
+  isMember: boolean,
+  chunks: number | null,
+): { readonly role: NodeRole; readonly chunks: number | null } {
+  if (isMember) return { role: "member", chunks: null };
+  return { role: chunks === null ? "outside" : "joining", chunks };
 }
 
 type Section = readonly [title: string, fields: Readonly<Record<string, string | number>>];
@@ -96,7 +148,7 @@ export function infoText(sources: InfoSources, wanted: readonly string[]): strin
 }
 
 function sections(sources: InfoSources): Section[] {
-  const { replica, cluster, statistics, port, connections } = sources;
+  const { replica, statistics, port, connections } = sources;
   const counters = replica?.counters;
   const memory = Deno.memoryUsage();
   return [
@@ -121,7 +173,7 @@ function sections(sources: InfoSources): Section[] {
       instantaneous_ops_per_sec: statistics.requestsPerSecond,
     }],
     ["Replication", { role: "master", connected_slaves: 0 }],
-    ["Cluster", { cluster_enabled: 0, ...viewFields(replica, cluster) }],
+    ["Cluster", { cluster_enabled: 0, ...viewFields(sources) }],
     ["Transactions", {
       requests_waiting: replica?.requests ?? 0,
       keys_locked: replica?.locks.size ?? 0,
@@ -138,18 +190,30 @@ function sections(sources: InfoSources): Section[] {
 }
 
 function viewFields(
-  replica: Replica | undefined,
-  cluster: Cluster,
+  { replica, cluster, viewSince }: InfoSources,
 ): Record<string, string | number> {
   if (replica === undefined) return { view: 0 };
   const { membership } = replica;
-  const linked = cluster.names.filter((_name, index) => contains(membership.linked, index));
+  const nameOf = (node: number) => cluster.names[node] ?? "";
+  const time = now();
+  const hasLease = membership.mayRead(time);
+  const { until } = membership.lease;
   return {
     view: membership.view.number,
-    self: cluster.names[cluster.self] ?? "",
+    members: members(membership.members).map(nameOf).join(","),
+    view_since: viewSince === undefined ? "" : new Date(viewSince).toISOString(),
+    self: nameOf(cluster.self),
+    role: standingOf({ replica, cluster }, cluster.self).role,
     nodes: cluster.names.join(","),
-    linked: linked.join(","),
+    linked: members(membership.linked).map(nameOf).join(","),
     complete: membership.mayWrite ? 1 : 0,
+    lease: hasLease ? 1 : 0,
+    // A node alone has it for good.
+    lease_ms_left: hasLease && until !== Infinity ? Math.floor(until - time) : 0,
+    promised: ballotName(membership.promised),
+    frozen: membership.isFrozen ? 1 : 0,
+    transfers: replica.transfers.map(({ node, chunks }) => `${nameOf(node)}=${chunks}`).join(","),
+    chunks_received: replica.chunksReceived ?? 0,
   };
 }
 

@@ -18,7 +18,7 @@ import {
   QUESTION_BYTES_MAX,
 } from "../limits.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import { timingFor } from "../two_phase/context.ts";
+import { timingFor, VIEW_TIMING } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
@@ -29,9 +29,11 @@ import type { CommandResult, NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
 import { Driver, now } from "./driver.ts";
 import { Exports } from "./exports.ts";
-import { parseQuestion, sharedConfig } from "./handshake.ts";
+import { parseQuestion, sharedConfig, type ViewTimes } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
+import { whyNotThisList } from "./known_nodes.ts";
+import type { PeerReport } from "./peer_link.ts";
 import { combineOutcomes, parseTransactionName } from "./outcome.ts";
 import { SharedBound } from "./shared_bound.ts";
 import { snapshotRequest } from "./snapshot.ts";
@@ -40,7 +42,7 @@ import { TokenSweeper } from "./token_sweeper.ts";
 import { Statistics } from "./statistics.ts";
 
 /** How a node is started. */
-export interface NodeOptions {
+export interface NodeOptions extends ViewTimes {
   readonly port: number;
   /** The local address to listen at. */
   readonly hostname: string;
@@ -99,8 +101,11 @@ export class Node implements ConnectionHost {
   #nextConnectionId = 1;
   /** Why this node has begun the change of the view that is under way. */
   #viewReason = "";
-  /** When the present view was installed here, in milliseconds of the day's time. */
-  #viewSince = Date.now();
+  /**
+   * When the present view was installed here, in milliseconds of the day's time; `undefined` where
+   * that was before this node has started.
+   */
+  #viewSince: number | undefined;
   #outcomeQuestions = 0;
   readonly #exports = new Exports(now);
 
@@ -140,10 +145,7 @@ export class Node implements ConnectionHost {
       config: sharedConfig({ ...options, peers: addresses }),
       identity: this.#journal.identity,
       logger: options.logger,
-      report: () => ({
-        keys: this.#driver?.replica.store.size ?? 0,
-        requestsPerSecond: this.#statistics.requestsPerSecond,
-      }),
+      report: () => reportOf(this.#driver?.replica, this.#statistics),
       onFatal: (error) => this.onFatal(error),
     });
     this.facts = {
@@ -197,13 +199,20 @@ export class Node implements ConnectionHost {
 
   async #begin(): Promise<void> {
     const cluster = this.#cluster;
+    const refusal = whyNotThisList(this.#recovered.records, cluster.names);
+    if (refusal !== undefined) throw new FatalError(refusal);
     const self = this.#knownSelf() ?? await cluster.findSelf();
     cluster.setSelf(self);
     const replica = new Replica({
       self,
       names: cluster.names,
       identity: this.#journal.identity,
-      timing: timingFor(this.#options.timeoutMs),
+      timing: timingFor(this.#options.timeoutMs, {
+        leaseMs: this.#options.leaseMs,
+        suspicionMs: this.#options.suspicionMs,
+        heartbeatMs: this.#options.heartbeatMs,
+        driftMax: VIEW_TIMING.driftMax,
+      }),
       random: Math.random,
       now: now(),
       ...this.#recovered,
@@ -464,6 +473,16 @@ export class Node implements ConnectionHost {
       takeOver: (conn, received) => this.#cluster.adopt({ peer, conn, received, identity }),
     };
   }
+}
+
+/** Returns what this node tells its peers of itself. */
+function reportOf(replica: Replica | undefined, statistics: Statistics): PeerReport {
+  return {
+    keys: replica?.store.size ?? 0,
+    requestsPerSecond: statistics.requestsPerSecond,
+    hasLease: replica?.membership.mayRead(now()) ?? false,
+    chunks: replica?.chunksReceived ?? null,
+  };
 }
 
 async function openJournal(

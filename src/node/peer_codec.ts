@@ -27,7 +27,7 @@
  * | 13   | heartbeat acknowledged | view, incarnation, round                                       |
  * | 14   | all others about views | JSON, as a byte string                                         |
  * | 15   | join chunk        | view, transfer, chunk, entries                                      |
- * | 32   | probe             | sequence, keys, requests a second                                   |
+ * | 32   | probe             | sequence, keys, requests a second, 1 with a lease or 0, chunks + 1  |
  * | 33   | probe answer      | sequence                                                            |
  *
  * What `recovered` names is given as the distance below `upTo`.
@@ -57,7 +57,7 @@ import type {
 } from "../two_phase/messages.ts";
 
 /** The version of this format. Nodes of different versions do not talk to each other. */
-export const PEER_PROTOCOL_VERSION = 1;
+export const PEER_PROTOCOL_VERSION = 2;
 
 /** A link's own question whether the other end lives, with what a node tells of itself. */
 export interface Probe {
@@ -66,6 +66,10 @@ export interface Probe {
   /** How many keys the node holds. */
   readonly keys: number;
   readonly requestsPerSecond: number;
+  /** Whether the node may answer reads from its memory. */
+  readonly hasLease: boolean;
+  /** How many chunks the node has got, where it joins; `null` where it does not. */
+  readonly chunks: number | null;
 }
 
 /** The answer to a {@linkcode Probe}. */
@@ -235,6 +239,8 @@ export class FrameWriter {
         writer.varint(message.sequence);
         writer.varint(message.keys);
         writer.varint(message.requestsPerSecond);
+        writer.varint(message.hasLease ? 1 : 0);
+        writer.varint(message.chunks === null ? 0 : message.chunks + 1);
         return;
       case "probeAnswer":
         writer.varint(message.sequence);
@@ -461,6 +467,8 @@ function readMessage(reader: ByteReader, receive: (message: LinkMessage) => void
         sequence: reader.varint(),
         keys: reader.varint(),
         requestsPerSecond: reader.varint(),
+        hasLease: reader.varint() === 1,
+        chunks: chunksFrom(reader.varint()),
       });
       return;
     case KIND.probeAnswer:
@@ -469,6 +477,11 @@ function readMessage(reader: ByteReader, receive: (message: LinkMessage) => void
     default:
       throw new MalformedError(`an unknown kind of message: ${kind}`);
   }
+}
+
+/** 0 stands for none, as chunks are counted from 0. */
+function chunksFrom(number: number): number | null {
+  return number === 0 ? null : number - 1;
 }
 
 /** Types of messages that go as JSON. */

@@ -27,6 +27,10 @@ export const SILENCE_MS = 3000;
 export interface PeerReport {
   readonly keys: number;
   readonly requestsPerSecond: number;
+  /** Whether it may answer reads from its memory. */
+  readonly hasLease: boolean;
+  /** How many chunks it has got, where it joins; `null` where it does not. */
+  readonly chunks: number | null;
 }
 
 /** What a link needs from its owner. */
@@ -43,8 +47,8 @@ export class PeerLink {
   readonly peer: NodeIndex;
   /** Round-trip time of the last probe in milliseconds, `undefined` before the first answer. */
   roundTripMs: number | undefined;
-  /** What the peer told of itself last. */
-  report: PeerReport = { keys: 0, requestsPerSecond: 0 };
+  /** What the peer told of itself last; `undefined` before that. */
+  report: PeerReport | undefined;
   readonly #conn: Deno.TcpConn;
   readonly #owner: LinkOwner;
   readonly #reader: FrameReader;
@@ -166,7 +170,7 @@ export class PeerLink {
     if (this.#isClosed) return;
     switch (message.type) {
       case "probe":
-        this.report = { keys: message.keys, requestsPerSecond: message.requestsPerSecond };
+        this.report = message;
         this.send({ type: "probeAnswer", sequence: message.sequence });
         this.flush();
         return;

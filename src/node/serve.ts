@@ -12,10 +12,12 @@ import {
   parseAddressList,
   parsePort,
 } from "../address.ts";
-import { parseInteger, readCommandLine } from "../command_line.ts";
+import { type CommandLine, parseInteger, readCommandLine } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { KEY_BYTES_LIMIT, KEY_BYTES_MAX, VALUE_BYTES_LIMIT, VALUE_BYTES_MAX } from "../limits.ts";
+import { VIEW_TIMING } from "../two_phase/context.ts";
+import type { ViewTimes } from "./handshake.ts";
 import { Node, type NodeOptions, type Storage } from "./node.ts";
 
 /** What `dks serve --help` prints. */
@@ -39,6 +41,14 @@ usage: dks serve [options]
       --ephemeral        stores nothing: a node that restarts is a stranger to
                          its cluster
       --timeout TIME     a request is answered within this time (5s)
+      --lease TIME       a node may answer reads for so long after a majority
+                         has acknowledged a heartbeat (1s)
+      --suspicion TIME   the others go on without a node that was silent for so
+                         long (1s)
+      --heartbeat TIME   time between heartbeats (200ms); twice that fits into
+                         the lease and into the suspicion, and the lease is at
+                         most three times the suspicion. The same three on
+                         every node
       --max-key-bytes N  longest key (${KEY_BYTES_MAX})
       --max-value-bytes N  longest value (${VALUE_BYTES_MAX})
       --log-level LEVEL  debug, info, warn, error or critical (info)
@@ -59,6 +69,10 @@ const LEVELS: Readonly<Record<string, log.LevelName>> = {
 /** Shortest and longest time of a request that may be configured. */
 const TIMEOUT_MS_MIN = 100;
 const TIMEOUT_MS_MAX = 60_000;
+
+/** Shortest and longest of the times of the views that may be configured. */
+const VIEW_MS_MIN = 20;
+const VIEW_MS_MAX = 60_000;
 
 /**
  * Runs `dks serve` with these arguments.
@@ -101,6 +115,9 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       "advertise",
       "data",
       "timeout",
+      "lease",
+      "suspicion",
+      "heartbeat",
       "max-key-bytes",
       "max-value-bytes",
       "log-level",
@@ -120,6 +137,7 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
     peers,
     advertise,
     timeoutMs: parseTimeout(line.value("timeout") ?? "5s"),
+    ...parseViewTimes(line),
     keyBytesMax: parseInteger(line.value("max-key-bytes") ?? String(KEY_BYTES_MAX), {
       name: "--max-key-bytes",
       min: 1,
@@ -198,6 +216,38 @@ function parseTimeout(text: string): number {
     throw new UsageError(`--timeout takes a time from 100ms to 60s, not "${text}"`);
   }
   return timeoutMs;
+}
+
+/**
+ * Returns the times of the views. They depend on each other: a lease that one lost heartbeat ends, or
+ * a suspicion that one lost heartbeat raises, would make a cluster that is never at rest; and a lease
+ * is waited for when a view excludes somebody, so that a long one makes every failover long.
+ */
+function parseViewTimes(line: CommandLine): ViewTimes {
+  const time = (flag: string, defaultMs: number) => {
+    const text = line.value(flag);
+    if (text === undefined) return defaultMs;
+    const ms = parseDurationMs(text, `--${flag}`);
+    if (ms >= VIEW_MS_MIN && ms <= VIEW_MS_MAX) return ms;
+    throw new UsageError(`--${flag} takes a time from 20ms to 60s, not "${text}"`);
+  };
+  const leaseMs = time("lease", VIEW_TIMING.leaseMs);
+  const suspicionMs = time("suspicion", VIEW_TIMING.suspicionMs);
+  const heartbeatMs = time("heartbeat", VIEW_TIMING.heartbeatMs);
+  if (2 * heartbeatMs > suspicionMs) {
+    throw new UsageError(
+      `--suspicion ${suspicionMs}ms is less than twice --heartbeat ${heartbeatMs}ms`,
+    );
+  }
+  if (2 * heartbeatMs > leaseMs) {
+    throw new UsageError(`--lease ${leaseMs}ms is less than twice --heartbeat ${heartbeatMs}ms`);
+  }
+  if (leaseMs > 3 * suspicionMs) {
+    throw new UsageError(
+      `--lease ${leaseMs}ms is more than three times --suspicion ${suspicionMs}ms`,
+    );
+  }
+  return { leaseMs, suspicionMs, heartbeatMs };
 }
 
 function setUpLog(levelName: string, format: string): log.Logger {

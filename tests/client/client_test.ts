@@ -112,10 +112,11 @@ Deno.test("formatReply() shows values as a person reads them", () => {
   for (const [value, text] of table) assertEquals(formatReply(value), text);
 });
 
-Deno.test("formatStatus() shows who is up and in the view", () => {
+Deno.test("formatStatus() shows the view, and what each node is to it", () => {
   const text = formatStatus({
     version: "0",
-    view: 1,
+    view: 7,
+    viewSince: 0,
     isComplete: false,
     journal: "memory",
     isEphemeral: true,
@@ -126,6 +127,9 @@ Deno.test("formatStatus() shows who is up and in the view", () => {
         isSelf: true,
         isUp: true,
         isInView: true,
+        role: "member",
+        chunks: null,
+        hasLease: true,
         roundTripMs: null,
         keys: 1234,
         requestsPerSecond: 5,
@@ -135,19 +139,36 @@ Deno.test("formatStatus() shows who is up and in the view", () => {
         isSelf: false,
         isUp: false,
         isInView: true,
+        role: "down",
+        chunks: null,
+        hasLease: null,
         roundTripMs: null,
         keys: null,
         requestsPerSecond: null,
+      },
+      {
+        address: "c:1",
+        isSelf: false,
+        isUp: true,
+        isInView: false,
+        role: "joining",
+        chunks: 12,
+        hasLease: false,
+        roundTripMs: 0.25,
+        keys: 7,
+        requestsPerSecond: 0,
       },
     ],
   });
   assertEquals(
     text,
-    "view 1, 1 of 2 nodes up, not complete: writes wait, up for 5 min\n" +
-      "ephemeral: nothing is stored\n\n" +
-      "node   state  view  round trip   keys  requests/s\n" +
-      "a:1 *  up     in             -  1,234           5\n" +
-      "b:1    down   in             -      -           -\n",
+    "view 7, 2 of 3 nodes up, not complete: writes wait, up for 5 min\n" +
+      "ephemeral: nothing is stored\n" +
+      "2 of 3 nodes are members, since 1970-01-01T00:00:00.000Z\n\n" +
+      "node   role                lease  round trip   keys  requests/s\n" +
+      "a:1 *  member              held            -  1,234           5\n" +
+      "b:1    down                -               -      -           -\n" +
+      "c:1    joining, 12 chunks  none     0.250 ms      7           0\n",
   );
 });
 

@@ -3,7 +3,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { Address } from "../../src/address.ts";
 import { ConnectionError } from "../../src/client/connection.ts";
-import { callOnce, Connector } from "../../src/client/connector.ts";
+import { callAnywhere, callOnce, Connector } from "../../src/client/connector.ts";
 import { CommandDecoder } from "../../src/resp/command_decoder.ts";
 import { encodeValue } from "../../src/resp/encoder.ts";
 import { ErrorReply, OK, type RespValue } from "../../src/resp/value.ts";
@@ -45,7 +45,8 @@ class FakeServer implements Disposable {
         continue;
       }
       this.commands.push(words);
-      const reaction = this.#reactions.shift() ?? HANG_UP;
+      const next = this.#reactions.shift();
+      const reaction = next === undefined ? HANG_UP : next;
       if (reaction === HANG_UP) {
         this.#conns.delete(conn);
         conn.close();
@@ -115,6 +116,58 @@ Deno.test("callOnce() repeats an indeterminate write, and tells of it when the t
   assertEquals(await write([server]), OK);
   using hopeless = new FakeServer(...Array.from({ length: 100 }, () => doubt));
   assertEquals(await write([hopeless], { timeoutMs: 300 }), doubt);
+});
+
+Deno.test("callOnce() asks each node once when they reject a write, and tells what the last one says", async () => {
+  const outside = new ErrorReply("REJECTED", "this node is outside view 2, and is joining again");
+  using first = new FakeServer(outside);
+  using second = new FakeServer(OK);
+  assertEquals(await write([first, second]), OK);
+  assertEquals(tokensOf(first, second).size, 1);
+  const none = new ErrorReply("REJECTED", "no majority: n1 cannot be reached");
+  using third = new FakeServer(outside);
+  using fourth = new FakeServer(none);
+  assertEquals(await write([third, fourth]), none);
+  assertEquals([third, fourth].map(({ commands }) => commands.length), [1, 1]);
+});
+
+/** Sends a command to these servers, in this order. */
+async function send(servers: readonly FakeServer[], mayRepeat: boolean): Promise<RespValue> {
+  const timeoutMs = 1000;
+  const connector = new Connector({ addresses: servers.map(({ address }) => address), timeoutMs });
+  try {
+    return await callAnywhere(["X", "k"], { connector, timeoutMs, mayRepeat });
+  } finally {
+    connector.close();
+  }
+}
+
+Deno.test("callAnywhere() goes to the next node when one rejects, whatever the command", async () => {
+  const outside = new ErrorReply("REJECTED", "this node is stopping");
+  for (const mayRepeat of [false, true]) {
+    using first = new FakeServer(outside);
+    using second = new FakeServer(OK);
+    assertEquals(await send([first, second], mayRepeat), OK);
+    using alone = new FakeServer(outside);
+    assertEquals(await send([alone], mayRepeat), outside);
+  }
+  using empty = new FakeServer(null);
+  assertEquals(await send([empty], true), null);
+  using aborting = new FakeServer(new ErrorReply("ABORTED", "no vote"));
+  using unasked = new FakeServer(OK);
+  assertEquals(await send([aborting, unasked], true), new ErrorReply("ABORTED", "no vote"));
+  assertEquals(unasked.commands, []);
+});
+
+Deno.test("callAnywhere() repeats what may have been done only where it is told so", async () => {
+  for (const reaction of [HANG_UP, NOTHING] as Reaction[]) {
+    using first = new FakeServer(reaction);
+    using second = new FakeServer(OK);
+    const error = await assertRejects(() => send([first, second], false), ConnectionError);
+    assertEquals([error.maybeDone, second.commands.length], [true, 0]);
+    using third = new FakeServer(reaction);
+    assertEquals(await send([third, second], true), OK);
+  }
 });
 
 Deno.test("callOnce() leaves time for another node when one hangs", async () => {

@@ -26,6 +26,10 @@ export interface WorkloadOptions {
   readonly keysPerWriter: number;
   /** How long a client waits for an answer, in milliseconds. */
   readonly timeoutMs: number;
+  /** What the names of the keys begin with, where several loads come one after the other. */
+  readonly prefix?: string;
+  /** Returns how long a client of this node rests between requests; not at all, if not given. */
+  readonly pauseMs?: (node: number) => number;
 }
 
 /** What is known of one key. */
@@ -92,7 +96,7 @@ export class Workload {
       for (let writer = 0; writer < options.writersPerNode; writer++) {
         const own = Array.from(
           { length: options.keysPerWriter },
-          (_, index) => new Key(`load:${node}:${writer}:${index}`),
+          (_, index) => new Key(`${options.prefix ?? "load"}:${node}:${writer}:${index}`),
         );
         keys.push(...own);
         this.#loops.push(this.#write(address, node, own));
@@ -121,6 +125,16 @@ export class Workload {
   /** The longest time without a write that was acknowledged, by whichever node. */
   get writeGapMs(): number {
     return Math.max(this.#writeGapMs, performance.now() - this.#lastWrite);
+  }
+
+  /** The longest time without a good answer to a read and to a write, at the worst of these nodes. */
+  gapsMs(nodes: readonly number[]): { readonly read: number; readonly write: number } {
+    const now = performance.now();
+    const tallies = nodes.map((node) => this.#tally(node));
+    return {
+      read: Math.max(...tallies.map((one) => Math.max(one.readGapMs, now - one.lastRead))),
+      write: Math.max(...tallies.map((one) => Math.max(one.writeGapMs, now - one.lastWrite))),
+    };
   }
 
   /** Measures gaps from now on. */
@@ -199,7 +213,7 @@ export class Workload {
     turn: (call: (words: readonly string[]) => Promise<unknown>) => Promise<void>,
   ): Promise<void> {
     let connection: ClientConnection | undefined;
-    const { timeoutMs } = this.#options;
+    const { timeoutMs, pauseMs } = this.#options;
     const tally = this.#tally(node);
     const call = async (words: readonly string[]): Promise<unknown> => {
       const begin = performance.now();
@@ -224,6 +238,8 @@ export class Workload {
         continue;
       }
       await turn(call);
+      const restMs = pauseMs?.(node) ?? 0;
+      if (restMs > 0) await delay(restMs);
     }
     connection?.close();
   }

@@ -59,7 +59,15 @@ const MESSAGES: LinkMessage[] = [
       version: 8,
     }],
   },
-  { type: "probe", sequence: 1, keys: 2 ** 40, requestsPerSecond: 3 },
+  {
+    type: "probe",
+    sequence: 1,
+    keys: 2 ** 40,
+    requestsPerSecond: 3,
+    hasLease: true,
+    chunks: null,
+  },
+  { type: "probe", sequence: 2, keys: 0, requestsPerSecond: 0, hasLease: false, chunks: 0 },
   { type: "probeAnswer", sequence: 1 },
 ];
 

@@ -18,7 +18,7 @@ function owner(reasons: string[], onMessage = () => {}): LinkOwner {
   return {
     onMessage,
     onClosed: (_link, reason) => reasons.push(reason),
-    report: () => ({ keys: 0, requestsPerSecond: 0 }),
+    report: () => ({ keys: 0, requestsPerSecond: 0, hasLease: false, chunks: null }),
   };
 }
 

@@ -12,6 +12,7 @@ function parse(line: string) {
 Deno.test("parseServeOptions() reads every flag", () => {
   const options = parse(
     "-p5001 --host 127.0.0.1 --peers b,A:7000,[::1]:5002 --advertise b --timeout 750ms " +
+      "--lease 2s --suspicion 1500ms --heartbeat 100ms " +
       "--max-key-bytes 100 --max-value-bytes 2000 --log-level warn --log-format json",
   );
   assertEquals(options.port, 5001);
@@ -23,12 +24,14 @@ Deno.test("parseServeOptions() reads every flag", () => {
   ]);
   assertEquals(options.advertise, { hostname: "b", port: 5001 });
   assertEquals([options.timeoutMs, options.keyBytesMax, options.valueBytesMax], [750, 100, 2000]);
+  assertEquals([options.leaseMs, options.suspicionMs, options.heartbeatMs], [2000, 1500, 100]);
 });
 
 Deno.test("parseServeOptions() has defaults", () => {
   const options = parse("");
   assertEquals([options.port, options.hostname, options.timeoutMs], [5000, "0.0.0.0", 5000]);
   assertEquals([options.keyBytesMax, options.valueBytesMax], [65536, 8388608]);
+  assertEquals([options.leaseMs, options.suspicionMs, options.heartbeatMs], [1000, 1000, 200]);
   assertEquals(options.peers, undefined);
 });
 
@@ -46,6 +49,12 @@ Deno.test("parseServeOptions() throws an error that names the value when a flag 
     ["--peers a,b --advertise c", "--advertise c:5000 is not among the --peers a,b"],
     ["--timeout 5", '--timeout takes a duration such as 5s or 500ms, not "5"'],
     ["--timeout 1ms", '--timeout takes a time from 100ms to 60s, not "1ms"'],
+    ["--lease 10ms", '--lease takes a time from 20ms to 60s, not "10ms"'],
+    ["--heartbeat 2m", '--heartbeat takes a time from 20ms to 60s, not "2m"'],
+    ["--suspicion x", '--suspicion takes a duration such as 5s or 500ms, not "x"'],
+    ["--suspicion 390ms", "--suspicion 390ms is less than twice --heartbeat 200ms"],
+    ["--heartbeat 501ms --suspicion 2s", "--lease 1000ms is less than twice --heartbeat 501ms"],
+    ["--lease 3001ms", "--lease 3001ms is more than three times --suspicion 1000ms"],
     ["--max-key-bytes 0", '--max-key-bytes takes an integer from 1 to 1048576, not "0"'],
     ["--log-level loud", '--log-level takes debug, info, warn, error, critical, not "loud"'],
     ["--log-format xml", '--log-format takes text or json, not "xml"'],
@@ -63,6 +72,9 @@ Deno.test("difference() names both values when two nodes are configured differen
     peers: ["a:1", "b:1"],
     keyBytesMax: 10,
     valueBytesMax: 20,
+    leaseMs: 1000,
+    suspicionMs: 1000,
+    heartbeatMs: 200,
   };
   const sentence = (theirs: Partial<SharedConfig>) =>
     difference(mine, { theirs: { ...mine, ...theirs }, name: "b:1" });
@@ -78,5 +90,9 @@ Deno.test("difference() names both values when two nodes are configured differen
   assertEquals(
     sentence({ keyBytesMax: 11 }),
     "b:1 has --max-key-bytes 11, this node 10: give every node the same",
+  );
+  assertEquals(
+    sentence({ leaseMs: 500 }),
+    "b:1 has --lease 500ms, this node 1000ms: give every node the same",
   );
 });

@@ -1,0 +1,129 @@
+/**
+ * `watch`: tells of changes of the view, and of the nodes in it, as they happen.
+ *
+ * Every node of the list is asked by itself. What is told is what the node with the latest view says:
+ * one that is cut off knows only an old one.
+ *
+ * @module
+ */
+
+import { delay } from "@std/async/delay";
+import { type Address, formatAddress } from "../address.ts";
+import type { ClusterStatus } from "../node/info.ts";
+import { ConnectionError } from "./connection.ts";
+import { Connector } from "./connector.ts";
+import { fetchStatus } from "./status.ts";
+import type { Output } from "./terminal.ts";
+
+/** How often the nodes are asked, in milliseconds. */
+const POLL_MS = 200;
+
+/** A node that has not answered for so long is told to be silent, in milliseconds. */
+const ANSWER_MS = 1000;
+
+/** Prints a line for each change, until the process is ended. */
+export async function watch(addresses: readonly Address[], output: Output): Promise<never> {
+  const nodes = addresses.map((address) => new WatchedNode(address));
+  let last: ClusterStatus | undefined;
+  for (;;) {
+    const lines = nodes.flatMap((node) => node.takeNews());
+    const status = latest(nodes.map((node) => node.status), last);
+    if (status !== undefined) {
+      lines.push(...changesOf(last, status));
+      last = status;
+    }
+    const time = new Date().toISOString();
+    for (const line of lines) await output.write(`${time} ${line}\n`);
+    await delay(POLL_MS);
+  }
+}
+
+/** One node, which is asked again and again. */
+class WatchedNode {
+  /** Its last answer; `undefined` while it gives none. */
+  status: ClusterStatus | undefined;
+  readonly #name: string;
+  readonly #connector: Connector;
+  /** What went wrong last; `undefined` where all is well, or nothing is known yet. */
+  #failure: string | undefined;
+  #news: string[] = [];
+
+  constructor(address: Address) {
+    this.#name = formatAddress(address);
+    this.#connector = new Connector({ addresses: [address], timeoutMs: ANSWER_MS });
+    this.#ask();
+  }
+
+  /** Returns what is to be told since the last time. */
+  takeNews(): string[] {
+    const news = this.#news;
+    this.#news = [];
+    return news;
+  }
+
+  async #ask(): Promise<never> {
+    for (;;) {
+      try {
+        await this.#askOnce();
+      } catch (error) {
+        if (!(error instanceof ConnectionError)) throw error;
+        this.status = undefined;
+        // A node that stays away says so in other words each time.
+        if (this.#failure === undefined) {
+          this.#news.push(`${this.#name} does not answer: ${error.message}`);
+        }
+        this.#failure = error.message;
+      }
+      await delay(POLL_MS);
+    }
+  }
+
+  async #askOnce(): Promise<void> {
+    const connection = await this.#connector.get();
+    try {
+      this.status = await fetchStatus(connection);
+    } catch (error) {
+      await this.#connector.giveUp(connection);
+      throw error;
+    }
+    if (this.#failure !== undefined) this.#news.push(`${this.#name} answers again`);
+    this.#failure = undefined;
+  }
+}
+
+/** Returns the status with the latest view, of those the one that can write; none that is older. */
+function latest(
+  found: readonly (ClusterStatus | undefined)[],
+  last: ClusterStatus | undefined,
+): ClusterStatus | undefined {
+  const known = found.filter((one) => one !== undefined && one.view >= (last?.view ?? 0));
+  const rank = (one: ClusterStatus | undefined) => (one?.view ?? 0) + (one?.isComplete ? 0.5 : 0);
+  return known.reduce((best, one) => rank(one) > rank(best) ? one : best, known[0]);
+}
+
+/** Returns a line for each difference between two states of the cluster; the first one is told too. */
+export function changesOf(before: ClusterStatus | undefined, after: ClusterStatus): string[] {
+  const lines: string[] = [];
+  if (before?.view !== after.view) lines.push(viewLine(before, after));
+  for (const { address, role, chunks } of after.nodes) {
+    const old = before?.nodes.find((node) => node.address === address)?.role;
+    const isNews = before === undefined ? role !== "member" : role !== old;
+    if (!isNews) continue;
+    const progress = role === "joining" ? `, ${chunks ?? 0} chunks so far` : "";
+    lines.push(`${address}: ${old === undefined ? role : `${old}, now ${role}`}${progress}`);
+  }
+  if (before?.isComplete !== after.isComplete) {
+    lines.push(after.isComplete ? "writes go on" : "writes wait");
+  }
+  return lines;
+}
+
+function viewLine(before: ClusterStatus | undefined, after: ClusterStatus): string {
+  const isMember = (status: ClusterStatus | undefined, address: string) =>
+    status?.nodes.some((node) => node.address === address && node.isInView) ?? false;
+  const addresses = after.nodes.map(({ address }) => address);
+  const inside = addresses.filter((address) => isMember(after, address));
+  const out = addresses.filter((address) => isMember(before, address) && !isMember(after, address));
+  return `view ${after.view} with ${inside.join(", ") || "nobody"}` +
+    (out.length === 0 ? "" : `; without ${out.join(", ")}`);
+}
