@@ -426,7 +426,10 @@ export class ViewChange {
     const confirmed = [...attempt.confirmed.keys()].filter((node) => !answering.includes(node));
     const awaited = this.#source.caughtUp & ~setOf(confirmed);
     if (awaited !== NOBODY && waited < JOINERS_MS) return undefined;
-    const set = setOf([...answering, ...confirmed]);
+    const whole = setOf([...answering, ...confirmed]);
+    // Who is about to end is left out at once, where enough are left without it.
+    const staying = whole & ~this.#leaving(whole);
+    const set = size(staying) >= majority(nodes) ? staying : whole;
     if (size(set) < majority(nodes)) return undefined;
     return {
       number: view.number + 1,
@@ -442,6 +445,18 @@ export class ViewChange {
       commits: this.#commits(attempt, answering),
       bases: names.map((_, node) => this.#baseOf(attempt, node)),
     };
+  }
+
+  /** Those of `nodes` whose present process has said that it is about to end. */
+  #leaving(nodes: NodeSet): NodeSet {
+    const { membership, self } = this.#context;
+    return setOf(
+      members(nodes).filter((node) => {
+        if (node === self) return membership.isLeaving;
+        const left = membership.leftIncarnation(node);
+        return left > 0 && left === membership.identityOf(node)?.incarnation;
+      }),
+    );
   }
 
   /** Has joiners sent what is left; where there are too few members, outsiders become joiners. */
