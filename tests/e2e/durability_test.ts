@@ -66,6 +66,8 @@ Deno.test("a coordinator killed before anybody could vote goes on with it when i
     if (coordinator === undefined) throw new Error("no nodes");
     let restarted: NodeProcess | undefined;
     try {
+      // It has a lease, then, for as long as that lasts.
+      await call(loopbackAddress(coordinator.port), ["PUT", "first", "v"]);
       for (const node of others) node.signal("SIGSTOP");
       // At once: without the others, the lease ends within a second.
       const put = call(loopbackAddress(coordinator.port), ["PUT", "k", "v"]).catch((error) =>
