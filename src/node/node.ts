@@ -18,7 +18,7 @@ import {
   QUESTION_BYTES_MAX,
 } from "../limits.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import { timingFor, VIEW_TIMING } from "../two_phase/context.ts";
+import { namesOf, timingFor, VIEW_TIMING } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
@@ -309,9 +309,6 @@ export class Node implements ConnectionHost {
       case "complete":
         logger.info(`the cluster is complete: ${this.#cluster.names.join(", ")}`);
         return;
-      case "refused":
-        this.#ended.reject(new FatalError(event.reason));
-        return;
     }
   }
 
@@ -322,7 +319,7 @@ export class Node implements ConnectionHost {
   /** One line for a new view: who is in it, and who is not any more. */
   #describeView(view: View, before: View): string {
     const { names } = this.#cluster;
-    const list = (set: NodeSet) => members(set).map((node) => names[node] ?? "").join(", ");
+    const list = (set: NodeSet) => namesOf(names, members(set));
     const out = list(before.members & ~view.members);
     const isIn = this.#isInView(view);
     return `view ${view.number} with ${list(view.members)}` +

@@ -7,9 +7,15 @@
 import type { HybridClock } from "./hybrid_clock.ts";
 import type { LockTable } from "./lock_table.ts";
 import type { Membership } from "./membership.ts";
-import type { NodeIndex, Prepare, TransactionNumber } from "./messages.ts";
+import {
+  baseOf,
+  type NodeIndex,
+  type Prepare,
+  type PreparedRecord,
+  type TransactionNumber,
+} from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
-import type { Transaction } from "./state.ts";
+import { Transaction } from "./state.ts";
 import type { Entry, Store } from "./store.ts";
 import type { TransactionTable } from "./transaction_table.ts";
 
@@ -213,6 +219,11 @@ export function newCounters(): Counters {
   };
 }
 
+/** Returns what `nodes` are called, for people. */
+export function namesOf(names: readonly string[], nodes: readonly NodeIndex[]): string {
+  return nodes.map((node) => names[node] ?? `node ${node}`).join(", ");
+}
+
 /** What the roles of one replica share. */
 export interface Context {
   readonly self: NodeIndex;
@@ -263,6 +274,34 @@ export function entriesOf(store: Store, prepare: Prepare): Entry[] {
   const entries = prepare.effects.map((effect) => store.entryOf(effect.key));
   for (const key of prepare.reads) entries.push(store.entryOf(key));
   return entries;
+}
+
+/**
+ * Puts a transaction into doubt of which a record says that it is prepared: it holds its locks again.
+ *
+ * @param make makes it, of the entries that it locks
+ */
+export function restorePrepared(
+  context: Context,
+  { coordinator, prepare }: PreparedRecord,
+  make: (entries: readonly Entry[]) => Transaction,
+): void {
+  const { store, transactions, locks, clock } = context;
+  const { number } = prepare;
+  clock.observe(prepare.priority);
+  clock.observe(prepare.version);
+  transactions.begin(coordinator, baseOf(number));
+  if (transactions.isForgotten(coordinator, number)) return;
+  const transaction = make(entriesOf(store, prepare));
+  transaction.fill(prepare);
+  transactions.add(transaction, number);
+  transaction.transitionTo("preparing");
+  transaction.transitionTo("prepared");
+  locks.hold(transaction);
+  for (const leaderNumber of transaction.follows) {
+    const leader = transactions.get(coordinator, leaderNumber);
+    if (leader instanceof Transaction) leader.addFollower(transaction);
+  }
 }
 
 /** Carries out effects that a checkpoint may have stored already, with what came after them. */

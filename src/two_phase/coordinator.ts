@@ -21,7 +21,7 @@
 
 import type { ByteString } from "../byte_string.ts";
 import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
-import { applyEffects, type Context, forgetUpTo } from "./context.ts";
+import { applyEffects, type Context, forgetUpTo, namesOf, restorePrepared } from "./context.ts";
 import type {
   Abort,
   AbortAcknowledged,
@@ -30,6 +30,7 @@ import type {
   NodeIndex,
   NodeSet,
   Prepare,
+  PreparedRecord,
   Settled,
   Stamp,
   TransactionNumber,
@@ -249,18 +250,15 @@ export class Coordinator implements ForceAwaiter {
     this.#isRestarted = incarnation > 1;
   }
 
-  /** Returns a transaction of this node that the journal holds a prepared record of. */
-  restore(prepare: Prepare, entries: readonly Entry[]): Transaction {
-    const transaction = new OwnTransaction(
-      this.#context.self,
-      undefined,
-      prepare.priority,
-      entries,
-    );
-    // It may have been sent to anybody before the crash.
-    transaction.sentTo = this.#context.membership.others;
-    this.#active++;
-    return transaction;
+  /** Puts a transaction of this node into doubt again. */
+  restore(record: PreparedRecord): void {
+    const { self, membership } = this.#context;
+    restorePrepared(this.#context, record, (entries) => {
+      const transaction = new OwnTransaction(self, undefined, record.prepare.priority, entries);
+      transaction.sentTo = membership.others; // It may have been sent to anybody before the crash.
+      this.#active++;
+      return transaction;
+    });
   }
 
   /** Takes note that a view has settled all transactions restored so far. */
@@ -287,10 +285,7 @@ export class Coordinator implements ForceAwaiter {
       counters.recoveredOwn++;
       for (const number of transaction.follows) {
         const leader = transactions.get(self, number);
-        if (leader instanceof OwnTransaction) {
-          leader.addFollower(transaction);
-          transaction.openLeaders++;
-        }
+        if (leader instanceof OwnTransaction) transaction.openLeaders++;
       }
     }
     for (const transaction of open) {
@@ -878,7 +873,7 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #nodes(nodes: readonly NodeIndex[]): string {
-    return nodes.map((node) => this.#context.names[node] ?? `node ${node}`).join(", ");
+    return namesOf(this.#context.names, nodes);
   }
 
   #reject(pending: PendingRequest, reason: string): void {

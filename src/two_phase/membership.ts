@@ -183,7 +183,7 @@ export class Membership {
     for (const node of members(view.members)) this.#heardAt[node] = now;
     this.#heartbeatAt = -Infinity;
     this.announce(this.#linked & this.others);
-    this.reportComplete();
+    this.#reportComplete();
   }
 
   /** Takes over a view from the journal. */
@@ -225,7 +225,7 @@ export class Membership {
     this.#identity = { journal, incarnation: incarnation + this.offset };
     this.#met[this.#self] = this.#identity;
     if (this.isMember) this.#installed |= only(this.#self);
-    this.reportComplete();
+    this.#reportComplete();
   }
 
   // --- Links ---------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ export class Membership {
     this.#announced[from] = message;
     if (!this.#isInSameView(from)) return false;
     this.#installed |= only(from);
-    this.reportComplete();
+    this.#reportComplete();
     return true;
   }
 
@@ -296,7 +296,7 @@ export class Membership {
     this.#outbox.send(to, { type: "viewInstalled", view, isMember: this.isMember });
   }
 
-  reportComplete(): void {
+  #reportComplete(): void {
     if (this.#wasComplete || !this.mayWrite) return;
     this.#wasComplete = true;
     this.#outbox.report({ type: "complete" });
@@ -375,7 +375,9 @@ export class Membership {
     return this.#left[node] ?? 0;
   }
 
-  #hasLeft(node: NodeIndex): boolean {
+  /** Tells whether the present process of `node` has said that it serves nobody any more. */
+  hasLeft(node: NodeIndex): boolean {
+    if (node === this.#self) return this.#isLeaving;
     const incarnation = this.#met[node]?.incarnation ?? 0;
     return incarnation > 0 && this.#left[node] === incarnation;
   }
@@ -387,7 +389,7 @@ export class Membership {
     let set = NOBODY;
     for (const node of members(this.#view.members & this.others)) {
       const isSilent = now - (this.#heardAt[node] ?? 0) > this.#timing.suspicionMs;
-      if (isSilent || this.#hasLeft(node) || this.#saysItIsOutside(node)) set |= only(node);
+      if (isSilent || this.hasLeft(node) || this.#saysItIsOutside(node)) set |= only(node);
     }
     return set;
   }

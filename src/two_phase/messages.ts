@@ -476,7 +476,7 @@ export const INCARNATION_MAX = 2 ** 21 - 1;
 
 /** Returns the transaction number of `sequence` in `incarnation`. */
 export function transactionNumber(incarnation: number, sequence: number): TransactionNumber {
-  return incarnation * SEQUENCES + sequence;
+  return incarnationBase(incarnation) + sequence;
 }
 
 /** Up to here there are no transactions: incarnations begin with 1. */
@@ -492,7 +492,12 @@ export function incarnationOf(number: TransactionNumber): number {
   return Math.floor(number / SEQUENCES);
 }
 
+/** Returns the number below the first one of the incarnation that gave `number`. */
+export function baseOf(number: TransactionNumber): TransactionNumber {
+  return incarnationBase(incarnationOf(number));
+}
+
 /** Returns how a transaction is written for people: `node.incarnation.sequence`. */
 export function transactionName(coordinator: NodeIndex, number: TransactionNumber): string {
-  return `${coordinator}.${Math.floor(number / SEQUENCES)}.${number % SEQUENCES}`;
+  return `${coordinator}.${incarnationOf(number)}.${number % SEQUENCES}`;
 }

@@ -44,9 +44,7 @@ export type ProtocolEvent =
   /** This node tries to have another view chosen. */
   | { readonly type: "viewChangeBegins"; readonly ballot: string; readonly reason: string }
   /** All members have installed the view: writes may begin. */
-  | { readonly type: "complete" }
-  /** This node cannot be part of the cluster. The process must end. */
-  | { readonly type: "refused"; readonly reason: string };
+  | { readonly type: "complete" };
 
 /** What the driver has to do after a step. */
 export interface Effects {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { applyEffects, type Context, entriesOf, forgetUpTo } from "./context.ts";
+import { applyEffects, type Context, entriesOf, forgetUpTo, restorePrepared } from "./context.ts";
 import type {
   Abort,
   Commit,
@@ -13,6 +13,7 @@ import type {
   NodeSet,
   NoReason,
   Prepare,
+  PreparedRecord,
   Recovered,
   TransactionNumber,
   Vote,
@@ -21,7 +22,6 @@ import { NOTHING_BEFORE } from "./messages.ts";
 import { members, only } from "./node_set.ts";
 import type { ForceAwaiter } from "./outbox.ts";
 import { Transaction, withFollowers } from "./state.ts";
-import type { Entry } from "./store.ts";
 import type { Known } from "./transaction_table.ts";
 
 /** A transaction that another node coordinates. */
@@ -282,10 +282,12 @@ export class Participant implements ForceAwaiter {
 
   // --- Recovery ------------------------------------------------------------------------------
 
-  /** Returns a transaction of another node that the journal holds a prepared record of. */
-  restore(coordinator: NodeIndex, prepare: Prepare, entries: readonly Entry[]): Transaction {
-    this.#context.counters.recoveredForeign++;
-    return new ForeignTransaction(coordinator, prepare.priority, entries);
+  /** Puts a transaction of another node into doubt again. */
+  restore(record: PreparedRecord): void {
+    restorePrepared(this.#context, record, (entries) => {
+      this.#context.counters.recoveredForeign++;
+      return new ForeignTransaction(record.coordinator, record.prepare.priority, entries);
+    });
   }
 
   /** The coordinator has restarted: what it has no record of is aborted (presumed abort). */

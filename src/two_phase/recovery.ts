@@ -13,16 +13,15 @@
  * @module
  */
 
-import { applyEffectsAgain, type Context, entriesOf } from "./context.ts";
+import { applyEffectsAgain, type Context } from "./context.ts";
 import type { Coordinator } from "./coordinator.ts";
 import { settleAll } from "./settlement.ts";
-import { restoreTransferred, writeTransferred } from "./transfer.ts";
+import { writeTransferred } from "./transfer.ts";
 import {
+  baseOf,
   incarnationBase,
-  incarnationOf,
   type JournalRecord,
   type NodeIndex,
-  type PreparedRecord,
   type TransactionNumber,
   type View,
 } from "./messages.ts";
@@ -81,7 +80,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
     case "joined":
       options.participant.dropAll();
       writeTransferred(context, record.entries);
-      for (const one of record.prepared) restoreTransferred(context, options.participant, one);
+      for (const one of record.prepared) options.participant.restore(one);
       context.membership.joinedFor = record.ballot;
       return;
     case "clock":
@@ -92,7 +91,8 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       context.transactions.forget(record.coordinator, record.upTo);
       return;
     case "prepared":
-      restorePrepared(options, record);
+      if (record.coordinator === context.self) options.coordinator.restore(record);
+      else options.participant.restore(record);
       return;
     case "committed":
     case "aborted":
@@ -109,31 +109,6 @@ function replayView({ context, coordinator }: RecoveryOptions, view: View): void
   coordinator.restoredView();
   membership.restore(view);
   if (wasMember && !membership.isMember) store.clear();
-}
-
-function restorePrepared(options: RecoveryOptions, record: PreparedRecord): void {
-  const { context, coordinator, participant } = options;
-  const { transactions, locks, clock, self, store } = context;
-  const { prepare } = record;
-  clock.observe(prepare.priority);
-  clock.observe(prepare.version);
-  transactions.begin(record.coordinator, baseOf(prepare.number));
-  if (transactions.isForgotten(record.coordinator, prepare.number)) return;
-  const entries = entriesOf(store, prepare);
-  const transaction = record.coordinator === self
-    ? coordinator.restore(prepare, entries)
-    : participant.restore(record.coordinator, prepare, entries);
-  transaction.fill(prepare);
-  transactions.add(transaction, prepare.number);
-  transaction.transitionTo("preparing");
-  transaction.transitionTo("prepared");
-  locks.hold(transaction);
-  for (const number of transaction.follows) {
-    const leader = transactions.get(record.coordinator, number);
-    if (leader instanceof Transaction && record.coordinator !== self) {
-      leader.addFollower(transaction);
-    }
-  }
 }
 
 function restoreOutcome(
@@ -156,8 +131,4 @@ function restoreOutcome(
   }
   transactions.reduce(about.coordinator, number, outcome);
   transactions.settle(about.coordinator, number);
-}
-
-function baseOf(number: TransactionNumber): TransactionNumber {
-  return incarnationBase(incarnationOf(number));
 }

@@ -5,7 +5,7 @@
  */
 
 import { applyEffectsAgain, type Context } from "./context.ts";
-import type { View } from "./messages.ts";
+import { transactionName, type View } from "./messages.ts";
 import type { Transaction } from "./state.ts";
 
 /**
@@ -18,27 +18,22 @@ import type { Transaction } from "./state.ts";
  */
 export function settleAll(context: Context, view: View): Transaction[] {
   const { transactions, locks, store, nodes } = context;
-  const commits = new Set(
-    view.commits.map(({ coordinator, number }) => `${coordinator} ${number}`),
-  );
-  for (let coordinator = 0; coordinator < nodes; coordinator++) {
-    for (const [number, known] of transactions.of(coordinator)) {
-      const isSettled = typeof known !== "string" && (known.undecided || known.state === "aborted");
-      if (isSettled) transactions.note(coordinator, number, "aborted");
-    }
-  }
-  // What a node has aborted by itself may have been committed by the view nevertheless.
-  for (const { coordinator, number } of view.commits) {
-    transactions.note(coordinator, number, "committed");
-  }
   const holding: Transaction[] = [];
   const inLine: Transaction[] = [];
   for (let coordinator = 0; coordinator < nodes; coordinator++) {
-    for (const [, known] of transactions.of(coordinator)) {
-      if (typeof known === "string" || !known.undecided) continue;
+    for (const [number, known] of transactions.of(coordinator)) {
+      if (typeof known === "string" || known.state === "committed") continue;
+      transactions.note(coordinator, number, "aborted");
+      if (!known.undecided) continue;
       if (known.grantOrder > 0) holding.push(known);
       else inLine.push(known);
     }
+  }
+  // What a node has aborted by itself may have been committed by the view nevertheless.
+  const commits = new Set<string>();
+  for (const { coordinator, number } of view.commits) {
+    transactions.note(coordinator, number, "committed");
+    commits.add(transactionName(coordinator, number));
   }
   holding.sort((a, b) => a.grantOrder - b.grantOrder);
   for (const transaction of inLine) {
@@ -46,7 +41,9 @@ export function settleAll(context: Context, view: View): Transaction[] {
     transaction.end("aborted");
   }
   for (const transaction of holding) {
-    const isCommitted = commits.has(`${transaction.coordinator} ${transaction.number}`);
+    const isCommitted = commits.has(
+      transactionName(transaction.coordinator, transaction.number),
+    );
     // One that is being aborted is not among the commits: its abort was known to the proposer.
     transaction.end(isCommitted ? "committed" : "aborted");
     if (isCommitted) applyEffectsAgain(store, transaction);

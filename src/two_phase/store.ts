@@ -91,11 +91,6 @@ export class Store {
     this.#changed = new Set();
   }
 
-  /** How many keys were written since the last call of {@linkcode takeChanged}. */
-  get changedSize(): number {
-    return this.#changed?.size ?? 0;
-  }
-
   /** Returns the keys written since the last call, and begins anew. */
   takeChanged(): Set<ByteString> {
     const changed = this.#changed ?? new Set();

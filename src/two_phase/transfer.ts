@@ -19,7 +19,6 @@
  */
 
 import type { Context } from "./context.ts";
-import { entriesOf } from "./context.ts";
 import type {
   Ballot,
   JoinAcknowledged,
@@ -31,7 +30,6 @@ import type {
   TransactionNumber,
   TransferredEntry,
 } from "./messages.ts";
-import { incarnationBase, incarnationOf } from "./messages.ts";
 import { members, NOBODY, only } from "./node_set.ts";
 import type { Participant } from "./participant.ts";
 import type { Entry } from "./store.ts";
@@ -352,7 +350,7 @@ export class TransferTarget {
     counters.joins++;
     this.#participant.dropAll();
     writeTransferred(this.#context, entries);
-    for (const record of prepared) restoreTransferred(this.#context, this.#participant, record);
+    for (const record of prepared) this.#participant.restore(record);
     membership.joinedFor = ballot; // Nobody is told before the record is durable.
     outbox.append({ type: "joined", ballot, entries, prepared });
     outbox.whenDurable(() => {
@@ -375,23 +373,4 @@ export function writeTransferred(
     store.write(entry, value, version);
     store.dropIfEmpty(entry);
   }
-}
-
-/** Puts an undecided transaction that comes from another node into doubt here too. */
-export function restoreTransferred(
-  context: Context,
-  participant: Participant,
-  record: PreparedRecord,
-): void {
-  const { store, transactions, locks, clock } = context;
-  const { coordinator, prepare } = record;
-  transactions.begin(coordinator, incarnationBase(incarnationOf(prepare.number)));
-  clock.observe(prepare.priority);
-  clock.observe(prepare.version);
-  const transaction = participant.restore(coordinator, prepare, entriesOf(store, prepare));
-  transaction.fill(prepare);
-  transactions.add(transaction, prepare.number);
-  transaction.transitionTo("preparing");
-  transaction.transitionTo("prepared");
-  locks.hold(transaction);
 }

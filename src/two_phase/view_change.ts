@@ -23,7 +23,7 @@
  * @module
  */
 
-import type { Context } from "./context.ts";
+import { type Context, namesOf } from "./context.ts";
 import type {
   Ballot,
   ControlMessage,
@@ -39,7 +39,14 @@ import type {
   ViewPromise,
   ViewRefuse,
 } from "./messages.ts";
-import { ballotName, ballotOf, incarnationOf, proposerOf, roundOf } from "./messages.ts";
+import {
+  ballotName,
+  ballotOf,
+  incarnationOf,
+  proposerOf,
+  roundOf,
+  transactionName,
+} from "./messages.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import type { TransferSource } from "./transfer.ts";
 
@@ -65,7 +72,6 @@ const FROZEN_MS = 1000;
 interface Attempt {
   readonly ballot: Ballot;
   readonly beganAt: number;
-  readonly reason: string;
   readonly promises: Map<NodeIndex, ViewPromise>;
   majorityAt: number;
   lastPromiseAt: number;
@@ -160,12 +166,13 @@ export class ViewChange {
     if (membership.isFrozen) return "a change of the view was not ended";
     const suspected = membership.suspected(now) | this.#host.silentMembers();
     if (suspected !== NOBODY) {
-      const list = members(suspected).map((node) => names[node] ?? `node ${node}`).join(", ");
-      return `${list} ${size(suspected) === 1 ? "does" : "do"} not answer`;
+      return `${namesOf(names, members(suspected))} ${
+        size(suspected) === 1 ? "does" : "do"
+      } not answer`;
     }
     const joiners = this.#source.caughtUp;
     if (joiners === NOBODY) return undefined;
-    return `${members(joiners).map((node) => names[node] ?? `node ${node}`).join(", ")} can join`;
+    return `${namesOf(names, members(joiners))} can join`;
   }
 
   // --- Phase 1: promises ---------------------------------------------------------------------
@@ -179,7 +186,6 @@ export class ViewChange {
     this.#attempt = {
       ballot,
       beganAt: now,
-      reason,
       promises: new Map(),
       majorityAt: Infinity,
       lastPromiseAt: now,
@@ -428,7 +434,7 @@ export class ViewChange {
     if (awaited !== NOBODY && waited < JOINERS_MS) return undefined;
     const whole = setOf([...answering, ...confirmed]);
     // Who is about to end is left out at once, where enough are left without it.
-    const staying = whole & ~this.#leaving(whole);
+    const staying = whole & ~setOf(members(whole).filter((node) => membership.hasLeft(node)));
     const set = size(staying) >= majority(nodes) ? staying : whole;
     if (size(set) < majority(nodes)) return undefined;
     return {
@@ -445,18 +451,6 @@ export class ViewChange {
       commits: this.#commits(attempt, answering),
       bases: names.map((_, node) => this.#baseOf(attempt, node)),
     };
-  }
-
-  /** Those of `nodes` whose present process has said that it is about to end. */
-  #leaving(nodes: NodeSet): NodeSet {
-    const { membership, self } = this.#context;
-    return setOf(
-      members(nodes).filter((node) => {
-        if (node === self) return membership.isLeaving;
-        const left = membership.leftIncarnation(node);
-        return left > 0 && left === membership.identityOf(node)?.incarnation;
-      }),
-    );
   }
 
   /** Has joiners sent what is left; where there are too few members, outsiders become joiners. */
@@ -710,7 +704,7 @@ class KnownTransactions {
 }
 
 function nameOf({ coordinator, number }: TransactionId): string {
-  return `${coordinator} ${number}`;
+  return transactionName(coordinator, number);
 }
 
 function setOf(nodes: readonly NodeIndex[]): NodeSet {

@@ -126,7 +126,7 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     afterInput: (input, { context: { nodes } }) => {
       if (input.type !== "message" || input.message.type !== "settled") return [];
       const { message } = input;
-      return Array.from({ length: nodes }, (_, from) => ({ type: "message", from, message }));
+      return fromAll(message, nodes);
     },
   }),
   () => ({
@@ -243,7 +243,7 @@ function viewFaults(): (() => PlantedFault)[] {
       afterInput: (input, { context: { nodes } }) => {
         if (input.type !== "message" || input.message.type !== "abortAcknowledged") return [];
         const { message } = input;
-        return Array.from({ length: nodes }, (_, from) => ({ type: "message", from, message }));
+        return fromAll(message, nodes);
       },
     }),
     () => ({ name: "amnesia after a wiped disk", keepsJournalId: true }),
@@ -296,7 +296,7 @@ function votesInvented(
       const known = voters.get(key) ?? new Set();
       voters.set(key, known.add(from));
       if (!isEnough(known.size + 1, nodes)) return [];
-      return inventedVotes(message, nodes);
+      return fromAll(message, nodes);
     },
   };
 }
@@ -316,14 +316,13 @@ function duplicateVotesCounted(): PlantedFault {
         seen.add(key);
         return [];
       }
-      return inventedVotes(message, nodes).filter(({ from: other }) =>
-        other === (from + 1) % nodes
-      );
+      return fromAll(message, nodes).filter(({ from: other }) => other === (from + 1) % nodes);
     },
   };
 }
 
-function inventedVotes(
+/** The message, as if every node had sent it. */
+function fromAll(
   message: Message,
   nodes: number,
 ): { readonly type: "message"; readonly from: NodeIndex; readonly message: Message }[] {

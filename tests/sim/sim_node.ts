@@ -86,8 +86,6 @@ export class SimNode implements Endpoint {
   #crashAt: { readonly point: CrashPoint | "failed force"; readonly ms: number } | undefined;
   /** Clients whose requests are under way: they lose their connection in a crash. */
   readonly #clients = new Set<LostConnection>();
-  /** The process must not start again: it was refused. */
-  isRefused = false;
   #isStopping = false;
   #restartMs = 0;
   #wipes = 0;
@@ -121,7 +119,7 @@ export class SimNode implements Endpoint {
 
   /** Starts a process on the disk. */
   start(): void {
-    if (this.#replica !== undefined || this.isRefused) return;
+    if (this.#replica !== undefined) return;
     const { scenario, index, random, trace, plantedFault, onHappening } = this.#options;
     const { store, records, incarnation } = this.disk.open();
     this.#process++;
@@ -372,8 +370,7 @@ export class SimNode implements Endpoint {
       client.answered(isLate ? LEASE_OVER : outcome);
     }
     for (const event of effects.events) {
-      if (event.type === "refused") this.#refuse(event.reason);
-      else if (event.type === "viewInstalled") {
+      if (event.type === "viewInstalled") {
         const { number, members: set } = event.view;
         const list = members(set).map((node) => `n${node}`).join(" ");
         this.#options.trace.note(this.index, `installs view ${number} of ${list}`);
@@ -390,12 +387,6 @@ export class SimNode implements Endpoint {
     }
     this.#forces.push(effects.position);
     this.#force();
-  }
-
-  #refuse(reason: string): void {
-    this.#options.trace.note(this.index, `ends: ${reason}`);
-    this.isRefused = true;
-    this.crash(0);
   }
 
   /** One write is under way at a time; what is asked for meanwhile is the next one. */

@@ -163,8 +163,6 @@ export function formatEvent(event: ProtocolEvent): string {
       return `event begins ballot ${event.ballot}: ${event.reason}`;
     case "complete":
       return "event complete";
-    case "refused":
-      return `event refused: ${event.reason}`;
   }
 }
 
