@@ -127,6 +127,11 @@ export class Script {
     }
   }
 
+  /** The clock of all nodes, in milliseconds. */
+  get now(): number {
+    return this.#now;
+  }
+
   /** Gives `node` an input, and carries out its effects. */
   step(node: NodeIndex, input: Input): void {
     this.#replica(node).step(input, this.#now);
