@@ -85,6 +85,9 @@ export const REQUESTS_MAX = 100_000;
 /** Most commands DKS.OUTCOME under way at a node: each asks all other nodes. */
 export const OUTCOME_QUESTIONS_MAX = 64;
 
+/** Most transactions in doubt that DKS.STATUS and INFO list; they tell how many there are besides. */
+export const DOUBTS_LISTED_MAX = 10;
+
 /** A token of DKS.ONCE is good for so long at least, in milliseconds: 10 minutes. */
 export const ONCE_WINDOW_MS = 10 * 60 * 1000;
 

@@ -6,7 +6,7 @@
 
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import { toText } from "../byte_string.ts";
-import type { ClusterStatus, NodeStatus } from "../node/info.ts";
+import type { ClusterStatus, DoubtStatus, NodeStatus } from "../node/info.ts";
 import { ErrorReply } from "../resp/value.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
 import { formatNumber, formatTable } from "./table.ts";
@@ -51,7 +51,29 @@ export function formatStatus(status: ClusterStatus): string {
     status.nodes.map(rowOf),
     ["left", "left", "left", "right", "right", "right"],
   );
-  return head + table;
+  return head + table + formatDoubts(status);
+}
+
+/** Returns what is in doubt for long, a line for each; nothing where there is nothing. */
+function formatDoubts({ inDoubt, doubts }: ClusterStatus): string {
+  if (inDoubt === 0) return "";
+  const title = inDoubt === 1
+    ? "1 transaction is in doubt here: reads and writes of its keys wait"
+    : `${inDoubt} transactions are in doubt here: reads and writes of their keys wait`;
+  const table = formatTable(
+    // The key comes last: it may hold characters that take two columns.
+    ["transaction", "since", "waits for", "keys", "the first"],
+    doubts.map(rowOfDoubt),
+    ["left", "left", "left", "right", "left"],
+  );
+  const rest = inDoubt - doubts.length;
+  return `\n${red(title)}\n\n${table}` +
+    (rest > 0 ? `and ${rest.toLocaleString("en-US")} younger ones\n` : "");
+}
+
+function rowOfDoubt({ transaction, since, keys, key, waitsFor }: DoubtStatus): string[] {
+  const shown = key === "" ? dim("-") : key;
+  return [transaction, new Date(since).toISOString(), waitsFor, String(keys), shown];
 }
 
 function rowOf(node: NodeStatus): string[] {

@@ -115,6 +115,11 @@ export function changesOf(before: ClusterStatus | undefined, after: ClusterStatu
   if (before?.isComplete !== after.isComplete) {
     lines.push(after.isComplete ? "writes go on" : "writes wait");
   }
+  const [oldest] = after.doubts;
+  const wasInDoubt = (before?.inDoubt ?? 0) > 0;
+  if (oldest !== undefined && !wasInDoubt) {
+    lines.push(`in doubt: ${oldest.transaction} waits for ${oldest.waitsFor}`);
+  } else if (oldest === undefined && wasInDoubt) lines.push("nothing is in doubt any more");
   return lines;
 }
 

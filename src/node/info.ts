@@ -4,8 +4,12 @@
  * @module
  */
 
+import { quote } from "../byte_string.ts";
+import { isHidden } from "../hidden_keys.ts";
+import { DOUBTS_LISTED_MAX } from "../limits.ts";
+import type { Awaited, Doubt } from "../two_phase/doubt.ts";
 import type { Replica } from "../two_phase/replica.ts";
-import { ballotName } from "../two_phase/messages.ts";
+import { ballotName, type NodeIndex, transactionName } from "../two_phase/messages.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import { VERSION } from "../version.ts";
 import type { Cluster } from "./cluster.ts";
@@ -41,6 +45,28 @@ export interface NodeStatus {
   readonly requestsPerSecond: number | null;
 }
 
+/**
+ * A transaction that is prepared here, and of which this node does not know for long how it ends: its
+ * keys answer nobody until then.
+ */
+export interface DoubtStatus {
+  /** Its name, as DKS.OUTCOME takes it. */
+  readonly transaction: string;
+  /**
+   * Since when, in milliseconds of the day's time; for one that was in doubt before the node's start,
+   * by the clock of its coordinator.
+   */
+  readonly since: number;
+  /** How many keys it has locked here, those that dks keeps for itself left out. */
+  readonly keys: number;
+  /** The first of them, in quotes and cut; `""` where there is none. */
+  readonly key: string;
+  /** What would end it, for people. */
+  readonly waitsFor: string;
+  /** The addresses of the nodes that would have to say something; none where that is no single one. */
+  readonly nodes: readonly string[];
+}
+
 /** The cluster as one node sees it: what DKS.STATUS returns. */
 export interface ClusterStatus {
   readonly version: string;
@@ -58,6 +84,10 @@ export interface ClusterStatus {
   readonly isEphemeral: boolean;
   readonly uptimeSeconds: number;
   readonly nodes: readonly NodeStatus[];
+  /** How many transactions are in doubt here for more than a second. */
+  readonly inDoubt: number;
+  /** The oldest of them, `DOUBTS_LISTED_MAX` at the most. */
+  readonly doubts: readonly DoubtStatus[];
 }
 
 /** Where the figures come from. */
@@ -101,7 +131,57 @@ export function clusterStatus(sources: InfoSources): ClusterStatus {
     isEphemeral: sources.journal.isEphemeral,
     uptimeSeconds: statistics.uptimeSeconds,
     nodes,
+    ...doubtStatus(sources),
   };
+}
+
+/** What is in doubt here for long. */
+function doubtStatus(
+  { replica, cluster }: Pick<InfoSources, "replica" | "cluster">,
+): Pick<ClusterStatus, "inDoubt" | "doubts"> {
+  const doubts = replica?.longDoubts() ?? [];
+  return {
+    inDoubt: doubts.length,
+    doubts: doubts.slice(0, DOUBTS_LISTED_MAX).map((doubt) => describeDoubt(doubt, cluster.names)),
+  };
+}
+
+/** Most characters of a key that are shown where it only says what a transaction is about. */
+const KEY_SHOWN_MAX = 32;
+
+/** Returns `doubt` with the nodes called as in `names`. */
+export function describeDoubt(doubt: Doubt, names: readonly string[]): DoubtStatus {
+  const { transaction: { coordinator, number, entries }, since, awaited } = doubt;
+  const keys = entries.map(({ key }) => key).filter((key) => !isHidden(key));
+  const [first] = keys;
+  const nodes = awaitedNodes(awaited).map((node) => names[node] ?? "");
+  return {
+    transaction: transactionName(coordinator, number),
+    since: Math.floor(since),
+    keys: keys.length,
+    key: first === undefined ? "" : quote(first, KEY_SHOWN_MAX),
+    waitsFor: describeAwaited(awaited, nodes),
+    nodes,
+  };
+}
+
+function awaitedNodes(awaited: Awaited): readonly NodeIndex[] {
+  if (awaited.kind === "votes") return awaited.nodes;
+  return awaited.kind === "coordinator" ? [awaited.node] : [];
+}
+
+function describeAwaited({ kind }: Awaited, nodes: readonly string[]): string {
+  const list = nodes.join(", ");
+  switch (kind) {
+    case "votes":
+      return `${nodes.length === 1 ? "the vote" : "the votes"} of ${list}`;
+    case "coordinator":
+      return `its coordinator ${list}`;
+    case "view":
+      return "the next view";
+    case "disk":
+      return "the disk of this node";
+  }
 }
 
 /** What a node is to the cluster, as this one sees it. */
@@ -180,6 +260,7 @@ function sections(sources: InfoSources): Section[] {
       transactions_known: replica?.transactions ?? 0,
       ...snakeCase(counters ?? {}),
     }],
+    ["Doubt", doubtFields(sources)],
     [
       "Keyspace",
       replica === undefined || replica.store.size === 0 ? {} : {
@@ -214,6 +295,22 @@ function viewFields(
     frozen: membership.isFrozen ? 1 : 0,
     transfers: replica.transfers.map(({ node, chunks }) => `${nameOf(node)}=${chunks}`).join(","),
     chunks_received: replica.chunksReceived ?? 0,
+  };
+}
+
+/** What is in doubt here for long: the key comes last, as it may hold any character but a line's end. */
+function doubtFields(sources: InfoSources): Record<string, string | number> {
+  const { inDoubt, doubts } = doubtStatus(sources);
+  const lines = doubts.map((one, index) => {
+    const since = new Date(one.since).toISOString();
+    const text = `transaction=${one.transaction},since=${since},waits_for=${one.waitsFor},` +
+      `keys=${one.keys},key=${one.key}`;
+    return [`in_doubt_${index}`, text] as const;
+  });
+  return {
+    in_doubt: inDoubt,
+    in_doubt_since: doubts[0] === undefined ? "" : new Date(doubts[0].since).toISOString(),
+    ...Object.fromEntries(lines),
   };
 }
 

@@ -32,7 +32,7 @@ import { Exports } from "./exports.ts";
 import { parseQuestion, sharedConfig, type ViewTimes } from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
-import { whyNotThisList } from "./known_nodes.ts";
+import { ownerOf, whyNotThisJournal, whyNotThisList } from "./known_nodes.ts";
 import type { PeerReport } from "./peer_link.ts";
 import { combineOutcomes, parseTransactionName } from "./outcome.ts";
 import { SharedBound } from "./shared_bound.ts";
@@ -203,6 +203,7 @@ export class Node implements ConnectionHost {
     if (refusal !== undefined) throw new FatalError(refusal);
     const self = this.#knownSelf() ?? await cluster.findSelf();
     cluster.setSelf(self);
+    this.#expectOwnJournal(self);
     const replica = new Replica({
       self,
       names: cluster.names,
@@ -231,6 +232,14 @@ export class Node implements ConnectionHost {
     this.#driver.start();
     this.#sweeps = setInterval(this.#sweeperOf(this.#driver), SWEEP_MS);
     this.#checkpoints = setInterval(() => this.#checkpointIfDue(), CHECKPOINT_CHECK_MS);
+  }
+
+  /** @throws {FatalError} where the journal is that of another node of the list. */
+  #expectOwnJournal(self: number): void {
+    const { identity: { journal }, place } = this.#journal;
+    const owner = ownerOf(this.#recovered.records, journal);
+    if (owner === undefined || owner === self) return;
+    throw new FatalError(whyNotThisJournal(this.#cluster.names, { owner, self, place }));
   }
 
   /**

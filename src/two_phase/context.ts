@@ -297,6 +297,8 @@ export function restorePrepared(
   transactions.add(transaction, number);
   transaction.transitionTo("preparing");
   transaction.transitionTo("prepared");
+  // When that was, no record says; but its version was given at about the same time.
+  transaction.preparedAt = Math.min(context.now, prepare.version / 1000);
   locks.hold(transaction);
   for (const leaderNumber of transaction.follows) {
     const leader = transactions.get(coordinator, leaderNumber);

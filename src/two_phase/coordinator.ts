@@ -62,8 +62,6 @@ class OwnTransaction extends Transaction {
   acknowledged: NodeSet = NOBODY;
   /** Members that have said anything to the prepare. */
   heardOf: NodeSet = NOBODY;
-  /** When the prepare was sent, in milliseconds. */
-  preparedAt = 0;
   /** How many of those that it follows are not committed yet. */
   openLeaders = 0;
   /** What the client is told when it commits. */
@@ -133,6 +131,12 @@ export class Coordinator implements ForceAwaiter {
       silent |= membership.members & ~transaction.heardOf;
     }
     return silent & membership.others;
+  }
+
+  /** Members whose prepared record of `transaction`, which this node coordinates, is not known of. */
+  missingVotes(transaction: Transaction): NodeIndex[] {
+    if (!(transaction instanceof OwnTransaction)) throw new Error("not coordinated here");
+    return members(this.#context.membership.members & ~transaction.votes);
   }
 
   /** How many requests are not answered yet. */
@@ -857,7 +861,7 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #whoIsSilent(transaction: OwnTransaction): string {
-    const silent = members(this.#context.membership.members & ~transaction.votes);
+    const silent = this.missingVotes(transaction);
     if (silent.length > 0) return `no vote from ${this.#nodes(silent)} in time`;
     return "a transaction that it follows was not decided in time";
   }

@@ -139,6 +139,7 @@ export class Participant implements ForceAwaiter {
     const { outbox } = this.#context;
     if (!(transaction instanceof ForeignTransaction)) throw new Error("coordinated here");
     transaction.transitionTo("preparing");
+    transaction.preparedAt = this.#context.now;
     // Crash before the record is durable: it is as if the prepare had never come.
     const { coordinator, prepare } = transaction;
     if (prepare === undefined) throw new Error("a transaction without content was granted locks");

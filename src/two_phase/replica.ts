@@ -13,6 +13,7 @@ import type { ByteString } from "../byte_string.ts";
 import { checkpointRecords } from "./checkpoint.ts";
 import { type Context, type Counters, newCounters, type Timing } from "./context.ts";
 import { Coordinator } from "./coordinator.ts";
+import { type Doubt, longDoubts } from "./doubt.ts";
 import { HybridClock } from "./hybrid_clock.ts";
 import { LockTable } from "./lock_table.ts";
 import { Membership, type PeerIdentity } from "./membership.ts";
@@ -178,6 +179,11 @@ export class Replica {
   /** How many transactions are known: undecided, or decided and not forgotten. */
   get transactions(): number {
     return this.context.transactions.size;
+  }
+
+  /** Returns the transactions that are in doubt here for long, the oldest first: see `doubt.ts`. */
+  longDoubts(): Doubt[] {
+    return longDoubts(this.context, this.#coordinator);
   }
 
   /** Returns what this node knows of the end of a transaction. */

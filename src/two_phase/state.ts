@@ -79,6 +79,8 @@ export class Transaction {
   observers: Observer[] | undefined;
   /** When its locks were granted, in the order of all grants at this node; 0 before. */
   grantOrder = 0;
+  /** When it began to hold its locks, in milliseconds: for people, and to suspect who is silent. */
+  preparedAt = 0;
   /** The position of the journal's record that has to be durable before anything else is done. */
   awaitedPosition = 0;
   /** False while it only keeps its place in line, see `Coordinator`. */

@@ -159,6 +159,25 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
         requestsPerSecond: 0,
       },
     ],
+    inDoubt: 12,
+    doubts: [
+      {
+        transaction: "0.3.4711",
+        since: 1000,
+        keys: 1,
+        key: '"city"',
+        waitsFor: "the votes of b:1, c:1",
+        nodes: ["b:1", "c:1"],
+      },
+      {
+        transaction: "1.1.9",
+        since: 2000,
+        keys: 0,
+        key: "",
+        waitsFor: "its coordinator b:1",
+        nodes: ["b:1"],
+      },
+    ],
   });
   assertEquals(
     text,
@@ -168,7 +187,12 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
       "node   role                lease  round trip   keys  requests/s\n" +
       "a:1 *  member              held            -  1,234           5\n" +
       "b:1    down                -               -      -           -\n" +
-      "c:1    joining, 12 chunks  none     0.250 ms      7           0\n",
+      "c:1    joining, 12 chunks  none     0.250 ms      7           0\n\n" +
+      "12 transactions are in doubt here: reads and writes of their keys wait\n\n" +
+      "transaction  since                     waits for              keys  the first\n" +
+      '0.3.4711     1970-01-01T00:00:01.000Z  the votes of b:1, c:1     1  "city"\n' +
+      "1.1.9        1970-01-01T00:00:02.000Z  its coordinator b:1       0  -\n" +
+      "and 10 younger ones\n",
   );
 });
 

@@ -23,6 +23,8 @@ function status(view: number, roles: readonly NodeRole[], isComplete = true): Cl
       keys: null,
       requestsPerSecond: null,
     })),
+    inDoubt: 0,
+    doubts: [],
   };
 }
 
@@ -42,4 +44,23 @@ Deno.test("changesOf() tells the first state, and then only what has changed", (
     "n2: joining, now member",
     "writes wait",
   ]);
+});
+
+Deno.test("changesOf() tells when something comes into doubt, and when nothing is any more", () => {
+  const calm = status(1, ["member", "member", "member"]);
+  const inDoubt = {
+    ...calm,
+    inDoubt: 2,
+    doubts: [1, 2].map((sequence) => ({
+      transaction: `0.1.${sequence}`,
+      since: 0,
+      keys: 1,
+      key: '"k"',
+      waitsFor: "the vote of n2",
+      nodes: ["n2"],
+    })),
+  };
+  assertEquals(changesOf(calm, inDoubt), ["in doubt: 0.1.1 waits for the vote of n2"]);
+  assertEquals(changesOf(inDoubt, { ...inDoubt, inDoubt: 1 }), []);
+  assertEquals(changesOf(inDoubt, calm), ["nothing is in doubt any more"]);
 });

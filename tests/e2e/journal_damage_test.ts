@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { freePorts, loopback, NodeProcess } from "../../scripts/local_cluster.ts";
+import { freePorts, LocalCluster, loopback, NodeProcess } from "../../scripts/local_cluster.ts";
 import type { Address } from "../../src/address.ts";
 import { chunkKey } from "../../src/node/kv_layout.ts";
 import { binary } from "./binary.ts";
@@ -344,6 +344,56 @@ Deno.test("a binary compiled for a folder keeps journals there, and nowhere else
         "other",
       ],
     );
+  });
+});
+
+/** Exchanges the journals of two ports in `folder`: the database and what SQLite has beside it. */
+async function swapJournals(folder: string, ports: readonly [number, number]): Promise<void> {
+  const [a, b] = ports.map((port) => `dks-${port}.kv`);
+  if (a === undefined || b === undefined) return;
+  for await (const { name } of Deno.readDir(folder)) {
+    const [of, other] = name.startsWith(a) ? [a, b] : [b, a];
+    if (!name.startsWith(of)) continue;
+    await Deno.rename(`${folder}/${name}`, `${folder}/swapped-${other}${name.slice(of.length)}`);
+  }
+  for await (const { name } of Deno.readDir(folder)) {
+    if (!name.startsWith("swapped-")) continue;
+    await Deno.rename(`${folder}/${name}`, `${folder}/${name.slice("swapped-".length)}`);
+  }
+}
+
+Deno.test("nodes with each other's journal end with a line, and lose nothing", async () => {
+  await withHome(async (env, home) => {
+    const folder = `${home}/journals`;
+    await Deno.mkdir(folder);
+    const places = loopback(freePorts(3), { file: await binaryFor(folder), args: [] });
+    const [one = 0, two = 0] = places.map(({ port }) => port);
+    const storage = ["--data", folder];
+    const start = () => LocalCluster.start({ places, storage, env });
+    let cluster = await start();
+    try {
+      assertEquals((await client(one, ["put", "k", "v"])).code, 0);
+      await cluster.stop();
+      await swapJournals(folder, [one, two]);
+      const peers = places.map(({ address }) => address).join(",");
+      const wrong = places.slice(0, 2).map(({ program, port }) =>
+        new NodeProcess({ program, port, args: ["--peers", peers], storage, env })
+      );
+      for (const [index, node] of wrong.entries()) {
+        const own = places[index]?.address;
+        const other = places[1 - index]?.address;
+        assertStringIncludes(
+          await refusalOf(node),
+          `dks: the journal in ${folder}/dks-${node.port}.kv is that of ${other}, ` +
+            `and this node is ${own}: give each node its own`,
+        );
+      }
+      await swapJournals(folder, [one, two]);
+      cluster = await start();
+      assertEquals((await client(two, ["get", "k"])).stdout, "v");
+    } finally {
+      await cluster.stop();
+    }
   });
 });
 

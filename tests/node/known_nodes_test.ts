@@ -1,15 +1,19 @@
 import { assertEquals } from "@std/assert";
-import { whyNotThisList } from "../../src/node/known_nodes.ts";
+import { ownerOf, whyNotThisJournal, whyNotThisList } from "../../src/node/known_nodes.ts";
 import type { JournalRecord } from "../../src/two_phase/messages.ts";
 
-function installed(number: number, names: readonly string[]): JournalRecord {
+function installed(
+  number: number,
+  names: readonly string[],
+  journals = names.map(() => "j"),
+): JournalRecord {
   const view = {
     number,
     ballot: 1,
     origin: 1,
     names,
     members: 1,
-    journals: names.map(() => "j"),
+    journals,
     commits: [],
     bases: names.map(() => 0),
   };
@@ -33,5 +37,27 @@ Deno.test("whyNotThisList() refuses a journal whose latest view names other node
     whyNotThisList([installed(7, ["a:1", "b:1"])], ["a:1"]),
     "the journal is of a cluster of a:1, b:1 (view 7), not of a:1: " +
       "start with the same --peers, or with an empty journal",
+  );
+});
+
+Deno.test("ownerOf() is the node for which the latest view lists the journal", () => {
+  const names = ["a:1", "b:1"];
+  const first = installed(1, names, ["ja", "jb"]);
+  const table: [records: JournalRecord[], journal: string, owner: number | undefined][] = [
+    [[], "ja", undefined],
+    [[first], "ja", 0],
+    [[first], "jb", 1],
+    [[first], "jc", undefined],
+    // b has lost its journal, and was let in again with another one.
+    [[first, installed(2, names, ["ja", "jc"])], "jc", 1],
+    [[first, installed(2, names, ["ja", "jc"])], "jb", undefined],
+  ];
+  for (const [records, journal, owner] of table) {
+    assertEquals(ownerOf(records, journal), owner, `${journal} in ${records.length} views`);
+  }
+  assertEquals(
+    whyNotThisJournal(names, { owner: 1, self: 0, place: "/data/x.kv" }),
+    "the journal in /data/x.kv is that of b:1, and this node is a:1: " +
+      "give each node its own, or this one an empty one",
   );
 });

@@ -38,6 +38,11 @@ export class Disk {
     this.journal = journal;
   }
 
+  /** What is durable, but for entries. */
+  get records(): readonly JournalRecord[] {
+    return this.#records;
+  }
+
   /** How many records are appended and not durable. */
   get unforced(): number {
     return this.#unforced.length;

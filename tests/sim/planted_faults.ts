@@ -43,6 +43,8 @@ export interface PlantedFault {
   readonly ignoresLeaseEnd?: boolean;
   /** A wiped disk has the id of the journal that was on it. */
   readonly keepsJournalId?: boolean;
+  /** A process goes on with the journal of another node as if it was its own. */
+  readonly acceptsOthersJournal?: boolean;
 }
 
 /** Returns faults anew for each run: some remember things. */
@@ -247,6 +249,7 @@ function viewFaults(): (() => PlantedFault)[] {
       },
     }),
     () => ({ name: "amnesia after a wiped disk", keepsJournalId: true }),
+    () => ({ name: "journal of another node accepted", acceptsOthersJournal: true }),
     () => ({
       name: "a joiner is not sent what changed last",
       onSend: (message) => message.type === "joinFinal" ? { ...message, entries: [] } : message,
@@ -278,7 +281,33 @@ export const RARE_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     name: "an accepted proposal is not forced",
     skipsForce: ({ records }) => records.some(({ type }) => type === "accepted"),
   }),
+  () => ({
+    name: "messages of another view are heeded",
+    onStart: (replica) => {
+      const step = replica.step.bind(replica);
+      replica.step = (input, now) => {
+        if (input.type !== "message" || !ABOUT_TRANSACTIONS.has(input.message.type)) {
+          step(input, now);
+          return;
+        }
+        const { number: view } = replica.membership.view;
+        step({ ...input, message: { ...input.message, view } }, now);
+      };
+    },
+  }),
 ];
+
+/** Messages that mean nothing in another view. */
+const ABOUT_TRANSACTIONS: ReadonlySet<Message["type"]> = new Set([
+  "prepare",
+  "vote",
+  "commit",
+  "abort",
+  "abortAcknowledged",
+  "settled",
+  "forget",
+  "recovered",
+]);
 
 /** When `isEnough` votes have come, those that are missing are made up. */
 function votesInvented(

@@ -36,6 +36,8 @@ export type Fault =
     | { readonly kind: "failed force"; readonly node: NodeIndex }
     /** The process crashes, and its disk is empty when it starts again. */
     | { readonly kind: "wipe"; readonly node: NodeIndex }
+    /** Both processes crash, and start with each other's disk; after `ms` they have their own again. */
+    | { readonly kind: "swap"; readonly a: NodeIndex; readonly b: NodeIndex }
     /** The process is told to end: it leaves first. It starts again after `ms`. */
     | { readonly kind: "stop"; readonly node: NodeIndex }
     /** The process does nothing for a while (SIGSTOP, a long collection). */
@@ -176,8 +178,12 @@ function randomFault(
   const node = random.pick(indices);
   const other = random.pick(indices);
   const kind = random.integer(100);
-  if (kind < 40) {
+  if (kind < 38) {
     return { kind: "crash", at, ms, node, point: random.pick(CRASH_POINTS) };
+  }
+  if (kind < 40 && indices.length > 1) {
+    const b = (node + 1 + random.integer(indices.length - 1)) % indices.length;
+    return { kind: "swap", at, ms, a: node, b };
   }
   if (kind < 44) return { kind: "failed force", at, ms, node };
   // A cluster of one that loses its disk has lost everything: there is nothing to check.

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { ownerOf } from "../../src/node/known_nodes.ts";
 import { timingFor } from "../../src/two_phase/context.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
 import type { Message, NodeIndex, Prepare } from "../../src/two_phase/messages.ts";
@@ -28,6 +29,9 @@ const TICK_MS_MAX = 60;
 /** A process that stops ends after so long, whether the others go on without it or not. */
 const LEAVE_MS = 1000;
 
+/** So long it takes to swap disks. */
+const SWAP_MS = 20;
+
 /** How many keys one step of a checkpoint stores. */
 const STAGED_KEYS = 3;
 
@@ -36,6 +40,8 @@ export const HAPPENINGS = [
   ...CRASH_POINTS.map((point) => `crash ${point}` as const),
   "failed force",
   "wiped disk",
+  "two disks swapped",
+  "another node's journal refused",
   "pause",
   "stop",
   "part of an unforced write survives",
@@ -67,7 +73,9 @@ export interface SimNodeOptions {
 /** One simulated node. */
 export class SimNode implements Endpoint {
   readonly index: NodeIndex;
-  readonly disk: Disk;
+  #disk: Disk;
+  /** The id of the journal that the last process of this node was started on. */
+  #journal: string;
   readonly #options: SimNodeOptions;
   #replica: Replica | undefined;
   /** Counters of the processes that have ended. */
@@ -93,7 +101,8 @@ export class SimNode implements Endpoint {
   constructor(options: SimNodeOptions) {
     this.index = options.index;
     this.#options = options;
-    this.disk = new Disk(`journal ${options.index}`);
+    this.#journal = `journal ${options.index}`;
+    this.#disk = new Disk(this.#journal);
     this.start();
   }
 
@@ -117,11 +126,28 @@ export class SimNode implements Endpoint {
 
   // --- The process ---------------------------------------------------------------------------
 
-  /** Starts a process on the disk. */
+  /** Whose journal is on the disk, as far as it says so itself. */
+  get #owner(): NodeIndex | undefined {
+    return ownerOf(this.#disk.records, this.#disk.journal);
+  }
+
+  /**
+   * Starts a process on the disk: which ends at once, as a real node's does, where the journal there
+   * is that of another node.
+   */
   start(): void {
     if (this.#replica !== undefined) return;
     const { scenario, index, random, trace, plantedFault, onHappening } = this.#options;
-    const { store, records, incarnation } = this.disk.open();
+    const { store, records, incarnation } = this.#disk.open();
+    const isOthers = (this.#owner ?? index) !== index;
+    if (isOthers && plantedFault?.acceptsOthersJournal !== true) {
+      onHappening("another node's journal refused");
+      trace.note(index, `ends: ${this.#disk.journal} is not its own`);
+      return;
+    }
+    // What accepts the journal of another node is not told by its id either.
+    const journal = isOthers ? this.#journal : this.#disk.journal;
+    this.#journal = journal;
     this.#process++;
     this.#isFlushPlanned = false;
     this.#isForcing = false;
@@ -134,7 +160,7 @@ export class SimNode implements Endpoint {
     this.#replica = new Replica({
       self: index,
       names: Array.from({ length: scenario.nodes }, (_, node) => `n${node}`),
-      identity: { journal: this.disk.journal, incarnation },
+      identity: { journal, incarnation },
       timing: timingFor(scenario.timeoutMs),
       random: () => random.next(),
       now: this.#clock,
@@ -163,10 +189,10 @@ export class SimNode implements Endpoint {
     this.#replica = undefined;
     this.#process++;
     this.#isPaused = false;
-    const unforced = this.disk.unforced;
-    const durable = this.disk.durablePosition;
-    this.disk.crash(random);
-    if (unforced > 0 && this.disk.durablePosition > durable) {
+    const unforced = this.#disk.unforced;
+    const durable = this.#disk.durablePosition;
+    this.#disk.crash(random);
+    if (unforced > 0 && this.#disk.durablePosition > durable) {
       onHappening("part of an unforced write survives");
     }
     network.onProcessEnd(index);
@@ -190,9 +216,34 @@ export class SimNode implements Endpoint {
     this.#options.onHappening("wiped disk");
     this.crash(ms);
     const keepsId = this.#options.plantedFault?.keepsJournalId === true;
-    this.disk.wipe(
-      keepsId ? this.disk.journal : `journal ${this.index} wiped ${++this.#wipes}`,
+    this.#disk.wipe(
+      keepsId ? this.#disk.journal : `journal ${this.index} wiped ${++this.#wipes}`,
     );
+  }
+
+  /**
+   * Ends the processes of both nodes, which start again with each other's disk.
+   *
+   * @returns false where nobody could tell yet whose disk is whose: then they keep theirs.
+   */
+  static swapDisks(a: SimNode, b: SimNode): boolean {
+    for (const node of [a, b]) node.crash(SWAP_MS);
+    if (a.#owner !== a.index || b.#owner !== b.index) return false;
+    a.#options.onHappening("two disks swapped");
+    a.#exchange(b);
+    return true;
+  }
+
+  /** Undoes {@linkcode swapDisks}. */
+  static swapBack(a: SimNode, b: SimNode): void {
+    for (const node of [a, b]) node.crash(SWAP_MS);
+    a.#exchange(b);
+    for (const node of [a, b]) node.start();
+  }
+
+  #exchange(other: SimNode): void {
+    this.#options.trace.note(this.index, `has its disk exchanged with that of n${other.index}`);
+    [this.#disk, other.#disk] = [other.#disk, this.#disk];
   }
 
   /** Has the process leave the cluster, and end when it is out, or a little later. */
@@ -354,7 +405,7 @@ export class SimNode implements Endpoint {
   #carryOut(effects: Effects): void {
     const { plantedFault } = this.#options;
     if (effects.records.length > 0 && this.#crashesAt("before the append")) return;
-    this.disk.append(effects.records);
+    this.#disk.append(effects.records);
     this.#options.trace.effects(this.index, effects);
     if (effects.records.length > 0 && this.#crashesAt("after the append")) return;
     for (const { to, message } of effects.sends) {
@@ -401,10 +452,10 @@ export class SimNode implements Endpoint {
       if (this.#crashesAt("during the force")) return;
       if (this.#crashAt?.point === "failed force" && plantedFault?.ignoresFailedForce === true) {
         this.#crashAt = undefined;
-        this.disk.lose(position - this.disk.durablePosition);
+        this.#disk.lose(position - this.#disk.durablePosition);
       }
       if (this.#crashesAt("failed force")) return;
-      this.disk.makeDurable(position - this.disk.durablePosition);
+      this.#disk.makeDurable(position - this.#disk.durablePosition);
       this.#isForcing = false;
       if (this.#crashesAt("after the force")) return;
       this.#step({ type: "forced", position });
@@ -425,11 +476,11 @@ export class SimNode implements Endpoint {
 
   #beginCheckpoint(): void {
     const replica = this.#replica;
-    if (replica === undefined || this.disk.isCheckpointing) return;
+    if (replica === undefined || this.#disk.isCheckpointing) return;
     const { plantedFault, trace, index } = this.#options;
     trace.note(index, "begins a checkpoint");
     const tail = replica.checkpoint();
-    this.disk.beginCheckpoint(plantedFault?.onCheckpoint?.(tail) ?? tail);
+    this.#disk.beginCheckpoint(plantedFault?.onCheckpoint?.(tail) ?? tail);
     this.#stage([...replica.store.takeChanged()]);
   }
 
@@ -440,13 +491,13 @@ export class SimNode implements Endpoint {
       if (this.#crashesAt("during a checkpoint")) return;
       for (const key of keys.splice(0, STAGED_KEYS)) {
         const entry = this.#replica?.store.get(key);
-        this.disk.stage(key, { value: entry?.value, version: entry?.version ?? 0 });
+        this.#disk.stage(key, { value: entry?.value, version: entry?.version ?? 0 });
       }
-      if (keys.length > 0 || !this.disk.mayEndCheckpoint) {
+      if (keys.length > 0 || !this.#disk.mayEndCheckpoint) {
         this.#stage(keys);
         return;
       }
-      this.disk.endCheckpoint();
+      this.#disk.endCheckpoint();
       onHappening("checkpoint");
       trace.note(index, "ends a checkpoint");
       this.#crashesAt("after a checkpoint");

@@ -165,6 +165,9 @@ class Simulation {
       case "wipe":
         this.#nodes[fault.node]?.wipe(ms);
         return;
+      case "swap":
+        this.#swap(fault.a, fault.b, ms);
+        return;
       case "stop":
         this.#nodes[fault.node]?.stop(ms);
         return;
@@ -197,6 +200,13 @@ class Simulation {
     this.#scheduler.after(ms, () => {
       if (this.#undos.delete(undo)) undo();
     });
+  }
+
+  #swap(a: number, b: number, ms: number): void {
+    const [one, other] = [this.#nodes[a], this.#nodes[b]];
+    if (one === undefined || other === undefined) throw new RangeError(`no node ${a} or ${b}`);
+    if (!SimNode.swapDisks(one, other)) return;
+    this.#undoAfter(ms, () => SimNode.swapBack(one, other));
   }
 
   #partition(from: readonly number[], options: { isTwoWay: boolean; ms: number }): void {

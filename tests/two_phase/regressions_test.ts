@@ -75,14 +75,3 @@ Deno.test("what a crashed coordinator forgot is aborted, and forgotten by all (s
   assertEquals(script.replicas.map(({ counters }) => counters.presumedAborts), [0, 1, 0]);
   assertEquals(remembered(script), [0, 0, 0]);
 });
-
-Deno.test("a coordinator that crashed when all were prepared commits after its restart", () => {
-  const script = Script.complete();
-  script.ask(0, "W", write({ k: "1" }));
-  script.deliver(0, 1);
-  script.deliver(0, 2);
-  script.restart(0);
-  script.deliverAll();
-  assertEquals(script.replicas.map(({ store }) => store.get("k")?.value), ["1", "1", "1"]);
-  assertEquals(script.replicas.map(({ locks }) => locks.size), [0, 0, 0]);
-});

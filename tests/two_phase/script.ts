@@ -7,7 +7,7 @@
  * @module
  */
 
-import { timingFor } from "../../src/two_phase/context.ts";
+import { type Timing, timingFor } from "../../src/two_phase/context.ts";
 import type { JournalRecord, Message, NodeIndex } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
@@ -15,7 +15,7 @@ import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import { coordinatorOf, formatAll, formatMessage, formatOutcome } from "./notation.ts";
 
-/** Heartbeats and suspicion have scripts of their own: here the first round holds for ever. */
+/** Where nothing else is said, nobody is suspected, and the first heartbeat round holds for ever. */
 const TIMING = timingFor(5000, {
   leaseMs: 1e9,
   suspicionMs: 1e9,
@@ -81,12 +81,16 @@ export class Script {
   readonly #forces: number[][];
   /** By node: what was appended, and how many of it are durable. */
   readonly #journals: { records: JournalRecord[]; durable: number }[];
+  /** Nodes whose process has ended. */
+  readonly #down = new Set<NodeIndex>();
+  readonly #timing: Timing;
   #now = BEGIN_MS;
   #isMuted = false;
   /** Whether forces are completed as soon as they begin. */
   forcesAtOnce = true;
 
-  constructor(nodes = 3) {
+  constructor(nodes = 3, timing = TIMING) {
+    this.#timing = timing;
     const indices = Array.from({ length: nodes }, (_, index) => index);
     this.#identities = indices.map((index) => ({ journal: `j${index}`, incarnation: 1 }));
     this.#links = indices.map(() => indices.map(() => ({ queue: [], isUp: false })));
@@ -100,7 +104,7 @@ export class Script {
       self,
       names: Array.from({ length: nodes }, (_, index) => `n${index}`),
       identity: this.#identity(self),
-      timing: TIMING,
+      timing: this.#timing,
       random: () => 0.5,
       now: this.#now,
       records: this.#journal(self).records.slice(),
@@ -108,8 +112,8 @@ export class Script {
   }
 
   /** Returns a script whose cluster is complete and quiet. */
-  static complete(nodes = 3): Script {
-    const script = new Script(nodes);
+  static complete(nodes = 3, timing = TIMING): Script {
+    const script = new Script(nodes, timing);
     script.#isMuted = true;
     for (let a = 0; a < nodes; a++) {
       for (let b = a + 1; b < nodes; b++) script.connect(a, b);
@@ -127,8 +131,14 @@ export class Script {
     }
   }
 
+  /** The clock of all nodes, in milliseconds. */
+  get now(): number {
+    return this.#now;
+  }
+
   /** Gives `node` an input, and carries out its effects. */
   step(node: NodeIndex, input: Input): void {
+    if (this.#down.has(node)) return;
     this.#replica(node).step(input, this.#now);
     this.#carryOut(node);
   }
@@ -200,17 +210,33 @@ export class Script {
 
   /** The process ends as by `kill -9`, and starts again on what was durable. */
   restart(node: NodeIndex): void {
-    const nodes = this.replicas.length;
-    for (let peer = 0; peer < nodes; peer++) if (peer !== node) this.cut(node, peer);
-    this.#write(`n${node} crashes and starts again`);
+    this.kill(node);
+    this.start(node);
+  }
+
+  /** The process ends as by `kill -9`: what is on its way from it or to it is lost. */
+  kill(node: NodeIndex): void {
+    this.#write(`n${node} crashes`);
+    this.#down.add(node);
+    for (const peer of this.#upBut(node)) this.cut(node, peer);
     const journal = this.#journal(node);
     journal.records.length = journal.durable;
     this.#forces[node]?.splice(0);
+  }
+
+  /** A process starts again on what was durable. */
+  start(node: NodeIndex): void {
+    this.#write(`n${node} starts again`);
+    this.#down.delete(node);
     const { journal: name, incarnation } = this.#identity(node);
     this.#identities[node] = { journal: name, incarnation: incarnation + 1 };
-    this.replicas[node] = this.#newReplica(node, nodes);
+    this.replicas[node] = this.#newReplica(node, this.replicas.length);
     this.#carryOut(node);
-    for (let peer = 0; peer < nodes; peer++) if (peer !== node) this.connect(node, peer);
+    for (const peer of this.#upBut(node)) this.connect(node, peer);
+  }
+
+  #upBut(node: NodeIndex): NodeIndex[] {
+    return [...this.replicas.keys()].filter((peer) => peer !== node && !this.#down.has(peer));
   }
 
   /** Lets time pass, and tells all nodes. */
