@@ -1,5 +1,5 @@
 /**
- * Bugs that the simulator found, each as the shortest script that shows it. (A seed stands for
+ * Bugs that the simulator found, or a measurement, each as the shortest script that shows it. (A seed stands for
  * another run as soon as the simulator itself changes; a script does not.)
  *
  * @module
@@ -85,4 +85,17 @@ Deno.test("a coordinator that crashed when all were prepared commits after its r
   script.deliverAll();
   assertEquals(script.replicas.map(({ store }) => store.get("k")?.value), ["1", "1", "1"]);
   assertEquals(script.replicas.map(({ locks }) => locks.size), [0, 0, 0]);
+});
+
+Deno.test("who has left and is let in again is not taken for gone by who has no link yet", () => {
+  const script = Script.complete();
+  script.step(2, { type: "leave" });
+  script.settle();
+  assertEquals(script.replicas[0]?.membership.view.number, 2);
+  // n1 meets the new process, and lets it in; n0 has met the one that has left.
+  script.restart(2, [1]);
+  script.settle();
+  script.settle();
+  const seen = script.replicas.map(({ membership: { view, isFrozen } }) => [view.number, isFrozen]);
+  assertEquals(seen, [[3, false], [3, false], [3, false]]);
 });

@@ -198,8 +198,12 @@ export class Script {
     }
   }
 
-  /** The process ends as by `kill -9`, and starts again on what was durable. */
-  restart(node: NodeIndex): void {
+  /**
+   * The process ends as by `kill -9`, and starts again on what was durable.
+   *
+   * @param linked the nodes that it has links to then; all, if not given
+   */
+  restart(node: NodeIndex, linked: readonly NodeIndex[] = [...this.replicas.keys()]): void {
     const nodes = this.replicas.length;
     for (let peer = 0; peer < nodes; peer++) if (peer !== node) this.cut(node, peer);
     this.#write(`n${node} crashes and starts again`);
@@ -210,7 +214,7 @@ export class Script {
     this.#identities[node] = { journal: name, incarnation: incarnation + 1 };
     this.replicas[node] = this.#newReplica(node, nodes);
     this.#carryOut(node);
-    for (let peer = 0; peer < nodes; peer++) if (peer !== node) this.connect(node, peer);
+    for (const peer of linked) if (peer !== node) this.connect(node, peer);
   }
 
   /** Lets time pass, and tells all nodes. */
