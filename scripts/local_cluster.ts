@@ -114,10 +114,13 @@ export class NodeProcess {
       if (Deno.build.os !== "windows") this.signal("SIGCONT");
       this.signal(signal);
     }
+    // The timer is ended by hand: it would keep this process alive for as long as it runs.
+    const patience = new AbortController();
     const ended = await Promise.race([
       this.#process.status.then(() => true),
-      delay(PATIENCE_MS / 3, { persistent: false }).then(() => false),
+      delay(PATIENCE_MS / 3, patience).then(() => false, () => false),
     ]);
+    patience.abort();
     if (!ended) this.signal("SIGKILL");
     await this.untilEnded();
   }

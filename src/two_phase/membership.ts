@@ -174,6 +174,7 @@ export class Membership {
 
   /** Installs a view that was chosen, and is durable here. */
   install(view: View, now: number): void {
+    const before = this.#view;
     this.restore(view);
     this.lease.end();
     this.#installed = this.isMember ? only(this.#self) : NOBODY;
@@ -181,9 +182,24 @@ export class Membership {
       if (this.#isInSameView(node)) this.#installed |= only(node);
     }
     for (const node of members(view.members)) this.#heardAt[node] = now;
+    this.#forgetLeaving(before, view);
     this.#heartbeatAt = -Infinity;
     this.announce(this.#linked & this.others);
     this.#reportComplete();
+  }
+
+  /**
+   * Who has left, and is let in again, is there: somebody has met it. A node that has only met the
+   * process before would leave it out of the very next view; and where the disk is a new one, whose
+   * incarnations begin anew, it would not even wait for the lease that it may have by then.
+   */
+  #forgetLeaving(before: View, view: View): void {
+    for (const node of members(view.members)) {
+      const wasMember = contains(before.members, node) &&
+        before.journals[node] === view.journals[node];
+      const isMet = contains(this.#linked, node) && this.counts(node);
+      if (!wasMember && !isMet) this.#left[node] = 0;
+    }
   }
 
   /** Takes over a view from the journal. */

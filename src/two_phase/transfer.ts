@@ -323,9 +323,12 @@ export class TransferTarget {
 
   /** The view has changed: what was sent for it may have come before it. */
   onInstalled(): void {
+    const { membership } = this.#context;
+    // A view without this node is there: the one that it had confirmed for will not be, or is over.
+    if (!membership.isMember) membership.joinedFor = 0;
     const ahead = this.#finalAhead;
     this.#finalAhead = undefined;
-    if (ahead?.message.view === this.#context.membership.view.number) {
+    if (ahead?.message.view === membership.view.number) {
       this.onFinal(ahead.from, ahead.message);
     }
   }

@@ -598,6 +598,13 @@ export class ViewChange {
     this.install(proposal);
   }
 
+  #onViewInstall(chosen: View): void {
+    const { number } = this.#context.membership.view;
+    // This node has it under an earlier ballot, and is frozen for the one that ends with this.
+    if (chosen.number <= number) this.#onAbandoned(chosen.ballot);
+    else this.install(chosen);
+  }
+
   /** Makes a chosen view durable, then goes over to it. */
   install(view: View): void {
     const { membership, outbox, self } = this.#context;
@@ -625,6 +632,9 @@ export class ViewChange {
     if (this.#attempt !== undefined && this.#attempt.ballot <= view.ballot) {
       this.#attempt = undefined;
       this.#tryAt = -Infinity;
+    } else if ((this.#attempt?.proposal?.number ?? Infinity) <= view.number) {
+      // The same under a later ballot, for which others are frozen: nothing comes of it.
+      this.#giveUp();
     }
     membership.install(view, this.#context.now);
     this.#host.onInstalled(before, wasMember);
@@ -677,7 +687,7 @@ export class ViewChange {
         this.onViewAccepted(from, message);
         return;
       case "viewInstall":
-        this.install(message.chosen);
+        this.#onViewInstall(message.chosen);
         return;
     }
   }

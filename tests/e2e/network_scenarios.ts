@@ -4,17 +4,20 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { LocalCluster, type Place } from "../../scripts/local_cluster.ts";
 import type { Address } from "../../src/address.ts";
+import { ErrorReply } from "../../src/resp/value.ts";
 import {
   assertAgreement,
   assertInTime,
+  call,
   CLIENT_TIMEOUT_MS,
   untilLocksAreFree,
   untilMore,
 } from "./checks.ts";
 import { until } from "./commands.ts";
+import { Freshness } from "./freshness.ts";
 import { TestNetwork } from "./namespaces.ts";
 import { Workload } from "./workload.ts";
 
@@ -25,15 +28,39 @@ const PORT = 5000;
 const TIMEOUT_MS = 2000;
 const LIMIT_MS = TIMEOUT_MS + 200;
 
-interface Scenario {
+/** What a scenario plays with. */
+interface Stage {
   readonly network: TestNetwork;
   readonly cluster: LocalCluster;
-  readonly workload: Workload;
   readonly addresses: readonly Address[];
 }
 
-const SCENARIOS: Readonly<Record<string, (scenario: Scenario) => Promise<void>>> = {
-  "a node that is cut off and comes back": async ({ network, workload, addresses }) => {
+interface Scenario {
+  /** Flags of the nodes besides the deadline. */
+  readonly args?: readonly string[];
+  readonly play: (stage: Stage) => Promise<void>;
+}
+
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  "a node that is cut off and comes back": { play: cutOffAndBack },
+  "a minority that is cut off never answers what is old": {
+    // A lease much longer than the suspicion: would the majority not wait for it, it would be at work
+    // while the minority reads.
+    args: ["--lease", "3s", "--suspicion", "1s", "--heartbeat", "200ms"],
+    play: minority,
+  },
+};
+
+async function cutOffAndBack({ network, addresses }: Stage): Promise<void> {
+  const workload = new Workload({
+    addresses,
+    writersPerNode: 4,
+    readersPerNode: 4,
+    keysPerWriter: 5,
+    timeoutMs: CLIENT_TIMEOUT_MS,
+  });
+  try {
+    await untilMore(workload, { writes: 500, reads: 500 });
     const others = [0, 1, 3, 4];
     for (const other of others) await network.cut(2, other);
     await untilMore(workload, { writes: 500, reads: 500, nodes: others });
@@ -47,32 +74,96 @@ const SCENARIOS: Readonly<Record<string, (scenario: Scenario) => Promise<void>>>
     assertInTime(workload, { nodes: [0, 1, 2, 3, 4], limitMs: LIMIT_MS });
     await untilLocksAreFree(addresses);
     await assertAgreement(workload, addresses);
-  },
-};
+  } finally {
+    await workload.stop();
+  }
+}
+
+/**
+ * Nodes 0 and 1 against the others. Fails where a node reads without looking at its lease, and where
+ * the others go on without waiting for leases.
+ */
+async function minority({ network, addresses }: Stage): Promise<void> {
+  const [few, many] = [addresses.slice(0, 2), addresses.slice(2)];
+  const load = new Freshness({
+    writtenAt: many,
+    watched: few,
+    keysPerWriter: 4,
+    timeoutMs: CLIENT_TIMEOUT_MS,
+  });
+  const { keys, tallies } = load;
+  try {
+    await untilMoreWrites(load, 20);
+    for (const a of [0, 1]) for (const b of [2, 3, 4]) await network.cut(a, b);
+    const cutAt = performance.now();
+    const readsAtCut = tallies.map(({ reads }) => reads);
+    // The majority goes on: every key has values that the minority knows nothing of …
+    await untilMoreWrites(load, 20);
+    // … and the minority is asked for all of them, again and again.
+    await untilMoreAnswers(load, 2000);
+    assertEquals(load.stale, 0, load.firstStale);
+    for (const [node, { reads, lastWriteBeganAt }] of tallies.entries()) {
+      // Else there was nothing to wait for.
+      assertGreater(reads, readsAtCut[node] ?? NaN, `node ${node} read nothing in its lease`);
+      assertLess(lastWriteBeganAt, cutAt, `node ${node} acknowledged a write alone`);
+    }
+    const names = network.addresses.slice(2).map((address) => `${address}:${PORT}`);
+    const reason = `no majority: ${names.join(", ")} cannot be reached, and 3 of 5 are needed`;
+    for (const address of few) {
+      for (const words of [["GET", "counted:0:0"], ["PUT", "watched:new", "1"]]) {
+        assertEquals(await call(address, words), new ErrorReply("REJECTED", reason));
+      }
+    }
+    // Back among the others they read what is new, and nothing before that.
+    await network.heal();
+    const readsAtHealing = tallies.map(({ reads }) => reads);
+    await until(
+      "all read again",
+      () =>
+        tallies.every(({ reads }, node) => reads >= (readsAtHealing[node] ?? 0) + 10 * keys.length),
+    );
+    await load.stop();
+    assertEquals(load.stale, 0, load.firstStale);
+  } finally {
+    await load.stop();
+  }
+}
+
+/** Waits until the value of each key was raised by at least `count`. */
+async function untilMoreWrites({ keys }: Freshness, count: number): Promise<void> {
+  const goals = keys.map(({ acknowledged }) => acknowledged + count);
+  await until(
+    `each key was written ${count} times`,
+    () => keys.every(({ acknowledged }, index) => acknowledged >= (goals[index] ?? 0)),
+  );
+}
+
+/** Waits until each watched node has answered `count` more reads, with a value or a refusal. */
+async function untilMoreAnswers({ tallies }: Freshness, count: number): Promise<void> {
+  const answers = () => tallies.map(({ reads, refusals }) => reads + refusals);
+  const goals = answers().map((number) => number + count);
+  await until(
+    `${count} reads were answered`,
+    () => answers().every((number, node) => number >= (goals[node] ?? 0)),
+  );
+}
 
 const { name, dks, hosts, addresses: hostnames, hub } = JSON.parse(Deno.args[0] ?? "{}");
-const play = SCENARIOS[name];
-if (play === undefined) throw new Error(`there is no scenario "${name}"`);
+const scenario = SCENARIOS[name];
+if (scenario === undefined) throw new Error(`there is no scenario "${name}"`);
 const network = TestNetwork.existing({ hub, hosts, addresses: hostnames });
 const places = network.hosts.map((host, index): Place => ({
   program: { file: "ip", args: ["netns", "exec", host, dks] },
   port: PORT,
   address: network.addresses[index] ?? "",
 }));
-const cluster = await LocalCluster.start({ places, args: ["--timeout", `${TIMEOUT_MS}ms`] });
-const addresses = network.addresses.map((hostname): Address => ({ hostname, port: PORT }));
-const workload = new Workload({
-  addresses,
-  writersPerNode: 4,
-  readersPerNode: 4,
-  keysPerWriter: 5,
-  timeoutMs: CLIENT_TIMEOUT_MS,
+const cluster = await LocalCluster.start({
+  places,
+  args: ["--timeout", `${TIMEOUT_MS}ms`, ...scenario.args ?? []],
 });
+const addresses = network.addresses.map((hostname): Address => ({ hostname, port: PORT }));
 try {
-  await untilMore(workload, { writes: 500, reads: 500 });
-  await play({ network, cluster, workload, addresses });
+  await scenario.play({ network, cluster, addresses });
 } finally {
-  const stopped = workload.stop();
   await cluster.stop();
-  await stopped;
 }

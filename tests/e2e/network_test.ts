@@ -29,3 +29,4 @@ function scenario(name: string, hosts: number): void {
 }
 
 scenario("a node that is cut off and comes back", 5);
+scenario("a minority that is cut off never answers what is old", 5);

@@ -1,6 +1,6 @@
 /**
- * Bugs that the simulator found, each as the shortest script that shows it. (A seed stands for
- * another run as soon as the simulator itself changes; a script does not.)
+ * Bugs that the simulator found, or a measurement, each as the shortest script that shows it. (A seed
+ * stands for another run as soon as the simulator itself changes; a script does not.)
  *
  * @module
  */
@@ -75,3 +75,52 @@ Deno.test("what a crashed coordinator forgot is aborted, and forgotten by all (s
   assertEquals(script.replicas.map(({ counters }) => counters.presumedAborts), [0, 1, 0]);
   assertEquals(remembered(script), [0, 0, 0]);
 });
+
+Deno.test("who has left and is let in again is not taken for gone by who has no link yet", () => {
+  const script = Script.complete();
+  script.step(2, { type: "leave" });
+  script.settle();
+  assertEquals(script.replicas[0]?.membership.view.number, 2);
+  // n1 meets the new process, and lets it in; n0 has met the one that has left.
+  script.restart(2, [1]);
+  script.settle();
+  script.settle();
+  const seen = script.replicas.map(({ membership: { view, isFrozen } }) => [view.number, isFrozen]);
+  assertEquals(seen, [[3, false], [3, false], [3, false]]);
+});
+
+for (const isToldByOthers of [false, true]) {
+  const how = isToldByOthers ? "is told by the others" : "ends by itself";
+  Deno.test(`nobody stays frozen for a view that is chosen a second time, which ${how}`, () => {
+    const script = Script.complete();
+    script.step(2, { type: "leave" });
+    // n1 has view 2 chosen without n2, and nothing of its end comes to n0, which is frozen.
+    script.deliver(2, 1);
+    for (let i = 0; i < 5; i++) script.wait(20);
+    script.deliver(1, 0);
+    script.deliver(1, 2);
+    while (script.deliver(2, 1));
+    while (script.replicas[1]?.membership.view.number !== 2) {
+      if (!script.deliver(1, 0) && !script.deliver(0, 1)) throw new Error("n1 has no view 2");
+    }
+    script.cut(0, 1);
+    // n0 tries itself: it finds what was accepted, proposes it again, and n1 is frozen for that.
+    for (let i = 0; i < 10; i++) script.wait(20);
+    while (script.deliver(0, 2));
+    while (script.deliver(2, 0));
+    script.connect(0, 1);
+    while (script.deliver(0, 1));
+    assertEquals(script.replicas[1]?.membership.isFrozen, true);
+    if (!isToldByOthers) {
+      while (script.deliver(0, 2));
+      while (script.deliver(2, 0));
+    }
+    script.settle();
+    script.settle();
+    assertEquals(script.replicas.map(({ membership }) => membership.isFrozen), [
+      false,
+      false,
+      false,
+    ]);
+  });
+}

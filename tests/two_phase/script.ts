@@ -208,10 +208,14 @@ export class Script {
     }
   }
 
-  /** The process ends as by `kill -9`, and starts again on what was durable. */
-  restart(node: NodeIndex): void {
+  /**
+   * The process ends as by `kill -9`, and starts again on what was durable.
+   *
+   * @param linked the nodes that it has links to then; all that are up, if not given
+   */
+  restart(node: NodeIndex, linked?: readonly NodeIndex[]): void {
     this.kill(node);
-    this.start(node);
+    this.start(node, linked);
   }
 
   /** The process ends as by `kill -9`: what is on its way from it or to it is lost. */
@@ -224,15 +228,15 @@ export class Script {
     this.#forces[node]?.splice(0);
   }
 
-  /** A process starts again on what was durable. */
-  start(node: NodeIndex): void {
+  /** A process starts again on what was durable; for `linked` see {@linkcode restart}. */
+  start(node: NodeIndex, linked?: readonly NodeIndex[]): void {
     this.#write(`n${node} starts again`);
     this.#down.delete(node);
     const { journal: name, incarnation } = this.#identity(node);
     this.#identities[node] = { journal: name, incarnation: incarnation + 1 };
     this.replicas[node] = this.#newReplica(node, this.replicas.length);
     this.#carryOut(node);
-    for (const peer of this.#upBut(node)) this.connect(node, peer);
+    for (const peer of linked ?? this.#upBut(node)) this.connect(node, peer);
   }
 
   #upBut(node: NodeIndex): NodeIndex[] {
