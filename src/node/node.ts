@@ -370,7 +370,10 @@ export class Node implements ConnectionHost {
     if (obstacle !== undefined) return { reply: obstacle };
     const replica = this.#driver?.replica;
     if (replica === undefined) return { reply: new ErrorReply("REJECTED", this.notReady) };
-    const request = snapshotRequest(replica, (snapshot) => this.#exports.begin(snapshot));
+    const request = snapshotRequest(replica, {
+      clock: now,
+      then: (snapshot) => this.#exports.begin(snapshot),
+    });
     if (request !== undefined) return { request };
     return { reply: new ErrorReply("REJECTED", "this node may not answer reads now") };
   }

@@ -29,12 +29,13 @@ export interface Snapshot {
 /**
  * Takes a snapshot. To be submitted in the same turn of the event loop.
  *
- * @param then returns what the client is told once the snapshot is whole
+ * @param options `clock`: returns the local clock's reading, in milliseconds; `then`: returns what the
+ *   client is told once the snapshot is whole
  * @returns a request that waits for what is prepared, or `undefined` where this node may not read
  */
 export function snapshotRequest(
   replica: Replica,
-  then: (snapshot: Snapshot) => unknown,
+  { clock, then }: { clock: () => number; then: (snapshot: Snapshot) => unknown },
 ): CountRequest | undefined {
   const { transactions, membership } = replica.context;
   const snapshot: Snapshot = { keys: [], values: [] };
@@ -47,7 +48,7 @@ export function snapshotRequest(
   }
   const prepared = transactions.holdingLocks();
   // Looked at last: the copying takes time, in which the right to read may have run out.
-  if (!membership.mayRead) return undefined;
+  if (!membership.mayRead(clock())) return undefined;
   return {
     kind: "count",
     evaluate: () => {

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { tokenKey } from "../../src/node/once.ts";
 import { Exports } from "../../src/node/exports.ts";
 import { type Snapshot, snapshotRequest } from "../../src/node/snapshot.ts";
@@ -11,8 +11,11 @@ import { Script, write } from "../two_phase/script.ts";
 function ask(script: Script, node: number, label: string): void {
   const replica = script.replicas[node];
   if (replica === undefined) throw new Error(`there is no node ${node}`);
-  const request = snapshotRequest(replica, ({ keys, values }: Snapshot) => {
-    return Object.fromEntries(keys.map((key, index) => [key, values[index]]).sort());
+  const request = snapshotRequest(replica, {
+    clock: () => script.now,
+    then: ({ keys, values }: Snapshot) => {
+      return Object.fromEntries(keys.map((key, index) => [key, values[index]]).sort());
+    },
   });
   if (request === undefined) throw new Error("it may not read");
   script.ask(node, label, request);
@@ -137,4 +140,14 @@ Deno.test("Exports.begin() refuses too many, until some are idle", () => {
   assertEquals(exports.obstacle, undefined);
   assertEquals(exports.next(first), []);
   assertEquals(exports.next(second) instanceof ErrorReply, true);
+});
+
+Deno.test("snapshotRequest() refuses a node whose lease has run out, though it still stands in the view", () => {
+  const script = Script.complete();
+  const [replica] = script.replicas;
+  assert(replica !== undefined);
+  const then = () => undefined;
+  assert(snapshotRequest(replica, { clock: () => script.now, then }) !== undefined);
+  const clock = () => replica.membership.lease.until;
+  assertEquals(snapshotRequest(replica, { clock, then }), undefined);
 });
