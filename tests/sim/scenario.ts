@@ -93,6 +93,9 @@ export interface Scenario {
   readonly faults: readonly Fault[];
 }
 
+/** Every commit must pass the seeds 0 up to this. */
+export const FIXED_SET = 1500;
+
 /** Which faults scenarios may have. */
 export interface ScenarioOptions {
   readonly workload?: Workload | undefined;
