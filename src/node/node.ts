@@ -18,7 +18,7 @@ import {
   QUESTION_BYTES_MAX,
 } from "../limits.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import { namesOf, timingFor, VIEW_TIMING } from "../two_phase/context.ts";
+import { namesOf, type Timing, timingFor, VIEW_TIMING } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
@@ -29,10 +29,17 @@ import type { CommandResult, NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
 import { Driver, now } from "./driver.ts";
 import { Exports } from "./exports.ts";
-import { parseQuestion, sharedConfig, type ViewTimes } from "./handshake.ts";
+import { forceNewCluster, type Recovered } from "./force.ts";
+import {
+  describeForced,
+  parseQuestion,
+  sharedConfig,
+  type Standing,
+  type ViewTimes,
+} from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
-import { whyNotThisList } from "./known_nodes.ts";
+import { lastView, whyNotThisList } from "./known_nodes.ts";
 import type { PeerReport } from "./peer_link.ts";
 import { combineOutcomes, parseTransactionName } from "./outcome.ts";
 import { SharedBound } from "./shared_bound.ts";
@@ -55,6 +62,8 @@ export interface NodeOptions extends ViewTimes {
   readonly valueBytesMax: number;
   /** Where the journal is kept. */
   readonly storage: Storage;
+  /** A new cluster is to be begun from what the journal holds, see `force.ts`. */
+  readonly forcesNewCluster: boolean;
   readonly logger: Logger;
 }
 
@@ -88,7 +97,7 @@ export class Node implements ConnectionHost {
   readonly #options: NodeOptions;
   readonly #listener: Deno.TcpListener;
   readonly #journal: Journal;
-  readonly #recovered: Recovered;
+  #recovered: Recovered;
   readonly #cluster: Cluster;
   readonly #statistics = new Statistics();
   readonly #connections = new Set<Connection>();
@@ -144,6 +153,7 @@ export class Node implements ConnectionHost {
       hostname: options.hostname,
       config: sharedConfig({ ...options, peers: addresses }),
       identity: this.#journal.identity,
+      standing: () => this.#standing,
       logger: options.logger,
       report: () => reportOf(this.#driver?.replica, this.#statistics),
       onFatal: (error) => this.onFatal(error),
@@ -199,20 +209,25 @@ export class Node implements ConnectionHost {
 
   async #begin(): Promise<void> {
     const cluster = this.#cluster;
+    const { forcesNewCluster } = this.#options;
     const refusal = whyNotThisList(this.#recovered.records, cluster.names);
-    if (refusal !== undefined) throw new FatalError(refusal);
+    if (refusal !== undefined && !forcesNewCluster) throw new FatalError(refusal);
     const self = this.#knownSelf() ?? await cluster.findSelf();
     cluster.setSelf(self);
+    if (forcesNewCluster) {
+      this.#recovered = await forceNewCluster({
+        cluster,
+        journal: this.#journal,
+        recovered: this.#recovered,
+        timing: this.#timing,
+        logger: this.#options.logger,
+      });
+    }
     const replica = new Replica({
       self,
       names: cluster.names,
       identity: this.#journal.identity,
-      timing: timingFor(this.#options.timeoutMs, {
-        leaseMs: this.#options.leaseMs,
-        suspicionMs: this.#options.suspicionMs,
-        heartbeatMs: this.#options.heartbeatMs,
-        driftMax: VIEW_TIMING.driftMax,
-      }),
+      timing: this.#timing,
       random: Math.random,
       now: now(),
       ...this.#recovered,
@@ -231,6 +246,18 @@ export class Node implements ConnectionHost {
     this.#driver.start();
     this.#sweeps = setInterval(this.#sweeperOf(this.#driver), SWEEP_MS);
     this.#checkpoints = setInterval(() => this.#checkpointIfDue(), CHECKPOINT_CHECK_MS);
+  }
+
+  get #timing(): Timing {
+    const { timeoutMs, leaseMs, suspicionMs, heartbeatMs } = this.#options;
+    const { driftMax } = VIEW_TIMING;
+    return timingFor(timeoutMs, { leaseMs, suspicionMs, heartbeatMs, driftMax });
+  }
+
+  /** Where this node stands: by its journal, until it runs. */
+  get #standing(): Standing {
+    const view = this.#driver?.replica.membership.view ?? lastView(this.#recovered.records);
+    return { view: view?.number ?? 0, cluster: view?.cluster ?? { id: "" } };
   }
 
   /**
@@ -306,6 +333,10 @@ export class Node implements ConnectionHost {
         this.#viewReason = event.reason;
         logger.info(`begins a change of the view, ballot ${event.ballot}: ${event.reason}`);
         return;
+      case "foreignPeer":
+        // After the turn: what was said to it in this one still leaves.
+        this.#driver?.afterTurn(() => this.#cluster.dropForeign(event.peer));
+        return;
       case "complete":
         logger.info(`the cluster is complete: ${this.#cluster.names.join(", ")}`);
         return;
@@ -322,8 +353,11 @@ export class Node implements ConnectionHost {
     const list = (set: NodeSet) => namesOf(names, members(set));
     const out = list(before.members & ~view.members);
     const isIn = this.#isInView(view);
+    const { cluster: { id, forced } } = view;
+    const isNew = forced !== undefined && before.cluster.id !== id;
     return `view ${view.number} with ${list(view.members)}` +
       (out === "" ? "" : `; without ${out}`) +
+      (isNew ? ` of the cluster ${describeForced(forced)}` : "") +
       (isIn ? "" : ": this node is outside, and joins again") +
       (this.#viewReason === "" ? "" : ` (${this.#viewReason})`);
   }
@@ -500,12 +534,6 @@ async function openJournal(
     onFatal,
     logger,
   });
-}
-
-/** What a journal held. */
-interface Recovered {
-  readonly store: Store;
-  readonly records: readonly JournalRecord[];
 }
 
 async function recover(journal: Journal): Promise<Recovered> {

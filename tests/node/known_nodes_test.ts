@@ -5,6 +5,7 @@ import type { JournalRecord } from "../../src/two_phase/messages.ts";
 function installed(number: number, names: readonly string[]): JournalRecord {
   const view = {
     number,
+    cluster: { id: "c" },
     ballot: 1,
     origin: 1,
     names,
@@ -32,6 +33,7 @@ Deno.test("whyNotThisList() refuses a journal whose latest view names other node
   assertEquals(
     whyNotThisList([installed(7, ["a:1", "b:1"])], ["a:1"]),
     "the journal is of a cluster of a:1, b:1 (view 7), not of a:1: " +
-      "start with the same --peers, or with an empty journal",
+      "start with the same --peers, or with an empty journal; if a majority of its nodes is lost " +
+      "for good, see --force-new-cluster",
   );
 });
