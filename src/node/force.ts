@@ -22,7 +22,7 @@ import { Replica } from "../two_phase/replica.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { Cluster, FoundNode } from "./cluster.ts";
 import { checkpointOf, now } from "./driver.ts";
-import { describeForced } from "./handshake.ts";
+import { describeForced, describeStanding } from "./handshake.ts";
 import type { Journal } from "./journal.ts";
 import { lastView } from "./known_nodes.ts";
 
@@ -70,14 +70,15 @@ export async function forceNewCluster(options: ForceOptions): Promise<Recovered>
     return recovered;
   }
   const replica = replicaOf(old, options);
-  const others = old.names.filter((_, node) => node !== replica.context.self);
-  logger.warn(`--force-new-cluster: looks for the other nodes of the old cluster: ${others}`);
+  const others = new Set([...old.names, ...names]);
+  others.delete(names[self] ?? "");
+  logger.warn(`--force-new-cluster: looks for other nodes: ${[...others].join(", ")}`);
   // Nobody of a majority that has just been lost can read any more after that.
   const lookMs = Math.max(LOOK_MS_MIN, 1.1 * options.timing.leaseMs);
-  const found = await cluster.lookFor(others, lookMs);
-  const living = found.filter(({ reply }) => reply.standing.cluster.id === old.cluster.id);
-  const why = whyNotNow(old, living);
+  const found = await cluster.lookFor([...others], lookMs);
+  const why = whyNotNow(old, found);
   if (why !== undefined) throw refusal(why);
+  const living = found.filter((node) => isOf(old, node));
 
   const beginning = beginByForce(replica, {
     names,
@@ -119,13 +120,20 @@ function replicaOf(old: View, { journal, recovered, timing }: ForceOptions): Rep
 /**
  * Returns why no cluster is to be begun by force, or `undefined` where nothing speaks against it.
  *
- * @param living the other nodes of the old cluster that have answered
+ * @param found the other nodes, of the old list and of the new one, that have answered
  */
-export function whyNotNow(old: View, living: readonly FoundNode[]): string | undefined {
+export function whyNotNow(old: View, found: readonly FoundNode[]): string | undefined {
+  const elsewhere = found.find((node) => node.reply.standing.view > 0 && !isOf(old, node));
+  if (elsewhere !== undefined) {
+    const { name, reply: { standing } } = elsewhere;
+    return `${name} is of another cluster already (${describeStanding(standing)}): empty this ` +
+      "node's journal, and start it without the flag, to have it join that one; or stop that one";
+  }
+  const living = found.filter((node) => isOf(old, node));
   const later = living.filter(({ reply }) => reply.standing.view > old.number);
   if (later.length > 0) {
     const list = later.map(({ name, reply }) => `${name} (view ${reply.standing.view})`);
-    return `${list.join(", ")} of the old cluster has a later view than this node (view ` +
+    return `${list.join(", ")} of the old cluster knows a later view than this node (view ` +
       `${old.number}), so this one may lack writes: begin there, or stop it if it holds less`;
   }
   // Who has lost its journal, and is outside, belongs to no majority.
@@ -150,7 +158,7 @@ function describe(
   const { committed, aborted, leftOutBy, lastStamp } = beginning;
   const heard = lastStamp === 0
     ? ""
-    : `; the latest write it has heard of is of ${new Date(lastStamp / 1000).toISOString()}`;
+    : `; the latest that it has heard of is of ${new Date(lastStamp / 1000).toISOString()}`;
   const lines = [
     `--force-new-cluster: begins from view ${old.number} of the old cluster ` +
     `(${old.names.join(", ")}), of which this node was a member, with ${keys} keys${heard}`,
@@ -173,6 +181,11 @@ function describe(
     );
   }
   return lines;
+}
+
+/** Tells whether a node that has answered is of the cluster that `view` is of. */
+function isOf(view: View, { reply: { standing } }: FoundNode): boolean {
+  return standing.view > 0 && standing.cluster.id === view.cluster.id;
 }
 
 function namesOf(nodes: readonly FoundNode[]): string {

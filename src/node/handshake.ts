@@ -307,7 +307,8 @@ export function clusterDifference(
     "the journal of the one that is to join the other";
 }
 
-function describeStanding({ view, cluster: { forced } }: Standing): string {
+/** Returns where a node stands, for people. */
+export function describeStanding({ view, cluster: { forced } }: Standing): string {
   const how = forced === undefined ? "not begun by force" : describeForced(forced);
   return `view ${view}, ${how}`;
 }

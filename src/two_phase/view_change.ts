@@ -563,7 +563,8 @@ export class ViewChange {
     }
     membership.installing = view;
     const base = view.bases[self] ?? 0;
-    if (contains(view.members, self) && base > this.#host.lastNumber) {
+    // Outside the view too: by the one that lets this node in, it gives numbers behind the base.
+    if (base > this.#host.lastNumber) {
       membership.offset = incarnationOf(base);
       outbox.append({ type: "offset", incarnations: membership.offset });
     }
