@@ -215,9 +215,11 @@ export class Membership {
     this.#isGathering = isForced(view) && size(view.members) < majority(size(this.all));
     this.#dropForeign();
     this.promise(view.ballot);
-    if (this.#accepted !== undefined && this.#accepted.proposal.number <= view.number) {
-      this.#accepted = undefined;
-    }
+    const proposal = this.#accepted?.proposal;
+    if (proposal === undefined) return;
+    // Before its first view, a node may have accepted one of another cluster.
+    const isForeign = proposal.cluster.id !== view.cluster.id;
+    if (proposal.number <= view.number || isForeign) this.#accepted = undefined;
   }
 
   /** Who this node is to its peers. */

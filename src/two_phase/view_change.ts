@@ -495,6 +495,10 @@ export class ViewChange {
       outbox.send(only(from), { type: "viewRefuse", view, ballot, promised: membership.promised });
       return;
     }
+    if (!membership.isOwnCluster(proposal)) {
+      counters.foreign++;
+      return;
+    }
     if (proposal.number <= view) return; // It is installed here already, or a later one.
     if (this.#attempt !== undefined && this.#attempt.ballot < ballot) this.#giveUp();
     membership.accept({ ballot, proposal });
