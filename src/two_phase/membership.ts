@@ -52,13 +52,10 @@ export interface MembershipOptions {
 
 /**
  * Returns of how many nodes that count in `view` the promises, and then the acceptances, make the next
- * one. View 1 needs all nodes, so that no wiped disk can make a second beginning. In the first view of
- * a forced cluster one node counts, and no other journal holds anything.
+ * one. In the first view of a forced cluster one node counts, and no other journal holds anything.
  */
 export function quorumOf(view: View): number {
-  const nodes = view.names.length;
-  if (view.number === 0) return nodes;
-  return isForced(view) ? 1 : majority(nodes);
+  return isForced(view) ? 1 : majority(view.names.length);
 }
 
 /** Knows the installed view, and who of it is there. */

@@ -122,7 +122,7 @@ export class ViewChange {
       return;
     }
     const reachable = members(membership.linked).filter((node) => membership.counts(node)).length;
-    if (reachable < quorumOf(membership.view)) return;
+    if (reachable < promisesFor(membership.view)) return;
     if (this.#tryAt === -Infinity) {
       // Of several that see the same, one mostly comes first.
       this.#tryAt = this.#isFirstLinked ? now : now + random() * PAUSE_MS;
@@ -344,7 +344,7 @@ export class ViewChange {
     const { membership, now, outbox, counters } = this.#context;
     const view = this.#highest(attempt);
     const counting = [...attempt.promises.keys()].filter((node) => membership.counts(node, view));
-    if (counting.length < quorumOf(view)) return undefined;
+    if (counting.length < promisesFor(view)) return undefined;
     if (attempt.majorityAt === Infinity) attempt.majorityAt = now;
 
     if (view.number > membership.view.number) {
@@ -643,6 +643,11 @@ export class ViewChange {
         return;
     }
   }
+}
+
+/** How many promises the next view takes: for view 1 all, or a wiped disk might begin once more. */
+function promisesFor(view: View): number {
+  return view.number === 0 ? view.names.length : quorumOf(view);
 }
 
 function setOf(nodes: readonly NodeIndex[]): NodeSet {
