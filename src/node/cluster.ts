@@ -187,11 +187,11 @@ export class Cluster implements Transport, LinkOwner {
    * @returns those that have answered, this node not among them
    */
   async lookFor(names: readonly string[], ms: number): Promise<FoundNode[]> {
-    const tries = Math.ceil(ms / LOOK_AGAIN_MS);
+    const end = now() + ms;
     const found = await Promise.all(names.map(async (name): Promise<FoundNode[]> => {
       const address = parseAddress(name, { defaultPort: 0, name: "a view" });
-      for (let i = 0; i < tries && !this.#stopped.signal.aborted; i++) {
-        // Each round takes its time, also where all are quick to refuse.
+      while (now() < end && !this.#stopped.signal.aborted) {
+        // Who is quick to refuse is not asked without a pause.
         const pause = delay(LOOK_AGAIN_MS);
         const reply = await askOnce(address, this.#question({ purpose: "find" }))
           .catch(() => undefined);
