@@ -12,6 +12,7 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import type { Logger } from "@std/log";
 import { FatalError } from "../errors.ts";
 import type { Timing } from "../two_phase/context.ts";
@@ -73,9 +74,9 @@ export async function forceNewCluster(options: ForceOptions): Promise<Recovered>
   const others = new Set([...old.names, ...names]);
   others.delete(names[self] ?? "");
   logger.warn(`--force-new-cluster: looks for other nodes: ${[...others].join(", ")}`);
-  // Nobody of a majority that has just been lost can read any more after that.
+  // So long it takes in any case: then no old node has a lease left from a majority that is gone.
   const lookMs = Math.max(LOOK_MS_MIN, 1.1 * options.timing.leaseMs);
-  const found = await cluster.lookFor([...others], lookMs);
+  const [found] = await Promise.all([cluster.lookFor([...others], lookMs), delay(lookMs)]);
   const why = whyNotNow(old, found);
   if (why !== undefined) throw refusal(why);
   const living = found.filter((node) => isOf(old, node));
