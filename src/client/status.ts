@@ -45,7 +45,8 @@ export function formatStatus(status: ClusterStatus): string {
   const head = `view ${bold(String(status.view))}, ${up} of ${status.nodes.length} nodes up, ` +
     `${state}, up for ${formatSeconds(status.uptimeSeconds)}\n` +
     `${storage}\n` +
-    `${members} of ${status.nodes.length} nodes are members, ${since}\n\n`;
+    `${members} of ${status.nodes.length} nodes are members, ${since}\n` +
+    `${formatForced(status)}\n`;
   const table = formatTable(
     ["node", "role", "lease", "round trip", "keys", "requests/s"],
     status.nodes.map(rowOf),
@@ -74,6 +75,15 @@ function formatDoubts({ inDoubt, doubts }: ClusterStatus): string {
 function rowOfDoubt({ transaction, since, keys, key, waitsFor }: DoubtStatus): string[] {
   const shown = key === "" ? dim("-") : key;
   return [transaction, new Date(since).toISOString(), waitsFor, String(keys), shown];
+}
+
+/** A line for a cluster that was begun by force; nothing for any other. */
+function formatForced({ forced }: ClusterStatus): string {
+  if (forced === null) return "";
+  const { by, at, view } = forced;
+  return `${yellow("begun by force")} by ${by} with view ${view} at ${
+    new Date(at).toISOString()
+  }\n`;
 }
 
 function rowOf(node: NodeStatus): string[] {

@@ -11,9 +11,10 @@
  */
 
 import { deadline } from "@std/async/deadline";
+import { delay } from "@std/async/delay";
 import { retry } from "@std/async/retry";
 import type { Logger } from "@std/log";
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, parseAddress } from "../address.ts";
 import { FatalError, messageOf } from "../errors.ts";
 import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
 import type { Membership } from "../two_phase/membership.ts";
@@ -23,6 +24,7 @@ import { type Driver, now, type Transport } from "./driver.ts";
 import {
   ask,
   askOnce,
+  clusterDifference,
   difference,
   HandshakeError,
   type Introduction,
@@ -30,6 +32,7 @@ import {
   type Reply,
   type SharedConfig,
   shown,
+  type Standing,
 } from "./handshake.ts";
 import { type NodeOutcome, parseTransactionName } from "./outcome.ts";
 import { encodeOnce, type LinkOwner, PeerLink, type PeerReport } from "./peer_link.ts";
@@ -41,6 +44,9 @@ const FIND_SELF_MS = 5000;
 /** Pauses between attempts to reach a peer: from here, doubling, with jitter, up to there. */
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 1000;
+
+/** Who is looked for is asked so often. */
+const LOOK_AGAIN_MS = 250;
 
 /** Time for another node to tell what it knows of a transaction, in milliseconds. */
 const OUTCOME_MS = 500;
@@ -55,11 +61,19 @@ export interface ClusterOptions {
   readonly hostname: string;
   readonly config: SharedConfig;
   readonly identity: PeerIdentity;
+  /** Where this node stands at the moment. */
+  readonly standing: () => Standing;
   readonly logger: Logger;
   /** What this node tells its peers of itself. */
   readonly report: () => PeerReport;
   /** Called when the process must end. */
   readonly onFatal: (error: unknown) => void;
+}
+
+/** A node that was looked for, and has answered. */
+export interface FoundNode {
+  readonly name: string;
+  readonly reply: Reply;
 }
 
 /** What came of a question for a link. */
@@ -167,6 +181,29 @@ export class Cluster implements Transport, LinkOwner {
     throw new HandshakeError(`${this.names[index]} is another node`);
   }
 
+  /**
+   * Asks the nodes of another list who they are, again and again for `ms`.
+   *
+   * @returns those that have answered, this node not among them
+   */
+  async lookFor(names: readonly string[], ms: number): Promise<FoundNode[]> {
+    const end = now() + ms;
+    const found = await Promise.all(names.map(async (name): Promise<FoundNode[]> => {
+      const address = parseAddress(name, { defaultPort: 0, name: "a view" });
+      while (now() < end && !this.#stopped.signal.aborted) {
+        // Who is quick to refuse is not asked without a pause.
+        const pause = delay(LOOK_AGAIN_MS);
+        const reply = await askOnce(address, this.#question({ purpose: "find" }))
+          .catch(() => undefined);
+        await pause;
+        if (reply === undefined) continue;
+        return reply.instance === this.#instance ? [] : [{ name, reply }];
+      }
+      return [];
+    }));
+    return found.flat();
+  }
+
   // --- Links ---------------------------------------------------------------------------------
 
   /** Begins to link to all other nodes. */
@@ -270,6 +307,11 @@ export class Cluster implements Transport, LinkOwner {
     link.start();
   }
 
+  /** There is to be no link to `peer`: it is of another cluster. When it dials again it is told so. */
+  dropForeign(peer: NodeIndex): void {
+    this.#links[peer]?.close("it is of another cluster");
+  }
+
   /** Says so where the cluster knows the peer by another journal: it has forgotten everything. */
   #noteStranger(peer: NodeIndex, identity: PeerIdentity): void {
     if (this.#driver === undefined) return;
@@ -367,7 +409,7 @@ export class Cluster implements Transport, LinkOwner {
       const name = formatAddress(address);
       try {
         const reply = await deadline(askOnce(address, question), OUTCOME_MS);
-        const isAlike =
+        const isAlike = this.#clusterDifference(reply, name) === undefined &&
           difference(this.#options.config, { theirs: reply.config, name }) === undefined;
         return { name, outcome: isAlike ? reply.outcome ?? "silent" : "silent" };
       } catch {
@@ -386,12 +428,22 @@ export class Cluster implements Transport, LinkOwner {
    * @returns whether they agree
    */
   #checkConfig(other: Introduction, name: string): boolean {
+    const strange = this.#clusterDifference(other, name);
+    if (strange !== undefined) {
+      // Which of the two is to join the other is for people to say: neither ends.
+      this.#complain(name, strange);
+      return false;
+    }
     const sentence = difference(this.#options.config, { theirs: other.config, name });
     if (sentence === undefined) return true;
     const isYounger = this.#uptimeMs < other.uptimeMs;
     if (isYounger && !this.#isComplete) this.#options.onFatal(new FatalError(sentence));
     else this.#complain(name, sentence);
     return false;
+  }
+
+  #clusterDifference({ standing: theirs }: Introduction, name: string): string | undefined {
+    return clusterDifference(this.#options.standing(), { theirs, name });
   }
 
   #complain(name: string, sentence: string): void {
@@ -420,6 +472,7 @@ export class Cluster implements Transport, LinkOwner {
       instance: this.#instance,
       // After recovery the incarnation may be a higher one than that of the journal.
       identity: this.#driver?.replica.membership.identity ?? this.#options.identity,
+      standing: this.#options.standing(),
       uptimeMs: this.#uptimeMs,
     };
   }

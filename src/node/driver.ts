@@ -10,12 +10,12 @@
 
 import type { Client, Request } from "../two_phase/request.ts";
 import { type Answer, type Effects, LEASE_OVER, type ProtocolEvent } from "../two_phase/outbox.ts";
-import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
+import type { JournalRecord, Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
 import type { Input, MUST_WAIT, Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { ByteString } from "../byte_string.ts";
-import type { ChangedEntry, Journal } from "./journal.ts";
+import type { ChangedEntry, CheckpointOptions, Journal } from "./journal.ts";
 
 /** How often the replica is told that time has passed. */
 const TICK_MS = 20;
@@ -101,17 +101,7 @@ export class Driver {
     // What the replica knows now and what was appended so far must be the same.
     this.flush();
     const { replica } = this;
-    const { store } = replica;
-    await this.#journal.checkpoint({
-      tail: replica.checkpoint(),
-      changed: changedEntries(store, store.takeChanged()),
-      versionOf: (key) => {
-        const entry = store.get(key);
-        return entry?.value === undefined ? undefined : entry.version;
-      },
-      liveKeys: store.sizeWithHidden,
-      liveBytes: store.bytes,
-    });
+    await this.#journal.checkpoint(checkpointOf(replica.store, replica.checkpoint()));
   }
 
   #step(input: Input): void {
@@ -174,6 +164,20 @@ export class Driver {
       this.#step({ type: "forced", position: effects.position });
     });
   }
+}
+
+/** Returns what a checkpoint of `store` needs, with `tail` in the place of all records. */
+export function checkpointOf(store: Store, tail: readonly JournalRecord[]): CheckpointOptions {
+  return {
+    tail,
+    changed: changedEntries(store, store.takeChanged()),
+    versionOf: (key) => {
+      const entry = store.get(key);
+      return entry?.value === undefined ? undefined : entry.version;
+    },
+    liveKeys: store.sizeWithHidden,
+    liveBytes: store.bytes,
+  };
 }
 
 /** The keys as they are when they are read. */

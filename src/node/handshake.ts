@@ -23,7 +23,7 @@ import { FatalError, messageOf } from "../errors.ts";
 import { encodeCommand } from "../resp/encoder.ts";
 import { ReplyDecoder } from "../resp/reply_decoder.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import type { NodeIndex } from "../two_phase/messages.ts";
+import type { ClusterId, Forced, NodeIndex } from "../two_phase/messages.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { KnownOutcome } from "../two_phase/transaction_table.ts";
 import { PEER_PROTOCOL_VERSION } from "./peer_codec.ts";
@@ -55,12 +55,20 @@ export interface SharedConfig extends ViewTimes {
   readonly valueBytesMax: number;
 }
 
+/** Where a node stands, as its journal says. */
+export interface Standing {
+  /** The view that it has installed last; 0 for none: then it is of no cluster yet. */
+  readonly view: number;
+  readonly cluster: ClusterId;
+}
+
 /** What every question and every answer says about its sender. */
 export interface Introduction {
   readonly config: SharedConfig;
   /** Random number of the process. */
   readonly instance: string;
   readonly identity: PeerIdentity;
+  readonly standing: Standing;
   /** How long the process has been running: of two that differ, the younger one is wrong. */
   readonly uptimeMs: number;
 }
@@ -206,10 +214,10 @@ function parseJson(text: string): unknown {
 /** What is read as an introduction later on has the types that it says; the values may be wrong. */
 function isIntroduction(value: unknown): value is Introduction {
   if (typeof value !== "object" || value === null) return false;
-  const { config, instance, identity, uptimeMs } = value as Partial<Introduction>;
+  const { config, instance, identity, standing, uptimeMs } = value as Partial<Introduction>;
   return typeof config === "object" && config !== null && Number.isInteger(config.protocol) &&
     Array.isArray(config.peers) && config.peers.every((peer) => typeof peer === "string") &&
-    (config.protocol !== PEER_PROTOCOL_VERSION || hasNumbers(config)) &&
+    (config.protocol !== PEER_PROTOCOL_VERSION || hasNumbers(config) && isStanding(standing)) &&
     typeof instance === "string" && typeof uptimeMs === "number" &&
     typeof identity === "object" && identity !== null && typeof identity.journal === "string" &&
     Number.isInteger(identity.incarnation);
@@ -219,6 +227,20 @@ function isIntroduction(value: unknown): value is Introduction {
 function hasNumbers(config: Partial<SharedConfig>): boolean {
   return COMPARED.every(([name]) => Number.isFinite(config[name]));
 }
+
+function isStanding(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { view, cluster } = value as Partial<Standing>;
+  if (!Number.isInteger(view) || typeof cluster !== "object" || cluster === null) return false;
+  const { id, forced } = cluster as Partial<ClusterId>;
+  const isForcedTyped = forced === undefined ||
+    typeof forced === "object" && forced !== null && typeof forced.by === "string" &&
+      Number.isFinite(forced.at) && Math.abs(forced.at) <= TIME_MS_MAX;
+  return typeof id === "string" && isForcedTyped;
+}
+
+/** The latest time that a date can have. */
+const TIME_MS_MAX = 8.64e15;
 
 /** The numbers that must be the same on all nodes, with their flags and their units. */
 const COMPARED = [
@@ -262,6 +284,38 @@ export function difference(
     return `${name} has ${flag} ${their}, this node ${own}: give every node the same`;
   }
   return undefined;
+}
+
+/**
+ * Returns that two nodes are of different clusters, in one sentence, or `undefined` where they are of
+ * one, or one of them is of none yet.
+ *
+ * @param options `theirs`: where the other node stands; `name`: what it is called
+ */
+export function clusterDifference(
+  mine: Standing,
+  options: { theirs: Standing; name: string },
+): string | undefined {
+  const { theirs, name } = options;
+  if (mine.view === 0 || theirs.view === 0 || mine.cluster.id === theirs.cluster.id) {
+    return undefined;
+  }
+  return `${name} is of another cluster (${describeStanding(theirs)}) than this node ` +
+    `(${
+      describeStanding(mine)
+    }), and what its journal holds does not count here: of the two, empty ` +
+    "the journal of the one that is to join the other";
+}
+
+/** Returns where a node stands, for people. */
+export function describeStanding({ view, cluster: { forced } }: Standing): string {
+  const how = forced === undefined ? "not begun by force" : describeForced(forced);
+  return `view ${view}, ${how}`;
+}
+
+/** Returns who has begun a cluster by force, and when. */
+export function describeForced({ by, at }: Pick<Forced, "by" | "at">): string {
+  return `begun by force by ${shown(by)} at ${new Date(at).toISOString()}`;
 }
 
 /** Returns the configuration that all nodes must share, for these peers, limits and times. */

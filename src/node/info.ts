@@ -9,7 +9,7 @@ import { isHidden } from "../hidden_keys.ts";
 import { DOUBTS_LISTED_MAX } from "../limits.ts";
 import type { Awaited, Doubt } from "../two_phase/doubt.ts";
 import type { Replica } from "../two_phase/replica.ts";
-import { ballotName, type NodeIndex, transactionName } from "../two_phase/messages.ts";
+import { ballotName, type Forced, type NodeIndex, transactionName } from "../two_phase/messages.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import { VERSION } from "../version.ts";
 import type { Cluster } from "./cluster.ts";
@@ -76,6 +76,13 @@ export interface ClusterStatus {
    * the node has started.
    */
   readonly viewSince: number | null;
+  /** The id of the cluster; empty before its first view. */
+  readonly cluster: string;
+  /**
+   * Which node has begun the cluster by force, when, in milliseconds of the day's time, and with which
+   * view; `null` where the nodes have begun it together.
+   */
+  readonly forced: Forced | null;
   /** Whether writes can be done now. */
   readonly isComplete: boolean;
   /** Where the journal is kept, for people. */
@@ -126,6 +133,8 @@ export function clusterStatus(sources: InfoSources): ClusterStatus {
     version: VERSION,
     view: replica?.membership.view.number ?? 0,
     viewSince: sources.viewSince ?? null,
+    cluster: replica?.membership.view.cluster.id ?? "",
+    forced: replica?.membership.view.cluster.forced ?? null,
     isComplete: replica?.membership.mayWrite ?? false,
     journal: sources.journal.place,
     isEphemeral: sources.journal.isEphemeral,
@@ -275,6 +284,7 @@ function viewFields(
 ): Record<string, string | number> {
   if (replica === undefined) return { view: 0 };
   const { membership } = replica;
+  const { forced } = membership.view.cluster;
   const nameOf = (node: number) => cluster.names[node] ?? "";
   const time = now();
   const hasLease = membership.mayRead(time);
@@ -283,6 +293,9 @@ function viewFields(
     view: membership.view.number,
     members: members(membership.members).map(nameOf).join(","),
     view_since: viewSince === undefined ? "" : new Date(viewSince).toISOString(),
+    cluster_id: membership.view.cluster.id,
+    forced_by: forced?.by ?? "",
+    forced_at: forced === undefined ? "" : new Date(forced.at).toISOString(),
     self: nameOf(cluster.self),
     role: standingOf({ replica, cluster }, cluster.self).role,
     nodes: cluster.names.join(","),

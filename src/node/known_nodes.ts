@@ -1,5 +1,6 @@
 /**
- * Whether a journal belongs to the cluster, and to the node of it, that a node is started for.
+ * What the views in a journal say: which cluster it belongs to, which nodes that has, and which of them
+ * this is.
  *
  * Views name nodes by their place in the list, so with another list the journal would mean others; and
  * they list whose journal is whose.
@@ -8,6 +9,15 @@
  */
 
 import type { JournalRecord, NodeIndex, View } from "../two_phase/messages.ts";
+
+/** Returns the view that a node with these records has installed last; `undefined` for none. */
+export function lastView(records: readonly JournalRecord[]): View | undefined {
+  let view: View | undefined;
+  for (const record of records) {
+    if (record.type === "view" || record.type === "standing") view = record.view;
+  }
+  return view?.number === 0 ? undefined : view;
+}
 
 /**
  * Returns why a node with these records cannot be started with this list, or `undefined` where it can.
@@ -19,12 +29,15 @@ export function whyNotThisList(
   names: readonly string[],
 ): string | undefined {
   const view = lastView(records);
-  if (view === undefined || view.number === 0) return undefined;
+  if (view === undefined) return undefined;
   // A node alone may be reached by another name than before.
   if (view.names.length === 1 && names.length === 1) return undefined;
   if (view.names.join() === names.join()) return undefined;
   return `the journal is of a cluster of ${view.names.join(", ")} (view ${view.number}), not of ` +
-    `${names.join(", ")}: start with the same --peers, or with an empty journal`;
+    `${
+      names.join(", ")
+    }: start with the same --peers, or with an empty journal; if a majority of ` +
+    "its nodes is lost for good, see --force-new-cluster";
 }
 
 /**
@@ -44,20 +57,20 @@ export function ownerOf(
   return owner < 0 ? undefined : owner;
 }
 
-/** Returns why the journal of another node is refused, in a sentence. */
+/**
+ * Returns why a node may not use the journal of another node of the list, or `undefined` where it may.
+ *
+ * @param options the id of the journal that holds `records`, its place, and what the node is called
+ */
 export function whyNotThisJournal(
-  names: readonly string[],
-  about: { readonly owner: NodeIndex; readonly self: NodeIndex; readonly place: string },
-): string {
-  const owner = names[about.owner] ?? `node ${about.owner}`;
-  return `the journal in ${about.place} is that of ${owner}, and this node is ` +
-    `${names[about.self]}: give each node its own, or this one an empty one`;
-}
-
-function lastView(records: readonly JournalRecord[]): View | undefined {
-  let view: View | undefined;
-  for (const record of records) {
-    if (record.type === "view" || record.type === "standing") view = record.view;
-  }
-  return view;
+  records: readonly JournalRecord[],
+  options: { readonly journal: string; readonly place: string; readonly name: string },
+): string | undefined {
+  const { journal, place, name } = options;
+  const owner = ownerOf(records, journal);
+  const names = lastView(records)?.names ?? [];
+  // The list may be a new one, in which the owner has another name: see `force.ts`.
+  if (owner === undefined || names[owner] === name || !names.includes(name)) return undefined;
+  return `the journal in ${place} is that of ${names[owner]}, and this node is ${name}: ` +
+    "give each node its own, or this one an empty one";
 }

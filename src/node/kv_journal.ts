@@ -31,7 +31,6 @@
  * @module
  */
 
-import { delay } from "@std/async/delay";
 import type { Logger } from "@std/log";
 import { type ByteReader, MalformedError } from "../byte_reader.ts";
 import type { ByteString } from "../byte_string.ts";
@@ -68,13 +67,6 @@ import { readEntry, readRecord, writeEntry, writeRecord } from "./record_codec.t
 
 /** Chunks of one commit of a force: the store takes 800 KB at a time. */
 const CHUNKS_PER_COMMIT = 8;
-
-/**
- * After a commit of this many bytes, some hundred writes, the next one waits a little for what is on
- * its way: each costs a node about half a millisecond of processor time, however little is in it.
- */
-const GATHER_FROM_BYTES = 32 * 1024;
-const GATHER_MS = 2;
 
 /** Keys that are deleted by one commit: the space of each has to be freed page by page. */
 const DELETES_PER_COMMIT = 32;
@@ -299,8 +291,6 @@ class KvJournal implements Journal {
   #forces: (() => void)[] = [];
   readonly #jobs: Job[] = [];
   #isWriting = false;
-  /** How many bytes of the tail the last commit had. */
-  #lastBytes = 0;
   #pumping: Promise<void> | undefined;
   #folding: Promise<void> | undefined;
 
@@ -529,10 +519,7 @@ class KvJournal implements Journal {
     // Whoever comes in the same turn of the event loop shares the commit.
     await Promise.resolve();
     while (this.#failure === undefined && (this.#forces.length > 0 || this.#jobs.length > 0)) {
-      if (this.#forces.length > 0) {
-        if (this.#lastBytes >= GATHER_FROM_BYTES) await delay(GATHER_MS);
-        await this.#writeTail().catch(this.#rethrowBug);
-      }
+      if (this.#forces.length > 0) await this.#writeTail().catch(this.#rethrowBug);
       const job = this.#jobs.shift();
       if (job !== undefined) await job.work().then(job.resolve, job.reject);
     }
@@ -548,7 +535,6 @@ class KvJournal implements Journal {
   async #writeTail(): Promise<void> {
     const forces = this.#forces;
     this.#forces = [];
-    this.#lastBytes = this.#pending.length;
     const { before, after } = this.#pending.takeAll(this.#cutAt);
     if (this.#cutAt !== undefined) {
       this.#cutChunk = this.#nextChunk + before.length;

@@ -18,7 +18,7 @@ import {
   QUESTION_BYTES_MAX,
 } from "../limits.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import { namesOf, timingFor, VIEW_TIMING } from "../two_phase/context.ts";
+import { namesOf, type Timing, timingFor, VIEW_TIMING } from "../two_phase/context.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
@@ -29,10 +29,17 @@ import type { CommandResult, NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
 import { Driver, now } from "./driver.ts";
 import { Exports } from "./exports.ts";
-import { parseQuestion, sharedConfig, type ViewTimes } from "./handshake.ts";
+import { forceNewCluster, type Recovered } from "./force.ts";
+import {
+  describeForced,
+  parseQuestion,
+  sharedConfig,
+  type Standing,
+  type ViewTimes,
+} from "./handshake.ts";
 import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
-import { ownerOf, whyNotThisJournal, whyNotThisList } from "./known_nodes.ts";
+import { lastView, whyNotThisJournal, whyNotThisList } from "./known_nodes.ts";
 import type { PeerReport } from "./peer_link.ts";
 import { combineOutcomes, parseTransactionName } from "./outcome.ts";
 import { SharedBound } from "./shared_bound.ts";
@@ -55,6 +62,8 @@ export interface NodeOptions extends ViewTimes {
   readonly valueBytesMax: number;
   /** Where the journal is kept. */
   readonly storage: Storage;
+  /** A new cluster is to be begun from what the journal holds, see `force.ts`. */
+  readonly forcesNewCluster: boolean;
   readonly logger: Logger;
 }
 
@@ -88,7 +97,7 @@ export class Node implements ConnectionHost {
   readonly #options: NodeOptions;
   readonly #listener: Deno.TcpListener;
   readonly #journal: Journal;
-  readonly #recovered: Recovered;
+  #recovered: Recovered;
   readonly #cluster: Cluster;
   readonly #statistics = new Statistics();
   readonly #connections = new Set<Connection>();
@@ -144,6 +153,7 @@ export class Node implements ConnectionHost {
       hostname: options.hostname,
       config: sharedConfig({ ...options, peers: addresses }),
       identity: this.#journal.identity,
+      standing: () => this.#standing,
       logger: options.logger,
       report: () => reportOf(this.#driver?.replica, this.#statistics),
       onFatal: (error) => this.onFatal(error),
@@ -199,21 +209,26 @@ export class Node implements ConnectionHost {
 
   async #begin(): Promise<void> {
     const cluster = this.#cluster;
+    const { forcesNewCluster } = this.#options;
     const refusal = whyNotThisList(this.#recovered.records, cluster.names);
-    if (refusal !== undefined) throw new FatalError(refusal);
+    if (refusal !== undefined && !forcesNewCluster) throw new FatalError(refusal);
     const self = this.#knownSelf() ?? await cluster.findSelf();
     cluster.setSelf(self);
     this.#expectOwnJournal(self);
+    if (forcesNewCluster) {
+      this.#recovered = await forceNewCluster({
+        cluster,
+        journal: this.#journal,
+        recovered: this.#recovered,
+        timing: this.#timing,
+        logger: this.#options.logger,
+      });
+    }
     const replica = new Replica({
       self,
       names: cluster.names,
       identity: this.#journal.identity,
-      timing: timingFor(this.#options.timeoutMs, {
-        leaseMs: this.#options.leaseMs,
-        suspicionMs: this.#options.suspicionMs,
-        heartbeatMs: this.#options.heartbeatMs,
-        driftMax: VIEW_TIMING.driftMax,
-      }),
+      timing: this.#timing,
       random: Math.random,
       now: now(),
       ...this.#recovered,
@@ -237,9 +252,24 @@ export class Node implements ConnectionHost {
   /** @throws {FatalError} where the journal is that of another node of the list. */
   #expectOwnJournal(self: number): void {
     const { identity: { journal }, place } = this.#journal;
-    const owner = ownerOf(this.#recovered.records, journal);
-    if (owner === undefined || owner === self) return;
-    throw new FatalError(whyNotThisJournal(this.#cluster.names, { owner, self, place }));
+    const refusal = whyNotThisJournal(this.#recovered.records, {
+      journal,
+      place,
+      name: this.#cluster.names[self] ?? "",
+    });
+    if (refusal !== undefined) throw new FatalError(refusal);
+  }
+
+  get #timing(): Timing {
+    const { timeoutMs, leaseMs, suspicionMs, heartbeatMs } = this.#options;
+    const { driftMax } = VIEW_TIMING;
+    return timingFor(timeoutMs, { leaseMs, suspicionMs, heartbeatMs, driftMax });
+  }
+
+  /** Where this node stands: by its journal, until it runs. */
+  get #standing(): Standing {
+    const view = this.#driver?.replica.membership.view ?? lastView(this.#recovered.records);
+    return { view: view?.number ?? 0, cluster: view?.cluster ?? { id: "" } };
   }
 
   /**
@@ -315,6 +345,10 @@ export class Node implements ConnectionHost {
         this.#viewReason = event.reason;
         logger.info(`begins a change of the view, ballot ${event.ballot}: ${event.reason}`);
         return;
+      case "foreignPeer":
+        // After the turn: what was said to it in this one still leaves.
+        this.#driver?.afterTurn(() => this.#cluster.dropForeign(event.peer));
+        return;
       case "complete":
         logger.info(`the cluster is complete: ${this.#cluster.names.join(", ")}`);
         return;
@@ -331,8 +365,11 @@ export class Node implements ConnectionHost {
     const list = (set: NodeSet) => namesOf(names, members(set));
     const out = list(before.members & ~view.members);
     const isIn = this.#isInView(view);
+    const { cluster: { id, forced } } = view;
+    const isNew = forced !== undefined && before.cluster.id !== id;
     return `view ${view.number} with ${list(view.members)}` +
       (out === "" ? "" : `; without ${out}`) +
+      (isNew ? ` of the cluster ${describeForced(forced)}` : "") +
       (isIn ? "" : ": this node is outside, and joins again") +
       (this.#viewReason === "" ? "" : ` (${this.#viewReason})`);
   }
@@ -512,12 +549,6 @@ async function openJournal(
     onFatal,
     logger,
   });
-}
-
-/** What a journal held. */
-interface Recovered {
-  readonly store: Store;
-  readonly records: readonly JournalRecord[];
 }
 
 async function recover(journal: Journal): Promise<Recovered> {

@@ -40,6 +40,11 @@ usage: dks serve [options]
                          in a data folder of the user's, one for each port
       --ephemeral        stores nothing: a node that restarts is a stranger to
                          its cluster
+      --force-new-cluster  a majority of the nodes is lost for good: this node,
+                         from what its journal holds, begins a new cluster
+                         with these --peers. Writes may be lost: read "A
+                         majority is lost for good" in the README first. To be
+                         taken away afterwards
       --timeout TIME     a request is answered within this time (5s)
       --lease TIME       a node may answer reads for so long after a majority
                          has acknowledged a heartbeat (1s)
@@ -123,13 +128,17 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       "log-level",
       "log-format",
     ],
-    switches: ["ephemeral", "help"],
+    switches: ["ephemeral", "force-new-cluster", "help"],
     alias: { p: "port", h: "help" },
   });
   if (line.has("help")) return "help";
   const [extra] = line.words;
   if (extra !== undefined) throw new UsageError(`dks serve takes no argument "${extra}"`);
   const port = parsePort(line.value("port") ?? "5000", "--port");
+  const forcesNewCluster = line.has("force-new-cluster");
+  if (forcesNewCluster && line.has("ephemeral")) {
+    throw new UsageError("--ephemeral stores nothing that --force-new-cluster could begin from");
+  }
   const { peers, advertise } = parsePeers(line.value("peers"), line.value("advertise"), port);
   return {
     port,
@@ -149,6 +158,7 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       max: VALUE_BYTES_LIMIT,
     }),
     storage: parseStorage(line.value("data"), line.has("ephemeral")),
+    forcesNewCluster,
     logger: setUpLog(line.value("log-level") ?? "info", line.value("log-format") ?? "text"),
   };
 }

@@ -98,6 +98,8 @@ export interface Counters {
   abortsOfUnknown: number;
   /** Messages of another view, or about a transaction that is not known any more. */
   stale: number;
+  /** Messages and views of another cluster. */
+  foreign: number;
   /** Transactions given up as the time was over. */
   givenUp: number;
   /** Prepares, commits and aborts sent again as a link came up. */
@@ -183,6 +185,7 @@ export function newCounters(): Counters {
     preparesForgotten: 0,
     abortsOfUnknown: 0,
     stale: 0,
+    foreign: 0,
     givenUp: 0,
     resent: 0,
     recoveredOwn: 0,

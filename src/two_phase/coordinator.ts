@@ -196,6 +196,12 @@ export class Coordinator implements ForceAwaiter {
     const { membership, now, nodes } = this.#context;
     if (membership.isLeaving) return "this node is stopping";
     if (membership.view.number === 0) return undefined;
+    if (membership.isGathering) {
+      return `this cluster was begun by force, and waits until ${
+        majority(nodes)
+      } of its nodes are ` +
+        "members";
+    }
     if (membership.isBelowMajority(now)) {
       if (membership.isMember && membership.mayRead(now)) return undefined; // Reads go on for a while.
       const missing = this.#nodes(membership.unreachable(now));

@@ -8,22 +8,26 @@
  * for this reason: such a node is a stranger, what it says about views does not count, and it becomes a
  * member again only as a joiner.
  *
+ * Views also say which cluster they belong to. A node goes from view 0 into some cluster, and stays in
+ * that one: with who is of another it has no link, whatever it is sent.
+ *
  * @module
  */
 
 import type { Timing } from "./context.ts";
 import { Lease } from "./lease.ts";
-import type {
-  AcceptedProposal,
-  Ballot,
-  Heartbeat,
-  HeartbeatAcknowledged,
-  Leaving,
-  NodeIndex,
-  NodeSet,
-  StandingRecord,
-  View,
-  ViewInstalled,
+import {
+  type AcceptedProposal,
+  type Ballot,
+  type Heartbeat,
+  type HeartbeatAcknowledged,
+  isForced,
+  type Leaving,
+  type NodeIndex,
+  type NodeSet,
+  type StandingRecord,
+  type View,
+  type ViewInstalled,
 } from "./messages.ts";
 import { contains, firstNodes, majority, members, NOBODY, only, size } from "./node_set.ts";
 import type { Outbox } from "./outbox.ts";
@@ -44,6 +48,14 @@ export interface MembershipOptions {
   readonly timing: Timing;
   readonly outbox: Outbox;
   readonly now: number;
+}
+
+/**
+ * Returns of how many nodes that count in `view` the promises, and then the acceptances, make the next
+ * one. In the first view of a forced cluster one node counts, and no other journal holds anything.
+ */
+export function quorumOf(view: View): number {
+  return isForced(view) ? 1 : majority(view.names.length);
 }
 
 /** Knows the installed view, and who of it is there. */
@@ -76,6 +88,9 @@ export class Membership {
   #view: View;
   #promised: Ballot = 0;
   #accepted: AcceptedProposal | undefined;
+  /** All that there is a connection to. */
+  #connected: NodeSet;
+  /** Of these, those that are not known to be of another cluster. */
   #linked: NodeSet;
   #installed: NodeSet = NOBODY;
   #heartbeatAt = -Infinity;
@@ -83,6 +98,8 @@ export class Membership {
   /** The view lists this node, which does not hold what its members hold: it is none. */
   #isIncomplete = false;
   #wasComplete = false;
+  /** It is the first view of a forced cluster, and has too few members to serve anybody. */
+  #isGathering = false;
 
   constructor(options: MembershipOptions) {
     const { names, self, timing, now } = options;
@@ -100,9 +117,11 @@ export class Membership {
     this.#acknowledged = Array.from({ length: nodes }, () => 0);
     this.#announced = Array.from({ length: nodes }, () => undefined);
     this.#left = Array.from({ length: nodes }, () => 0);
+    this.#connected = only(self);
     this.#linked = only(self);
     this.#view = {
       number: 0,
+      cluster: { id: "" },
       ballot: 0,
       origin: 0,
       names,
@@ -184,7 +203,7 @@ export class Membership {
     for (const node of members(view.members)) this.#heardAt[node] = now;
     this.#forgetLeaving(before, view);
     this.#heartbeatAt = -Infinity;
-    this.announce(this.#linked & this.others);
+    this.announce(this.#connected & this.others);
     this.#reportComplete();
   }
 
@@ -206,10 +225,14 @@ export class Membership {
   restore(view: View): void {
     this.#isIncomplete = this.#isListed(view) && !this.#isComplete(view);
     this.#view = view;
+    this.#isGathering = isForced(view) && size(view.members) < majority(size(this.all));
+    this.#dropForeign();
     this.promise(view.ballot);
-    if (this.#accepted !== undefined && this.#accepted.proposal.number <= view.number) {
-      this.#accepted = undefined;
-    }
+    const proposal = this.#accepted?.proposal;
+    if (proposal === undefined) return;
+    // Before its first view, a node may have accepted one of another cluster.
+    const isForeign = proposal.cluster.id !== view.cluster.id;
+    if (proposal.number <= view.number || isForeign) this.#accepted = undefined;
   }
 
   /** Who this node is to its peers. */
@@ -246,7 +269,7 @@ export class Membership {
 
   // --- Links ---------------------------------------------------------------------------------
 
-  /** The nodes that this one has a link to, and itself. */
+  /** The nodes that this one has a link to, and itself. None of them is of another cluster. */
   get linked(): NodeSet {
     return this.#linked;
   }
@@ -273,7 +296,55 @@ export class Membership {
     return this.#met[node]?.journal === view.journals[node];
   }
 
+  /**
+   * Tells whether `view` is of the cluster of this node. In view 0 it is of none, and may come into
+   * any.
+   */
+  isOwnCluster(view: View): boolean {
+    const own = this.installing ?? this.#view;
+    return own.number === 0 || view.cluster.id === own.cluster.id;
+  }
+
+  /** Tells whether `node` says that it is of another cluster: nothing else that it says counts. */
+  isForeign(node: NodeIndex): boolean {
+    const announced = this.#announced[node];
+    return announced !== undefined && announced.view > 0 && this.#view.number > 0 &&
+      announced.cluster !== this.#view.cluster.id;
+  }
+
+  /** Gives up the links to nodes that turn out to be of another cluster. */
+  #dropForeign(): void {
+    for (const node of members(this.#linked & this.others)) {
+      if (!this.isForeign(node)) continue;
+      this.#linked &= ~only(node);
+      this.#installed &= ~only(node);
+      this.#outbox.report({ type: "foreignPeer", peer: node });
+    }
+  }
+
+  /**
+   * Tells whether `node`, which is in an earlier view, may be shown the installed one. A node that has
+   * lost its quorum shows it only to those who belong to that: a new node at their place may be meant
+   * for another cluster, which goes on without this one's.
+   */
+  mayShowView(node: NodeIndex): boolean {
+    if (this.counts(node)) return true;
+    const counting = members(this.#linked).filter((one) => this.counts(one));
+    return counting.length >= quorumOf(this.#view);
+  }
+
+  /** Somebody who is linked is in a view already. */
+  get isPreceded(): boolean {
+    return members(this.#linked).some((node) => (this.#announced[node]?.view ?? 0) > 0);
+  }
+
+  /** This node has begun a cluster by force, which has too few members yet to serve anybody. */
+  get isGathering(): boolean {
+    return this.#isGathering;
+  }
+
   onPeerUp(node: NodeIndex, identity: PeerIdentity): void {
+    this.#connected |= only(node);
     this.#linked |= only(node);
     this.#installed &= ~only(node);
     this.#announced[node] = undefined;
@@ -287,6 +358,7 @@ export class Membership {
   }
 
   onPeerDown(node: NodeIndex): void {
+    this.#connected &= ~only(node);
     this.#linked &= ~only(node);
     this.#installed &= ~only(node);
     this.#announced[node] = undefined;
@@ -295,6 +367,7 @@ export class Membership {
   /** @returns whether the peer is a member of the same view as this node. */
   onViewInstalled(from: NodeIndex, message: ViewInstalled): boolean {
     this.#announced[from] = message;
+    this.#dropForeign();
     if (!this.#isInSameView(from)) return false;
     this.#installed |= only(from);
     this.#reportComplete();
@@ -304,12 +377,12 @@ export class Membership {
   #isInSameView(node: NodeIndex): boolean {
     const announced = this.#announced[node];
     return announced?.isMember === true && announced.view === this.#view.number && this.isMember &&
-      contains(this.#view.members, node) && this.counts(node);
+      !this.isForeign(node) && contains(this.#view.members, node) && this.counts(node);
   }
 
   announce(to: NodeSet): void {
-    const { number: view } = this.#view;
-    this.#outbox.send(to, { type: "viewInstalled", view, isMember: this.isMember });
+    const { number: view, cluster: { id: cluster } } = this.#view;
+    this.#outbox.send(to, { type: "viewInstalled", view, cluster, isMember: this.isMember });
   }
 
   #reportComplete(): void {
@@ -327,7 +400,7 @@ export class Membership {
 
   /** Tells whether a write can go to all members now. */
   get mayWrite(): boolean {
-    return this.isMember && !this.isFrozen && !this.#isLeaving &&
+    return this.isMember && !this.isFrozen && !this.#isLeaving && !this.#isGathering &&
       this.ready === this.#view.members;
   }
 

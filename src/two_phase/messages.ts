@@ -131,10 +131,29 @@ export interface TransactionId {
   readonly number: TransactionNumber;
 }
 
+/** Which cluster a view belongs to. What is said in one of them means nothing in another. */
+export interface ClusterId {
+  /** Random; `""` in view 0, before the node knows of any. */
+  readonly id: string;
+  /** Absent where the nodes have begun the cluster together. */
+  readonly forced?: Forced | undefined;
+}
+
+/** How a cluster was begun by one node, from what its journal held (`force.ts`). */
+export interface Forced {
+  /** What that node is called. */
+  readonly by: string;
+  /** When, in milliseconds of the day's time. */
+  readonly at: number;
+  /** The first view of the cluster: that node is its only member. */
+  readonly view: number;
+}
+
 /** A view: who belongs to the cluster, and how the view before it ended. */
 export interface View {
   /** 0 for that of a node that has seen nobody yet: it accepts nothing. */
   readonly number: number;
+  readonly cluster: ClusterId;
   /** The ballot under which it was chosen. */
   readonly ballot: Ballot;
   /** The ballot under which it was first proposed; a later one proposes it again as it is. */
@@ -154,6 +173,8 @@ export interface View {
 export interface ViewInstalled {
   readonly type: "viewInstalled";
   readonly view: number;
+  /** The id of the view's cluster. */
+  readonly cluster: string;
   readonly isMember: boolean;
 }
 
@@ -444,6 +465,11 @@ export type JournalRecord =
   | OffsetRecord
   | MarkRecord
   | ClockRecord;
+
+/** Tells whether `view` is the first one of a cluster that was begun by force. */
+export function isForced(view: View): boolean {
+  return view.number > 0 && view.cluster.forced?.view === view.number;
+}
 
 /** Ballots of one round. */
 const BALLOTS_PER_ROUND = 32;

@@ -10,7 +10,7 @@
  * @module
  */
 
-import type { JournalRecord, Message, NodeSet, View } from "./messages.ts";
+import type { JournalRecord, Message, NodeIndex, NodeSet, View } from "./messages.ts";
 import type { Client, Outcome } from "./request.ts";
 import type { Transaction } from "./state.ts";
 
@@ -43,6 +43,8 @@ export type ProtocolEvent =
   | { readonly type: "viewInstalled"; readonly view: View; readonly before: View }
   /** This node tries to have another view chosen. */
   | { readonly type: "viewChangeBegins"; readonly ballot: string; readonly reason: string }
+  /** A peer turns out to be of another cluster: there is to be no link to it. */
+  | { readonly type: "foreignPeer"; readonly peer: NodeIndex }
   /** All members have installed the view: writes may begin. */
   | { readonly type: "complete" };
 

@@ -272,6 +272,10 @@ export class Replica {
 
   #onMessage(from: NodeIndex, message: Message): void {
     const { membership, counters, now } = this.context;
+    if (membership.isForeign(from) && message.type !== "viewInstalled") {
+      counters.foreign++;
+      return;
+    }
     membership.onHeard(from, now);
     if (isControl(message)) {
       this.#onControl(from, message);
@@ -369,7 +373,7 @@ export class Replica {
       this.#participant.onPeerReady(from);
       this.#coordinator.onPeerReady(from);
     }
-    this.#viewChange.catchUp(from, message.view);
+    if (!membership.isForeign(from)) this.#viewChange.catchUp(from, message.view);
     this.#coordinator.onMembershipChange();
   }
 

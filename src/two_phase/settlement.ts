@@ -5,7 +5,15 @@
  */
 
 import { applyEffectsAgain, type Context } from "./context.ts";
-import { transactionName, type View } from "./messages.ts";
+import {
+  type NodeIndex,
+  type TableEntry,
+  type TransactionId,
+  transactionName,
+  type TransactionNumber,
+  type View,
+  type ViewPromise,
+} from "./messages.ts";
 import type { Transaction } from "./state.ts";
 
 /**
@@ -51,4 +59,86 @@ export function settleAll(context: Context, view: View): Transaction[] {
   }
   transactions.reset(view.bases);
   return holding;
+}
+
+/** Returns all transactions of the installed view that this member knows. */
+export function tableOf({ transactions, nodes }: Context): TableEntry[] {
+  const table: TableEntry[] = [];
+  for (let coordinator = 0; coordinator < nodes; coordinator++) {
+    for (const [number, known] of transactions.of(coordinator)) {
+      if (typeof known === "string") {
+        table.push({ coordinator, number, state: known, follows: [] });
+      } else if (known.state === "prepared") {
+        table.push({ coordinator, number, state: "prepared", follows: known.follows });
+      } else if (known.state !== "waiting") {
+        const state = known.state === "committed" ? "committed" : "aborted";
+        table.push({ coordinator, number, state, follows: [] });
+      }
+    }
+  }
+  return table;
+}
+
+/** What a member says of the transactions of a view. */
+export type Testimony = Pick<ViewPromise, "table" | "marks">;
+
+/**
+ * The rule of termination: an undecided transaction is committed if any answering member has committed
+ * it; else it is aborted if any of them has no prepared record of it or has aborted it, or if it
+ * follows one that is aborted; else, prepared by all, it is committed.
+ */
+export function settle(
+  answering: readonly Testimony[],
+): { readonly commits: readonly TransactionId[]; readonly aborts: readonly TransactionId[] } {
+  const known = answering.map((testimony) => new KnownTransactions(testimony));
+  const undecided = new Map<string, TableEntry>();
+  for (const { entries } of known) {
+    for (const [name, entry] of entries) {
+      if (entry.state === "prepared" && !undecided.has(name)) undecided.set(name, entry);
+    }
+  }
+  const inOrder = [...undecided.values()].sort((a, b) => a.number - b.number);
+  const commits: TransactionId[] = [];
+  const aborts: TransactionId[] = [];
+  const aborted = new Set<string>();
+  for (const entry of inOrder) {
+    const { coordinator, number } = entry;
+    const states = known.map((table) => table.stateOf(coordinator, number));
+    const followsAborted = entry.follows.some((leader) =>
+      aborted.has(transactionName(coordinator, leader)) ||
+      known.some((table) => table.stateOf(coordinator, leader) === "aborted")
+    );
+    const isCommitted = states.includes("committed") ||
+      states.every((state) => state === "prepared") && !followsAborted;
+    if (isCommitted) commits.push({ coordinator, number });
+    else {
+      aborted.add(nameOf(entry));
+      aborts.push({ coordinator, number });
+    }
+  }
+  return { commits, aborts };
+}
+
+/** What one member knows of transactions. */
+class KnownTransactions {
+  readonly entries = new Map<string, TableEntry>();
+  readonly #marks: readonly TransactionNumber[];
+
+  constructor({ table, marks }: Testimony) {
+    for (const entry of table) this.entries.set(nameOf(entry), entry);
+    this.#marks = marks;
+  }
+
+  stateOf(
+    coordinator: NodeIndex,
+    number: TransactionNumber,
+  ): TableEntry["state"] | "forgotten" | undefined {
+    // Below the mark every member has settled it.
+    if (number <= (this.#marks[coordinator] ?? 0)) return "forgotten";
+    return this.entries.get(transactionName(coordinator, number))?.state;
+  }
+}
+
+function nameOf({ coordinator, number }: TransactionId): string {
+  return transactionName(coordinator, number);
 }

@@ -29,7 +29,6 @@ import type {
   ControlMessage,
   NodeIndex,
   NodeSet,
-  TableEntry,
   TransactionId,
   TransactionNumber,
   View,
@@ -39,15 +38,10 @@ import type {
   ViewPromise,
   ViewRefuse,
 } from "./messages.ts";
-import {
-  ballotName,
-  ballotOf,
-  incarnationOf,
-  proposerOf,
-  roundOf,
-  transactionName,
-} from "./messages.ts";
+import { ballotName, ballotOf, incarnationOf, proposerOf, roundOf } from "./messages.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
+import { quorumOf } from "./membership.ts";
+import { settle, tableOf } from "./settlement.ts";
 import type { TransferSource } from "./transfer.ts";
 
 /** An attempt that has not led to a view by then is given up, in milliseconds. */
@@ -121,15 +115,14 @@ export class ViewChange {
   }
 
   #tryIfNeeded(): void {
-    const { membership, now, nodes, random } = this.#context;
+    const { membership, now, random } = this.#context;
     const reason = this.#reason();
     if (reason === undefined) {
       this.#tryAt = -Infinity;
       return;
     }
     const reachable = members(membership.linked).filter((node) => membership.counts(node)).length;
-    const needed = membership.view.number === 0 ? nodes : majority(nodes);
-    if (reachable < needed) return;
+    if (reachable < promisesFor(membership.view)) return;
     if (this.#tryAt === -Infinity) {
       // Of several that see the same, one mostly comes first.
       this.#tryAt = this.#isFirstLinked ? now : now + random() * PAUSE_MS;
@@ -158,10 +151,13 @@ export class ViewChange {
 
   /** Why there should be another view, or `undefined` where all is well. */
   #reason(): string | undefined {
-    const { membership, now, names } = this.#context;
+    const { membership, now, names, nodes } = this.#context;
     if (membership.isLeaving) return undefined;
     if (this.#isAnotherAtIt) return undefined;
-    if (membership.view.number === 0) return "the nodes have met";
+    // Who is in a view already shows it, as soon as it may.
+    if (membership.view.number === 0) {
+      return membership.isPreceded ? undefined : "the nodes have met";
+    }
     if (!membership.isMember) return undefined;
     if (membership.isFrozen) return "a change of the view was not ended";
     const suspected = membership.suspected(now) | this.#host.silentMembers();
@@ -171,7 +167,8 @@ export class ViewChange {
       } not answer`;
     }
     const joiners = this.#source.caughtUp;
-    if (joiners === NOBODY) return undefined;
+    const needed = membership.isGathering ? majority(nodes) - 1 : 1;
+    if (size(joiners) < needed) return undefined;
     return `${namesOf(names, members(joiners))} can join`;
   }
 
@@ -258,32 +255,13 @@ export class ViewChange {
       installed: membership.view,
       isMember: membership.isMember,
       accepted: membership.accepted,
-      table: this.#table(),
+      table: tableOf(this.#context),
       marks,
       lastNumber: this.#host.lastNumber,
       acknowledged: [...membership.acknowledged],
     };
     if (proposer === self) this.onViewPromise(self, promise);
     else outbox.send(only(proposer), promise);
-  }
-
-  /** All transactions of the installed view that this member knows, taken when it is frozen. */
-  #table(): TableEntry[] {
-    const { transactions, nodes } = this.#context;
-    const table: TableEntry[] = [];
-    for (let coordinator = 0; coordinator < nodes; coordinator++) {
-      for (const [number, known] of transactions.of(coordinator)) {
-        if (typeof known === "string") {
-          table.push({ coordinator, number, state: known, follows: [] });
-        } else if (known.state === "prepared") {
-          table.push({ coordinator, number, state: "prepared", follows: known.follows });
-        } else if (known.state !== "waiting") {
-          const state = known.state === "committed" ? "committed" : "aborted";
-          table.push({ coordinator, number, state, follows: [] });
-        }
-      }
-    }
-    return table;
   }
 
   onViewRefuse(_from: NodeIndex, message: ViewRefuse): void {
@@ -363,11 +341,10 @@ export class ViewChange {
 
   /** Returns what is to be proposed, or `undefined` where it is too early to say. */
   #proposalFor(attempt: Attempt): View | undefined {
-    const { membership, nodes, now, outbox, counters } = this.#context;
+    const { membership, now, outbox, counters } = this.#context;
     const view = this.#highest(attempt);
     const counting = [...attempt.promises.keys()].filter((node) => membership.counts(node, view));
-    const needed = view.number === 0 ? nodes : majority(nodes);
-    if (counting.length < needed) return undefined;
+    if (counting.length < promisesFor(view)) return undefined;
     if (attempt.majorityAt === Infinity) attempt.majorityAt = now;
 
     if (view.number > membership.view.number) {
@@ -409,6 +386,8 @@ export class ViewChange {
     const { membership, names } = this.#context;
     return {
       number: 1,
+      // The id of a journal is random, and a journal that has got beyond view 0 never begins again.
+      cluster: { id: membership.identity.journal },
       ballot: attempt.ballot,
       origin: attempt.ballot,
       names,
@@ -439,6 +418,7 @@ export class ViewChange {
     if (size(set) < majority(nodes)) return undefined;
     return {
       number: view.number + 1,
+      cluster: view.cluster,
       ballot: attempt.ballot,
       origin: attempt.ballot,
       names,
@@ -466,40 +446,13 @@ export class ViewChange {
     this.#source.sendFinals(attempt.ballot);
   }
 
-  /**
-   * The rule of termination: an undecided transaction is committed if any answering member has
-   * committed it; else it is aborted if any of them has no prepared record of it or has aborted it,
-   * or if it follows one that is aborted; else, prepared by all, it is committed.
-   */
-  #commits(attempt: Attempt, answering: readonly NodeIndex[]): TransactionId[] {
+  /** The outcomes of the undecided transactions of the view, by the rule of termination. */
+  #commits(attempt: Attempt, answering: readonly NodeIndex[]): readonly TransactionId[] {
     const { counters } = this.#context;
-    const known = answering.map((node) => new KnownTransactions(attempt.promises.get(node)));
-    const undecided = new Map<string, TableEntry>();
-    for (const { entries } of known) {
-      for (const [name, entry] of entries) {
-        if (entry.state === "prepared" && !undecided.has(name)) undecided.set(name, entry);
-      }
-    }
-    const inOrder = [...undecided.values()].sort((a, b) => a.number - b.number);
-    const commits: TransactionId[] = [];
-    const aborted = new Set<string>();
-    for (const entry of inOrder) {
-      const { coordinator, number } = entry;
-      const states = known.map((table) => table.stateOf(coordinator, number));
-      const followsAborted = entry.follows.some((leader) =>
-        aborted.has(nameOf({ coordinator, number: leader })) ||
-        known.some((table) => table.stateOf(coordinator, leader) === "aborted")
-      );
-      const isCommitted = states.includes("committed") ||
-        states.every((state) => state === "prepared") && !followsAborted;
-      if (isCommitted) {
-        commits.push({ coordinator, number });
-        counters.settledByCommit++;
-      } else {
-        aborted.add(nameOf(entry));
-        counters.settledByAbort++;
-      }
-    }
+    const promises = answering.flatMap((node) => attempt.promises.get(node) ?? []);
+    const { commits, aborts } = settle(promises);
+    counters.settledByCommit += commits.length;
+    counters.settledByAbort += aborts.length;
     return commits;
   }
 
@@ -542,6 +495,10 @@ export class ViewChange {
       outbox.send(only(from), { type: "viewRefuse", view, ballot, promised: membership.promised });
       return;
     }
+    if (!membership.isOwnCluster(proposal)) {
+      counters.foreign++;
+      return;
+    }
     if (proposal.number <= view) return; // It is installed here already, or a later one.
     if (this.#attempt !== undefined && this.#attempt.ballot < ballot) this.#giveUp();
     membership.accept({ ballot, proposal });
@@ -555,11 +512,11 @@ export class ViewChange {
 
   onViewAccepted(from: NodeIndex, message: ViewAccepted): void {
     const attempt = this.#attempt;
-    const { membership, nodes, now, timing, counters } = this.#context;
+    const { membership, now, timing, counters } = this.#context;
     if (attempt?.proposal === undefined || attempt.ballot !== message.ballot) return;
     if (attempt.installAt !== undefined || !membership.counts(from)) return;
     attempt.accepts |= only(from);
-    if (size(attempt.accepts) < majority(nodes)) return;
+    if (size(attempt.accepts) < quorumOf(membership.view)) return;
     // Chosen. Whoever is left out may still read until its lease is over.
     const excluded = members(membership.members & ~attempt.proposal.members);
     const readers = excluded.filter((node) => !this.#hasGivenUpReading(attempt, node));
@@ -607,13 +564,18 @@ export class ViewChange {
 
   /** Makes a chosen view durable, then goes over to it. */
   install(view: View): void {
-    const { membership, outbox, self } = this.#context;
+    const { membership, outbox, self, counters } = this.#context;
     if (
       view.number <= membership.view.number || view.number <= (membership.installing?.number ?? 0)
     ) return;
+    if (!membership.isOwnCluster(view)) {
+      counters.foreign++;
+      return;
+    }
     membership.installing = view;
     const base = view.bases[self] ?? 0;
-    if (contains(view.members, self) && base > this.#host.lastNumber) {
+    // Outside the view too: by the one that lets this node in, it gives numbers behind the base.
+    if (base > this.#host.lastNumber) {
       membership.offset = incarnationOf(base);
       outbox.append({ type: "offset", incarnations: membership.offset });
     }
@@ -661,7 +623,7 @@ export class ViewChange {
   catchUp(peer: NodeIndex, theirs: number): void {
     const { membership, outbox } = this.#context;
     const { view } = membership;
-    if (theirs >= view.number) return;
+    if (theirs >= view.number || !membership.mayShowView(peer)) return;
     outbox.send(only(peer), { type: "viewInstall", view: view.number, chosen: view });
   }
 
@@ -693,28 +655,9 @@ export class ViewChange {
   }
 }
 
-/** What one member knows of transactions. */
-class KnownTransactions {
-  readonly entries = new Map<string, TableEntry>();
-  readonly #marks: readonly TransactionNumber[];
-
-  constructor(promise: ViewPromise | undefined) {
-    for (const entry of promise?.table ?? []) this.entries.set(nameOf(entry), entry);
-    this.#marks = promise?.marks ?? [];
-  }
-
-  stateOf(
-    coordinator: NodeIndex,
-    number: TransactionNumber,
-  ): TableEntry["state"] | "forgotten" | undefined {
-    // Below the mark every member has settled it.
-    if (number <= (this.#marks[coordinator] ?? 0)) return "forgotten";
-    return this.entries.get(nameOf({ coordinator, number }))?.state;
-  }
-}
-
-function nameOf({ coordinator, number }: TransactionId): string {
-  return transactionName(coordinator, number);
+/** How many promises the next view takes: for view 1 all, or a wiped disk might begin once more. */
+function promisesFor(view: View): number {
+  return view.number === 0 ? view.names.length : quorumOf(view);
 }
 
 function setOf(nodes: readonly NodeIndex[]): NodeSet {

@@ -117,6 +117,8 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
     version: "0",
     view: 7,
     viewSince: 0,
+    cluster: "c",
+    forced: null,
     isComplete: false,
     journal: "memory",
     isEphemeral: true,

@@ -7,6 +7,8 @@ function status(view: number, roles: readonly NodeRole[], isComplete = true): Cl
     version: "0",
     view,
     viewSince: null,
+    cluster: "c",
+    forced: null,
     isComplete,
     journal: "",
     isEphemeral: true,

@@ -65,6 +65,7 @@ class HeldJournal extends MemoryJournal implements Journal {
 /** The nodes begin in a view of both. */
 const VIEW: View = {
   number: 1,
+  cluster: { id: "c" },
   ballot: ballotOf(1, 0),
   origin: ballotOf(1, 0),
   names: ["n0", "n1"],

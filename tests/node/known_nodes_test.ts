@@ -9,6 +9,7 @@ function installed(
 ): JournalRecord {
   const view = {
     number,
+    cluster: { id: "c" },
     ballot: 1,
     origin: 1,
     names,
@@ -36,7 +37,8 @@ Deno.test("whyNotThisList() refuses a journal whose latest view names other node
   assertEquals(
     whyNotThisList([installed(7, ["a:1", "b:1"])], ["a:1"]),
     "the journal is of a cluster of a:1, b:1 (view 7), not of a:1: " +
-      "start with the same --peers, or with an empty journal",
+      "start with the same --peers, or with an empty journal; if a majority of its nodes is lost " +
+      "for good, see --force-new-cluster",
   );
 });
 
@@ -55,9 +57,18 @@ Deno.test("ownerOf() is the node for which the latest view lists the journal", (
   for (const [records, journal, owner] of table) {
     assertEquals(ownerOf(records, journal), owner, `${journal} in ${records.length} views`);
   }
+});
+
+Deno.test("whyNotThisJournal() names both nodes where the journal is that of another one", () => {
+  const records = [installed(2, ["a:1", "b:1"], ["ja", "jb"])];
+  const why = (journal: string, name: string) =>
+    whyNotThisJournal(records, { journal, name, place: "/data/x.kv" });
   assertEquals(
-    whyNotThisJournal(names, { owner: 1, self: 0, place: "/data/x.kv" }),
+    why("jb", "a:1"),
     "the journal in /data/x.kv is that of b:1, and this node is a:1: " +
       "give each node its own, or this one an empty one",
   );
+  assertEquals(why("jb", "b:1"), undefined);
+  assertEquals(why("new", "a:1"), undefined);
+  assertEquals(why("jb", "c:1"), undefined); // The list is a new one: b:1 is called c:1 in it.
 });

@@ -424,11 +424,11 @@ Deno.test("openKvJournal() refuses a database of another program, and leaves it 
 
 Deno.test("openKvJournal() refuses a format of the future", async () => {
   using store = await TestStore.open();
-  await store.commit({ sets: [{ key: META_KEY, value: { format: 2, something: "else" } }] });
+  await store.commit({ sets: [{ key: META_KEY, value: { format: 1, something: "else" } }] });
   await assertRejects(
     () => read({ store, placeName: "of the test" }),
     FatalError,
-    "the journal of the test has format 2, this program knows format 1",
+    "the journal of the test has format 1, this program knows format 2",
   );
   assertEquals((await store.items()).length, 1);
 });

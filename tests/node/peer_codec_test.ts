@@ -44,7 +44,7 @@ const MESSAGES: LinkMessage[] = [
   { type: "abortAcknowledged", view: 1, number: NUMBER + 2 },
   { type: "settled", view: 1, upTo: NUMBER },
   { type: "forget", view: 1, upTo: 0 },
-  { type: "viewInstalled", view: 1, isMember: true },
+  { type: "viewInstalled", view: 1, cluster: "c", isMember: true },
   { type: "heartbeat", view: 1, ballot: 33, incarnation: 2, round: 7 },
   { type: "heartbeatAcknowledged", view: 1, incarnation: 2, round: 7 },
   { type: "joinRequest", view: 3 },

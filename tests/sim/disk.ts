@@ -87,6 +87,15 @@ export class Disk {
     this.#entries = new Map();
   }
 
+  /** Puts `records` and what `store` holds in the place of everything, in one atomic write. */
+  replace(store: Store, records: readonly JournalRecord[]): void {
+    this.#records = [...records];
+    this.#entries = new Map();
+    for (const { key, value, version } of store.entries()) {
+      this.#entries.set(key, { value, version });
+    }
+  }
+
   /**
    * Begins a checkpoint. `tail` stands for all records appended so far; it takes their place when the
    * checkpoint ends, not before.

@@ -27,6 +27,8 @@ export interface PlantedFault {
   readonly onStart?: (replica: Replica) => void;
   /** Changes what recovery finds in the journal. */
   readonly onRecover?: (records: readonly JournalRecord[]) => readonly JournalRecord[];
+  /** Changes what a new cluster is begun from by force. */
+  readonly onInspect?: (records: readonly JournalRecord[]) => readonly JournalRecord[];
   /** Changes what a checkpoint stores. */
   readonly onCheckpoint?: (records: readonly JournalRecord[]) => readonly JournalRecord[];
   /** Changes a message. */
@@ -246,6 +248,20 @@ function viewFaults(): (() => PlantedFault)[] {
         if (input.type !== "message" || input.message.type !== "abortAcknowledged") return [];
         const { message } = input;
         return fromAll(message, nodes);
+      },
+    }),
+    () => ({
+      name: "a cluster begun by force drops what is in doubt",
+      onInspect: (records) => {
+        const committed = new Set(
+          records.flatMap((record) =>
+            record.type === "committed" ? [`${record.coordinator} ${record.number}`] : []
+          ),
+        );
+        return records.filter((record) =>
+          record.type !== "prepared" ||
+          committed.has(`${record.coordinator} ${record.prepare.number}`)
+        );
       },
     }),
     () => ({ name: "amnesia after a wiped disk", keepsJournalId: true }),

@@ -38,6 +38,12 @@ export type Fault =
     | { readonly kind: "wipe"; readonly node: NodeIndex }
     /** Both processes crash, and start with each other's disk; after `ms` they have their own again. */
     | { readonly kind: "swap"; readonly a: NodeIndex; readonly b: NodeIndex }
+    /**
+     * All processes crash, and a majority of the disks is gone for good. One of the nodes that know
+     * most begins a new cluster by force; those of the others that have kept their disks come back
+     * with them, and are emptied after `ms`.
+     */
+    | { readonly kind: "lost majority" }
     /** The process is told to end: it leaves first. It starts again after `ms`. */
     | { readonly kind: "stop"; readonly node: NodeIndex }
     /** The process does nothing for a while (SIGSTOP, a long collection). */
@@ -134,7 +140,22 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   }
   const whole = { ...scenario, faults: faults.sort((a, b) => a.at - b.at) };
   const isStormy = options.calm !== true && nodes > 1 && random.chance(0.25);
-  return isStormy ? stormy(whole, random) : whole;
+  const scene = isStormy ? stormy(whole, random) : whole;
+  const losesMajority = options.calm !== true && nodes > 1 && random.chance(0.1);
+  return losesMajority ? withLostMajority(scene, random) : scene;
+}
+
+/** A majority is lost for good; the few disks that are left are neither lost nor mixed up. */
+function withLostMajority(scenario: Scenario, random: Random): Scenario {
+  const at = random.between(100, scenario.healAt);
+  const ms = random.between(200, 3000);
+  const others = scenario.faults.filter(({ kind }) => kind !== "wipe" && kind !== "swap");
+  const faults: Fault[] = [...others, { kind: "lost majority", at, ms }];
+  return {
+    ...scenario,
+    healAt: scenario.healAt + 1000,
+    faults: faults.sort((a, b) => a.at - b.at),
+  };
 }
 
 /** Makes one view change follow the other: nodes are gone for longer than suspicion takes. */

@@ -9,11 +9,13 @@
 import { ownerOf } from "../../src/node/known_nodes.ts";
 import { timingFor } from "../../src/two_phase/context.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
-import type { Message, NodeIndex, Prepare } from "../../src/two_phase/messages.ts";
+import { beginByForce } from "../../src/two_phase/force.ts";
+import type { JournalRecord, Message, NodeIndex, Prepare } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Client, Request } from "../../src/two_phase/request.ts";
+import type { Store } from "../../src/two_phase/store.ts";
 import { Disk } from "./disk.ts";
 import type { Endpoint, Network } from "./network.ts";
 import type { PlantedFault } from "./planted_faults.ts";
@@ -42,6 +44,9 @@ export const HAPPENINGS = [
   "wiped disk",
   "two disks swapped",
   "another node's journal refused",
+  "a cluster is begun by force",
+  "a cluster is begun by force, and commits what was in doubt",
+  "a node of a cluster that is left behind comes back",
   "pause",
   "stop",
   "part of an unforced write survives",
@@ -137,7 +142,7 @@ export class SimNode implements Endpoint {
    */
   start(): void {
     if (this.#replica !== undefined) return;
-    const { scenario, index, random, trace, plantedFault, onHappening } = this.#options;
+    const { index, trace, plantedFault, onHappening } = this.#options;
     const { store, records, incarnation } = this.#disk.open();
     const isOthers = (this.#owner ?? index) !== index;
     if (isOthers && plantedFault?.acceptsOthersJournal !== true) {
@@ -157,7 +162,24 @@ export class SimNode implements Endpoint {
     this.#isStopping = false;
     if (incarnation > 1) onHappening("restart");
     trace.note(index, `starts, incarnation ${incarnation}`);
-    this.#replica = new Replica({
+    const recovered = plantedFault?.onRecover?.(records) ?? records;
+    this.#replica = this.#newReplica({ store, records: recovered, journal, incarnation });
+    plantedFault?.onStart?.(this.#replica);
+    this.#planFlush();
+    this.#planTick(this.#process);
+  }
+
+  #newReplica(
+    found: {
+      store: Store;
+      records: readonly JournalRecord[];
+      journal: string;
+      incarnation: number;
+    },
+  ): Replica {
+    const { scenario, index, random } = this.#options;
+    const { store, records, journal, incarnation } = found;
+    return new Replica({
       self: index,
       names: Array.from({ length: scenario.nodes }, (_, node) => `n${node}`),
       identity: { journal, incarnation },
@@ -165,11 +187,8 @@ export class SimNode implements Endpoint {
       random: () => random.next(),
       now: this.#clock,
       store,
-      records: plantedFault?.onRecover?.(records) ?? records,
+      records,
     });
-    plantedFault?.onStart?.(this.#replica);
-    this.#planFlush();
-    this.#planTick(this.#process);
   }
 
   /** Ends the process as `kill -9` or a power failure would. It starts again after `ms`. */
@@ -244,6 +263,39 @@ export class SimNode implements Endpoint {
   #exchange(other: SimNode): void {
     this.#options.trace.note(this.index, `has its disk exchanged with that of n${other.index}`);
     [this.#disk, other.#disk] = [other.#disk, this.#disk];
+  }
+
+  /** The process ends where it runs, and the disk is another one, which is empty. */
+  loseDisk(ms: number): void {
+    this.crash(ms);
+    this.#disk.wipe(`journal ${this.index} lost ${++this.#wipes}`);
+  }
+
+  /** Returns what the disk holds, as a node that only looks at it. The process must have ended. */
+  inspect(): Replica {
+    const { plantedFault } = this.#options;
+    const { store, records, incarnation } = this.#disk.open();
+    const found = plantedFault?.onInspect?.(records) ?? records;
+    return this.#newReplica({ store, records: found, journal: this.#disk.journal, incarnation });
+  }
+
+  /**
+   * Begins a new cluster of the same nodes from what the disk holds. The process must have ended.
+   *
+   * @returns how many transactions were in doubt, and are committed
+   */
+  beginByForce(): number {
+    const { onHappening, trace, scheduler, index } = this.#options;
+    const replica = this.inspect();
+    const at = scheduler.now;
+    const id = `forced by ${index} at ${at}`;
+    const cluster = { names: replica.context.names, self: index, id, at };
+    const { records, committed, view } = beginByForce(replica, cluster);
+    onHappening("a cluster is begun by force");
+    if (committed > 0) onHappening("a cluster is begun by force, and commits what was in doubt");
+    trace.note(index, `begins view ${view.number} by force`);
+    this.#disk.replace(replica.store, records);
+    return committed;
   }
 
   /** Has the process leave the cluster, and end when it is out, or a little later. */

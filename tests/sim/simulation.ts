@@ -11,6 +11,7 @@
 import type { ByteString } from "../../src/byte_string.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
 import { type Prepare, type Stamp, transactionName } from "../../src/two_phase/messages.ts";
+import { majority } from "../../src/two_phase/node_set.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import * as checkers from "./checkers.ts";
 import type { MemberAtRest, Violation } from "./checkers.ts";
@@ -168,6 +169,9 @@ class Simulation {
       case "swap":
         this.#swap(fault.a, fault.b, ms);
         return;
+      case "lost majority":
+        this.#loseMajority(ms);
+        return;
       case "stop":
         this.#nodes[fault.node]?.stop(ms);
         return;
@@ -207,6 +211,37 @@ class Simulation {
     if (one === undefined || other === undefined) throw new RangeError(`no node ${a} or ${b}`);
     if (!SimNode.swapDisks(one, other)) return;
     this.#undoAfter(ms, () => SimNode.swapBack(one, other));
+  }
+
+  /**
+   * A majority is gone for good: the people who run the cluster look for the node that knows most, and
+   * begin a new one there.
+   */
+  #loseMajority(ms: number): void {
+    const restartMs = () => this.#random.between(1, 1000);
+    for (const node of this.#nodes) node.crash(restartMs());
+    const found = this.#nodes.map((node) => ({ node, membership: node.inspect().membership }));
+    const latest = Math.max(...found.map(({ membership }) => membership.view.number));
+    const best = found.filter(({ membership: { isMember, view } }) =>
+      isMember && view.number === latest
+    );
+    // Nobody may have anything yet, or those who know of the last view may be none of its members.
+    if (latest === 0 || best.length === 0) return;
+    const { node: survivor } = this.#random.pick(best);
+    const others = this.#nodes.filter((node) => node !== survivor);
+    const { length: nodes } = this.#nodes;
+    const kept = this.#random.integer(nodes - majority(nodes));
+    for (let i = 0; i < kept; i++) {
+      const [old] = others.splice(this.#random.integer(others.length), 1);
+      this.#count("a node of a cluster that is left behind comes back");
+      this.#undoAfter(ms, () => old?.loseDisk(1));
+    }
+    for (const node of others) node.loseDisk(restartMs());
+    // What was in doubt, and is committed, may have been answered "aborted": so the documents say.
+    const committed = survivor.beginByForce();
+    for (const call of committed === 0 ? [] : this.#history.calls) {
+      if (call.outcome === "aborted") call.ending = "unknown";
+    }
   }
 
   #partition(from: readonly number[], options: { isTwoWay: boolean; ms: number }): void {

@@ -161,6 +161,8 @@ export function formatEvent(event: ProtocolEvent): string {
       return `event ${formatView(event.view)} installed`;
     case "viewChangeBegins":
       return `event begins ballot ${event.ballot}: ${event.reason}`;
+    case "foreignPeer":
+      return `event n${event.peer} is of another cluster`;
     case "complete":
       return "event complete";
   }

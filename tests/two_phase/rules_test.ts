@@ -20,6 +20,7 @@ const BEGIN_MS = 1000;
 /** View 1, of all three. */
 const VIEW: View = {
   number: 1,
+  cluster: { id: "c" },
   ballot: ballotOf(1, 0),
   origin: ballotOf(1, 0),
   names: ["n0", "n1", "n2"],
@@ -58,7 +59,7 @@ class Bench {
         peer,
         identity: { journal: `j${peer}`, incarnation: 1 },
       });
-      this.step(from(peer, { type: "viewInstalled", view: 1, isMember: true }));
+      this.step(from(peer, { type: "viewInstalled", view: 1, cluster: "c", isMember: true }));
     }
     this.step({ waitMs: 0 });
     this.step(from(0, { type: "heartbeatAcknowledged", view: 1, incarnation: 1, round: 1 }));
@@ -498,7 +499,7 @@ table("Coordinator", [
       ask(W),
       { type: "peerUp", peer: 2, identity: { journal: "j2", incarnation: 1 } },
     ],
-    when: from(2, { type: "viewInstalled", view: 1, isMember: true }),
+    when: from(2, { type: "viewInstalled", view: 1, cluster: "c", isMember: true }),
     then: [
       "append prepared 1.1.1",
       "force",
@@ -556,7 +557,7 @@ table("Coordinator", [
     when: {
       type: "message",
       from: 2,
-      message: { type: "viewInstalled", view: 1, isMember: true },
+      message: { type: "viewInstalled", view: 1, cluster: "c", isMember: true },
     },
     then: ["to 2: v1 prepare 1.1.1 k=1"],
   },

@@ -11,6 +11,7 @@ import { type Timing, timingFor } from "../../src/two_phase/context.ts";
 import type { JournalRecord, Message, NodeIndex } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
+import type { Store } from "../../src/two_phase/store.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import { coordinatorOf, formatAll, formatMessage, formatOutcome } from "./notation.ts";
@@ -65,6 +66,28 @@ export function read(...keys: string[]): Request {
   return { kind: "read", keys, evaluate: (get) => keys.map((key) => get(key) ?? null) };
 }
 
+/** What a node has when its script begins. */
+export interface StartedOn {
+  readonly journal: string;
+  readonly records: readonly JournalRecord[];
+  readonly store?: Store;
+}
+
+/** How a script begins. */
+export interface ScriptOptions {
+  readonly timing?: Timing;
+  /** By node, what it starts on; all others start on empty journals. */
+  readonly journals?: ReadonlyMap<NodeIndex, StartedOn>;
+}
+
+interface ScriptJournal {
+  readonly records: JournalRecord[];
+  /** How many of them are durable. */
+  durable: number;
+  /** How many there were when the present process began: it counts its own. */
+  before: number;
+}
+
 interface Link {
   readonly queue: Message[];
   isUp: boolean;
@@ -79,8 +102,9 @@ export class Script {
   readonly #identities: PeerIdentity[];
   /** By node: positions of the forces under way. */
   readonly #forces: number[][];
-  /** By node: what was appended, and how many of it are durable. */
-  readonly #journals: { records: JournalRecord[]; durable: number }[];
+  readonly #journals: ScriptJournal[];
+  /** By node: the store that it starts with, where that is not empty. */
+  readonly #stores: readonly (Store | undefined)[];
   /** Nodes whose process has ended. */
   readonly #down = new Set<NodeIndex>();
   readonly #timing: Timing;
@@ -89,17 +113,26 @@ export class Script {
   /** Whether forces are completed as soon as they begin. */
   forcesAtOnce = true;
 
-  constructor(nodes = 3, timing = TIMING) {
+  constructor(nodes = 3, options: ScriptOptions = {}) {
+    const { timing = TIMING, journals = new Map<NodeIndex, StartedOn>() } = options;
     this.#timing = timing;
     const indices = Array.from({ length: nodes }, (_, index) => index);
-    this.#identities = indices.map((index) => ({ journal: `j${index}`, incarnation: 1 }));
+    this.#identities = indices.map((index) => ({
+      journal: journals.get(index)?.journal ?? `j${index}`,
+      incarnation: 1,
+    }));
     this.#links = indices.map(() => indices.map(() => ({ queue: [], isUp: false })));
     this.#forces = indices.map(() => []);
-    this.#journals = indices.map(() => ({ records: [], durable: 0 }));
+    this.#journals = indices.map((index) => {
+      const records = [...journals.get(index)?.records ?? []];
+      return { records, durable: records.length, before: records.length };
+    });
+    this.#stores = indices.map((index) => journals.get(index)?.store);
     this.replicas = indices.map((self) => this.#newReplica(self, nodes));
   }
 
   #newReplica(self: NodeIndex, nodes: number): Replica {
+    const store = this.#stores[self];
     return new Replica({
       self,
       names: Array.from({ length: nodes }, (_, index) => `n${index}`),
@@ -108,12 +141,13 @@ export class Script {
       random: () => 0.5,
       now: this.#now,
       records: this.#journal(self).records.slice(),
+      ...(store === undefined ? {} : { store }),
     });
   }
 
   /** Returns a script whose cluster is complete and quiet. */
   static complete(nodes = 3, timing = TIMING): Script {
-    const script = new Script(nodes, timing);
+    const script = new Script(nodes, { timing });
     script.#isMuted = true;
     for (let a = 0; a < nodes; a++) {
       for (let b = a + 1; b < nodes; b++) script.connect(a, b);
@@ -182,8 +216,14 @@ export class Script {
     const position = this.#forces[node]?.shift();
     if (position === undefined) throw new Error(`no force is under way at node ${node}`);
     this.#write(`n${node} force completed`);
-    this.#journal(node).durable = position;
+    const journal = this.#journal(node);
+    journal.durable = journal.before + position;
     this.step(node, { type: "forced", position });
+  }
+
+  /** How many forces are under way at `node`. */
+  forcesUnderWay(node: NodeIndex): number {
+    return this.#forces[node]?.length ?? 0;
   }
 
   connect(a: NodeIndex, b: NodeIndex): void {
@@ -193,8 +233,8 @@ export class Script {
       link.queue.length = 0;
       link.isUp = true;
     }
-    this.step(a, { type: "peerUp", peer: b, identity: this.#identity(b) });
-    this.step(b, { type: "peerUp", peer: a, identity: this.#identity(a) });
+    this.step(a, { type: "peerUp", peer: b, identity: this.#replica(b).membership.identity });
+    this.step(b, { type: "peerUp", peer: a, identity: this.#replica(a).membership.identity });
   }
 
   /** Breaks the link: what was on its way is lost. */
@@ -225,6 +265,7 @@ export class Script {
     for (const peer of this.#upBut(node)) this.cut(node, peer);
     const journal = this.#journal(node);
     journal.records.length = journal.durable;
+    journal.before = journal.durable;
     this.#forces[node]?.splice(0);
   }
 
@@ -284,7 +325,7 @@ export class Script {
     return replica;
   }
 
-  #journal(node: NodeIndex): { records: JournalRecord[]; durable: number } {
+  #journal(node: NodeIndex): ScriptJournal {
     const journal = this.#journals[node];
     if (journal === undefined) throw new Error(`there is no node ${node}`);
     return journal;
