@@ -1,6 +1,6 @@
 /**
  * The fixed set of seeds that every commit must pass. That it finds every planted fault is tested in
- * `planted_faults_test.ts`: two files, so that they run beside each other.
+ * `planted_faults_test.ts`.
  *
  * @module
  */
