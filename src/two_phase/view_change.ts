@@ -159,12 +159,16 @@ export class ViewChange {
       return membership.isPreceded ? undefined : "the nodes have met";
     }
     if (!membership.isMember) return undefined;
+    if (membership.installing !== undefined) return undefined; // It is chosen: only the disk is awaited.
     if (membership.isFrozen) return "a change of the view was not ended";
     const suspected = membership.suspected(now) | this.#host.silentMembers();
     if (suspected !== NOBODY) {
-      return `${namesOf(names, members(suspected))} ${
-        size(suspected) === 1 ? "does" : "do"
-      } not answer`;
+      const leaving = members(suspected).filter((node) => membership.hasLeft(node));
+      const silent = members(suspected).filter((node) => !leaving.includes(node));
+      return [
+        ...leaving.length > 0 ? [`${namesOf(names, leaving)} stops`] : [],
+        ...silent.length > 0 ? [`no answer from ${namesOf(names, silent)}`] : [],
+      ].join(", ");
     }
     const joiners = this.#source.caughtUp;
     const needed = membership.isGathering ? majority(nodes) - 1 : 1;

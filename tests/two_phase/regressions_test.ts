@@ -5,7 +5,8 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { timingFor } from "../../src/two_phase/context.ts";
 import { read, Script, write } from "./script.ts";
 
 function remembered(script: Script): number[] {
@@ -124,3 +125,25 @@ for (const isToldByOthers of [false, true]) {
     ]);
   });
 }
+
+Deno.test("a view that is chosen, and not durable yet, is not proposed once more", () => {
+  const script = Script.complete(3, timingFor(5000));
+  const pass = (isOver: () => boolean) => {
+    for (let i = 0; i < 200 && !isOver(); i++) {
+      script.wait(20);
+      script.deliverAll();
+    }
+    assert(isOver(), "it has not come to that in 4 s");
+  };
+  const [first] = script.replicas;
+  script.kill(2);
+  pass(() => first?.membership.accepted !== undefined);
+  // The leases of view 1 run out; then the record of view 2 is on its way to the disk.
+  script.forcesAtOnce = false;
+  pass(() => first?.membership.installing !== undefined);
+  for (let i = 0; i < 3; i++) script.wait(20);
+  for (const node of [0, 1]) script.completeForce(node);
+  const views = [0, 1].map((node) => script.replicas[node]?.membership.view.number);
+  assertEquals(views, [2, 2]);
+  assertEquals(first?.counters.viewAttempts, 2); // One for view 1.
+});
