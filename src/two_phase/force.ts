@@ -3,7 +3,7 @@
  *
  * One node takes what its journal holds for the truth. Its undecided transactions end as they would
  * in a change of the view in which it alone answers (`settlement.ts`); a proposal that it has accepted,
- * which may have been chosen, is followed instead. Then comes a view of another cluster, with itself
+ * which may have been chosen, is followed instead where it is a member in that. Then comes a view of another cluster, with itself
  * as the only member, and no journal but its own:
  *
  * - Nobody can choose the view after it but this node, as no other journal counts in it. It takes
@@ -76,9 +76,13 @@ export function beginByForce(replica: Replica, cluster: NewCluster): Beginning {
   const { view: old, accepted } = membership;
   const table = tableOf(context);
   const marks = Array.from({ length: nodes }, (_, node) => transactions.forgottenUpTo(node));
-  // What the next view says may have been told to clients already.
+  // What the next view says may have been told to clients already. One that leaves this node out says
+  // nothing of what its members had all committed, and this node alone still has in doubt.
   const next = accepted?.proposal.number === old.number + 1 ? accepted.proposal : undefined;
-  const commits = next?.commits ?? settle([{ table, marks }]).commits;
+  const isLeftOut = next !== undefined && !contains(next.members, context.self);
+  const commits = next === undefined || isLeftOut
+    ? settle([{ table, marks }]).commits
+    : next.commits;
   const numbers = [...old.bases, ...next?.bases ?? [], ...marks, ...table.map((one) => one.number)];
   const incarnations = [...numbers.map(incarnationOf), membership.identity.incarnation];
   const base = incarnationBase(Math.max(...incarnations) + 1);
@@ -110,7 +114,7 @@ export function beginByForce(replica: Replica, cluster: NewCluster): Beginning {
     ],
     committed: kept.length,
     aborted: inDoubt.length - kept.length,
-    leftOutBy: next === undefined || contains(next.members, context.self) ? undefined : next.number,
+    leftOutBy: isLeftOut ? next.number : undefined,
     lastStamp: clock.last,
   };
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { ownerOf } from "../../src/node/known_nodes.ts";
+import { lastView, ownerOf } from "../../src/node/known_nodes.ts";
 import { timingFor } from "../../src/two_phase/context.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
 import { beginByForce } from "../../src/two_phase/force.ts";
@@ -263,6 +263,11 @@ export class SimNode implements Endpoint {
   #exchange(other: SimNode): void {
     this.#options.trace.note(this.index, `has its disk exchanged with that of n${other.index}`);
     [this.#disk, other.#disk] = [other.#disk, this.#disk];
+  }
+
+  /** The cluster of the last view on the disk; `undefined` before there is one. */
+  get cluster(): string | undefined {
+    return lastView(this.#disk.records)?.cluster.id;
   }
 
   /** The process ends where it runs, and the disk is another one, which is empty. */

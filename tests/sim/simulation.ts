@@ -234,7 +234,10 @@ class Simulation {
     for (let i = 0; i < kept; i++) {
       const [old] = others.splice(this.#random.integer(others.length), 1);
       this.#count("a node of a cluster that is left behind comes back");
-      this.#undoAfter(ms, () => old?.loseDisk(1));
+      this.#undoAfter(ms, () => {
+        // One that had not seen a view yet may have joined the new cluster.
+        if (old?.cluster !== survivor.cluster) old?.loseDisk(1);
+      });
     }
     for (const node of others) node.loseDisk(restartMs());
     // What was in doubt, and is committed, may have been answered "aborted": so the documents say.

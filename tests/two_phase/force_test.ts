@@ -140,7 +140,7 @@ Deno.test("beginByForce() keeps what was committed and what was aborted", () => 
 
 Deno.test("beginByForce() follows a proposal that it has accepted: it may have been chosen", () => {
   const proposal = oldView(6, {
-    members: 0b110,
+    members: 0b111,
     commits: [{ coordinator: 1, number: transactionNumber(1, 2) }],
   });
   const { beginning, store } = begin([
@@ -150,12 +150,26 @@ Deno.test("beginByForce() follows a proposal that it has accepted: it may have b
   ]);
   assertEquals(values(store), { kept: "old", a: "old", b: "new" });
   assertEquals([beginning.committed, beginning.aborted], [1, 1]);
+  // With this node in it, nothing can have been acknowledged without it.
+  assertEquals(beginning.leftOutBy, undefined);
+  assertEquals(beginning.view.number, 7);
+});
+
+Deno.test("beginByForce() keeps what it has in doubt where a proposal leaves it out", () => {
+  // That names what its members did not know the end of; "a" they may all have had as committed.
+  const proposal = oldView(6, {
+    members: 0b110,
+    commits: [{ coordinator: 1, number: transactionNumber(1, 2) }],
+  });
+  const { beginning, store } = begin([
+    prepared(1, "a"),
+    prepared(2, "b"),
+    { type: "accepted", ballot: proposal.ballot, proposal },
+  ]);
+  assertEquals(values(store), { kept: "old", a: "new", b: "new" });
+  assertEquals([beginning.committed, beginning.aborted], [2, 0]);
   assertEquals(beginning.leftOutBy, 6);
   assertEquals(beginning.view.number, 7);
-  // With this node in it, nothing can have been acknowledged without it.
-  const inside = { ...proposal, members: 0b111 };
-  const record: JournalRecord = { type: "accepted", ballot: inside.ballot, proposal: inside };
-  assertEquals(begin([record]).beginning.leftOutBy, undefined);
 });
 
 Deno.test("beginByForce() makes a view above all that was, with this node and its journal only", () => {
