@@ -102,6 +102,8 @@ export class Cluster implements Transport, LinkOwner {
   readonly #stopped = new AbortController();
   #driver: Driver | undefined;
   #self: NodeIndex | undefined;
+  /** This node is about to begin a cluster by force, until it runs. */
+  #isForcing = false;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -182,24 +184,28 @@ export class Cluster implements Transport, LinkOwner {
   }
 
   /**
-   * Asks the nodes of another list who they are, again and again for `ms`.
+   * Asks the nodes of another list who they are, again and again for `ms`: what they say last counts,
+   * as they may be about to begin a cluster by force, too. Who asks this one meanwhile is told that it
+   * is.
    *
    * @returns those that have answered, this node not among them
    */
   async lookFor(names: readonly string[], ms: number): Promise<FoundNode[]> {
+    this.#isForcing = true;
     const end = now() + ms;
     const found = await Promise.all(names.map(async (name): Promise<FoundNode[]> => {
       const address = parseAddress(name, { defaultPort: 0, name: "a view" });
+      let last: Reply | undefined;
       while (now() < end && !this.#stopped.signal.aborted) {
-        // Who is quick to refuse is not asked without a pause.
+        // Who is quick to answer or to refuse is not asked without a pause.
         const pause = delay(LOOK_AGAIN_MS);
         const reply = await askOnce(address, this.#question({ purpose: "find" }))
           .catch(() => undefined);
+        if (reply?.instance === this.#instance) return [];
+        last = reply ?? last;
         await pause;
-        if (reply === undefined) continue;
-        return reply.instance === this.#instance ? [] : [{ name, reply }];
       }
-      return [];
+      return last === undefined ? [] : [{ name, reply: last }];
     }));
     return found.flat();
   }
@@ -473,6 +479,7 @@ export class Cluster implements Transport, LinkOwner {
       // After recovery the incarnation may be a higher one than that of the journal.
       identity: this.#driver?.replica.membership.identity ?? this.#options.identity,
       standing: this.#options.standing(),
+      isForcing: this.#isForcing && this.#driver === undefined,
       uptimeMs: this.#uptimeMs,
     };
   }

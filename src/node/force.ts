@@ -66,7 +66,8 @@ export async function forceNewCluster(options: ForceOptions): Promise<Recovered>
   if (forced !== undefined && old.names.join() === names.join()) {
     logger.warn(
       `--force-new-cluster does nothing: this cluster is ${describeForced(forced)} already. Take ` +
-        "the flag away",
+        "the flag away; or, if a majority of this one is lost too, begin with --peers of this node " +
+        "alone first",
     );
     return recovered;
   }
@@ -127,8 +128,17 @@ export function whyNotNow(old: View, found: readonly FoundNode[]): string | unde
   const elsewhere = found.find((node) => node.reply.standing.view > 0 && !isOf(old, node));
   if (elsewhere !== undefined) {
     const { name, reply: { standing } } = elsewhere;
-    return `${name} is of another cluster already (${describeStanding(standing)}): empty this ` +
-      "node's journal, and start it without the flag, to have it join that one; or stop that one";
+    // That one may have been given up before it held anything: then this journal is the last copy.
+    return `${name} is of another cluster already (${describeStanding(standing)}). If that one ` +
+      "serves its clients, this node may join it, without the flag and with an empty journal; if " +
+      "not, stop it, and keep this node's journal";
+  }
+  const forcing = found.filter(({ reply }) => reply.isForcing === true);
+  if (forcing.length > 0) {
+    return `${
+      namesOf(forcing)
+    } is started with --force-new-cluster at the same time: begin at one ` +
+      "node, and stop all others first";
   }
   const living = found.filter((node) => isOf(old, node));
   const later = living.filter(({ reply }) => reply.standing.view > old.number);

@@ -69,6 +69,8 @@ export interface Introduction {
   readonly instance: string;
   readonly identity: PeerIdentity;
   readonly standing: Standing;
+  /** It is about to begin a cluster by force, see `force.ts`. */
+  readonly isForcing?: boolean;
   /** How long the process has been running: of two that differ, the younger one is wrong. */
   readonly uptimeMs: number;
 }

@@ -858,6 +858,11 @@ export class Coordinator implements ForceAwaiter {
     const { membership } = this.#context;
     if (membership.mayWrite) return `${TRANSACTIONS_MAX} transactions were under way at this node`;
     if (membership.view.number === 0) {
+      const { preceding } = membership;
+      if (preceding.length > 0) {
+        return `the cluster has begun without this node's journal, and ${this.#nodes(preceding)} ` +
+          "cannot let it in: no majority of its members is there";
+      }
       const unmet = members(membership.others & ~membership.linked);
       return `the cluster has not begun: no link to ${this.#nodes(unmet)}`;
     }

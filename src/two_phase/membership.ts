@@ -333,9 +333,9 @@ export class Membership {
     return counting.length >= quorumOf(this.#view);
   }
 
-  /** Somebody who is linked is in a view already. */
-  get isPreceded(): boolean {
-    return members(this.#linked).some((node) => (this.#announced[node]?.view ?? 0) > 0);
+  /** The linked nodes that say they are in a view already. */
+  get preceding(): NodeIndex[] {
+    return members(this.#linked).filter((node) => (this.#announced[node]?.view ?? 0) > 0);
   }
 
   /** This node has begun a cluster by force, which has too few members yet to serve anybody. */

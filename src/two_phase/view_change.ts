@@ -156,7 +156,7 @@ export class ViewChange {
     if (this.#isAnotherAtIt) return undefined;
     // Who is in a view already shows it, as soon as it may.
     if (membership.view.number === 0) {
-      return membership.isPreceded ? undefined : "the nodes have met";
+      return membership.preceding.length > 0 ? undefined : "the nodes have met";
     }
     if (!membership.isMember) return undefined;
     if (membership.installing !== undefined) return undefined; // It is chosen: only the disk is awaited.

@@ -310,3 +310,35 @@ Deno.test("--force-new-cluster is refused where it must not be used", async () =
     assertStringIncludes(machines.node(a).printed, "see --force-new-cluster");
   });
 });
+
+Deno.test("of two nodes that begin by force at the same time, at the most one does", async () => {
+  await withMachines(async (machines) => {
+    const ports = freePorts(5);
+    const [a = 0, b = 0, c = 0, d = 0, e = 0] = ports;
+    await machines.startAll(ports);
+    await call(addressOf(b), ["SET", "k", "v"]);
+    await machines.lose(c, d, e);
+    await machines.kill(a, b);
+    // Alone in its list, each would serve at once.
+    const both = [await machines.start(a, [a], [FORCE]), await machines.start(b, [b], [FORCE])];
+    const begun = /is begun by force/;
+    await until("each has begun, or ended", () => {
+      return both.every(({ hasEnded, printed }) => hasEnded || begun.test(printed));
+    });
+    const refused = both.filter(({ printed }) => !begun.test(printed));
+    assert(refused.length >= 1, machines.printed);
+    for (const node of refused) {
+      assertEquals(await node.untilEnded(), 1);
+      assertMatch(
+        node.printed,
+        /at the same time: begin at one node|is of another cluster already/,
+      );
+    }
+    // Nothing was changed there: it can begin when the other one is stopped.
+    await machines.kill(a, b);
+    const port = refused[0]?.port ?? 0;
+    await (await machines.start(port, [port], [FORCE])).untilPrinted(begun);
+    await machines.untilMembers([port]);
+    assertEquals(await call(addressOf(port), ["GET", "k"]), "v");
+  });
+});

@@ -28,14 +28,20 @@ const CONFIG = sharedConfig({
   heartbeatMs: 200,
 });
 
-function found(name: string, journal: string, about: Partial<Standing> = {}): FoundNode {
+function found(
+  name: string,
+  journal: string,
+  about: Partial<Standing> & { isForcing?: boolean } = {},
+): FoundNode {
+  const { isForcing = false, ...standing } = about;
   return {
     name,
     reply: {
       config: CONFIG,
       instance: name,
       identity: { journal, incarnation: 1 },
-      standing: { view: 5, cluster: { id: "old" }, ...about },
+      standing: { view: 5, cluster: { id: "old" }, ...standing },
+      isForcing,
       uptimeMs: 0,
     },
   };
@@ -56,7 +62,12 @@ Deno.test("whyNotNow() refuses a forced beginning where others know more or get 
     [
       "another cluster",
       [found("b:1", "jb", { view: 6, cluster: forced })],
-      /^b:1 is of another cluster already \(view 6, begun by force by b:1 at 1970-/,
+      /^b:1 is of another cluster already \(view 6, begun by force by b:1 at 1970-.* keep this node's/,
+    ],
+    [
+      "another one that begins by force",
+      [found("b:1", "jb", { isForcing: true })],
+      /^b:1 is started with --force-new-cluster at the same time/,
     ],
   ];
   for (const [what, nodes, why] of table) {

@@ -118,6 +118,11 @@ function begun(names: readonly string[] = NAMES): StartedOn {
   return { journal: "j0", records: beginning.records, store };
 }
 
+/** A node that has lost its disk. */
+function fresh(node: NodeIndex): StartedOn {
+  return { journal: `new${node}`, records: [], store: new Store() };
+}
+
 Deno.test("beginByForce() commits what is prepared here, as it alone answers", () => {
   const { beginning, store } = begin([prepared(1, "a"), prepared(2, "b")]);
   assertEquals(values(store), { kept: "old", a: "new", b: "new" });
@@ -245,6 +250,22 @@ Deno.test("a forced cluster serves nobody before a majority of its nodes has joi
   script.settle();
   assertEquals(script.replicas[2]?.membership.view, view, "no later view is needed for that");
   assertEquals(ask("after a restart", 2), { kind: "answered", reply: "OK" });
+});
+
+Deno.test("a new node that meets only a minority of the old cluster says so", () => {
+  const left = { journal: "j0", records: [standing(oldView(5))], store: new Store() };
+  const journals = new Map([[0, left], ...[1, 2].map((node) => [node, fresh(node)] as const)]);
+  const script = new Script(3, { journals });
+  for (const [one, other] of [[0, 1], [0, 2], [1, 2]] as const) script.connect(one, other);
+  script.settle();
+  script.ask(1, "write", write({ k: "1" }));
+  script.wait(5000);
+  assertEquals(script.outcomes.get("write"), {
+    kind: "rejected",
+    reason: "the cluster has begun without this node's journal, and n0 cannot let it in: " +
+      "no majority of its members is there",
+  });
+  assertEquals(script.replicas[1]?.membership.view.number, 0);
 });
 
 Deno.test("a forced cluster whose second view was chosen and not installed goes on with it", () => {
