@@ -197,17 +197,21 @@ export class Coordinator implements ForceAwaiter {
     if (membership.isLeaving) return "this node is stopping";
     if (membership.view.number === 0) return undefined;
     if (membership.isGathering) {
-      return `this cluster was begun by force, and waits until ${
-        majority(nodes)
-      } of its nodes are ` +
-        "members";
+      const needed = majority(nodes);
+      return `this cluster was begun by force, and waits until ${needed} of its nodes are members`;
     }
     if (membership.isBelowMajority(now)) {
       if (membership.isMember && membership.mayRead(now)) return undefined; // Reads go on for a while.
-      const missing = this.#nodes(membership.unreachable(now));
-      return `no majority: ${missing} cannot be reached, and ${
-        majority(nodes)
-      } of ${nodes} are needed`;
+      const missed = membership.unreachable(now);
+      const strangers = missed.filter((node) => contains(membership.linked, node));
+      const silent = missed.filter((node) => !strangers.includes(node));
+      const why = [
+        ...silent.length > 0 ? [`${this.#nodes(silent)} cannot be reached`] : [],
+        ...strangers.length > 0
+          ? [`${this.#nodes(strangers)} came without the journal of before`]
+          : [],
+      ];
+      return `no majority: ${why.join(", ")}, and ${majority(nodes)} of ${nodes} are needed`;
     }
     if (!membership.isMember) {
       return `this node is outside view ${membership.view.number}, and is joining again`;
