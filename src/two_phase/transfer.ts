@@ -99,6 +99,8 @@ export class TransferSource {
     if (!membership.isMember || membership.isLeaving || isInside || this.#transfers.has(node)) {
       return false;
     }
+    // What was accepted may list the joiner for what it holds already: that comes first.
+    if (membership.accepted !== undefined) return false;
     counters.transfers++;
     const transfer: Transfer = {
       id: ++this.#lastId,
@@ -292,6 +294,10 @@ export class TransferTarget {
     const { membership, outbox, store, now } = this.#context;
     const { transfer, chunk, entries } = message;
     if (membership.isMember || membership.view.number === 0) return;
+    if (chunk === 0 && this.#isBound) {
+      this.#decline(from, transfer);
+      return;
+    }
     if (chunk === 0) {
       this.#source = from;
       this.#transfer = transfer;
@@ -312,6 +318,16 @@ export class TransferTarget {
       const view = membership.view.number;
       outbox.send(only(from), { type: "joinAcknowledged", view, transfer, chunk });
     });
+  }
+
+  /**
+   * This node has accepted a view that lists it for what it has confirmed: until that view is chosen or
+   * another one is, it may be the only one that holds it.
+   */
+  get #isBound(): boolean {
+    const { joinedFor, accepted, view } = this.#context.membership;
+    return joinedFor > 0 && accepted?.proposal.origin === joinedFor &&
+      accepted.proposal.number === view.number + 1;
   }
 
   /** This node builds from another transfer: `from` need not go on with this one. */
