@@ -368,6 +368,8 @@ export class Membership {
   onViewInstalled(from: NodeIndex, message: ViewInstalled): boolean {
     this.#announced[from] = message;
     this.#dropForeign();
+    // It was of another cluster, as far as it had said, and is not any more.
+    if (contains(this.#connected, from) && !this.isForeign(from)) this.#linked |= only(from);
     if (!this.#isInSameView(from)) return false;
     this.#installed |= only(from);
     this.#reportComplete();
