@@ -356,8 +356,10 @@ export class Cluster implements Transport, LinkOwner {
     }
     const refused = this.#configRefusal(answer, asker) ??
       this.#refusalOf(question, asker);
-    if (refused === undefined) return { reply, peer: asker };
-    return { reply: { ...reply, ...refused }, peer: undefined };
+    // Made anew: meanwhile the recovery may have ended, which gives this node its identity.
+    const latest = this.#introduction();
+    if (refused === undefined) return { reply: latest, peer: asker };
+    return { reply: { ...latest, ...refused }, peer: undefined };
   }
 
   /** Returns which entry of this node's own list the asker says to be, by its name in its own list. */
