@@ -135,10 +135,8 @@ export function whyNotNow(old: View, found: readonly FoundNode[]): string | unde
   }
   const forcing = found.filter(({ reply }) => reply.isForcing === true);
   if (forcing.length > 0) {
-    return `${
-      namesOf(forcing)
-    } is started with --force-new-cluster at the same time: begin at one ` +
-      "node, and stop all others first";
+    return `${namesOf(forcing)} is started with --force-new-cluster at the same time: begin at ` +
+      "one node, and stop all others first";
   }
   const living = found.filter((node) => isOf(old, node));
   const later = living.filter(({ reply }) => reply.standing.view > old.number);
@@ -153,10 +151,8 @@ export function whyNotNow(old: View, found: readonly FoundNode[]): string | unde
   );
   const { length: nodes } = old.names;
   if (counting.length === 0 || counting.length + 1 < majority(nodes)) return undefined;
-  return `${
-    namesOf(counting)
-  } of the old cluster answer: with this node they are a majority of its ` +
-    `${nodes} nodes, which goes on by itself. Start this node without the flag, with --peers ` +
+  return `${namesOf(counting)} of the old cluster answer: with this node they are a majority of ` +
+    `its ${nodes} nodes, which goes on by itself. Start this node without the flag, with --peers ` +
     old.names.join(",");
 }
 

@@ -34,10 +34,8 @@ export function whyNotThisList(
   if (view.names.length === 1 && names.length === 1) return undefined;
   if (view.names.join() === names.join()) return undefined;
   return `the journal is of a cluster of ${view.names.join(", ")} (view ${view.number}), not of ` +
-    `${
-      names.join(", ")
-    }: start with the same --peers, or with an empty journal; if a majority of ` +
-    "its nodes is lost for good, see --force-new-cluster";
+    `${names.join(", ")}: start with the same --peers, or with an empty journal; if a majority ` +
+    "of its nodes is lost for good, see --force-new-cluster";
 }
 
 /**

@@ -3,8 +3,8 @@
  *
  * One node takes what its journal holds for the truth. Its undecided transactions end as they would
  * in a change of the view in which it alone answers (`settlement.ts`); a proposal that it has accepted,
- * which may have been chosen, is followed instead where it is a member in that. Then comes a view of another cluster, with itself
- * as the only member, and no journal but its own:
+ * which may have been chosen, is followed instead where it is a member in that. Then comes a view of
+ * another cluster, with itself as the only member, and no journal but its own:
  *
  * - Nobody can choose the view after it but this node, as no other journal counts in it. It takes
  *   joiners in until a majority of the new list is there; before that it serves nobody.
@@ -19,7 +19,7 @@
  * @module
  */
 
-import { settle, settleAll, tableOf } from "./settlement.ts";
+import { nameOf, namesOfAll, settle, settleAll, testimonyOf } from "./settlement.ts";
 import {
   ballotOf,
   incarnationBase,
@@ -28,7 +28,6 @@ import {
   type NodeIndex,
   roundOf,
   type Stamp,
-  transactionName,
   type View,
 } from "./messages.ts";
 import { contains, only } from "./node_set.ts";
@@ -71,18 +70,16 @@ export interface Beginning {
  */
 export function beginByForce(replica: Replica, cluster: NewCluster): Beginning {
   const { context } = replica;
-  const { membership, transactions, clock, nodes } = context;
+  const { membership, clock } = context;
   if (!membership.isMember) throw new Error("only a member can begin a cluster by force");
   const { view: old, accepted } = membership;
-  const table = tableOf(context);
-  const marks = Array.from({ length: nodes }, (_, node) => transactions.forgottenUpTo(node));
+  const testimony = testimonyOf(context);
+  const { table, marks } = testimony;
   // What the next view says may have been told to clients already. One that leaves this node out says
   // nothing of what its members had all committed, and this node alone still has in doubt.
   const next = accepted?.proposal.number === old.number + 1 ? accepted.proposal : undefined;
   const isLeftOut = next !== undefined && !contains(next.members, context.self);
-  const commits = next === undefined || isLeftOut
-    ? settle([{ table, marks }]).commits
-    : next.commits;
+  const commits = next === undefined || isLeftOut ? settle([testimony]).commits : next.commits;
   const numbers = [...old.bases, ...next?.bases ?? [], ...marks, ...table.map((one) => one.number)];
   const incarnations = [...numbers.map(incarnationOf), membership.identity.incarnation];
   const base = incarnationBase(Math.max(...incarnations) + 1);
@@ -104,8 +101,8 @@ export function beginByForce(replica: Replica, cluster: NewCluster): Beginning {
   };
   const offset = incarnationOf(base);
   const inDoubt = table.filter(({ state }) => state === "prepared");
-  const committed = new Set(commits.map((one) => transactionName(one.coordinator, one.number)));
-  const kept = inDoubt.filter((one) => committed.has(transactionName(one.coordinator, one.number)));
+  const committed = namesOfAll(commits);
+  const kept = inDoubt.filter((one) => committed.has(nameOf(one)));
   return {
     view,
     records: [

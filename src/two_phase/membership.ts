@@ -98,8 +98,6 @@ export class Membership {
   /** The view lists this node, which does not hold what its members hold: it is none. */
   #isIncomplete = false;
   #wasComplete = false;
-  /** It is the first view of a forced cluster, and has too few members to serve anybody. */
-  #isGathering = false;
 
   constructor(options: MembershipOptions) {
     const { names, self, timing, now } = options;
@@ -225,7 +223,6 @@ export class Membership {
   restore(view: View): void {
     this.#isIncomplete = this.#isListed(view) && !this.#isComplete(view);
     this.#view = view;
-    this.#isGathering = isForced(view) && size(view.members) < majority(size(this.all));
     this.#dropForeign();
     this.promise(view.ballot);
     const proposal = this.#accepted?.proposal;
@@ -340,7 +337,7 @@ export class Membership {
 
   /** This node has begun a cluster by force, which has too few members yet to serve anybody. */
   get isGathering(): boolean {
-    return this.#isGathering;
+    return isForced(this.#view) && size(this.#view.members) < majority(size(this.all));
   }
 
   onPeerUp(node: NodeIndex, identity: PeerIdentity): void {
@@ -402,7 +399,7 @@ export class Membership {
 
   /** Tells whether a write can go to all members now. */
   get mayWrite(): boolean {
-    return this.isMember && !this.isFrozen && !this.#isLeaving && !this.#isGathering &&
+    return this.isMember && !this.isFrozen && !this.#isLeaving && !this.isGathering &&
       this.ready === this.#view.members;
   }
 

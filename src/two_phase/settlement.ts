@@ -38,20 +38,17 @@ export function settleAll(context: Context, view: View): Transaction[] {
     }
   }
   // What a node has aborted by itself may have been committed by the view nevertheless.
-  const commits = new Set<string>();
   for (const { coordinator, number } of view.commits) {
     transactions.note(coordinator, number, "committed");
-    commits.add(transactionName(coordinator, number));
   }
+  const commits = namesOfAll(view.commits);
   holding.sort((a, b) => a.grantOrder - b.grantOrder);
   for (const transaction of inLine) {
     locks.release(transaction);
     transaction.end("aborted");
   }
   for (const transaction of holding) {
-    const isCommitted = commits.has(
-      transactionName(transaction.coordinator, transaction.number),
-    );
+    const isCommitted = commits.has(nameOf(transaction));
     // One that is being aborted is not among the commits: its abort was known to the proposer.
     transaction.end(isCommitted ? "committed" : "aborted");
     if (isCommitted) applyEffectsAgain(store, transaction);
@@ -61,10 +58,15 @@ export function settleAll(context: Context, view: View): Transaction[] {
   return holding;
 }
 
-/** Returns all transactions of the installed view that this member knows. */
-export function tableOf({ transactions, nodes }: Context): TableEntry[] {
+/** What a member says of the transactions of a view. */
+export type Testimony = Pick<ViewPromise, "table" | "marks">;
+
+/** Returns all transactions of the installed view that this member knows, and the low-water marks. */
+export function testimonyOf({ transactions, nodes }: Context): Testimony {
   const table: TableEntry[] = [];
+  const marks: TransactionNumber[] = [];
   for (let coordinator = 0; coordinator < nodes; coordinator++) {
+    marks.push(transactions.forgottenUpTo(coordinator));
     for (const [number, known] of transactions.of(coordinator)) {
       if (typeof known === "string") {
         table.push({ coordinator, number, state: known, follows: [] });
@@ -76,11 +78,8 @@ export function tableOf({ transactions, nodes }: Context): TableEntry[] {
       }
     }
   }
-  return table;
+  return { table, marks };
 }
-
-/** What a member says of the transactions of a view. */
-export type Testimony = Pick<ViewPromise, "table" | "marks">;
 
 /**
  * The rule of termination: an undecided transaction is committed if any answering member has committed
@@ -139,6 +138,12 @@ class KnownTransactions {
   }
 }
 
-function nameOf({ coordinator, number }: TransactionId): string {
+/** Returns the transactions as a set of their names. */
+export function namesOfAll(transactions: readonly TransactionId[]): Set<string> {
+  return new Set(transactions.map(nameOf));
+}
+
+/** Returns what stands for a transaction in sets and maps. */
+export function nameOf({ coordinator, number }: TransactionId): string {
   return transactionName(coordinator, number);
 }

@@ -41,7 +41,7 @@ import type {
 import { ballotName, ballotOf, incarnationOf, proposerOf, roundOf } from "./messages.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import { quorumOf } from "./membership.ts";
-import { settle, tableOf } from "./settlement.ts";
+import { settle, testimonyOf } from "./settlement.ts";
 import type { TransferSource } from "./transfer.ts";
 
 /** An attempt that has not led to a view by then is given up, in milliseconds. */
@@ -249,9 +249,8 @@ export class ViewChange {
   }
 
   #sendPromise(proposer: NodeIndex, ballot: Ballot): void {
-    const { membership, self, transactions, nodes, outbox } = this.#context;
+    const { membership, self, outbox } = this.#context;
     if (membership.promised !== ballot) return;
-    const marks = Array.from({ length: nodes }, (_, node) => transactions.forgottenUpTo(node));
     const promise: ViewPromise = {
       type: "viewPromise",
       view: membership.view.number,
@@ -259,8 +258,7 @@ export class ViewChange {
       installed: membership.view,
       isMember: membership.isMember,
       accepted: membership.accepted,
-      table: tableOf(this.#context),
-      marks,
+      ...testimonyOf(this.#context),
       lastNumber: this.#host.lastNumber,
       acknowledged: [...membership.acknowledged],
     };

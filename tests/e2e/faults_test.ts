@@ -11,7 +11,7 @@ import {
   untilLocksAreFree,
   untilMore,
 } from "./checks.ts";
-import { Workload } from "./workload.ts";
+import { STEADY_LOAD, Workload } from "./workload.ts";
 
 /** The nodes' own deadline in these tests, and what a request may last with it. */
 const TIMEOUT_MS = 2000;
@@ -35,9 +35,7 @@ async function underLoad(play: (running: Running) => Promise<void>): Promise<voi
   const addresses = ports.map((port): Address => ({ hostname: "127.0.0.1", port }));
   const workload = new Workload({
     addresses,
-    writersPerNode: 4,
-    readersPerNode: 4,
-    keysPerWriter: 5,
+    ...STEADY_LOAD,
     timeoutMs: CLIENT_TIMEOUT_MS,
   });
   try {

@@ -19,7 +19,7 @@ import {
 import { until } from "./commands.ts";
 import { Freshness } from "./freshness.ts";
 import { TestNetwork } from "./namespaces.ts";
-import { Workload } from "./workload.ts";
+import { STEADY_LOAD, Workload } from "./workload.ts";
 
 /** All nodes listen at the same port, as on machines of their own. */
 const PORT = 5000;
@@ -54,9 +54,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 async function cutOffAndBack({ network, addresses }: Stage): Promise<void> {
   const workload = new Workload({
     addresses,
-    writersPerNode: 4,
-    readersPerNode: 4,
-    keysPerWriter: 5,
+    ...STEADY_LOAD,
     timeoutMs: CLIENT_TIMEOUT_MS,
   });
   try {

@@ -32,6 +32,9 @@ export interface WorkloadOptions {
   readonly pauseMs?: (node: number) => number;
 }
 
+/** Of five nodes: enough for every fault to hit some of it. */
+export const STEADY_LOAD = { writersPerNode: 4, readersPerNode: 4, keysPerWriter: 5 } as const;
+
 /** What is known of one key. */
 class Key {
   /** The last value that a write was begun with. */

@@ -12,6 +12,7 @@ import {
   incarnationOf,
   type JournalRecord,
   type NodeIndex,
+  type NodeSet,
   type TransactionNumber,
   transactionNumber,
   type View,
@@ -108,6 +109,19 @@ function begin(
   return { beginning, store };
 }
 
+/** The same with "a" and "b" in doubt, and a view of `members` accepted, which commits "b". */
+function beginAfterAccepting(members: NodeSet): { beginning: Beginning; store: Store } {
+  const proposal = oldView(6, {
+    members,
+    commits: [{ coordinator: 1, number: transactionNumber(1, 2) }],
+  });
+  return begin([
+    prepared(1, "a"),
+    prepared(2, "b"),
+    { type: "accepted", ballot: proposal.ballot, proposal },
+  ]);
+}
+
 function values(store: Store): Record<string, string> {
   return Object.fromEntries([...store.entries()].map(({ key, value }) => [key, value ?? ""]));
 }
@@ -144,15 +158,7 @@ Deno.test("beginByForce() keeps what was committed and what was aborted", () => 
 });
 
 Deno.test("beginByForce() follows a proposal that it has accepted: it may have been chosen", () => {
-  const proposal = oldView(6, {
-    members: 0b111,
-    commits: [{ coordinator: 1, number: transactionNumber(1, 2) }],
-  });
-  const { beginning, store } = begin([
-    prepared(1, "a"),
-    prepared(2, "b"),
-    { type: "accepted", ballot: proposal.ballot, proposal },
-  ]);
+  const { beginning, store } = beginAfterAccepting(0b111);
   assertEquals(values(store), { kept: "old", a: "old", b: "new" });
   assertEquals([beginning.committed, beginning.aborted], [1, 1]);
   // With this node in it, nothing can have been acknowledged without it.
@@ -162,15 +168,7 @@ Deno.test("beginByForce() follows a proposal that it has accepted: it may have b
 
 Deno.test("beginByForce() keeps what it has in doubt where a proposal leaves it out", () => {
   // That names what its members did not know the end of; "a" they may all have had as committed.
-  const proposal = oldView(6, {
-    members: 0b110,
-    commits: [{ coordinator: 1, number: transactionNumber(1, 2) }],
-  });
-  const { beginning, store } = begin([
-    prepared(1, "a"),
-    prepared(2, "b"),
-    { type: "accepted", ballot: proposal.ballot, proposal },
-  ]);
+  const { beginning, store } = beginAfterAccepting(0b110);
   assertEquals(values(store), { kept: "old", a: "new", b: "new" });
   assertEquals([beginning.committed, beginning.aborted], [2, 0]);
   assertEquals(beginning.leftOutBy, 6);
