@@ -58,11 +58,12 @@ export class BlobWriter {
       this.#bytes >= this.#blobBytesMax;
   }
 
-  /** Adds one item, which `write` writes. */
-  add(write: (writer: ByteWriter) => void): void {
+  /** Adds one item, which `write` writes. Returns how many bytes it takes. */
+  add(write: (writer: ByteWriter) => void): number {
     const bytes = this.#items.add(write);
     this.#bytes += bytes;
     this.#total += bytes;
+    return bytes;
   }
 
   /** Commits what fills whole parts, and all of a blob that is long enough. */

@@ -63,7 +63,7 @@ import {
   writeManifest,
 } from "./kv_layout.ts";
 import { type KvBatch, type KvStore, openKvStore, reasonOf } from "./kv_store.ts";
-import { readEntry, readRecord, writeEntry, writeRecord } from "./record_codec.ts";
+import { readEntry, readRecords, writeEntry, writeRecords } from "./record_codec.ts";
 
 /** Chunks of one commit of a force: the store takes 800 KB at a time. */
 const CHUNKS_PER_COMMIT = 8;
@@ -328,10 +328,10 @@ class KvJournal implements Journal {
       const manifest = await this.#readManifest();
       await this.#readEntries(manifest.segments, target);
       await this.#readBlobs("head", manifest.head, (reader) => {
-        target.restoreRecord(readRecord(reader));
+        readRecords(reader, (record) => target.restoreRecord(record));
       });
       const unfinished = await this.#readTail(manifest.firstChunk, (reader) => {
-        target.restoreRecord(readRecord(reader));
+        readRecords(reader, (record) => target.restoreRecord(record));
       });
       // Everything could be read: only from here on the journal changes.
       await this.#cutOff(unfinished);
@@ -491,9 +491,7 @@ class KvJournal implements Journal {
       throw new Error("a journal is recovered before anything is appended");
     }
     if (this.#isOver) return;
-    for (const record of records) {
-      this.#tailBytes += this.#pending.add((writer) => writeRecord(writer, record));
-    }
+    this.#tailBytes += writeRecords(records, (write) => this.#pending.add(write));
   }
 
   force(done: () => void): void {
@@ -641,7 +639,7 @@ class KvJournal implements Journal {
       commit: (batch) => this.#inBackground(() => this.#commit(batch)),
     });
     for (const record of fold.tail) {
-      writer.add((bytes) => writeRecord(bytes, record));
+      writeRecords([record], (write) => writer.add(write));
       if (writer.isFull) await writer.flush();
     }
     const head = await writer.finish();

@@ -6,18 +6,19 @@
  * entry  = flag (1 with a value, 0 for a deletion) version key [value]
  * ```
  *
- * | kind | record    | fields                                                             |
- * | ---- | --------- | ------------------------------------------------------------------ |
- * | 1    | prepared  | coordinator, the prepare as in `peer_codec.ts`                     |
- * | 2    | committed | coordinator, number                                                |
- * | 3    | aborted   | coordinator, number                                                |
- * | 127  | any other | the record as JSON, in UTF-8                                       |
+ * | kind | record           | fields                                                      |
+ * | ---- | ---------------- | ----------------------------------------------------------- |
+ * | 1    | prepared         | coordinator, the prepare as in `peer_codec.ts`              |
+ * | 2    | committed, a run | coordinator, first number, count                            |
+ * | 3    | aborted, a run   | coordinator, first number, count                            |
+ * | 127  | any other        | the record as JSON, in UTF-8                                |
  *
  * Integers are varints and byte strings have their length before them (`byte_writer.ts`). What
  * stands around a record, its length and a checksum, is the business of `journal_parts.ts`.
  *
- * The three records that every write needs are compact. All others are rare, and plain data: as JSON
- * a new one needs nothing here. A property that is `undefined` comes back as one that is not there.
+ * The three records that every write needs are compact, and what says the same of consecutive
+ * transactions, as under load, is one run. All others are rare, and plain data: as JSON a new one
+ * needs nothing here. A property that is `undefined` comes back as one that is not there.
  *
  * @module
  */
@@ -25,15 +26,47 @@
 import { type ByteReader, MalformedError } from "../byte_reader.ts";
 import { fromText, toText } from "../byte_string.ts";
 import type { ByteWriter } from "../byte_writer.ts";
-import { NODES_MAX } from "../limits.ts";
+import { NODES_MAX, TRANSACTIONS_MAX } from "../limits.ts";
 import type { JournalRecord, NodeIndex } from "../two_phase/messages.ts";
 import type { ChangedEntry } from "./journal.ts";
 import { encodePrepare, PREPARE_KIND, readPrepare } from "./peer_codec.ts";
 
 const KIND = { prepared: 1, committed: 2, aborted: 3, json: 127 } as const;
 
-/** Writes `record`. */
-export function writeRecord(writer: ByteWriter, record: JournalRecord): void {
+/**
+ * Writes the records, each run of them as one item: `add` adds what it is given to write.
+ *
+ * @returns how many bytes that took, as `add` tells it.
+ */
+export function writeRecords(
+  records: readonly JournalRecord[],
+  add: (write: (writer: ByteWriter) => void) => number,
+): number {
+  let bytes = 0;
+  for (let at = 0; at < records.length;) {
+    const first = records[at];
+    if (first === undefined) break;
+    const count = runLength(records, at, first);
+    bytes += add((writer) => writeRun(writer, first, count));
+    at += count;
+  }
+  return bytes;
+}
+
+/** How many records from `at` on, where `first` is, are one run: at most {@linkcode TRANSACTIONS_MAX}. */
+function runLength(records: readonly JournalRecord[], at: number, first: JournalRecord): number {
+  if (first.type !== "committed" && first.type !== "aborted") return 1;
+  let count = 1;
+  for (; count < TRANSACTIONS_MAX; count++) {
+    const next = records[at + count];
+    const continues = next !== undefined && next.type === first.type &&
+      next.coordinator === first.coordinator && next.number === first.number + count;
+    if (!continues) break;
+  }
+  return count;
+}
+
+function writeRun(writer: ByteWriter, record: JournalRecord, count: number): void {
   switch (record.type) {
     case "prepared":
       writer.uint8(KIND.prepared);
@@ -45,6 +78,7 @@ export function writeRecord(writer: ByteWriter, record: JournalRecord): void {
       writer.uint8(KIND[record.type]);
       writer.varint(record.coordinator);
       writer.varint(record.number);
+      writer.varint(count);
       return;
     default:
       writer.uint8(KIND.json);
@@ -53,11 +87,11 @@ export function writeRecord(writer: ByteWriter, record: JournalRecord): void {
 }
 
 /**
- * Reads a record.
+ * Reads one item that {@linkcode writeRecords} has written, and hands over the records in it.
  *
  * @throws {MalformedError} where there is none.
  */
-export function readRecord(reader: ByteReader): JournalRecord {
+export function readRecords(reader: ByteReader, receive: (record: JournalRecord) => void): void {
   const kind = reader.uint8();
   switch (kind) {
     case KIND.prepared: {
@@ -66,14 +100,21 @@ export function readRecord(reader: ByteReader): JournalRecord {
       if (prepareKind !== PREPARE_KIND) {
         throw new MalformedError(`a prepared record holds a message of kind ${prepareKind}`);
       }
-      return { type: "prepared", coordinator, prepare: readPrepare(reader) };
+      receive({ type: "prepared", coordinator, prepare: readPrepare(reader) });
+      return;
     }
     case KIND.committed:
-      return { type: "committed", coordinator: readNode(reader), number: reader.varint() };
-    case KIND.aborted:
-      return { type: "aborted", coordinator: readNode(reader), number: reader.varint() };
+    case KIND.aborted: {
+      const type = kind === KIND.committed ? "committed" : "aborted";
+      const coordinator = readNode(reader);
+      const first = reader.varint();
+      const count = reader.count(TRANSACTIONS_MAX, "records in a run");
+      for (let i = 0; i < count; i++) receive({ type, coordinator, number: first + i });
+      return;
+    }
     case KIND.json:
-      return readJson(reader);
+      receive(readJson(reader));
+      return;
     default:
       throw new MalformedError(`an unknown kind of record: ${kind}`);
   }

@@ -1,5 +1,7 @@
+import { crc32 } from "node:zlib";
 import { assertEquals, assertThrows } from "@std/assert";
 import { MalformedError } from "../../src/byte_reader.ts";
+import { fromBytes } from "../../src/byte_string.ts";
 import {
   cutIntoParts,
   ItemReader,
@@ -11,6 +13,10 @@ import {
 import { splits } from "../split.ts";
 
 const ITEMS = ["", "one", "x".repeat(300), "end"];
+
+function randomBytes(length: number): Uint8Array<ArrayBuffer> {
+  return crypto.getRandomValues(new Uint8Array(length));
+}
 
 function written(items: readonly string[]): ItemWriter {
   const writer = new ItemWriter();
@@ -46,9 +52,10 @@ Deno.test("ItemReader.push() throws when an item is not read to its end", () => 
 });
 
 Deno.test("ItemWriter cuts into parts that the store takes, and keeps what fills none", () => {
-  const items = Array.from({ length: 100 }, (_, index) => String(index).repeat(2000));
+  const items = Array.from({ length: 100 }, () => fromBytes(randomBytes(4000)));
   const writer = written(items);
   const parts = writer.takeFull();
+  // What is random does not become shorter.
   assertEquals(parts.every((part) => part.length === PART_BYTES_MAX), true);
   parts.push(...writer.takeAll().after);
   assertEquals(writer.length, 0);
@@ -64,15 +71,39 @@ Deno.test("ItemWriter.takeAll() lets a part end at the boundary", () => {
   assertEquals(read(after.map(unseal)).items, ["after"]);
 });
 
+Deno.test("unseal() returns what seal() was given, short or long, compressible or not", () => {
+  for (const length of [0, 1, 8 * 1024 - 1, 8 * 1024, 60 * 1024 - 5]) {
+    for (const bytes of [new Uint8Array(length).fill(120), randomBytes(length)]) {
+      const part = seal(bytes);
+      assertEquals(fromBytes(unseal(part)), fromBytes(bytes));
+      assertEquals(part.length <= length + 5, true);
+    }
+  }
+});
+
+Deno.test("seal() makes a part shorter where that is possible and worth it", () => {
+  assertEquals(seal(new Uint8Array(8 * 1024)).length < 100, true);
+  assertEquals(seal(new Uint8Array(8 * 1024 - 1)).length, 8 * 1024 + 4);
+  assertEquals(seal(randomBytes(60 * 1024 - 5)).length, PART_BYTES_MAX);
+});
+
 Deno.test("unseal() throws when any byte of a part has changed", () => {
-  const part = seal(Uint8Array.of(1, 2, 3));
-  for (let at = 0; at < part.length; at++) {
-    const damaged = part.slice();
-    damaged[at] = (damaged[at] ?? 0) ^ 1;
-    assertThrows(() => unseal(damaged), MalformedError, "its checksum is wrong");
+  for (const part of [seal(Uint8Array.of(1, 2, 3)), seal(new Uint8Array(10_000))]) {
+    for (let at = 0; at < part.length; at++) {
+      const damaged = part.slice();
+      damaged[at] = (damaged[at] ?? 0) ^ 1;
+      assertThrows(() => unseal(damaged), MalformedError, "its checksum is wrong");
+    }
   }
   assertThrows(() => unseal("text"), MalformedError, "it is no byte array");
-  assertThrows(() => unseal(Uint8Array.of(1)), MalformedError, "it is no byte array");
+  assertThrows(() => unseal(Uint8Array.of(1, 2, 3, 4)), MalformedError, "it is no byte array");
+});
+
+Deno.test("unseal() throws when a part has a coding that it does not know", () => {
+  const part = seal(Uint8Array.of(1, 2, 3));
+  part[4] = 2;
+  new DataView(part.buffer).setUint32(0, crc32(part.subarray(4)), true);
+  assertThrows(() => unseal(part), MalformedError, "it has an unknown coding: 2");
 });
 
 Deno.test("cutIntoParts() makes no part of nothing", () => {

@@ -422,13 +422,13 @@ Deno.test("openKvJournal() refuses a database of another program, and leaves it 
   again.close();
 });
 
-Deno.test("openKvJournal() refuses a format of the future", async () => {
+Deno.test("openKvJournal() refuses another format", async () => {
   using store = await TestStore.open();
   await store.commit({ sets: [{ key: META_KEY, value: { format: 1, something: "else" } }] });
   await assertRejects(
     () => read({ store, placeName: "of the test" }),
     FatalError,
-    "the journal of the test has format 1, this program knows format 2",
+    "the journal of the test has format 1, this program knows format 3",
   );
   assertEquals((await store.items()).length, 1);
 });

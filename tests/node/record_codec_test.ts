@@ -3,7 +3,8 @@ import { ByteReader, MalformedError } from "../../src/byte_reader.ts";
 import { fromBytes } from "../../src/byte_string.ts";
 import { ByteWriter } from "../../src/byte_writer.ts";
 import type { ChangedEntry } from "../../src/node/journal.ts";
-import { readEntry, readRecord, writeEntry, writeRecord } from "../../src/node/record_codec.ts";
+import { readEntry, readRecords, writeEntry, writeRecords } from "../../src/node/record_codec.ts";
+import { TRANSACTIONS_MAX } from "../../src/limits.ts";
 import { type JournalRecord, transactionNumber } from "../../src/two_phase/messages.ts";
 
 const ALL_BYTES = fromBytes(Uint8Array.from({ length: 256 }, (_, index) => index));
@@ -43,26 +44,73 @@ function bytesOf(write: (writer: ByteWriter) => void): Uint8Array<ArrayBuffer> {
   return writer.bytes.slice();
 }
 
-Deno.test("readRecord() returns what writeRecord() was given", () => {
-  for (const record of RECORDS) {
-    const reader = new ByteReader(bytesOf((writer) => writeRecord(writer, record)));
-    assertEquals(readRecord(reader), record);
+/** Returns the bytes of each item that the records make. */
+function itemsOf(records: readonly JournalRecord[]): Uint8Array<ArrayBuffer>[] {
+  const items: Uint8Array<ArrayBuffer>[] = [];
+  const total = writeRecords(records, (write) => {
+    const item = bytesOf(write);
+    items.push(item);
+    return item.length;
+  });
+  assertEquals(total, items.reduce((sum, { length }) => sum + length, 0));
+  return items;
+}
+
+function recordsOf(items: readonly Uint8Array<ArrayBuffer>[]): JournalRecord[] {
+  const records: JournalRecord[] = [];
+  for (const item of items) {
+    const reader = new ByteReader(item);
+    readRecords(reader, (record) => records.push(record));
     assertEquals(reader.left, 0);
   }
+  return records;
+}
+
+function committed(number: number, coordinator = 0): JournalRecord {
+  return { type: "committed", coordinator, number };
+}
+
+Deno.test("readRecords() returns what writeRecords() was given", () => {
+  const items = itemsOf(RECORDS);
+  assertEquals(items.length, RECORDS.length);
+  assertEquals(recordsOf(items), RECORDS);
 });
 
-Deno.test("readRecord() throws when a record ends too early, wherever that is", () => {
-  for (const record of RECORDS) {
-    const bytes = bytesOf((writer) => writeRecord(writer, record));
-    for (let length = 0; length < bytes.length; length++) {
-      assertThrows(() => readRecord(new ByteReader(bytes.slice(0, length))), MalformedError);
+Deno.test("writeRecords() makes one item of what says the same of consecutive transactions", () => {
+  const records: JournalRecord[] = [
+    committed(NUMBER),
+    committed(NUMBER + 1),
+    committed(NUMBER + 2),
+    committed(NUMBER + 4), // a gap
+    committed(NUMBER + 5, 1), // of another coordinator
+    { type: "aborted", coordinator: 1, number: NUMBER + 6 },
+    { type: "aborted", coordinator: 1, number: NUMBER + 7 },
+    committed(NUMBER + 8, 1),
+    committed(NUMBER + 8, 1), // the same once more
+  ];
+  const items = itemsOf(records);
+  assertEquals(items.length, 6);
+  assertEquals(recordsOf(items), records);
+});
+
+Deno.test("writeRecords() ends a run where readRecords() takes no more", () => {
+  const records = Array.from({ length: TRANSACTIONS_MAX + 1 }, (_, i) => committed(NUMBER + i));
+  const items = itemsOf(records);
+  assertEquals(items.length, 2);
+  assertEquals(recordsOf(items), records);
+});
+
+Deno.test("readRecords() throws when an item ends too early, wherever that is", () => {
+  for (const item of itemsOf(RECORDS)) {
+    for (let length = 0; length < item.length; length++) {
+      assertThrows(() => recordsOf([item.slice(0, length)]), MalformedError);
     }
   }
 });
 
-Deno.test("readRecord() throws when a record makes no sense", () => {
+Deno.test("readRecords() throws when a record makes no sense", () => {
   function expectMalformed(bytes: Uint8Array<ArrayBuffer>, message: string): void {
-    assertThrows(() => readRecord(new ByteReader(bytes)), MalformedError, message);
+    assertThrows(() => recordsOf([bytes]), MalformedError, message);
   }
   const json = (text: string) =>
     bytesOf((writer) => {
@@ -71,6 +119,10 @@ Deno.test("readRecord() throws when a record makes no sense", () => {
     });
   expectMalformed(Uint8Array.of(99), "an unknown kind of record: 99");
   expectMalformed(Uint8Array.of(2, 31, 1), "31 as the index of a node, but 30 is the most");
+  expectMalformed(
+    Uint8Array.of(2, 0, 1, 129, 128, 1),
+    "16385 records in a run, but 16384 is the most",
+  );
   expectMalformed(Uint8Array.of(1, 0, 2), "a prepared record holds a message of kind 2");
   expectMalformed(json("{"), "a record is not JSON");
   expectMalformed(json("\xff"), "a record is not text");
