@@ -32,6 +32,16 @@ export class ByteReader {
     this.#end = end;
   }
 
+  /** Where the next byte is read, in the whole array. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** The whole array. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes;
+  }
+
   /** How many bytes are left. */
   get left(): number {
     return this.#end - this.#at;

@@ -53,6 +53,7 @@ import type {
   Message,
   NoReason,
   Prepare,
+  Stamp,
   TransactionNumber,
 } from "../two_phase/messages.ts";
 
@@ -111,8 +112,13 @@ const HEADER_BYTES = 4;
 /** A buffer that has grown beyond this is given back after its frame was sent. */
 const KEPT_BYTES = 1024 * 1024;
 
-/** Returns the encoding of `prepare`, which goes to several peers as it is. */
+/** Writes the encoding of `prepare`, which goes to several peers, and into journals, as it is. */
 export function encodePrepare(writer: ByteWriter, prepare: Prepare): void {
+  const received = prepare instanceof ReceivedPrepare ? prepare.takeEncoding() : undefined;
+  if (received !== undefined) {
+    writer.raw(received);
+    return;
+  }
   writer.uint8(KIND.prepare);
   writer.varint(prepare.view);
   writer.varint(prepare.number);
@@ -130,6 +136,45 @@ function writeEffect(writer: ByteWriter, effect: Effect): void {
   writer.uint8(effect.value === undefined ? 0 : 1);
   writer.byteString(effect.key);
   if (effect.value !== undefined) writer.byteString(effect.value);
+}
+
+/**
+ * A prepare that a peer has sent. It remembers where it was read from until it is asked for that once:
+ * who is going to write it as it came need not encode it again.
+ */
+class ReceivedPrepare implements Prepare {
+  readonly type = "prepare";
+  readonly view: number;
+  readonly number: TransactionNumber;
+  readonly priority: Stamp;
+  readonly version: Stamp;
+  readonly effects: Prepare["effects"];
+  readonly reads: Prepare["reads"];
+  readonly follows: Prepare["follows"];
+  #bytes: Uint8Array | undefined;
+  readonly #start: number;
+  readonly #end: number;
+
+  /** @param encoding stands in `bytes` from `start` up to `end`, and nobody writes over it */
+  constructor(prepare: Prepare, encoding: { bytes: Uint8Array; start: number; end: number }) {
+    this.view = prepare.view;
+    this.number = prepare.number;
+    this.priority = prepare.priority;
+    this.version = prepare.version;
+    this.effects = prepare.effects;
+    this.reads = prepare.reads;
+    this.follows = prepare.follows;
+    this.#bytes = encoding.bytes;
+    this.#start = encoding.start;
+    this.#end = encoding.end;
+  }
+
+  /** Returns the encoding, and lets go of the memory that it stands in. */
+  takeEncoding(): Uint8Array | undefined {
+    const encoding = this.#bytes?.subarray(this.#start, this.#end);
+    this.#bytes = undefined;
+    return encoding;
+  }
 }
 
 /** Collects messages for one peer into frames, one behind the other. */
@@ -313,7 +358,18 @@ export class FrameWriter {
   }
 }
 
-/** Turns the stream of bytes from one peer into messages. */
+/** Bytes of a reader's buffer, where no frame needs more. */
+const BUFFER_BYTES = 64 * 1024;
+
+/** A buffer with less space than this is left behind. */
+const SPACE_BYTES_MIN = 16 * 1024;
+
+/**
+ * Turns the stream of bytes from one peer into messages.
+ *
+ * What was read is never written over: prepares refer to it ({@linkcode encodePrepare}). So a buffer
+ * is filled once, and lives as long as somebody refers to it.
+ */
 export class FrameReader {
   #buffer: Uint8Array<ArrayBuffer>;
   #reader: ByteReader;
@@ -322,7 +378,7 @@ export class FrameReader {
 
   /** @param received what came on the connection before it turned to frames */
   constructor(received: Uint8Array = new Uint8Array()) {
-    this.#buffer = new Uint8Array(Math.max(64 * 1024, received.length));
+    this.#buffer = new Uint8Array(Math.max(BUFFER_BYTES, received.length));
     this.#reader = new ByteReader(this.#buffer);
     this.#buffer.set(received);
     this.#end = received.length;
@@ -330,15 +386,11 @@ export class FrameReader {
 
   /** Where the next bytes belong. Call {@linkcode received} with how many came. */
   get space(): Uint8Array<ArrayBuffer> {
-    if (this.#start === this.#end) {
-      this.#start = 0;
-      this.#end = 0;
-      if (this.#buffer.length > KEPT_BYTES) this.#replaceBuffer(64 * 1024);
-    } else if (this.#end === this.#buffer.length) {
-      const held = this.#end - this.#start;
-      if (this.#start >= this.#buffer.length / 2) {
-        this.#buffer.copyWithin(0, this.#start, this.#end);
-      } else this.#replaceBuffer(this.#buffer.length * 2);
+    const held = this.#end - this.#start;
+    const isFull = this.#buffer.length - this.#end < SPACE_BYTES_MIN;
+    const isTooLarge = held === 0 && this.#buffer.length > KEPT_BYTES;
+    if (isFull || isTooLarge) {
+      this.#replaceBuffer(Math.max(BUFFER_BYTES, 2 * held));
       this.#start = 0;
       this.#end = held;
     }
@@ -389,9 +441,12 @@ export class FrameReader {
 function readMessage(reader: ByteReader, receive: (message: LinkMessage) => void): void {
   const kind = reader.uint8();
   switch (kind) {
-    case KIND.prepare:
-      receive(readPrepare(reader));
+    case KIND.prepare: {
+      const start = reader.at - 1;
+      const prepare = readPrepare(reader);
+      receive(new ReceivedPrepare(prepare, { bytes: reader.bytes, start, end: reader.at }));
       return;
+    }
     case KIND.voteYes:
     case KIND.voteWaiting: {
       const vote = kind === KIND.voteYes ? "yes" : "waiting";

@@ -1,7 +1,13 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { MalformedError } from "../../src/byte_reader.ts";
-import { fromBytes } from "../../src/byte_string.ts";
-import { FrameReader, FrameWriter, type LinkMessage } from "../../src/node/peer_codec.ts";
+import { type ByteString, fromBytes } from "../../src/byte_string.ts";
+import { ByteWriter } from "../../src/byte_writer.ts";
+import {
+  encodePrepare,
+  FrameReader,
+  FrameWriter,
+  type LinkMessage,
+} from "../../src/node/peer_codec.ts";
 import {
   COMMAND_BYTES_MAX,
   FRAME_BYTES_TARGET,
@@ -9,7 +15,7 @@ import {
   MESSAGE_BYTES_MAX,
   TRANSACTIONS_MAX,
 } from "../../src/limits.ts";
-import { transactionNumber } from "../../src/two_phase/messages.ts";
+import { type Prepare, transactionNumber } from "../../src/two_phase/messages.ts";
 import { feed, splits } from "../split.ts";
 
 const ALL_BYTES = fromBytes(Uint8Array.from({ length: 256 }, (_, index) => index));
@@ -80,7 +86,8 @@ function encode(messages: readonly LinkMessage[]): Uint8Array<ArrayBuffer> {
 function decode(pieces: readonly Uint8Array[]): LinkMessage[] {
   const reader = new FrameReader();
   const messages: LinkMessage[] = [];
-  for (const piece of pieces) feed(reader, piece, () => reader.drain((one) => messages.push(one)));
+  const receive = (message: LinkMessage) => messages.push({ ...message });
+  for (const piece of pieces) feed(reader, piece, () => reader.drain(receive));
   return messages;
 }
 
@@ -90,6 +97,38 @@ Deno.test("FrameReader.drain() returns what FrameWriter was given when it is spl
   const expected = [...MESSAGES, ...MESSAGES.slice(3, 9)];
   for (const pieces of splits(input)) assertEquals(decode(pieces), expected);
 });
+
+Deno.test("encodePrepare() writes a received prepare as it came, whatever came after it", () => {
+  const sent = Array.from({ length: 5000 }, (_, index): Prepare => ({
+    type: "prepare",
+    view: 1,
+    number: NUMBER + index,
+    priority: 1_790_000_000_000_000,
+    version: 1_790_000_000_000_001 + index,
+    effects: [{ key: `key ${index}`, value: ALL_BYTES.slice(index % 256) }],
+    reads: [],
+    follows: [],
+  }));
+  const reader = new FrameReader();
+  const received: Prepare[] = [];
+  // Pieces that end anywhere, and fill several buffers.
+  for (let bytes = encode(sent), at = 0; at < bytes.length; at += 12_345) {
+    feed(reader, bytes.subarray(at, at + 12_345), () => {
+      reader.drain((message) => {
+        if (message.type === "prepare") received.push(message);
+      });
+    });
+  }
+  for (const _ of ["as it came", "encoded anew"]) {
+    assertEquals(received.map(encodingOf), sent.map(encodingOf));
+  }
+});
+
+function encodingOf(prepare: Prepare): ByteString {
+  const writer = new ByteWriter();
+  encodePrepare(writer, prepare);
+  return fromBytes(writer.bytes);
+}
 
 Deno.test("FrameWriter writes a run when consecutive numbers get the same message", () => {
   const run = Array.from({ length: 1000 }, (_, index): LinkMessage => {
