@@ -21,7 +21,7 @@ export function checkpointRecords(context: Context): JournalRecord[] {
     type: "standing",
     view,
     isMember: membership.isMember,
-    joinedFor: membership.joinedFor,
+    joined: membership.joined,
     offset: membership.offset,
   });
   if (accepted !== undefined) records.push({ type: "accepted", ...accepted });

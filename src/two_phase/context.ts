@@ -150,6 +150,8 @@ export interface Counters {
   finalsAhead: number;
   /** Outsiders that were brought in as too few members were left. */
   joinersForced: number;
+  /** Joiners of an earlier attempt that a proposal of this node counts on. */
+  standIns: number;
   /** Views that this node was admitted to as a joiner. */
   admissions: number;
   /** Requests refused as there is no majority. */
@@ -216,6 +218,7 @@ export function newCounters(): Counters {
     joins: 0,
     finalsAhead: 0,
     joinersForced: 0,
+    standIns: 0,
     admissions: 0,
     belowMajority: 0,
     votesWithheld: 0,

@@ -92,7 +92,6 @@ export function beginByForce(replica: Replica, cluster: NewCluster): Beginning {
     number,
     cluster: { id, forced: { by: names[self] ?? "", at, view: number } },
     ballot,
-    origin: ballot,
     names,
     members: only(self),
     journals: names.map((_, node) => node === self ? membership.identity.journal : ""),
@@ -107,7 +106,7 @@ export function beginByForce(replica: Replica, cluster: NewCluster): Beginning {
     view,
     records: [
       { type: "clock", stamp: clock.last },
-      { type: "standing", view, isMember: true, joinedFor: 0, offset },
+      { type: "standing", view, isMember: true, joined: undefined, offset },
     ],
     committed: kept.length,
     aborted: inDoubt.length - kept.length,

@@ -22,6 +22,7 @@ import {
   type Heartbeat,
   type HeartbeatAcknowledged,
   isForced,
+  type Joined,
   type Leaving,
   type NodeIndex,
   type NodeSet,
@@ -65,8 +66,8 @@ export class Membership {
   /** All configured nodes but this one. */
   readonly others: NodeSet;
   readonly lease: Lease;
-  /** As a joiner, this node has confirmed that it holds everything up to the freeze of this ballot. */
-  joinedFor: Ballot = 0;
+  /** As a joiner in the installed view, this node holds all that a frozen member of it held. */
+  joined: Joined | undefined;
   /** A chosen view whose record is appended, and not durable yet: not gone over to. */
   installing: View | undefined;
   /** By how much the incarnations in this node's numbers are ahead of those of its journal. */
@@ -121,7 +122,6 @@ export class Membership {
       number: 0,
       cluster: { id: "" },
       ballot: 0,
-      origin: 0,
       names,
       members: NOBODY,
       journals: names.map(() => ""),
@@ -162,12 +162,11 @@ export class Membership {
 
   /**
    * Tells whether this node holds what a member of `view` must hold: it was a member of the view
-   * before, or has joined for the ballot under which the view was proposed. A node that has joined,
-   * and has begun to build from empty again before it heard that it was let in, does not.
+   * before, or has joined in that. One that has missed the view before does not.
    */
   #isComplete(view: View): boolean {
-    const wasMember = this.isMember && this.#view.number === view.number - 1;
-    return view.number === 1 || wasMember || this.joinedFor === view.origin;
+    const isNext = this.#view.number === view.number - 1;
+    return view.number === 1 || isNext && (this.isMember || this.joined !== undefined);
   }
 
   /** While this node's promise is above its view, it neither votes nor decides. */
@@ -223,6 +222,7 @@ export class Membership {
   restore(view: View): void {
     this.#isIncomplete = this.#isListed(view) && !this.#isComplete(view);
     this.#view = view;
+    this.joined = undefined; // By this view it is a member, or outside, and has to join anew.
     this.#dropForeign();
     this.promise(view.ballot);
     const proposal = this.#accepted?.proposal;
@@ -240,7 +240,7 @@ export class Membership {
   /** Takes over where this node stood at a checkpoint. */
   restoreStanding(record: StandingRecord): void {
     this.restore(record.view);
-    this.joinedFor = record.joinedFor;
+    this.joined = record.joined;
     this.offset = record.offset;
     this.#isIncomplete = this.#isListed(record.view) && !record.isMember;
   }

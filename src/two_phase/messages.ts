@@ -156,8 +156,6 @@ export interface View {
   readonly cluster: ClusterId;
   /** The ballot under which it was chosen. */
   readonly ballot: Ballot;
-  /** The ballot under which it was first proposed; a later one proposes it again as it is. */
-  readonly origin: Ballot;
   /** What the configured nodes are called, by index. */
   readonly names: readonly string[];
   readonly members: NodeSet;
@@ -216,20 +214,26 @@ export interface TableEntry extends TransactionId {
   readonly follows: readonly TransactionNumber[];
 }
 
+/** What a member says of the transactions of a view. */
+export interface Testimony {
+  /** All transactions of the installed view that are not forgotten. */
+  readonly table: readonly TableEntry[];
+  /** By coordinator: its low-water mark. */
+  readonly marks: readonly TransactionNumber[];
+}
+
 /** Acceptor → proposer: the promise is durable, and this is what I know (phase 1b). */
-export interface ViewPromise {
+export interface ViewPromise extends Testimony {
   readonly type: "viewPromise";
   readonly view: number;
   readonly ballot: Ballot;
   readonly installed: View;
   /** Whether this node is a member of it, and holds what members hold. */
   readonly isMember: boolean;
+  /** Whether this node is none, but has joined in it: its testimony is that of its source. */
+  readonly isJoined: boolean;
   /** The proposal accepted last, if it is for a later view than the installed one. */
   readonly accepted: AcceptedProposal | undefined;
-  /** All transactions of the installed view that are not forgotten. */
-  readonly table: readonly TableEntry[];
-  /** By coordinator: its low-water mark. */
-  readonly marks: readonly TransactionNumber[];
   /** The last number that this node gave a transaction. */
   readonly lastNumber: TransactionNumber;
   /** By node: the incarnation whose heartbeat this node acknowledged last. */
@@ -316,6 +320,8 @@ export interface JoinFinal {
   readonly ballot: Ballot;
   readonly entries: readonly TransferredEntry[];
   readonly prepared: readonly PreparedRecord[];
+  /** What the proposer says in its own promise of this ballot. */
+  readonly testimony: Testimony;
 }
 
 /** Joiner → proposer: I hold everything up to the freeze of this ballot. */
@@ -404,13 +410,20 @@ export interface TransferRecord {
   readonly entries: readonly TransferredEntry[];
 }
 
+/** A joiner holds all that its source held when that was frozen, and stays so in this view. */
+export interface Joined {
+  /** The ballot for which the source was frozen. */
+  readonly ballot: Ballot;
+  /** What the source said of the transactions then, and will say as long as the view lasts. */
+  readonly testimony: Testimony;
+}
+
 /**
  * A joiner holds everything up to the freeze of `ballot`: what it was sent before, these entries, and
  * these undecided transactions.
  */
-export interface JoinedRecord {
+export interface JoinedRecord extends Joined {
   readonly type: "joined";
-  readonly ballot: Ballot;
   readonly entries: readonly TransferredEntry[];
   readonly prepared: readonly PreparedRecord[];
 }
@@ -430,8 +443,8 @@ export interface StandingRecord {
   readonly type: "standing";
   readonly view: View;
   readonly isMember: boolean;
-  /** As a joiner it has confirmed that it holds all up to the freeze of this ballot; 0: it has not. */
-  readonly joinedFor: Ballot;
+  /** As a joiner, what it holds; `undefined` where it is none, or has not got everything. */
+  readonly joined: Joined | undefined;
   /** See {@linkcode OffsetRecord}. */
   readonly offset: number;
 }

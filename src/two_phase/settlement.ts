@@ -8,11 +8,11 @@ import { applyEffectsAgain, type Context } from "./context.ts";
 import {
   type NodeIndex,
   type TableEntry,
+  type Testimony,
   type TransactionId,
   transactionName,
   type TransactionNumber,
   type View,
-  type ViewPromise,
 } from "./messages.ts";
 import type { Transaction } from "./state.ts";
 
@@ -57,9 +57,6 @@ export function settleAll(context: Context, view: View): Transaction[] {
   transactions.reset(view.bases);
   return holding;
 }
-
-/** What a member says of the transactions of a view. */
-export type Testimony = Pick<ViewPromise, "table" | "marks">;
 
 /** Returns all transactions of the installed view that this member knows, and the low-water marks. */
 export function testimonyOf({ transactions, nodes }: Context): Testimony {

@@ -12,8 +12,13 @@
  *     │ joinConfirmed(ballot) ────────────────► all of it is durable here
  * ```
  *
- * The confirmation is good for that ballot only: what the view change of another ballot finds may be
- * something else. Crash of the joiner: it begins from empty. Crash of the source: so too, elsewhere.
+ * From then on the joiner stands for its source. That is frozen, so it neither votes nor decides until
+ * the next view, and whatever it will say of the transactions of this view it has said already: the
+ * joiner has the same entries, the same prepared transactions, and the source's testimony. A view that
+ * lists it may have been accepted somewhere, under whatever ballot. So it keeps what it has until the
+ * next view is there, whichever that is, and with every promise says that it has joined.
+ *
+ * Crash before that of the joiner: it begins from empty. Of the source: so too, elsewhere.
  *
  * @module
  */
@@ -32,6 +37,7 @@ import type {
 } from "./messages.ts";
 import { members, NOBODY, only } from "./node_set.ts";
 import type { Participant } from "./participant.ts";
+import { testimonyOf } from "./settlement.ts";
 import type { Entry } from "./store.ts";
 import type { ByteString } from "../byte_string.ts";
 
@@ -46,9 +52,6 @@ const CAUGHT_UP_KEYS = 500;
 
 /** A joiner that has got nothing for so long asks another member, in milliseconds. */
 const PATIENCE_MS = 1000;
-
-/** So much longer is waited for the view that lets a joiner in, once it has confirmed. */
-const CONFIRMED_PATIENCE_MS = 5000;
 
 /** Instead of a chunk: the joiner does not want this transfer. */
 const DECLINED = -1;
@@ -99,8 +102,6 @@ export class TransferSource {
     if (!membership.isMember || membership.isLeaving || isInside || this.#transfers.has(node)) {
       return false;
     }
-    // What was accepted may list the joiner for what it holds already: that comes first.
-    if (membership.accepted !== undefined) return false;
     counters.transfers++;
     const transfer: Transfer = {
       id: ++this.#lastId,
@@ -161,6 +162,7 @@ export class TransferSource {
         ballot,
         entries: this.#entriesNow(transfer.changed),
         prepared: this.#undecided(),
+        testimony: testimonyOf(this.#context),
       });
     }
   }
@@ -279,9 +281,8 @@ export class TransferTarget {
       this.#source = undefined;
       return;
     }
-    // Who has confirmed is about to be let in: to begin anew would make that void.
-    const patienceMs = membership.joinedFor > 0 ? CONFIRMED_PATIENCE_MS : PATIENCE_MS;
-    if (now - this.#progressAt < patienceMs) return;
+    // Who has joined has all there is to get: whoever changes the view next lets it in.
+    if (membership.joined !== undefined || now - this.#progressAt < PATIENCE_MS) return;
     const candidates = members(membership.linked & membership.others & membership.members)
       .filter((node) => membership.isInside(node));
     const source = candidates[Math.floor(random() * candidates.length)];
@@ -294,15 +295,10 @@ export class TransferTarget {
     const { membership, outbox, store, now } = this.#context;
     const { transfer, chunk, entries } = message;
     if (membership.isMember || membership.view.number === 0) return;
-    if (chunk === 0 && this.#isBound) {
-      this.#decline(from, transfer);
-      return;
-    }
-    if (chunk === 0) {
+    if (chunk === 0 && membership.joined === undefined) {
       this.#source = from;
       this.#transfer = transfer;
       this.#nextChunk = 0;
-      membership.joinedFor = 0; // Should a view let this node in for what it had, it is too late.
       this.#participant.dropAll();
       store.clear();
     }
@@ -320,16 +316,6 @@ export class TransferTarget {
     });
   }
 
-  /**
-   * This node has accepted a view that lists it for what it has confirmed: until that view is chosen or
-   * another one is, it may be the only one that holds it.
-   */
-  get #isBound(): boolean {
-    const { joinedFor, accepted, view } = this.#context.membership;
-    return joinedFor > 0 && accepted?.proposal.origin === joinedFor &&
-      accepted.proposal.number === view.number + 1;
-  }
-
   /** This node builds from another transfer: `from` need not go on with this one. */
   #decline(from: NodeIndex, transfer: number): void {
     const { membership, outbox } = this.#context;
@@ -340,8 +326,6 @@ export class TransferTarget {
   /** The view has changed: what was sent for it may have come before it. */
   onInstalled(): void {
     const { membership } = this.#context;
-    // A view without this node is there: the one that it had confirmed for will not be, or is over.
-    if (!membership.isMember) membership.joinedFor = 0;
     const ahead = this.#finalAhead;
     this.#finalAhead = undefined;
     if (ahead?.message.view === membership.view.number) {
@@ -351,7 +335,7 @@ export class TransferTarget {
 
   onFinal(from: NodeIndex, message: JoinFinal): void {
     const { membership, outbox, now, counters } = this.#context;
-    const { transfer, ballot, entries, prepared } = message;
+    const { transfer, ballot, entries, prepared, testimony } = message;
     if (membership.isMember) return;
     if (this.#source !== from || this.#transfer !== transfer) {
       this.#decline(from, transfer);
@@ -370,8 +354,8 @@ export class TransferTarget {
     this.#participant.dropAll();
     writeTransferred(this.#context, entries);
     for (const record of prepared) this.#participant.restore(record);
-    membership.joinedFor = ballot; // Nobody is told before the record is durable.
-    outbox.append({ type: "joined", ballot, entries, prepared });
+    membership.joined = { ballot, testimony };
+    outbox.append({ type: "joined", ballot, entries, prepared, testimony });
     outbox.whenDurable(() => {
       if (this.#transfer !== transfer || membership.isMember) return;
       const { lastNumber } = this.#host;

@@ -257,8 +257,9 @@ export class ViewChange {
       ballot,
       installed: membership.view,
       isMember: membership.isMember,
+      isJoined: membership.joined !== undefined,
       accepted: membership.accepted,
-      ...testimonyOf(this.#context),
+      ...membership.joined?.testimony ?? testimonyOf(this.#context),
       lastNumber: this.#host.lastNumber,
       acknowledged: [...membership.acknowledged],
     };
@@ -334,6 +335,13 @@ export class ViewChange {
     );
   }
 
+  /** Nodes outside `view` that have joined in it: each of them speaks for a member that was frozen. */
+  #joined(attempt: Attempt, view: View): NodeIndex[] {
+    return [...attempt.promises].flatMap(([node, { installed, isJoined }]) =>
+      isJoined && installed.number === view.number ? [node] : []
+    );
+  }
+
   /** Nobody but joiners can make a majority of the members that are left. */
   #needsJoiners(attempt: Attempt): boolean {
     const { nodes, membership } = this.#context;
@@ -391,7 +399,6 @@ export class ViewChange {
       // The id of a journal is random, and a journal that has got beyond view 0 never begins again.
       cluster: { id: membership.identity.journal },
       ballot: attempt.ballot,
-      origin: attempt.ballot,
       names,
       members: membership.all,
       journals: names.map((_, node) => membership.identityOf(node)?.journal ?? ""),
@@ -409,8 +416,10 @@ export class ViewChange {
     );
     const waited = now - attempt.majorityAt;
     if (!isAllThere && waited < STRAGGLERS_MS) return undefined;
-    this.#bringJoiners(attempt, answering);
-    const confirmed = [...attempt.confirmed.keys()].filter((node) => !answering.includes(node));
+    const joined = this.#joined(attempt, view);
+    this.#bringJoiners(attempt, [...answering, ...joined]);
+    const confirmed = [...new Set([...attempt.confirmed.keys(), ...joined])]
+      .filter((node) => !answering.includes(node));
     const awaited = this.#source.caughtUp & ~setOf(confirmed);
     if (awaited !== NOBODY && waited < JOINERS_MS) return undefined;
     const whole = setOf([...answering, ...confirmed]);
@@ -418,11 +427,12 @@ export class ViewChange {
     const staying = whole & ~setOf(members(whole).filter((node) => membership.hasLeft(node)));
     const set = size(staying) >= majority(nodes) ? staying : whole;
     if (size(set) < majority(nodes)) return undefined;
+    const { counters } = this.#context;
+    counters.standIns += joined.filter((node) => !attempt.confirmed.has(node)).length;
     return {
       number: view.number + 1,
       cluster: view.cluster,
       ballot: attempt.ballot,
-      origin: attempt.ballot,
       names,
       members: set,
       journals: names.map((_, node) =>
@@ -430,18 +440,21 @@ export class ViewChange {
           ? membership.identityOf(node)?.journal ?? ""
           : view.journals[node] ?? ""
       ),
-      commits: this.#commits(attempt, answering),
+      commits: this.#commits(attempt, [...answering, ...joined]),
       bases: names.map((_, node) => this.#baseOf(attempt, node)),
     };
   }
 
-  /** Has joiners sent what is left; where there are too few members, outsiders become joiners. */
-  #bringJoiners(attempt: Attempt, answering: readonly NodeIndex[]): void {
+  /**
+   * Has joiners sent what is left; where there are too few who hold everything, outsiders become
+   * joiners.
+   */
+  #bringJoiners(attempt: Attempt, whole: readonly NodeIndex[]): void {
     const { membership, nodes, self, counters } = this.#context;
     if (!membership.isMember || !attempt.promises.has(self)) return;
-    if (answering.length < majority(nodes)) {
+    if (whole.length < majority(nodes)) {
       for (const node of members(membership.linked & membership.others)) {
-        if (answering.includes(node) || !attempt.promises.has(node)) continue;
+        if (whole.includes(node) || !attempt.promises.has(node)) continue;
         if (this.#source.begin(node)) counters.joinersForced++;
       }
     }
@@ -449,9 +462,9 @@ export class ViewChange {
   }
 
   /** The outcomes of the undecided transactions of the view, by the rule of termination. */
-  #commits(attempt: Attempt, answering: readonly NodeIndex[]): readonly TransactionId[] {
+  #commits(attempt: Attempt, testifying: readonly NodeIndex[]): readonly TransactionId[] {
     const { counters } = this.#context;
-    const promises = answering.flatMap((node) => attempt.promises.get(node) ?? []);
+    const promises = testifying.flatMap((node) => attempt.promises.get(node) ?? []);
     const { commits, aborts } = settle(promises);
     counters.settledByCommit += commits.length;
     counters.settledByAbort += aborts.length;
@@ -613,6 +626,9 @@ export class ViewChange {
     const attempt = this.#attempt;
     const { membership, outbox } = this.#context;
     if (attempt === undefined || attempt.installAt !== undefined) return;
+    // Another journal may be there now, which holds nothing: who has joined says so again.
+    attempt.confirmed.delete(peer);
+    if (attempt.promises.get(peer)?.isJoined === true) attempt.promises.delete(peer);
     const { ballot, proposal } = attempt;
     const view = membership.view.number;
     outbox.send(only(peer), { type: "viewPrepare", view, ballot });

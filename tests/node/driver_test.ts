@@ -67,7 +67,6 @@ const VIEW: View = {
   number: 1,
   cluster: { id: "c" },
   ballot: ballotOf(1, 0),
-  origin: ballotOf(1, 0),
   names: ["n0", "n1"],
   members: 0b11,
   journals: ["journal 0", "journal 1"],

@@ -11,7 +11,6 @@ const OLD: View = {
   number: 5,
   cluster: { id: "old" },
   ballot: 32,
-  origin: 32,
   names: ["a:1", "b:1", "c:1", "d:1", "e:1"],
   members: 0b11111,
   journals: ["ja", "jb", "jc", "jd", "je"],

@@ -11,7 +11,6 @@ function installed(
     number,
     cluster: { id: "c" },
     ballot: 1,
-    origin: 1,
     names,
     members: 1,
     journals,

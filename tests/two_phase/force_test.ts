@@ -31,7 +31,6 @@ function oldView(number: number, about: Partial<View> = {}): View {
     number,
     cluster: { id: "old" },
     ballot,
-    origin: ballot,
     names: NAMES,
     members: 0b111,
     journals: ["j0", "j1", "j2"],
@@ -43,7 +42,7 @@ function oldView(number: number, about: Partial<View> = {}): View {
 
 /** A member of `view` starts with this. */
 function standing(view: View): JournalRecord {
-  return { type: "standing", view, isMember: true, joinedFor: 0, offset: 0 };
+  return { type: "standing", view, isMember: true, joined: undefined, offset: 0 };
 }
 
 /** Node 1 has prepared that `key` becomes "new". */

@@ -7,10 +7,36 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/context.ts";
+import type { Replica } from "../../src/two_phase/replica.ts";
 import { read, Script, write } from "./script.ts";
 
 function remembered(script: Script): number[] {
   return script.replicas.map((replica) => replica.transactions);
+}
+
+/** Lets time pass, and delivers everything. */
+function goOnUntil(script: Script, isOver: () => boolean): void {
+  for (let i = 0; i < 200 && !isOver(); i++) {
+    script.wait(20);
+    script.deliverAll();
+  }
+  assert(isOver(), "it has not come to that in 4 s");
+}
+
+/** Delivers one message after the other, and lets time pass where there is none. */
+function deliverUntil(
+  script: Script,
+  isOver: () => boolean,
+  except: (from: number, to: number) => boolean = () => false,
+): void {
+  const nodes = [...script.replicas.keys()];
+  const links = nodes.flatMap((from) => nodes.map((to) => ({ from, to })))
+    .filter(({ from, to }) => !except(from, to));
+  for (let i = 0; i < 2000; i++) {
+    if (isOver()) return;
+    if (!links.some(({ from, to }) => script.deliver(from, to))) script.wait(20);
+  }
+  throw new Error("it has not come to that in 2,000 messages");
 }
 
 Deno.test("a read of several keys does not mix moments (seed 338)", () => {
@@ -128,22 +154,88 @@ for (const isToldByOthers of [false, true]) {
 
 Deno.test("a view that is chosen, and not durable yet, is not proposed once more", () => {
   const script = Script.complete(3, timingFor(5000));
-  const pass = (isOver: () => boolean) => {
-    for (let i = 0; i < 200 && !isOver(); i++) {
-      script.wait(20);
-      script.deliverAll();
-    }
-    assert(isOver(), "it has not come to that in 4 s");
-  };
   const [first] = script.replicas;
   script.kill(2);
-  pass(() => first?.membership.accepted !== undefined);
+  goOnUntil(script, () => first?.membership.accepted !== undefined);
   // The leases of view 1 run out; then the record of view 2 is on its way to the disk.
   script.forcesAtOnce = false;
-  pass(() => first?.membership.installing !== undefined);
+  goOnUntil(script, () => first?.membership.installing !== undefined);
   for (let i = 0; i < 3; i++) script.wait(20);
   for (const node of [0, 1]) script.completeForce(node);
   const views = [0, 1].map((node) => script.replicas[node]?.membership.view.number);
   assertEquals(views, [2, 2]);
   assertEquals(first?.counters.viewAttempts, 2); // One for view 1.
 });
+
+Deno.test("who has joined keeps that, whoever changes the view next (seed 3053801)", () => {
+  const script = Script.complete(3, timingFor(5000));
+  script.ask(0, "W", write({ k: "1" }));
+  script.deliverAll();
+  script.kill(2);
+  goOnUntil(script, () => script.replicas.slice(0, 2).every(isInView(2)));
+  // n2 joins at n1, which has a view with it proposed, and accepted by itself alone, when it dies.
+  script.start(2);
+  deliverUntil(script, () => script.replicas[1]?.membership.accepted !== undefined);
+  script.kill(1);
+  assertEquals(script.replicas[2]?.store.get("k")?.value, "1");
+  const proposal = script.replicas[1]?.membership.accepted?.proposal;
+  assertEquals(proposal?.members, 0b111);
+  // Nobody can have it begin anew.
+  const chunk = { type: "joinChunk", view: 2, transfer: 99, chunk: 0, entries: [] } as const;
+  script.step(2, { type: "message", from: 0, message: chunk });
+  // n0, which has not accepted it, cannot go on without n2: it takes that in as it is.
+  deliverUntil(script, () => {
+    assertEquals(script.replicas[2]?.store.get("k")?.value, "1");
+    return [script.replicas[0], script.replicas[2]].every(isInView(3));
+  });
+  assertEquals(script.replicas[2]?.membership.isMember, true);
+  assertEquals(script.replicas[0]?.membership.members, 0b101);
+  assertEquals(script.replicas[0]?.counters.transfers, 0);
+});
+
+Deno.test("who has joined speaks for its source, which is dead, also after a restart", () => {
+  const script = Script.complete(3, timingFor(5000));
+  script.kill(2);
+  goOnUntil(script, () => script.replicas.slice(0, 2).every(isInView(2)));
+  script.start(2);
+  deliverUntil(script, () => (script.replicas[2]?.chunksReceived ?? 0) > 0);
+  // n1 commits W and answers; n0, which has it prepared, never hears of that.
+  script.ask(1, "W", write({ k: "1" }));
+  while (script.outcomes.get("W") === undefined) {
+    if (!script.deliver(1, 0) && !script.deliver(0, 1)) throw new Error("there is no answer");
+  }
+  const isCutOff = (from: number, to: number) => from === 1 && to === 0;
+  deliverUntil(script, () => script.replicas[2]?.membership.joined !== undefined, isCutOff);
+  script.kill(1);
+  script.restart(2);
+  deliverUntil(script, () => [script.replicas[0], script.replicas[2]].every(isInView(3)));
+  const values = [0, 2].map((node) => script.replicas[node]?.store.get("k")?.value);
+  assertEquals(values, ["1", "1"]);
+  assertEquals(script.replicas[2]?.membership.isMember, true);
+  assertEquals(script.replicas[0]?.counters.transfers, 0);
+});
+
+Deno.test("what the source of who has joined never heard of is aborted", () => {
+  const script = Script.complete(3, timingFor(5000));
+  script.kill(2);
+  goOnUntil(script, () => script.replicas.slice(0, 2).every(isInView(2)));
+  script.start(2);
+  deliverUntil(script, () => (script.replicas[2]?.chunksReceived ?? 0) > 0);
+  // n0 has W prepared, and n1 does not hear of that.
+  script.ask(0, "W", write({ k: "1" }));
+  const isCutOff = (from: number, to: number) => from === 0 && to === 1;
+  deliverUntil(script, () => script.replicas[2]?.membership.joined !== undefined, isCutOff);
+  assertEquals(script.outcomes.get("W"), undefined);
+  script.kill(1);
+  deliverUntil(script, () => [script.replicas[0], script.replicas[2]].every(isInView(3)));
+  assertEquals(script.replicas[0]?.counters.settledByAbort, 1);
+  // Its request was not given up: it begins anew in view 3.
+  deliverUntil(script, () => script.outcomes.get("W") !== undefined);
+  script.deliverAll();
+  const values = [0, 2].map((node) => script.replicas[node]?.store.get("k")?.value);
+  assertEquals(values, ["1", "1"]);
+});
+
+function isInView(number: number): (replica: Replica | undefined) => boolean {
+  return (replica) => replica?.membership.view.number === number;
+}

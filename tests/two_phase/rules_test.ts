@@ -22,7 +22,6 @@ const VIEW: View = {
   number: 1,
   cluster: { id: "c" },
   ballot: ballotOf(1, 0),
-  origin: ballotOf(1, 0),
   names: ["n0", "n1", "n2"],
   members: 0b111,
   journals: ["j0", "j1", "j2"],
