@@ -167,17 +167,24 @@ Deno.test("a view that is chosen, and not durable yet, is not proposed once more
   assertEquals(first?.counters.viewAttempts, 2); // One for view 1.
 });
 
-Deno.test("who has joined keeps that, whoever changes the view next (seed 3053801)", () => {
+/** In view 2 there are n0 and n1; n2, which was left out, is back, and n1 has begun to send it all. */
+function joining(): Script {
   const script = Script.complete(3, timingFor(5000));
-  script.ask(0, "W", write({ k: "1" }));
+  script.ask(0, "before", write({ old: "1" }));
   script.deliverAll();
   script.kill(2);
   goOnUntil(script, () => script.replicas.slice(0, 2).every(isInView(2)));
-  // n2 joins at n1, which has a view with it proposed, and accepted by itself alone, when it dies.
   script.start(2);
+  deliverUntil(script, () => (script.replicas[2]?.chunksReceived ?? 0) > 0);
+  return script;
+}
+
+Deno.test("who has joined keeps that, whoever changes the view next (seed 3053801)", () => {
+  const script = joining();
+  // n1 has a view with n2 proposed, and accepted by itself alone, when it dies.
   deliverUntil(script, () => script.replicas[1]?.membership.accepted !== undefined);
   script.kill(1);
-  assertEquals(script.replicas[2]?.store.get("k")?.value, "1");
+  assertEquals(script.replicas[2]?.store.get("old")?.value, "1");
   const proposal = script.replicas[1]?.membership.accepted?.proposal;
   assertEquals(proposal?.members, 0b111);
   // Nobody can have it begin anew.
@@ -185,7 +192,7 @@ Deno.test("who has joined keeps that, whoever changes the view next (seed 305380
   script.step(2, { type: "message", from: 0, message: chunk });
   // n0, which has not accepted it, cannot go on without n2: it takes that in as it is.
   deliverUntil(script, () => {
-    assertEquals(script.replicas[2]?.store.get("k")?.value, "1");
+    assertEquals(script.replicas[2]?.store.get("old")?.value, "1");
     return [script.replicas[0], script.replicas[2]].every(isInView(3));
   });
   assertEquals(script.replicas[2]?.membership.isMember, true);
@@ -194,11 +201,7 @@ Deno.test("who has joined keeps that, whoever changes the view next (seed 305380
 });
 
 Deno.test("who has joined speaks for its source, which is dead, also after a restart", () => {
-  const script = Script.complete(3, timingFor(5000));
-  script.kill(2);
-  goOnUntil(script, () => script.replicas.slice(0, 2).every(isInView(2)));
-  script.start(2);
-  deliverUntil(script, () => (script.replicas[2]?.chunksReceived ?? 0) > 0);
+  const script = joining();
   // n1 commits W and answers; n0, which has it prepared, never hears of that.
   script.ask(1, "W", write({ k: "1" }));
   while (script.outcomes.get("W") === undefined) {
@@ -216,11 +219,7 @@ Deno.test("who has joined speaks for its source, which is dead, also after a res
 });
 
 Deno.test("what the source of who has joined never heard of is aborted", () => {
-  const script = Script.complete(3, timingFor(5000));
-  script.kill(2);
-  goOnUntil(script, () => script.replicas.slice(0, 2).every(isInView(2)));
-  script.start(2);
-  deliverUntil(script, () => (script.replicas[2]?.chunksReceived ?? 0) > 0);
+  const script = joining();
   // n0 has W prepared, and n1 does not hear of that.
   script.ask(0, "W", write({ k: "1" }));
   const isCutOff = (from: number, to: number) => from === 0 && to === 1;
