@@ -444,7 +444,11 @@ function readMessage(reader: ByteReader, receive: (message: LinkMessage) => void
     case KIND.prepare: {
       const start = reader.at - 1;
       const prepare = readPrepare(reader);
-      receive(new ReceivedPrepare(prepare, { bytes: reader.bytes, start, end: reader.at }));
+      const { bytes, at: end } = reader;
+      // A buffer that a long message has made large is not held on to.
+      receive(
+        bytes.length > KEPT_BYTES ? prepare : new ReceivedPrepare(prepare, { bytes, start, end }),
+      );
       return;
     }
     case KIND.voteYes:
