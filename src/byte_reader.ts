@@ -37,11 +37,6 @@ export class ByteReader {
     return this.#at;
   }
 
-  /** The whole array. */
-  get bytes(): Uint8Array<ArrayBuffer> {
-    return this.#bytes;
-  }
-
   /** How many bytes are left. */
   get left(): number {
     return this.#end - this.#at;

@@ -140,7 +140,8 @@ function writeEffect(writer: ByteWriter, effect: Effect): void {
 
 /**
  * A prepare that a peer has sent. It remembers where it was read from until it is asked for that once:
- * who is going to write it as it came need not encode it again.
+ * who is going to write it as it came need not encode it again. One that has waited until its buffer
+ * was given up is encoded anew.
  */
 class ReceivedPrepare implements Prepare {
   readonly type = "prepare";
@@ -151,12 +152,12 @@ class ReceivedPrepare implements Prepare {
   readonly effects: Prepare["effects"];
   readonly reads: Prepare["reads"];
   readonly follows: Prepare["follows"];
-  #bytes: Uint8Array | undefined;
+  #buffer: ReadBuffer | undefined;
   readonly #start: number;
   readonly #end: number;
 
-  /** @param encoding stands in `bytes` from `start` up to `end`, and nobody writes over it */
-  constructor(prepare: Prepare, encoding: { bytes: Uint8Array; start: number; end: number }) {
+  /** @param encoding stands in `buffer` from `start` up to `end` */
+  constructor(prepare: Prepare, encoding: { buffer: ReadBuffer; start: number; end: number }) {
     this.view = prepare.view;
     this.number = prepare.number;
     this.priority = prepare.priority;
@@ -164,17 +165,22 @@ class ReceivedPrepare implements Prepare {
     this.effects = prepare.effects;
     this.reads = prepare.reads;
     this.follows = prepare.follows;
-    this.#bytes = encoding.bytes;
+    this.#buffer = encoding.buffer;
     this.#start = encoding.start;
     this.#end = encoding.end;
   }
 
-  /** Returns the encoding, and lets go of the memory that it stands in. */
+  /** Returns the encoding, as long as it is there, and lets go of it. */
   takeEncoding(): Uint8Array | undefined {
-    const encoding = this.#bytes?.subarray(this.#start, this.#end);
-    this.#bytes = undefined;
+    const encoding = this.#buffer?.bytes?.subarray(this.#start, this.#end);
+    this.#buffer = undefined;
     return encoding;
   }
+}
+
+/** What a {@linkcode FrameReader} reads from; `undefined` once it was given up. */
+interface ReadBuffer {
+  bytes: Uint8Array | undefined;
 }
 
 /** Collects messages for one peer into frames, one behind the other. */
@@ -367,18 +373,23 @@ const SPACE_BYTES_MIN = 16 * 1024;
 /**
  * Turns the stream of bytes from one peer into messages.
  *
- * What was read is never written over: prepares refer to it ({@linkcode encodePrepare}). So a buffer
- * is filled once, and lives as long as somebody refers to it.
+ * What was read is never written over, as prepares refer to it ({@linkcode encodePrepare}): a buffer is
+ * filled once, and given up when the one after it is full. So a link has two of them at the most,
+ * whoever may still wait for a lock.
  */
 export class FrameReader {
   #buffer: Uint8Array<ArrayBuffer>;
   #reader: ByteReader;
+  /** The buffer, and the one before it, as prepares refer to them. */
+  #present: ReadBuffer;
+  #previous: ReadBuffer = { bytes: undefined };
   #start = 0;
   #end = 0;
 
   /** @param received what came on the connection before it turned to frames */
   constructor(received: Uint8Array = new Uint8Array()) {
     this.#buffer = new Uint8Array(Math.max(BUFFER_BYTES, received.length));
+    this.#present = { bytes: this.#buffer };
     this.#reader = new ByteReader(this.#buffer);
     this.#buffer.set(received);
     this.#end = received.length;
@@ -417,7 +428,7 @@ export class FrameReader {
       const bodyEnd = bodyStart + length;
       if (bodyEnd > this.#end) return;
       this.#reader.window(bodyStart, bodyEnd);
-      while (this.#reader.left > 0) readMessage(this.#reader, receive);
+      while (this.#reader.left > 0) readMessage(this.#reader, this.#present, receive);
       this.#start = bodyEnd;
     }
   }
@@ -433,22 +444,27 @@ export class FrameReader {
   #replaceBuffer(size: number): void {
     const buffer = new Uint8Array(size);
     buffer.set(this.#buffer.subarray(this.#start, this.#end));
+    // One that a long message has made large is not kept for those who may refer to it.
+    if (this.#buffer.length > KEPT_BYTES) this.#present.bytes = undefined;
     this.#buffer = buffer;
     this.#reader = new ByteReader(buffer);
+    this.#previous.bytes = undefined;
+    this.#previous = this.#present;
+    this.#present = { bytes: buffer };
   }
 }
 
-function readMessage(reader: ByteReader, receive: (message: LinkMessage) => void): void {
+function readMessage(
+  reader: ByteReader,
+  buffer: ReadBuffer,
+  receive: (message: LinkMessage) => void,
+): void {
   const kind = reader.uint8();
   switch (kind) {
     case KIND.prepare: {
       const start = reader.at - 1;
       const prepare = readPrepare(reader);
-      const { bytes, at: end } = reader;
-      // A buffer that a long message has made large is not held on to.
-      receive(
-        bytes.length > KEPT_BYTES ? prepare : new ReceivedPrepare(prepare, { bytes, start, end }),
-      );
+      receive(new ReceivedPrepare(prepare, { buffer, start, end: reader.at }));
       return;
     }
     case KIND.voteYes:

@@ -68,6 +68,8 @@ export class Membership {
   readonly lease: Lease;
   /** As a joiner in the installed view, this node holds all that a frozen member of it held. */
   joined: Joined | undefined;
+  /** The same, once its record is durable: others may be told. */
+  joinedDurably: Joined | undefined;
   /** A chosen view whose record is appended, and not durable yet: not gone over to. */
   installing: View | undefined;
   /** By how much the incarnations in this node's numbers are ahead of those of its journal. */
@@ -222,7 +224,7 @@ export class Membership {
   restore(view: View): void {
     this.#isIncomplete = this.#isListed(view) && !this.#isComplete(view);
     this.#view = view;
-    this.joined = undefined; // By this view it is a member, or outside, and has to join anew.
+    this.restoreJoined(undefined); // By this view it is a member, or outside, and has to join anew.
     this.#dropForeign();
     this.promise(view.ballot);
     const proposal = this.#accepted?.proposal;
@@ -237,10 +239,16 @@ export class Membership {
     return this.#identity;
   }
 
+  /** Takes over what this node holds as a joiner, from the journal. */
+  restoreJoined(joined: Joined | undefined): void {
+    this.joined = joined;
+    this.joinedDurably = joined;
+  }
+
   /** Takes over where this node stood at a checkpoint. */
   restoreStanding(record: StandingRecord): void {
     this.restore(record.view);
-    this.joined = record.joined;
+    this.restoreJoined(record.joined);
     this.offset = record.offset;
     this.#isIncomplete = this.#isListed(record.view) && !record.isMember;
   }

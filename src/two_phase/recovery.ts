@@ -71,7 +71,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       return;
     case "transfer":
       if (record.isFirst) {
-        context.membership.joined = undefined;
+        context.membership.restoreJoined(undefined);
         options.participant.dropAll();
         context.store.clear();
       }
@@ -81,7 +81,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       options.participant.dropAll();
       writeTransferred(context, record.entries);
       for (const one of record.prepared) options.participant.restore(one);
-      context.membership.joined = { ballot: record.ballot, testimony: record.testimony };
+      context.membership.restoreJoined({ ballot: record.ballot, testimony: record.testimony });
       return;
     case "clock":
       context.clock.observe(record.stamp);

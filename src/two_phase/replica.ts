@@ -138,7 +138,12 @@ export class Replica {
     this.#participant = new Participant(this.context);
     const coordinator = this.#coordinator;
     this.#source = new TransferSource(this.context);
-    this.#target = new TransferTarget(this.context, this.#participant, coordinator);
+    this.#target = new TransferTarget(this.context, this.#participant, {
+      get lastNumber() {
+        return coordinator.lastNumber;
+      },
+      hasJoined: () => this.#viewChange.promiseAgain(),
+    });
     this.#viewChange = new ViewChange(this.context, {
       get lastNumber() {
         return coordinator.lastNumber;

@@ -249,6 +249,8 @@ function isCaughtUp({ scan, nextChunk, acknowledged, changed }: Transfer): boole
 export interface JoinHost {
   /** The last number that this node gave a transaction. */
   readonly lastNumber: TransactionNumber;
+  /** It is durable that this node has joined. */
+  hasJoined(): void;
 }
 
 /** A node outside the view, as the target of a transfer. */
@@ -302,7 +304,11 @@ export class TransferTarget {
       this.#participant.dropAll();
       store.clear();
     }
-    if (this.#source !== from || this.#transfer !== transfer || this.#nextChunk !== chunk) {
+    // Who has joined got all of this view: more would be of a later one, which is to settle first.
+    if (
+      membership.joined !== undefined || this.#source !== from || this.#transfer !== transfer ||
+      this.#nextChunk !== chunk
+    ) {
       this.#decline(from, transfer);
       return;
     }
@@ -341,9 +347,9 @@ export class TransferTarget {
       this.#decline(from, transfer);
       return;
     }
-    if (message.view !== membership.view.number) {
-      // What is undecided is so in the source's view: an earlier one would settle it here otherwise.
-      // It is kept until that view has come.
+    if (message.view !== membership.view.number || membership.installing !== undefined) {
+      // What is undecided is so in the source's view: another one would settle it here otherwise. It
+      // is kept until that view has come; one that is on its way to the disk has come for the journal.
       counters.finalsAhead++;
       this.#finalAhead = { from, message };
       membership.announce(only(from));
@@ -354,9 +360,13 @@ export class TransferTarget {
     this.#participant.dropAll();
     writeTransferred(this.#context, entries);
     for (const record of prepared) this.#participant.restore(record);
-    membership.joined = { ballot, testimony };
+    const joined = { ballot, testimony };
+    membership.joined = joined;
     outbox.append({ type: "joined", ballot, entries, prepared, testimony });
     outbox.whenDurable(() => {
+      if (membership.joined !== joined) return;
+      membership.joinedDurably = joined;
+      this.#host.hasJoined(); // Whoever has this node's promise knows of it no other way.
       if (this.#transfer !== transfer || membership.isMember) return;
       const { lastNumber } = this.#host;
       const view = membership.view.number;

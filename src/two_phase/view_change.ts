@@ -98,6 +98,7 @@ export class ViewChange {
   #highestRound = 0;
   /** No attempt before this. */
   #tryAt = -Infinity;
+  readonly #startedAt: number;
   /** When the highest promise was made. */
   #promisedAt = -Infinity;
 
@@ -105,6 +106,7 @@ export class ViewChange {
     this.#context = context;
     this.#host = host;
     this.#source = source;
+    this.#startedAt = context.now;
   }
 
   // --- When to try ---------------------------------------------------------------------------
@@ -249,7 +251,7 @@ export class ViewChange {
   }
 
   #sendPromise(proposer: NodeIndex, ballot: Ballot): void {
-    const { membership, self, outbox } = this.#context;
+    const { membership, self, outbox, now } = this.#context;
     if (membership.promised !== ballot) return;
     const promise: ViewPromise = {
       type: "viewPromise",
@@ -257,14 +259,23 @@ export class ViewChange {
       ballot,
       installed: membership.view,
       isMember: membership.isMember,
-      isJoined: membership.joined !== undefined,
+      isJoined: membership.joinedDurably !== undefined,
       accepted: membership.accepted,
-      ...membership.joined?.testimony ?? testimonyOf(this.#context),
+      ...membership.joinedDurably?.testimony ?? testimonyOf(this.#context),
       lastNumber: this.#host.lastNumber,
       acknowledged: [...membership.acknowledged],
+      aliveMs: now - this.#startedAt,
     };
     if (proposer === self) this.onViewPromise(self, promise);
     else outbox.send(only(proposer), promise);
+  }
+
+  /** What this node has promised is worth more now. */
+  promiseAgain(): void {
+    const { membership, outbox } = this.#context;
+    const { promised } = membership;
+    if (!membership.isFrozen) return;
+    outbox.whenDurable(() => this.#sendPromise(proposerOf(promised), promised));
   }
 
   onViewRefuse(_from: NodeIndex, message: ViewRefuse): void {
@@ -527,7 +538,7 @@ export class ViewChange {
 
   onViewAccepted(from: NodeIndex, message: ViewAccepted): void {
     const attempt = this.#attempt;
-    const { membership, now, timing, counters } = this.#context;
+    const { membership, now, counters } = this.#context;
     if (attempt?.proposal === undefined || attempt.ballot !== message.ballot) return;
     if (attempt.installAt !== undefined || !membership.counts(from)) return;
     attempt.accepts |= only(from);
@@ -536,22 +547,30 @@ export class ViewChange {
     const excluded = members(membership.members & ~attempt.proposal.members);
     const readers = excluded.filter((node) => !this.#hasGivenUpReading(attempt, node));
     if (excluded.length > readers.length) counters.leasesGivenUp++;
-    const leaseMs = timing.leaseMs * (1 + 2 * timing.driftMax);
-    attempt.installAt = readers.length === 0 ? now : attempt.lastPromiseAt + leaseMs;
+    attempt.installAt = readers.length === 0 ? now : attempt.lastPromiseAt + this.#leaseMs;
     if (readers.length > 0) counters.leasesWaitedFor++;
     this.#goOn(attempt);
   }
 
+  /** After so long by this clock no lease holds that was given before. */
+  get #leaseMs(): number {
+    const { timing } = this.#context;
+    return timing.leaseMs * (1 + 2 * timing.driftMax);
+  }
+
   /**
-   * `node` has said that it reads no more, and no later incarnation of it can have a lease: of any
-   * majority that could have given it one, somebody has promised without having acknowledged it.
+   * `node` has said that it reads no more, and no later incarnation of it can have a lease: those who
+   * are not known to have given it none are no majority. A process that has not lived for as long as a
+   * lease does not know what the one before it gave.
    */
   #hasGivenUpReading(attempt: Attempt, node: NodeIndex): boolean {
-    const left = this.#context.membership.leftIncarnation(node);
+    const { membership, nodes } = this.#context;
+    const left = membership.leftIncarnation(node);
     if (left === 0) return false;
-    return [...attempt.promises.values()].every(({ acknowledged }) =>
-      (acknowledged[node] ?? 0) <= left
+    const witnesses = [...attempt.promises].filter(([witness, { acknowledged, aliveMs }]) =>
+      membership.counts(witness) && aliveMs >= this.#leaseMs && (acknowledged[node] ?? 0) <= left
     );
+    return nodes - witnesses.length < majority(nodes);
   }
 
   // --- Installing ----------------------------------------------------------------------------
@@ -617,7 +636,7 @@ export class ViewChange {
     this.#host.onInstalled(before, wasMember);
     // Still frozen for a later ballot: what was promised has to be told anew.
     if (membership.isFrozen && membership.isMember) {
-      this.#sendPromise(proposerOf(membership.promised), membership.promised);
+      this.promiseAgain(); // Its record may be behind that of the view.
     }
   }
 
@@ -628,8 +647,11 @@ export class ViewChange {
     if (attempt === undefined || attempt.installAt !== undefined) return;
     // Another journal may be there now, which holds nothing: who has joined says so again.
     attempt.confirmed.delete(peer);
-    if (attempt.promises.get(peer)?.isJoined === true) attempt.promises.delete(peer);
+    // Not behind the proposal: what was promised says who may still have a lease, too.
     const { ballot, proposal } = attempt;
+    if (proposal === undefined && attempt.promises.get(peer)?.isJoined === true) {
+      attempt.promises.delete(peer);
+    }
     const view = membership.view.number;
     outbox.send(only(peer), { type: "viewPrepare", view, ballot });
     if (proposal !== undefined) {

@@ -211,6 +211,35 @@ export class Script {
     }
   }
 
+  /** Lets time pass, and delivers everything. */
+  goOnUntil(isOver: () => boolean): void {
+    for (let i = 0; i < 200 && !isOver(); i++) {
+      this.wait(20);
+      this.deliverAll();
+    }
+    if (!isOver()) throw new Error("it has not come to that in 4 s");
+  }
+
+  /** Delivers one message after the other, and lets time pass where there is none. */
+  deliverUntil(
+    isOver: () => boolean,
+    except: (from: NodeIndex, to: NodeIndex) => boolean = () => false,
+  ): void {
+    const nodes = [...this.replicas.keys()];
+    const links = nodes.flatMap((from) => nodes.map((to) => ({ from, to })))
+      .filter(({ from, to }) => !except(from, to));
+    for (let i = 0; i < 3000; i++) {
+      if (isOver()) return;
+      if (!links.some(({ from, to }) => this.deliver(from, to))) this.wait(20);
+    }
+    throw new Error("it has not come to that in 3,000 messages");
+  }
+
+  /** Completes the forces under way at `nodes`, and those that begin with that. */
+  completeForces(...nodes: readonly NodeIndex[]): void {
+    for (const node of nodes) while (this.forcesUnderWay(node) > 0) this.completeForce(node);
+  }
+
   /** Completes the oldest force that is under way at `node`. */
   completeForce(node: NodeIndex): void {
     const position = this.#forces[node]?.shift();

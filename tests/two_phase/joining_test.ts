@@ -1,0 +1,281 @@
+/**
+ * Joining, message by message: what a joiner that has got everything may do, and when that counts. Most
+ * of these are interleavings that a review found; the simulator comes upon few of them.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { timingFor } from "../../src/two_phase/context.ts";
+import { ballotOf } from "../../src/two_phase/messages.ts";
+import type { Replica } from "../../src/two_phase/replica.ts";
+import type { Outcome } from "../../src/two_phase/request.ts";
+import { read, Script, write } from "./script.ts";
+
+const OK: Outcome = { kind: "answered", reply: "OK" };
+
+function node(script: Script, index: number): Replica {
+  const replica = script.replicas[index];
+  if (replica === undefined) throw new Error(`there is no node ${index}`);
+  return replica;
+}
+
+function isInView(script: Script, number: number, ...nodes: readonly number[]): boolean {
+  return nodes.every((index) => node(script, index).membership.view.number === number);
+}
+
+function hasJoined(script: Script): boolean {
+  return node(script, 2).membership.joined !== undefined;
+}
+
+function values(script: Script, key: string, ...nodes: readonly number[]): (string | undefined)[] {
+  return nodes.map((index) => node(script, index).store.get(key)?.value);
+}
+
+/** Delivers what is on its way between two nodes, until the outcome of `label` is there. */
+function deliverBetween(script: Script, a: number, b: number, label: string): void {
+  while (script.outcomes.get(label) === undefined) {
+    if (!script.deliver(a, b) && !script.deliver(b, a)) throw new Error("there is no answer");
+  }
+}
+
+/** In view 2 there are n0 and n1; n2, which was left out, is back. */
+function leftOut(linked?: readonly number[]): Script {
+  const script = Script.complete(3, timingFor(5000));
+  script.ask(0, "before", write({ old: "1" }));
+  script.deliverAll();
+  script.kill(2);
+  script.goOnUntil(() => isInView(script, 2, 0, 1));
+  script.deliverUntil(() => [0, 1].every((index) => node(script, index).membership.mayWrite));
+  script.start(2, linked);
+  return script;
+}
+
+/** The same, and n1 has begun to send n2 everything. */
+function joining(linked?: readonly number[]): Script {
+  const script = leftOut(linked);
+  script.deliverUntil(() => (node(script, 2).chunksReceived ?? 0) > 0);
+  return script;
+}
+
+Deno.test("who has joined keeps that, whoever changes the view next (seed 3053801)", () => {
+  const script = joining();
+  // n1 has a view with n2 proposed, and accepted by itself alone, when it dies.
+  script.deliverUntil(() => node(script, 1).membership.accepted !== undefined);
+  script.kill(1);
+  assertEquals(values(script, "old", 2), ["1"]);
+  assertEquals(node(script, 1).membership.accepted?.proposal.members, 0b111);
+  // Nobody can have it begin anew.
+  const chunk = { type: "joinChunk", view: 2, transfer: 99, chunk: 0, entries: [] } as const;
+  script.step(2, { type: "message", from: 0, message: chunk });
+  // n0, which has not accepted it, cannot go on without n2: it takes that in as it is.
+  script.deliverUntil(() => {
+    assertEquals(values(script, "old", 2), ["1"]);
+    return isInView(script, 3, 0, 2);
+  });
+  assertEquals(node(script, 2).membership.isMember, true);
+  assertEquals(node(script, 0).membership.members, 0b101);
+  assertEquals(node(script, 0).counters.transfers, 0);
+});
+
+Deno.test("who has joined speaks for its source, which is dead, also after a restart", () => {
+  const script = joining();
+  // n1 commits W and answers; n0, which has it prepared, never hears of that.
+  script.ask(1, "W", write({ k: "1" }));
+  deliverBetween(script, 0, 1, "W");
+  script.deliverUntil(() => hasJoined(script), (from, to) => from === 1 && to === 0);
+  script.kill(1);
+  script.restart(2);
+  script.deliverUntil(() => isInView(script, 3, 0, 2));
+  assertEquals(values(script, "k", 0, 2), ["1", "1"]);
+  assertEquals(node(script, 2).membership.isMember, true);
+  assertEquals(node(script, 0).counters.transfers, 0);
+});
+
+Deno.test("what the source of who has joined never heard of is aborted", () => {
+  const script = joining();
+  // n0 has W prepared, and n1 does not hear of that.
+  script.ask(0, "W", write({ k: "1" }));
+  script.deliverUntil(() => hasJoined(script), (from, to) => from === 0 && to === 1);
+  assertEquals(script.outcomes.get("W"), undefined);
+  script.kill(1);
+  script.deliverUntil(() => isInView(script, 3, 0, 2));
+  assertEquals(node(script, 0).counters.settledByAbort, 1);
+  // Its request was not given up: it begins anew in view 3.
+  script.deliverUntil(() => script.outcomes.get("W") !== undefined);
+  script.deliverAll();
+  assertEquals(values(script, "k", 0, 2), ["1", "1"]);
+});
+
+/** n1 has frozen itself for n2, and its last part is on its way; n0 and n1 are cut off from each other. */
+function finalOnItsWay(): Script {
+  const script = joining();
+  script.cut(0, 1);
+  script.deliverUntil(() => node(script, 1).counters.finals > 0);
+  return script;
+}
+
+Deno.test("that a node has joined is told once it is durable, and not before", () => {
+  const script = finalOnItsWay();
+  const { promised } = node(script, 2).membership;
+  script.forcesAtOnce = false;
+  for (let i = 0; node(script, 2).membership.promised === promised; i++) {
+    assert(i < 5000, "n2 makes a second promise, to n0");
+    const isMoving = script.deliver(0, 2) || script.deliver(2, 0) || script.deliver(2, 1);
+    if (!isMoving) script.wait(20);
+    script.completeForces(0, 1);
+  }
+  // The promise is under way, and so is the record of the last part behind it.
+  while (!hasJoined(script)) assert(script.deliver(1, 2));
+  assertEquals(script.forcesUnderWay(2), 2);
+  script.completeForce(2);
+  script.kill(1);
+  while (script.deliver(2, 0)) script.completeForces(0);
+  assertEquals(node(script, 0).membership.accepted, undefined);
+  // With the record n2 says so by itself.
+  script.completeForces(2);
+  while (script.deliver(2, 0)) script.completeForces(0);
+  assertEquals(node(script, 0).membership.accepted?.proposal.members, 0b101);
+});
+
+Deno.test("who joins behind its promise to another is let in at once", () => {
+  const script = finalOnItsWay();
+  const { promised } = node(script, 2).membership;
+  script.deliverUntil(
+    () => node(script, 2).membership.promised !== promised,
+    (from, to) => from === 1 && to === 2,
+  );
+  while (!hasJoined(script)) assert(script.deliver(1, 2));
+  script.kill(1);
+  const killedAt = script.now;
+  script.goOnUntil(() => node(script, 0).membership.mayWrite);
+  assert(script.now - killedAt < 2000, `${script.now - killedAt} ms`);
+  assert(node(script, 0).counters.transfers <= 1, "a transfer is not offered again and again");
+});
+
+for (const crashes of [false, true]) {
+  const how = crashes ? "which crashes then" : "which lives on";
+  Deno.test(`the last part of a view that is over is nothing to the joiner, ${how}`, () => {
+    const script = leftOut();
+    script.deliverUntil(() => node(script, 1).counters.finals > 0);
+    // It is slow, and n1 goes on without n2.
+    const isSlow = (from: number, to: number) => from === 1 && to === 2;
+    const isCutOff = (from: number, to: number) => isSlow(from, to) || from === 0 && to === 2;
+    script.deliverUntil(() => isInView(script, 3, 0, 1), isCutOff);
+    assertEquals(node(script, 0).membership.members, 0b011);
+    script.deliverUntil(() => node(script, 0).membership.mayWrite, (_, to) => to === 2);
+    script.ask(0, "W", write({ old: "2" }));
+    script.deliverUntil(() => script.outcomes.get("W") !== undefined, (_, to) => to === 2);
+    // View 3 is on its way to the disk of n2 when the last part of view 2 comes.
+    script.forcesAtOnce = false;
+    for (let i = 0; node(script, 2).membership.installing === undefined; i++) {
+      assert(i < 50, "n2 hears of view 3");
+      script.deliverAll(isSlow);
+      script.wait(20);
+      script.completeForces(0, 1);
+    }
+    while (script.deliver(1, 2));
+    script.completeForces(2);
+    script.forcesAtOnce = true;
+    assertEquals([isInView(script, 3, 2), hasJoined(script)], [true, false]);
+    if (crashes) script.restart(2);
+    assertEquals(hasJoined(script), false);
+    // It is sent everything, and let in with that.
+    script.goOnUntil(() => node(script, 2).membership.mayWrite);
+    assertEquals(values(script, "old", 0, 1, 2), ["2", "2", "2"]);
+  });
+}
+
+Deno.test("a part of the next view's transfer is nothing to who has joined in this one", () => {
+  const script = joining([1]);
+  // n0 has W committed, n1 prepared, and so has n2.
+  script.ask(0, "W", write({ k: "old" }));
+  while (script.deliver(0, 1));
+  while (script.deliver(1, 0));
+  assertEquals(script.outcomes.get("W"), OK);
+  script.deliverUntil(() => hasJoined(script), (from, to) => from === 0 || to === 0);
+  // Without n2 there is a view in which k is deleted, and much else written.
+  const isCutOff = (from: number, to: number) => from === 2 || to === 2;
+  script.cut(0, 1);
+  script.connect(0, 1);
+  for (let i = 0; !isInView(script, 3, 0, 1); i++) {
+    assert(i < 400, "view 3 comes");
+    script.wait(20);
+    script.deliverAll(isCutOff);
+  }
+  assertEquals(node(script, 0).membership.members, 0b011);
+  script.deliverUntil(
+    () => [0, 1].every((index) => node(script, index).membership.mayWrite),
+    isCutOff,
+  );
+  script.ask(0, "D", write({ k: undefined }));
+  for (let i = 0; i < 600; i++) script.ask(0, `x${i}`, write({ [`x${i}`]: "1" }));
+  script.deliverUntil(() => values(script, "x599", 1)[0] === "1", isCutOff);
+  assertEquals(script.outcomes.get("D"), OK);
+  // View 3 is on its way to the disk of n2 when the changes come.
+  script.wait(20);
+  script.forcesAtOnce = false;
+  while (script.deliver(1, 2));
+  assertEquals(node(script, 2).membership.installing?.number, 3);
+  script.completeForces(2);
+  script.forcesAtOnce = true;
+  script.goOnUntil(() => node(script, 2).membership.isMember);
+  assertEquals(values(script, "k", 0, 1, 2), [undefined, undefined, undefined]);
+});
+
+Deno.test("a promise made while a view is on its way to the disk is durable before it is told", () => {
+  const script = Script.complete();
+  const { view } = node(script, 0).membership;
+  const chosen = { ...view, number: 2, ballot: ballotOf(20, 1), commits: [] };
+  const ballot = ballotOf(30, 2);
+  script.forcesAtOnce = false;
+  const install = { type: "viewInstall", view: 2, chosen } as const;
+  script.step(0, { type: "message", from: 1, message: install });
+  script.step(0, { type: "message", from: 2, message: { type: "viewPrepare", view: 1, ballot } });
+  assertEquals(script.forcesUnderWay(0), 2);
+  script.completeForce(0); // The view's.
+  while (script.deliver(0, 2));
+  const told = () => script.log.filter((line) => /^n0 -> n2 .*viewPromise/.test(line)).length;
+  assertEquals(told(), 0);
+  script.completeForces(0);
+  while (script.deliver(0, 2));
+  assert(told() > 0);
+});
+
+for (const what of ["the link to it flaps", "it restarts"]) {
+  Deno.test(`a lease that a witness has given is waited for, also where ${what}`, () => {
+    const script = leftOut([1]);
+    while (!isInView(script, 2, 2)) assert(script.deliver(1, 2) || script.deliver(2, 1));
+    // n1 says that it reads no more, and starts again: n2, as an acceptor, gives it a lease.
+    script.step(1, { type: "leave" });
+    while (script.deliver(1, 0));
+    script.cut(0, 1);
+    script.restart(1, [2]);
+    script.wait(20);
+    while (script.deliver(1, 2));
+    while (script.deliver(2, 1));
+    assertEquals(node(script, 1).membership.mayRead(script.now), true);
+    script.cut(1, 2);
+    if (what === "it restarts") script.restart(2, []);
+    // n0 has n2 join, and proposes the two of them.
+    script.connect(0, 2);
+    const step = () => {
+      if (!script.deliver(0, 2) && !script.deliver(2, 0)) script.wait(5);
+    };
+    for (let i = 0; i < 100 && !hasJoined(script); i++) step();
+    script.cut(0, 2);
+    script.connect(0, 2);
+    for (let i = 0; i < 100 && node(script, 0).membership.accepted === undefined; i++) step();
+    assertEquals(node(script, 0).membership.accepted?.proposal.members, 0b101);
+    if (what !== "it restarts") {
+      script.cut(0, 2);
+      script.connect(0, 2);
+    }
+    for (let i = 0; i < 2000 && !node(script, 0).membership.mayWrite; i++) step();
+    script.ask(0, "W", write({ old: "2" }));
+    for (let i = 0; i < 100 && script.outcomes.get("W") === undefined; i++) step();
+    assertEquals(script.outcomes.get("W"), OK);
+    script.ask(1, "R", read("old"));
+    assertEquals(script.outcomes.get("R")?.kind, "rejected"); // It has no lease any more.
+  });
+}
