@@ -236,7 +236,7 @@ export interface ViewPromise extends Testimony {
   readonly accepted: AcceptedProposal | undefined;
   /** The last number that this node gave a transaction. */
   readonly lastNumber: TransactionNumber;
-  /** By node: the incarnation whose heartbeat this process acknowledged last. */
+  /** By node: the incarnation whose heartbeat this process acknowledged last; for its own, itself. */
   readonly acknowledged: readonly number[];
   /** For how long this process has lived, in milliseconds: what one before it acknowledged is older. */
   readonly aliveMs: number;

@@ -312,6 +312,7 @@ export class TransferTarget {
       this.#decline(from, transfer);
       return;
     }
+    this.#finalAhead = undefined; // This was sent after it, so it is of a later view still.
     this.#nextChunk = chunk + 1;
     this.#progressAt = now;
     writeTransferred(this.#context, entries);

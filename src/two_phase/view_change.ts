@@ -263,7 +263,8 @@ export class ViewChange {
       accepted: membership.accepted,
       ...membership.joinedDurably?.testimony ?? testimonyOf(this.#context),
       lastNumber: this.#host.lastNumber,
-      acknowledged: [...membership.acknowledged],
+      // Of its lease, a node's own word is one without any message.
+      acknowledged: membership.acknowledged.with(self, membership.identity.incarnation),
       aliveMs: now - this.#startedAt,
     };
     if (proposer === self) this.onViewPromise(self, promise);

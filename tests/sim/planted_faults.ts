@@ -225,10 +225,6 @@ function viewFaults(): (() => PlantedFault)[] {
       },
     }),
     () => ({
-      name: "a promise is not forced",
-      skipsForce: ({ records }) => records.some(({ type }) => type === "promise"),
-    }),
-    () => ({
       name: "votes and decisions after a promise",
       onStart: ({ context: { membership } }) => {
         Object.defineProperty(membership, "isFrozen", { get: () => false });
@@ -293,6 +289,10 @@ function viewFaults(): (() => PlantedFault)[] {
 
 /** Faults that the fixed set is too small for: `docs/simulation.md` says how many seeds they take. */
 export const RARE_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
+  () => ({
+    name: "a promise is not forced",
+    skipsForce: ({ records }) => records.some(({ type }) => type === "promise"),
+  }),
   () => ({
     name: "an accepted proposal is not forced",
     skipsForce: ({ records }) => records.some(({ type }) => type === "accepted"),

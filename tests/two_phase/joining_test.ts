@@ -223,6 +223,61 @@ Deno.test("a part of the next view's transfer is nothing to who has joined in th
   assertEquals(values(script, "k", 0, 1, 2), [undefined, undefined, undefined]);
 });
 
+Deno.test("a last part that came ahead of its view is nothing behind parts of a later one", () => {
+  const script = joining([0]);
+  script.connect(1, 2);
+  // All that n2 says, and what n1 says to n2, is slow.
+  const isSlow = (from: number, to: number) => from === 2 || from === 1 && to === 2;
+  script.ask(1, "W", write({ k: "1" }));
+  script.deliverUntil(() => values(script, "k", 0)[0] === "1", isSlow);
+  // n1 hears nothing of n0 for a while, and has view 3 chosen; n2 is still in view 2.
+  const { promised } = node(script, 1).membership;
+  while (node(script, 1).membership.promised === promised) {
+    script.wait(10);
+    script.deliverAll((from, to) => isSlow(from, to) || from === 0 && to === 1);
+  }
+  const goOn = (isOver: () => boolean) => {
+    for (let i = 0; !isOver(); i++) {
+      assert(i < 400, "it comes to that");
+      script.wait(5);
+      script.deliverAll(isSlow);
+    }
+  };
+  goOn(() => isInView(script, 3, 0, 1));
+  // n0 freezes itself to let n2 in, and sends the last part, in which k is 1.
+  while (node(script, 0).transfers[0]?.chunks === 0) assert(script.deliver(2, 0));
+  for (let i = 0; node(script, 0).counters.finals === 0; i++) {
+    assert(i < 200, "n0 sends the last part");
+    if (!script.deliver(0, 1) && !script.deliver(1, 0)) script.wait(5);
+  }
+  while (script.deliver(0, 2));
+  assertEquals(node(script, 2).counters.finalsAhead, 1);
+  // Their link flaps, and n1 has view 4 chosen: in that, k becomes 2, and n2 is sent that.
+  script.cut(0, 1);
+  const frozenFor = node(script, 0).membership.promised;
+  while (node(script, 1).membership.promised <= frozenFor) script.wait(5);
+  script.connect(0, 1);
+  goOn(() => isInView(script, 4, 0, 1));
+  script.deliverUntil(
+    () => [0, 1].every((index) => node(script, index).membership.mayWrite),
+    isSlow,
+  );
+  script.ask(1, "W2", write({ k: "2" }));
+  for (let i = 0; i < 600; i++) script.ask(1, `x${i}`, write({ [`x${i}`]: "1" }));
+  script.deliverUntil(() => values(script, "k", 2)[0] === "2", isSlow);
+  assertEquals(script.outcomes.get("W2"), OK);
+  // Only now n2 hears of view 3.
+  while (node(script, 2).membership.view.number < 3) assert(script.deliver(1, 2));
+  // What it says to n1 is slow still: it goes on with n0.
+  for (let i = 0; !node(script, 2).membership.isMember; i++) {
+    assert(i < 2000, "n2 is let in");
+    script.deliverAll((from, to) => from === 2 && to === 1);
+    script.wait(5);
+  }
+  script.deliverAll();
+  assertEquals(values(script, "k", 0, 1, 2), ["2", "2", "2"]);
+});
+
 Deno.test("a promise made while a view is on its way to the disk is durable before it is told", () => {
   const script = Script.complete();
   const { view } = node(script, 0).membership;
@@ -279,3 +334,54 @@ for (const what of ["the link to it flaps", "it restarts"]) {
     assertEquals(script.outcomes.get("R")?.kind, "rejected"); // It has no lease any more.
   });
 }
+
+Deno.test("a node is no witness that it has given itself no lease", () => {
+  const script = Script.complete(3, timingFor(5000));
+  script.ask(0, "W", write({ k: "1" }));
+  script.deliverAll();
+  // n1 says to n0 that it reads no more, and starts again at once; then n0 hears nothing of it.
+  script.step(1, { type: "leave" });
+  while (script.deliver(1, 0));
+  script.restart(1);
+  const memberships = script.replicas.map(({ membership }) => membership);
+  const [first, second, third] = memberships;
+  if (first === undefined || second === undefined || third === undefined) throw new Error("three");
+  const { promised } = first;
+  for (let i = 0; first.promised === promised; i++) {
+    assert(i < 400, "n0 suspects n1");
+    script.deliverAll((from, to) => from === 1 && to === 0);
+    script.wait(5);
+  }
+  // It proposes itself and n2, and accepts that alone; n2 tries too, and ends it.
+  for (let i = 0; first.accepted === undefined; i++) {
+    assert(i < 400, "n0 proposes");
+    if (!script.deliver(0, 2) && !script.deliver(2, 0) && !script.deliver(2, 1)) script.wait(5);
+  }
+  assertEquals(first.accepted.proposal.members, 0b101);
+  const before = third.promised;
+  script.cut(0, 2);
+  while (third.promised === before) script.wait(5);
+  script.connect(0, 2);
+  while (script.deliver(2, 0));
+  script.cut(0, 2);
+  script.cut(0, 1);
+  script.connect(0, 1);
+  // Its next attempt has the promise of n1, which has a lease by itself and n2.
+  for (let i = 0; first.view.number === 1; i++) {
+    assert(i < 400, "n0 has view 2");
+    if (!script.deliver(0, 1) && !script.deliver(1, 0)) script.wait(5);
+  }
+  script.cut(0, 1);
+  script.connect(0, 2);
+  for (let i = 0; !first.mayWrite; i++) {
+    assert(i < 400, "n0 and n2 go on");
+    if (!script.deliver(0, 2) && !script.deliver(2, 0)) script.wait(5);
+  }
+  script.ask(0, "W2", write({ k: "2" }));
+  for (let i = 0; script.outcomes.get("W2") === undefined; i++) {
+    assert(i < 400, "n0 answers");
+    if (!script.deliver(0, 2) && !script.deliver(2, 0)) script.wait(5);
+  }
+  assertEquals(script.outcomes.get("W2"), OK);
+  assertEquals(second.mayRead(script.now), false);
+});
