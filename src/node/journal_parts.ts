@@ -48,7 +48,10 @@ const COMPRESSION = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** A buffer that has grown beyond this is given back. */
 const KEPT_BYTES = 1024 * 1024;
 
-/** Returns the part that holds `bytes`. The store takes it where it is {@linkcode PART_BYTES_MAX} long at most. */
+/**
+ * Returns the part that holds `bytes`. The store takes it where it has {@linkcode PART_BYTES_MAX} at
+ * most.
+ */
 export function seal(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { coding, content } = encode(bytes);
   const part = new Uint8Array(HEADER_BYTES + content.length);

@@ -53,7 +53,9 @@ export function writeRecords(
   return bytes;
 }
 
-/** How many records from `at` on, where `first` is, are one run: at most {@linkcode TRANSACTIONS_MAX}. */
+/**
+ * How many records from `at` on, where `first` is, are one run: at most {@linkcode TRANSACTIONS_MAX}.
+ */
 function runLength(records: readonly JournalRecord[], at: number, first: JournalRecord): number {
   if (first.type !== "committed" && first.type !== "aborted") return 1;
   let count = 1;

@@ -297,18 +297,19 @@ export class TransferTarget {
     const { membership, outbox, store, now } = this.#context;
     const { transfer, chunk, entries } = message;
     if (membership.isMember || membership.view.number === 0) return;
-    if (chunk === 0 && membership.joined === undefined) {
+    // Who has joined got all of this view: more would be of a later one, which is to settle first.
+    if (membership.joined !== undefined) {
+      this.#decline(from, transfer);
+      return;
+    }
+    if (chunk === 0) {
       this.#source = from;
       this.#transfer = transfer;
       this.#nextChunk = 0;
       this.#participant.dropAll();
       store.clear();
     }
-    // Who has joined got all of this view: more would be of a later one, which is to settle first.
-    if (
-      membership.joined !== undefined || this.#source !== from || this.#transfer !== transfer ||
-      this.#nextChunk !== chunk
-    ) {
+    if (this.#source !== from || this.#transfer !== transfer || this.#nextChunk !== chunk) {
       this.#decline(from, transfer);
       return;
     }

@@ -94,11 +94,12 @@ export class ViewChange {
   readonly #context: Context;
   readonly #host: ViewChangeHost;
   readonly #source: TransferSource;
+  /** When this process began, by the local clock. */
+  readonly #startedAt: number;
   #attempt: Attempt | undefined;
   #highestRound = 0;
   /** No attempt before this. */
   #tryAt = -Infinity;
-  readonly #startedAt: number;
   /** When the highest promise was made. */
   #promisedAt = -Infinity;
 
@@ -420,7 +421,7 @@ export class ViewChange {
   }
 
   #nextView(attempt: Attempt, view: View): View | undefined {
-    const { membership, nodes, now, names } = this.#context;
+    const { membership, nodes, now, names, counters } = this.#context;
     const answering = this.#answering(attempt, view);
     if (answering.length === 0) return undefined;
     const isAllThere = members(view.members & membership.linked).every((node) =>
@@ -429,7 +430,8 @@ export class ViewChange {
     const waited = now - attempt.majorityAt;
     if (!isAllThere && waited < STRAGGLERS_MS) return undefined;
     const joined = this.#joined(attempt, view);
-    this.#bringJoiners(attempt, [...answering, ...joined]);
+    const testifying = [...answering, ...joined];
+    this.#bringJoiners(attempt, testifying);
     const confirmed = [...new Set([...attempt.confirmed.keys(), ...joined])]
       .filter((node) => !answering.includes(node));
     const awaited = this.#source.caughtUp & ~setOf(confirmed);
@@ -439,7 +441,6 @@ export class ViewChange {
     const staying = whole & ~setOf(members(whole).filter((node) => membership.hasLeft(node)));
     const set = size(staying) >= majority(nodes) ? staying : whole;
     if (size(set) < majority(nodes)) return undefined;
-    const { counters } = this.#context;
     counters.standIns += joined.filter((node) => !attempt.confirmed.has(node)).length;
     return {
       number: view.number + 1,
@@ -452,7 +453,7 @@ export class ViewChange {
           ? membership.identityOf(node)?.journal ?? ""
           : view.journals[node] ?? ""
       ),
-      commits: this.#commits(attempt, [...answering, ...joined]),
+      commits: this.#commits(attempt, testifying),
       bases: names.map((_, node) => this.#baseOf(attempt, node)),
     };
   }
