@@ -20,7 +20,8 @@ import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
 import type { Membership } from "../two_phase/membership.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import { contains, size } from "../two_phase/node_set.ts";
-import { type Driver, now, type Transport } from "./driver.ts";
+import { now } from "./clock.ts";
+import type { Driver, Transport } from "./driver.ts";
 import {
   ask,
   askOnce,

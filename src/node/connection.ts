@@ -23,7 +23,8 @@ import { ErrorReply, OK, type RespValue, type RespVersion } from "../resp/value.
 import type { Client, Outcome, Request } from "../two_phase/request.ts";
 import { MUST_WAIT } from "../two_phase/replica.ts";
 import { type Command, findCommand, type NodeFacts, runCommand, type Session } from "./commands.ts";
-import { type Driver, now } from "./driver.ts";
+import { now } from "./clock.ts";
+import type { Driver } from "./driver.ts";
 import { PEER_COMMAND } from "./handshake.ts";
 import type { Share, SharedBound } from "./shared_bound.ts";
 import { closeQuietly, isDisconnect, writeAll } from "./socket.ts";

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Clocks } from "../two_phase/clocks.ts";
 import type { Client, Request } from "../two_phase/request.ts";
 import { type Answer, type Effects, LEASE_OVER, type ProtocolEvent } from "../two_phase/outbox.ts";
 import type { JournalRecord, Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
@@ -15,6 +16,7 @@ import type { Input, MUST_WAIT, Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { ByteString } from "../byte_string.ts";
+import { clocks } from "./clock.ts";
 import type { ChangedEntry, CheckpointOptions, Journal } from "./journal.ts";
 
 /** How often the replica is told that time has passed. */
@@ -35,7 +37,7 @@ export class Driver {
   readonly #onEvent: (event: ProtocolEvent) => void;
   readonly #afterFlush: (() => void)[] = [];
   /** The time at which the present turn began. */
-  #turnBeganAt = now();
+  #turnBeganAt = clocks();
   #isFlushScheduled = false;
   #isFlushing = false;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -113,26 +115,26 @@ export class Driver {
   #scheduleFlush(): void {
     if (this.#isFlushScheduled || this.#isFlushing) return;
     this.#isFlushScheduled = true;
-    // One look at the clock a turn: it is a call into the runtime, and a turn is short.
-    this.#turnBeganAt = now();
+    // One look at the clocks a turn: it is a call into the runtime, and a turn is short.
+    this.#turnBeganAt = clocks();
     queueMicrotask(() => this.flush());
   }
 
   /** Answers, but for reads whose lease has run out since they were computed. */
   #answer(answers: readonly Answer[]): void {
-    let time = 0; // One look at the clock does for all: they were computed before it.
-    for (const { client, outcome, validUntil } of answers) {
-      if (validUntil === Infinity) client.answered(outcome);
+    let now: Clocks | undefined; // One look does for all: they were computed before it.
+    for (const { client, outcome, term } of answers) {
+      if (term === undefined) client.answered(outcome);
       else {
-        time ||= now();
-        client.answered(time < validUntil ? outcome : LEASE_OVER);
+        now ??= clocks();
+        client.answered(term.holds(now) ? outcome : LEASE_OVER);
       }
     }
   }
 
   /** Reads one key without a request, where that needs no waiting. */
   peek(key: ByteString): ByteString | undefined | typeof MUST_WAIT {
-    return this.replica.peek(key, now);
+    return this.replica.peek(key, clocks);
   }
 
   /** The process is about to end: the others need not wait for it. */
@@ -171,9 +173,9 @@ export function checkpointOf(store: Store, tail: readonly JournalRecord[]): Chec
   return {
     tail,
     changed: changedEntries(store, store.takeChanged()),
-    versionOf: (key) => {
+    isCurrent: ({ key, value, version }) => {
       const entry = store.get(key);
-      return entry?.value === undefined ? undefined : entry.version;
+      return entry?.version === version && entry.value === value;
     },
     liveKeys: store.sizeWithHidden,
     liveBytes: store.bytes,
@@ -186,9 +188,4 @@ function* changedEntries(store: Store, keys: ReadonlySet<ByteString>): Generator
     const entry = store.get(key);
     yield { key, value: entry?.value, version: entry?.version ?? 0 };
   }
-}
-
-/** The local clock in milliseconds: the time of day at the start, and never back from there. */
-export function now(): number {
-  return performance.timeOrigin + performance.now();
 }

@@ -16,13 +16,15 @@ import { delay } from "@std/async/delay";
 import type { Logger } from "@std/log";
 import { FatalError } from "../errors.ts";
 import type { Timing } from "../two_phase/context.ts";
+import { leaseWaitMs } from "../two_phase/lease.ts";
 import { beginByForce, type Beginning } from "../two_phase/force.ts";
 import type { JournalRecord, View } from "../two_phase/messages.ts";
 import { majority } from "../two_phase/node_set.ts";
 import { Replica } from "../two_phase/replica.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { Cluster, FoundNode } from "./cluster.ts";
-import { checkpointOf, now } from "./driver.ts";
+import { clocks } from "./clock.ts";
+import { checkpointOf } from "./driver.ts";
 import { describeForced, describeStanding } from "./handshake.ts";
 import type { Journal } from "./journal.ts";
 import { lastView } from "./known_nodes.ts";
@@ -76,7 +78,7 @@ export async function forceNewCluster(options: ForceOptions): Promise<Recovered>
   others.delete(names[self] ?? "");
   logger.warn(`--force-new-cluster: looks for other nodes: ${[...others].join(", ")}`);
   // So long it takes in any case: then no old node has a lease left from a majority that is gone.
-  const lookMs = Math.max(LOOK_MS_MIN, 1.1 * options.timing.leaseMs);
+  const lookMs = Math.max(LOOK_MS_MIN, leaseWaitMs(options.timing));
   const [found] = await Promise.all([cluster.lookFor([...others], lookMs), delay(lookMs)]);
   const why = whyNotNow(old, found);
   if (why !== undefined) throw refusal(why);
@@ -109,7 +111,7 @@ function replicaOf(old: View, { journal, recovered, timing }: ForceOptions): Rep
     identity: journal.identity,
     timing,
     random: Math.random,
-    now: now(),
+    now: clocks(),
     ...recovered,
   });
   if (replica?.membership.isMember === true) return replica;

@@ -13,7 +13,7 @@ import { ballotName, type Forced, type NodeIndex, transactionName } from "../two
 import { contains, members } from "../two_phase/node_set.ts";
 import { VERSION } from "../version.ts";
 import type { Cluster } from "./cluster.ts";
-import { now } from "./driver.ts";
+import { clocks } from "./clock.ts";
 import { REDIS_VERSION } from "./commands.ts";
 import type { Statistics } from "./statistics.ts";
 
@@ -202,7 +202,7 @@ function standingOf(
   const { membership } = replica;
   if (index === cluster.self) {
     const chunks = replica.chunksReceived ?? null;
-    const hasLease = membership.mayRead(now());
+    const hasLease = membership.mayRead(clocks());
     return { ...roleOf(membership.isMember, chunks), hasLease };
   }
   const link = cluster.links[index];
@@ -286,9 +286,9 @@ function viewFields(
   const { membership } = replica;
   const { forced } = membership.view.cluster;
   const nameOf = (node: number) => cluster.names[node] ?? "";
-  const time = now();
+  const time = clocks();
   const hasLease = membership.mayRead(time);
-  const { until } = membership.lease;
+  const leaseMsLeft = hasLease ? membership.lease.term?.msLeft(time) ?? 0 : 0;
   return {
     view: membership.view.number,
     members: members(membership.members).map(nameOf).join(","),
@@ -303,7 +303,7 @@ function viewFields(
     complete: membership.mayWrite ? 1 : 0,
     lease: hasLease ? 1 : 0,
     // A node alone has it for good.
-    lease_ms_left: hasLease && until !== Infinity ? Math.floor(until - time) : 0,
+    lease_ms_left: leaseMsLeft === Infinity ? 0 : Math.floor(leaseMsLeft),
     promised: ballotName(membership.promised),
     frozen: membership.isFrozen ? 1 : 0,
     transfers: replica.transfers.map(({ node, chunks }) => `${nameOf(node)}=${chunks}`).join(","),

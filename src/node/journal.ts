@@ -51,8 +51,12 @@ export interface CheckpointOptions {
    * that changes after the call belongs to the next checkpoint too.
    */
   readonly changed: Iterable<ChangedEntry>;
-  /** Returns the version of the committed value of `key`, `undefined` where it has none. */
-  readonly versionOf: (key: ByteString) => number | undefined;
+  /**
+   * Tells whether a stored entry is what its key has now. An older segment may hold an entry that was
+   * overridden since, and that one is left away: the version alone does not tell, the value must be
+   * the same too.
+   */
+  readonly isCurrent: (entry: StoredEntry) => boolean;
   /** How many keys have a value. With `liveBytes` it tells how much of what is stored is garbage. */
   readonly liveKeys: number;
   /** How many bytes these keys and their values have, together. */

@@ -600,7 +600,7 @@ class KvJournal implements Journal {
     return this.#foldOnce({
       tail: records,
       changed: [],
-      versionOf: () => undefined,
+      isCurrent: () => false,
       storedBytesMax: 0,
       discards: true,
     });
@@ -703,7 +703,8 @@ class KvJournal implements Journal {
       batchSize: READ_BATCH_IN_BACKGROUND,
       receive: (reader) => {
         const entry = readEntry(reader);
-        if (entry.value === undefined || fold.versionOf(entry.key) !== entry.version) return;
+        const { key, value, version } = entry;
+        if (value === undefined || !fold.isCurrent({ key, value, version })) return;
         writer.add((bytes) => writeEntry(bytes, entry));
       },
       afterPart: () => writer.isFull ? writer.flush() : undefined,

@@ -27,7 +27,8 @@ import { members } from "../two_phase/node_set.ts";
 import { Cluster } from "./cluster.ts";
 import type { CommandResult, NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
-import { Driver, now } from "./driver.ts";
+import { clocks, now } from "./clock.ts";
+import { Driver } from "./driver.ts";
 import { Exports } from "./exports.ts";
 import { forceNewCluster, type Recovered } from "./force.ts";
 import {
@@ -230,7 +231,7 @@ export class Node implements ConnectionHost {
       identity: this.#journal.identity,
       timing: this.#timing,
       random: Math.random,
-      now: now(),
+      now: clocks(),
       ...this.#recovered,
     });
     this.#driver = new Driver({
@@ -408,7 +409,7 @@ export class Node implements ConnectionHost {
     const replica = this.#driver?.replica;
     if (replica === undefined) return { reply: new ErrorReply("REJECTED", this.notReady) };
     const request = snapshotRequest(replica, {
-      clock: now,
+      clocks,
       then: (snapshot) => this.#exports.begin(snapshot),
     });
     if (request !== undefined) return { request };
@@ -526,7 +527,7 @@ function reportOf(replica: Replica | undefined, statistics: Statistics): PeerRep
   return {
     keys: replica?.store.size ?? 0,
     requestsPerSecond: statistics.requestsPerSecond,
-    hasLease: replica?.membership.mayRead(now()) ?? false,
+    hasLease: replica?.membership.mayRead(clocks()) ?? false,
     chunks: replica?.chunksReceived ?? null,
   };
 }

@@ -13,7 +13,7 @@ import { MalformedError } from "../byte_reader.ts";
 import { ByteWriter } from "../byte_writer.ts";
 import { LINK_BYTES_MAX } from "../limits.ts";
 import type { Message, NodeIndex, Prepare } from "../two_phase/messages.ts";
-import { now } from "./driver.ts";
+import { now } from "./clock.ts";
 import { encodePrepare, FrameReader, FrameWriter, type LinkMessage } from "./peer_codec.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
 

@@ -16,6 +16,7 @@
 import type { ByteString } from "../byte_string.ts";
 import { isHidden } from "../hidden_keys.ts";
 import { ErrorReply } from "../resp/value.ts";
+import type { Clocks } from "../two_phase/clocks.ts";
 import type { Replica } from "../two_phase/replica.ts";
 import type { CountRequest } from "../two_phase/request.ts";
 import type { Transaction } from "../two_phase/state.ts";
@@ -29,13 +30,13 @@ export interface Snapshot {
 /**
  * Takes a snapshot. To be submitted in the same turn of the event loop.
  *
- * @param options `clock`: returns the local clock's reading, in milliseconds; `then`: returns what the
+ * @param options `clocks`: reads both clocks; `then`: returns what the
  *   client is told once the snapshot is whole
  * @returns a request that waits for what is prepared, or `undefined` where this node may not read
  */
 export function snapshotRequest(
   replica: Replica,
-  { clock, then }: { clock: () => number; then: (snapshot: Snapshot) => unknown },
+  { clocks, then }: { clocks: () => Clocks; then: (snapshot: Snapshot) => unknown },
 ): CountRequest | undefined {
   const { transactions, membership } = replica.context;
   const snapshot: Snapshot = { keys: [], values: [] };
@@ -48,7 +49,7 @@ export function snapshotRequest(
   }
   const prepared = transactions.holdingLocks();
   // Looked at last: the copying takes time, in which the right to read may have run out.
-  if (!membership.mayRead(clock())) return undefined;
+  if (!membership.mayRead(clocks())) return undefined;
   return {
     kind: "count",
     evaluate: () => {

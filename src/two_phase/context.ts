@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Clocks } from "./clocks.ts";
 import type { HybridClock } from "./hybrid_clock.ts";
 import type { LockTable } from "./lock_table.ts";
 import type { Membership } from "./membership.ts";
@@ -31,7 +32,7 @@ export interface Timing {
   readonly suspicionMs: number;
   /** Time between heartbeat rounds. */
   readonly heartbeatMs: number;
-  /** How much the rate of a clock may be off, as a part of 1. */
+  /** How much the rate of a clock may be off, as a part of 1; less than 1. */
   readonly driftMax: number;
 }
 
@@ -40,7 +41,8 @@ export const VIEW_TIMING = {
   leaseMs: 1000,
   suspicionMs: 1000,
   heartbeatMs: 200,
-  driftMax: 0.01,
+  // Far beyond what a quartz does: a time service that corrects a clock slews it by up to 8.3 %.
+  driftMax: 0.1,
 } as const;
 
 /** Returns the timing for requests that end within `timeoutMs`. */
@@ -247,8 +249,10 @@ export interface Context {
   readonly counters: Counters;
   /** A number from 0 up to but not including 1, different each time. */
   readonly random: () => number;
-  /** The local clock at the present step, in milliseconds; never goes back. */
+  /** The monotonic clock at the present step, in milliseconds; never goes back. */
   now: number;
+  /** Both clocks at the present step. */
+  clocks: Clocks;
 }
 
 /** A low-water mark is journaled when it has moved by so much: it saves work, and may be lost. */

@@ -40,6 +40,7 @@ import type {
 import { incarnationBase, NOTHING_BEFORE, transactionName } from "./messages.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import { PendingRequest, PendingRequests } from "./pending_requests.ts";
+import type { LeaseTerm } from "./lease.ts";
 import type { ForceAwaiter } from "./outbox.ts";
 import type { Client, KeyReader, Outcome, ReadRequest, Request, WriteRequest } from "./request.ts";
 import { type Observer, Transaction, withFollowers } from "./state.ts";
@@ -193,7 +194,7 @@ export class Coordinator implements ForceAwaiter {
 
   /** Why no request can be served here for some time, or `undefined` where that may be otherwise. */
   #whyHopeless(): string | undefined {
-    const { membership, now, nodes } = this.#context;
+    const { membership, clocks, now, nodes } = this.#context;
     if (membership.isLeaving) return "this node is stopping";
     if (membership.view.number === 0) return undefined;
     if (membership.isGathering) {
@@ -201,7 +202,7 @@ export class Coordinator implements ForceAwaiter {
       return `this cluster was begun by force, and waits until ${needed} of its nodes are members`;
     }
     if (membership.isBelowMajority(now)) {
-      if (membership.isMember && membership.mayRead(now)) return undefined; // Reads go on for a while.
+      if (membership.mayRead(clocks)) return undefined; // Reads go on for a while.
       const missed = membership.unreachable(now);
       const strangers = missed.filter((node) => contains(membership.linked, node));
       const silent = missed.filter((node) => !strangers.includes(node));
@@ -334,13 +335,13 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #dispatch(pending: PendingRequest): void {
-    const { membership, now, counters } = this.#context;
+    const { membership, clocks, counters } = this.#context;
     const { request } = pending;
     const why = this.#whyHopeless();
     if (why !== undefined) {
       counters.belowMajority++;
       this.#reject(pending, why);
-    } else if (!membership.mayRead(now)) {
+    } else if (!membership.mayRead(clocks)) {
       counters.readsWithoutLease++;
       this.#park(pending);
     } else if (request.kind === "read") this.#read(pending, request);
@@ -390,12 +391,12 @@ export class Coordinator implements ForceAwaiter {
 
   /** Answers what depends on state and is given without a commit: that needs the lease. */
   #answerRead(pending: PendingRequest, reply: unknown): void {
-    const { membership, now } = this.#context;
-    if (!membership.mayRead(now)) {
+    const { membership, clocks } = this.#context;
+    if (!membership.mayRead(clocks)) {
       this.#park(pending); // What was read is forgotten: it is read anew with the next lease.
       return;
     }
-    this.#finish(pending, { kind: "answered", reply }, membership.lease.until);
+    this.#finish(pending, { kind: "answered", reply }, membership.lease.term);
   }
 
   #count(pending: PendingRequest): void {
@@ -903,7 +904,7 @@ export class Coordinator implements ForceAwaiter {
     this.#finish(pending, { kind: "answered", reply });
   }
 
-  #finish(pending: PendingRequest, outcome: Outcome, validUntil = Infinity): void {
+  #finish(pending: PendingRequest, outcome: Outcome, term?: LeaseTerm): void {
     const { outbox, counters, transactions, self } = this.#context;
     if (pending.state === "finished") throw new Error("a request was answered twice");
     (pending.state === "closing" ? this.#closing : this.#pending).remove(pending);
@@ -914,7 +915,7 @@ export class Coordinator implements ForceAwaiter {
       transactions.keepOutcome(self, pending.number, known);
     }
     counters[outcome.kind]++;
-    outbox.answer(pending.client, outcome, validUntil);
+    outbox.answer(pending.client, outcome, term);
   }
 
   // --- A new view ----------------------------------------------------------------------------

@@ -4,22 +4,69 @@
  * It lasts for some time from the moment at which a heartbeat round was *sent* that a majority of the
  * configured nodes acknowledged, none of which had promised a ballot above that of the view. A node
  * that promises such a ballot acknowledges no more; so once a majority has promised, no lease can
- * last longer than that from the last promise, and whoever waits so long before it installs the next
- * view can be sure that nobody reads in the old one.
+ * last longer than that from the last promise. A proposer that waits for {@linkcode leaseWaitMs} before
+ * it installs the next view can be sure that nobody reads in the old one.
+ *
+ * Time is measured on two clocks, see `clocks.ts`. The monotonic clock alone would let a node that was
+ * suspended read for as long again when it wakes up. The wall clock alone would let it read for as
+ * long as the clock was set back. A read needs both clocks to be within the lease, and to agree about
+ * how much time has passed.
  *
  * @module
  */
 
+import type { Clocks } from "./clocks.ts";
 import type { NodeIndex, NodeSet } from "./messages.ts";
 import { majority, NOBODY, only, size } from "./node_set.ts";
 
 /** Rounds whose acknowledgements may still come. Older ones are given up. */
 const ROUNDS_MAX = 16;
 
+/**
+ * By how much the two clocks may differ about the time that has passed since a round was sent, in
+ * milliseconds: more than the wall clock's resolution and a program that is interrupted between two
+ * readings, and much less than a lease.
+ */
+export const CLOCK_GAP_MS_MAX = 50;
+
+/**
+ * Returns for how long a proposer has to wait after the last promise until no lease of `leaseMs` can
+ * hold, where the rate of the holder's clock may be low by `driftMax` and its own high by as much.
+ */
+export function leaseWaitMs({ leaseMs, driftMax }: { leaseMs: number; driftMax: number }): number {
+  return leaseMs * (1 + driftMax) / (1 - driftMax);
+}
+
+/** The time for which one acknowledged round lets a node read. Nothing in it changes. */
+export class LeaseTerm {
+  readonly sentAt: Clocks;
+  readonly #leaseMs: number;
+
+  /** @param leaseMs how long the round is good for; `Infinity` for a node alone */
+  constructor(sentAt: Clocks, leaseMs: number) {
+    this.sentAt = sentAt;
+    this.#leaseMs = leaseMs;
+  }
+
+  /** Tells whether the term is not over at `at`, by both clocks. */
+  holds(at: Clocks): boolean {
+    return this.msLeft(at) > 0;
+  }
+
+  /** Returns for how long the term holds still, in milliseconds; 0 or less where it is over. */
+  msLeft(at: Clocks): number {
+    if (this.#leaseMs === Infinity) return Infinity;
+    const byMonotonic = at.monotonicMs - this.sentAt.monotonicMs;
+    const byWall = at.wallMs - this.sentAt.wallMs;
+    if (Math.abs(byWall - byMonotonic) > CLOCK_GAP_MS_MAX) return 0;
+    return this.#leaseMs - Math.max(byMonotonic, byWall);
+  }
+}
+
 /** One heartbeat round. */
 interface Round {
   readonly round: number;
-  readonly sentAt: number;
+  readonly sentAt: Clocks;
   acknowledged: NodeSet;
 }
 
@@ -29,7 +76,7 @@ export class Lease {
   readonly #leaseMs: number;
   #rounds: Round[] = [];
   #lastRound = 0;
-  #until = -Infinity;
+  #term: LeaseTerm | undefined;
 
   /** @param options `nodes`: how many are configured; `leaseMs`: how long a round is good for */
   constructor(options: { nodes: number; leaseMs: number }) {
@@ -37,9 +84,14 @@ export class Lease {
     this.#leaseMs = options.leaseMs;
   }
 
-  /** When it ends, by the local clock in milliseconds. */
-  get until(): number {
-    return this.#until;
+  /** The latest term; `undefined` where there was none in this view. It may be over. */
+  get term(): LeaseTerm | undefined {
+    return this.#term;
+  }
+
+  /** Tells whether the lease holds at `at`. */
+  holds(at: Clocks): boolean {
+    return this.#term !== undefined && this.#term.holds(at);
   }
 
   /**
@@ -47,7 +99,7 @@ export class Lease {
    *
    * @returns the round's number
    */
-  begin(sentAt: number, own: NodeSet): number {
+  begin(sentAt: Clocks, own: NodeSet): number {
     const round = { round: ++this.#lastRound, sentAt, acknowledged: own };
     this.#rounds.push(round);
     if (this.#rounds.length > ROUNDS_MAX) this.#rounds.shift();
@@ -65,14 +117,15 @@ export class Lease {
 
   /** The lease is over, and no acknowledgement that is on its way makes another one. */
   end(): void {
-    this.#until = -Infinity;
+    this.#term = undefined;
     this.#rounds = [];
   }
 
   #extend({ sentAt, acknowledged }: Round): void {
     if (acknowledged === NOBODY || size(acknowledged) < majority(this.#nodes)) return;
+    const isLater = this.#term === undefined ||
+      sentAt.monotonicMs > this.#term.sentAt.monotonicMs;
     // A node alone has nobody who could go on without it.
-    const until = this.#nodes === 1 ? Infinity : sentAt + this.#leaseMs;
-    if (until > this.#until) this.#until = until;
+    if (isLater) this.#term = new LeaseTerm(sentAt, this.#nodes === 1 ? Infinity : this.#leaseMs);
   }
 }

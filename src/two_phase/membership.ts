@@ -14,6 +14,7 @@
  * @module
  */
 
+import type { Clocks } from "./clocks.ts";
 import type { Timing } from "./context.ts";
 import { Lease } from "./lease.ts";
 import {
@@ -400,9 +401,9 @@ export class Membership {
 
   // --- What may be done ----------------------------------------------------------------------
 
-  /** Tells whether this node may answer reads from its memory, at `now` by the local clock. */
-  mayRead(now: number): boolean {
-    return this.isMember && now < this.lease.until;
+  /** Tells whether this node may answer reads from its memory, at `now` by both clocks. */
+  mayRead(now: Clocks): boolean {
+    return this.isMember && this.lease.holds(now);
   }
 
   /** Tells whether a write can go to all members now. */
@@ -419,9 +420,9 @@ export class Membership {
   }
 
   /** Begins a heartbeat round, when it is time. */
-  onTick(now: number): void {
-    if (now - this.#heartbeatAt < this.#timing.heartbeatMs) return;
-    this.#heartbeatAt = now;
+  onTick(now: Clocks): void {
+    if (now.monotonicMs - this.#heartbeatAt < this.#timing.heartbeatMs) return;
+    this.#heartbeatAt = now.monotonicMs;
     const { number: view, ballot } = this.#view;
     const own = !this.isFrozen && !this.#isLeaving && this.isMember ? only(this.#self) : NOBODY;
     const round = this.lease.begin(now, own);

@@ -324,6 +324,11 @@ export interface JoinFinal {
   readonly prepared: readonly PreparedRecord[];
   /** What the proposer says in its own promise of this ballot. */
   readonly testimony: Testimony;
+  /**
+   * The highest stamp that the proposer has given or seen: no write of this view has a higher version.
+   * Entries alone do not say so, as a deletion leaves none behind.
+   */
+  readonly clock: Stamp;
 }
 
 /** Joiner → proposer: I hold everything up to the freeze of this ballot. */
@@ -428,6 +433,8 @@ export interface JoinedRecord extends Joined {
   readonly type: "joined";
   readonly entries: readonly TransferredEntry[];
   readonly prepared: readonly PreparedRecord[];
+  /** As in {@linkcode JoinFinal}. */
+  readonly clock: Stamp;
 }
 
 /**

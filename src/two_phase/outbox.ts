@@ -10,6 +10,7 @@
  * @module
  */
 
+import type { LeaseTerm } from "./lease.ts";
 import type { JournalRecord, Message, NodeIndex, NodeSet, View } from "./messages.ts";
 import type { Client, Outcome } from "./request.ts";
 import type { Transaction } from "./state.ts";
@@ -25,10 +26,10 @@ export interface Answer {
   readonly client: Client;
   readonly outcome: Outcome;
   /**
-   * What was read may be said if, after it was read, this moment of the local clock had not come: the
-   * end of the lease. The driver looks at the clock once more, for work takes time.
+   * The term of the lease that a read rests on; `undefined` for what needs no lease. The driver checks
+   * again, before it replies, that the term still holds: a turn can outlive a lease.
    */
-  readonly validUntil: number;
+  readonly term: LeaseTerm | undefined;
 }
 
 /** What a client is told whose answer came too late for the lease. */
@@ -157,9 +158,9 @@ export class Outbox {
     if (to !== 0) this.#sends.push({ to, message });
   }
 
-  /** @param validUntil until when the lease holds that the answer needs */
-  answer(client: Client, outcome: Outcome, validUntil = Infinity): void {
-    this.#answers.push({ client, outcome, validUntil });
+  /** @param term the term of the lease that the answer needs */
+  answer(client: Client, outcome: Outcome, term?: LeaseTerm): void {
+    this.#answers.push({ client, outcome, term });
   }
 
   report(event: ProtocolEvent): void {

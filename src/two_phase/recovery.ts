@@ -79,6 +79,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       return;
     case "joined":
       options.participant.dropAll();
+      context.clock.observe(record.clock);
       writeTransferred(context, record.entries);
       for (const one of record.prepared) options.participant.restore(one);
       context.membership.restoreJoined({ ballot: record.ballot, testimony: record.testimony });

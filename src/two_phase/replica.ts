@@ -11,6 +11,7 @@
 
 import type { ByteString } from "../byte_string.ts";
 import { checkpointRecords } from "./checkpoint.ts";
+import type { Clocks } from "./clocks.ts";
 import { type Context, type Counters, newCounters, type Timing } from "./context.ts";
 import { Coordinator } from "./coordinator.ts";
 import { type Doubt, longDoubts } from "./doubt.ts";
@@ -47,8 +48,8 @@ export interface ReplicaOptions {
   readonly timing: Timing;
   /** Returns a number from 0 up to but not including 1. */
   readonly random: () => number;
-  /** The local clock, in milliseconds. */
-  readonly now: number;
+  /** Both clocks at the start. */
+  readonly now: Clocks;
   /** What was stored before a restart; empty where there is nothing. */
   readonly store?: Store;
   /** The journal's records, in their order; none where there is nothing. */
@@ -127,12 +128,13 @@ export class Replica {
         identity: options.identity,
         timing: options.timing,
         outbox,
-        now: options.now,
+        now: options.now.monotonicMs,
       }),
       outbox,
       counters: newCounters(),
       random: options.random,
-      now: options.now,
+      now: options.now.monotonicMs,
+      clocks: options.now,
     };
     this.#coordinator = new Coordinator(this.context);
     this.#participant = new Participant(this.context);
@@ -209,10 +211,10 @@ export class Replica {
   /**
    * Reads one key without a request, where that needs no waiting.
    *
-   * @param clock returns the local clock's reading, in milliseconds
+   * @param clocks reads both clocks
    * @returns the value, `undefined` where the key does not exist, or {@linkcode MUST_WAIT}.
    */
-  peek(key: ByteString, clock: () => number): ByteString | undefined | typeof MUST_WAIT {
+  peek(key: ByteString, clocks: () => Clocks): ByteString | undefined | typeof MUST_WAIT {
     const { membership, locks, store } = this.context;
     const entry = store.get(key);
     if (entry?.lock !== undefined && locks.lastWriter(entry, locks.grants) !== undefined) {
@@ -220,7 +222,7 @@ export class Replica {
     }
     const value = entry?.value;
     // The lease is looked at after the read: between the two the process may have stood still.
-    return membership.mayRead(clock()) ? value : MUST_WAIT;
+    return membership.mayRead(clocks()) ? value : MUST_WAIT;
   }
 
   /** How far transfers from this node are, by node, in chunks. */
@@ -233,9 +235,10 @@ export class Replica {
     return this.#target.chunks;
   }
 
-  /** Takes in what has happened; `nowMs` is the local clock, which never goes back. */
-  step(input: Input, nowMs: number): void {
-    this.context.now = nowMs;
+  /** Takes in what has happened, at `now` by both clocks. */
+  step(input: Input, now: Clocks): void {
+    this.context.now = now.monotonicMs;
+    this.context.clocks = now;
     switch (input.type) {
       case "request":
         this.#coordinator.submit(input.request, input.client);
@@ -322,7 +325,7 @@ export class Replica {
   }
 
   #onControl(from: NodeIndex, message: ControlMessage): void {
-    const { membership, now } = this.context;
+    const { membership, clocks } = this.context;
     switch (message.type) {
       case "viewInstalled":
         this.#onViewInstalled(from, message);
@@ -333,9 +336,9 @@ export class Replica {
         membership.onHeartbeat(from, message);
         return;
       case "heartbeatAcknowledged": {
-        const couldRead = membership.mayRead(now);
+        const couldRead = membership.mayRead(clocks);
         membership.onHeartbeatAcknowledged(from, message);
-        if (!couldRead && membership.mayRead(now)) this.#coordinator.onMembershipChange();
+        if (!couldRead && membership.mayRead(clocks)) this.#coordinator.onMembershipChange();
         return;
       }
       case "leaving":
@@ -415,8 +418,8 @@ export class Replica {
   }
 
   #onTick(): void {
-    const { outbox, membership, transactions, now } = this.context;
-    membership.onTick(now);
+    const { outbox, membership, transactions, clocks } = this.context;
+    membership.onTick(clocks);
     this.#viewChange.onTick();
     this.#source.onTick();
     this.#target.onTick();

@@ -163,6 +163,7 @@ export class TransferSource {
         entries: this.#entriesNow(transfer.changed),
         prepared: this.#undecided(),
         testimony: testimonyOf(this.#context),
+        clock: this.#context.clock.last,
       });
     }
   }
@@ -342,8 +343,9 @@ export class TransferTarget {
   }
 
   onFinal(from: NodeIndex, message: JoinFinal): void {
-    const { membership, outbox, now, counters } = this.#context;
+    const { membership, outbox, clock, now, counters } = this.#context;
     const { transfer, ballot, entries, prepared, testimony } = message;
+    const stamp = message.clock;
     if (membership.isMember) return;
     if (this.#source !== from || this.#transfer !== transfer) {
       this.#decline(from, transfer);
@@ -360,11 +362,12 @@ export class TransferTarget {
     this.#progressAt = now;
     counters.joins++;
     this.#participant.dropAll();
+    clock.observe(stamp);
     writeTransferred(this.#context, entries);
     for (const record of prepared) this.#participant.restore(record);
     const joined = { ballot, testimony };
     membership.joined = joined;
-    outbox.append({ type: "joined", ballot, entries, prepared, testimony });
+    outbox.append({ type: "joined", ballot, entries, prepared, testimony, clock: stamp });
     outbox.whenDurable(() => {
       if (membership.joined !== joined) return;
       membership.joinedDurably = joined;

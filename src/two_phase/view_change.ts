@@ -39,6 +39,7 @@ import type {
   ViewRefuse,
 } from "./messages.ts";
 import { ballotName, ballotOf, incarnationOf, proposerOf, roundOf } from "./messages.ts";
+import { leaseWaitMs } from "./lease.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import { quorumOf } from "./membership.ts";
 import { settle, testimonyOf } from "./settlement.ts";
@@ -549,15 +550,11 @@ export class ViewChange {
     const excluded = members(membership.members & ~attempt.proposal.members);
     const readers = excluded.filter((node) => !this.#hasGivenUpReading(attempt, node));
     if (excluded.length > readers.length) counters.leasesGivenUp++;
-    attempt.installAt = readers.length === 0 ? now : attempt.lastPromiseAt + this.#leaseMs;
+    attempt.installAt = readers.length === 0
+      ? now
+      : attempt.lastPromiseAt + leaseWaitMs(this.#context.timing);
     if (readers.length > 0) counters.leasesWaitedFor++;
     this.#goOn(attempt);
-  }
-
-  /** After so long by this clock no lease holds that was given before. */
-  get #leaseMs(): number {
-    const { timing } = this.#context;
-    return timing.leaseMs * (1 + 2 * timing.driftMax);
   }
 
   /**
@@ -566,11 +563,12 @@ export class ViewChange {
    * lease does not know what the one before it gave.
    */
   #hasGivenUpReading(attempt: Attempt, node: NodeIndex): boolean {
-    const { membership, nodes } = this.#context;
+    const { membership, nodes, timing } = this.#context;
     const left = membership.leftIncarnation(node);
     if (left === 0) return false;
     const witnesses = [...attempt.promises].filter(([witness, { acknowledged, aliveMs }]) =>
-      membership.counts(witness) && aliveMs >= this.#leaseMs && (acknowledged[node] ?? 0) <= left
+      membership.counts(witness) && aliveMs >= leaseWaitMs(timing) &&
+      (acknowledged[node] ?? 0) <= left
     );
     return nodes - witnesses.length < majority(nodes);
   }

@@ -10,6 +10,7 @@ import { ballotOf, incarnationBase } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import { Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome } from "../../src/two_phase/request.ts";
+import { clocks } from "../../src/node/clock.ts";
 import { read, write } from "../two_phase/script.ts";
 
 /** A journal whose forces are under way until they are ended by hand, in their order. */
@@ -114,7 +115,7 @@ class Pair {
         identity: journal.identity,
         timing: TIMING,
         random: () => 0.5,
-        now: performance.timeOrigin + performance.now(),
+        now: clocks(),
         records: [{ type: "view", view: VIEW }],
       }),
       journal,

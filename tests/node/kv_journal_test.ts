@@ -191,7 +191,10 @@ class SmallNode implements RecoveryTarget {
     return this.journal.checkpoint({
       tail: this.#undecided,
       changed: this.#entries(changed),
-      versionOf: (key) => this.state.get(key)?.version,
+      isCurrent: ({ key, value, version }) => {
+        const entry = this.state.get(key);
+        return entry?.version === version && entry.value === value;
+      },
       liveKeys: this.state.size,
       liveBytes,
     });
@@ -599,7 +602,7 @@ Deno.test("checkpoint() puts its tail and what comes after the call behind the e
   const checkpoint = journal.checkpoint({
     tail: [committed(2)],
     changed: [entry],
-    versionOf: () => 1,
+    isCurrent: () => true,
     liveKeys: 1,
     liveBytes: 2,
   });
@@ -685,6 +688,37 @@ Deno.test("checkpoint() forgets deletions when no older segment can hold their k
   assertEquals(await store.blobBytes(), 0);
   await node.journal.close();
   assertEquals((await read({ store })).entries.size, 0);
+});
+
+Deno.test("checkpoint() keeps the last value when two values of a key have one version", async () => {
+  using store = await TestStore.open();
+  const sizes = { segmentBytesMax: 2000, slackBytes: 4000 };
+  const journal = await openKvJournal({ store, sizes, onFatal: neverFatal });
+  await recover(journal);
+  /** What the node holds: the version of x never changes. */
+  const state = new Map<ByteString, StoredEntry>();
+  const checkpoint = (key: string, value: string) => {
+    const entry = { key, value, version: 1 };
+    state.set(key, entry);
+    let liveBytes = 0;
+    for (const one of state.values()) liveBytes += one.key.length + one.value.length;
+    return journal.checkpoint({
+      tail: [],
+      changed: [entry],
+      isCurrent: (stored) => state.get(stored.key)?.value === stored.value,
+      liveKeys: state.size,
+      liveBytes,
+    });
+  };
+  await checkpoint("x", "old");
+  await checkpoint("x", "new");
+  // Other keys are written until the oldest segment is read and written again.
+  const before = await store.blobBytes();
+  for (let i = 0; i < 30; i++) await checkpoint("z", `${i}`.padEnd(1500, "."));
+  assertEquals(await store.blobBytes() < before + 20_000, true, "nothing was written again");
+  await journal.close();
+  const { entries } = await read({ store });
+  assertEquals(entries.get("x")?.value, "new");
 });
 
 Deno.test("replaceState() forgets all entries and records, and keeps who the journal is", async () => {

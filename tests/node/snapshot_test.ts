@@ -5,14 +5,14 @@ import { type Snapshot, snapshotRequest } from "../../src/node/snapshot.ts";
 import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX } from "../../src/limits.ts";
 import { ErrorReply } from "../../src/resp/value.ts";
 import { Random } from "../sim/random.ts";
-import { Script, write } from "../two_phase/script.ts";
+import { bothAt, Script, write } from "../two_phase/script.ts";
 
 /** Begins a snapshot at `node`. Its outcome stands under `label`. */
 function ask(script: Script, node: number, label: string): void {
   const replica = script.replicas[node];
   if (replica === undefined) throw new Error(`there is no node ${node}`);
   const request = snapshotRequest(replica, {
-    clock: () => script.now,
+    clocks: () => script.clocksOf(0),
     then: ({ keys, values }: Snapshot) => {
       return Object.fromEntries(keys.map((key, index) => [key, values[index]]).sort());
     },
@@ -147,7 +147,7 @@ Deno.test("snapshotRequest() refuses a node whose lease has run out, though it s
   const [replica] = script.replicas;
   assert(replica !== undefined);
   const then = () => undefined;
-  assert(snapshotRequest(replica, { clock: () => script.now, then }) !== undefined);
-  const clock = () => replica.membership.lease.until;
-  assertEquals(snapshotRequest(replica, { clock, then }), undefined);
+  assert(snapshotRequest(replica, { clocks: () => script.clocksOf(0), then }) !== undefined);
+  const afterIt = () => bothAt(script.now + 1e10);
+  assertEquals(snapshotRequest(replica, { clocks: afterIt, then }), undefined);
 });

@@ -16,6 +16,7 @@ export interface Violation {
     | "linearizability"
     | "visible abort"
     | "lost write"
+    | "freshness"
     | "sum"
     | "deadline"
     | "priority"

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Clocks } from "../../src/two_phase/clocks.ts";
 import { isHidden } from "../../src/hidden_keys.ts";
 import type {
   Effect,
@@ -43,6 +44,8 @@ export interface PlantedFault {
   readonly ignoresFailedForce?: boolean;
   /** Reads are answered however long ago the lease ran out. */
   readonly ignoresLeaseEnd?: boolean;
+  /** Changes the clocks by which the driver looks whether a lease holds still. */
+  readonly leaseClocks?: (now: Clocks) => Clocks;
   /** A wiped disk has the id of the journal that was on it. */
   readonly keepsJournalId?: boolean;
   /** A process goes on with the journal of another node as if it was its own. */
@@ -218,6 +221,8 @@ function viewFaults(): (() => PlantedFault)[] {
         membership.mayRead = () => membership.isMember;
       },
     }),
+    () => leaseWithout("the lease looks at the monotonic clock alone", "wallMs"),
+    () => leaseWithout("the lease looks at the wall clock alone", "monotonicMs"),
     () => ({
       name: "the proposer does not wait for leases",
       onStart: ({ context: { membership } }) => {
@@ -285,6 +290,21 @@ function viewFaults(): (() => PlantedFault)[] {
           : message,
     }),
   ];
+}
+
+/** The lease takes one of the two clocks to show what the other one does. */
+function leaseWithout(name: string, clock: keyof Clocks): PlantedFault {
+  const other = clock === "wallMs" ? "monotonicMs" : "wallMs";
+  return {
+    name,
+    onStart: ({ context: { membership: { lease } } }) => {
+      const extend = lease.begin.bind(lease);
+      const onOther = (at: Clocks): Clocks => ({ ...at, [clock]: at[other] });
+      lease.begin = (sentAt, own) => extend(onOther(sentAt), own);
+      lease.holds = (at) => lease.term?.holds(onOther(at)) === true;
+    },
+    leaseClocks: (at) => ({ ...at, [clock]: at[other] }),
+  };
 }
 
 /** Faults that the fixed set is too small for: `docs/simulation.md` says how many seeds they take. */

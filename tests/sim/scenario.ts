@@ -9,6 +9,7 @@
  */
 
 import type { NodeIndex } from "../../src/two_phase/messages.ts";
+import { VIEW_TIMING } from "../../src/two_phase/context.ts";
 import { Random } from "./random.ts";
 
 /** Where in the life of a journal write a node crashes. */
@@ -48,6 +49,10 @@ export type Fault =
     | { readonly kind: "stop"; readonly node: NodeIndex }
     /** The process does nothing for a while (SIGSTOP, a long collection). */
     | { readonly kind: "pause"; readonly node: NodeIndex }
+    /** The machine sleeps: as a pause, and its monotonic clock stands still. */
+    | { readonly kind: "suspend"; readonly node: NodeIndex }
+    /** The wall clock is set forward by `by` milliseconds, or back. */
+    | { readonly kind: "set clock"; readonly node: NodeIndex; readonly by: number }
     /** The network passes nothing from `from` to the others, and if `isTwoWay` nothing back either. */
     | {
       readonly kind: "partition";
@@ -99,6 +104,9 @@ export interface Scenario {
   readonly faults: readonly Fault[];
 }
 
+/** By how much the rate of a clock may be off, as a part of 1: the protocol must stand that. */
+export const CLOCK_DRIFT_MAX = VIEW_TIMING.driftMax;
+
 /** Every commit must pass the seeds 0 up to this. */
 export const FIXED_SET = 1700;
 
@@ -126,7 +134,11 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     thinkMsMax: isQuick ? 5 : random.between(5, 200),
     timeoutMs: random.pick([400, 1000, 2000, 5000]),
     healAt,
-    clockDrift: indices.map(() => random.between(-0.01, 0.01)),
+    clockDrift: indices.map(() =>
+      random.chance(0.3)
+        ? random.between(-CLOCK_DRIFT_MAX, CLOCK_DRIFT_MAX)
+        : random.between(-0.01, 0.01)
+    ),
     clockOffset: indices.map(() => random.chance(0.3) ? random.between(-100_000, 100_000) : 0),
     delayMsMax: random.pick([0.2, 2, 20]),
     forceMsMax: random.pick([0, 1, 10]),
@@ -170,7 +182,8 @@ function stormy(scenario: Scenario, random: Random): Scenario {
     const node = random.pick(indices);
     const from = [node];
     const kind = random.integer(10);
-    if (kind < 3) faults.push({ kind: "pause", at, ms, node });
+    if (kind < 2) faults.push({ kind: "pause", at, ms, node });
+    else if (kind < 3) faults.push({ kind: "suspend", at, ms, node });
     else if (kind < 6) faults.push({ kind: "partition", at, ms, from, isTwoWay: kind < 5 });
     else if (kind < 7) faults.push({ kind: "failed force", at, ms, node });
     else faults.push({ kind: "crash", at, ms, node, point: random.pick(CRASH_POINTS) });
@@ -213,12 +226,17 @@ function randomFault(
   // A cluster of one that loses its disk has lost everything: there is nothing to check.
   if (kind < 48 && indices.length > 1) return { kind: "wipe", at, ms, node };
   if (kind < 53) return { kind: "stop", at, ms, node };
-  if (kind < 62) return { kind: "pause", at, ms, node };
+  if (kind < 58) return { kind: "pause", at, ms, node };
+  if (kind < 62) return { kind: "suspend", at, ms, node };
   if (kind < 72) {
     const from = indices.filter(() => random.chance(0.4));
     return { kind: "partition", at, ms, from, isTwoWay: random.chance(0.6) };
   }
   if (kind < 82) return { kind: "clog", at, ms, from: node, to: other };
-  if (kind < 94) return { kind: "cut", at, ms: 0, a: node, b: other };
+  if (kind < 91) return { kind: "cut", at, ms: 0, a: node, b: other };
+  if (kind < 94) {
+    const by = random.between(100, 90_000) * random.pick([1, -1]);
+    return { kind: "set clock", at, ms: 0, node, by };
+  }
   return { kind: "slow disk", at, ms, node };
 }

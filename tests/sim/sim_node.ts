@@ -7,6 +7,7 @@
  */
 
 import { lastView, ownerOf } from "../../src/node/known_nodes.ts";
+import type { Clocks } from "../../src/two_phase/clocks.ts";
 import { timingFor } from "../../src/two_phase/context.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
 import { beginByForce } from "../../src/two_phase/force.ts";
@@ -48,6 +49,9 @@ export const HAPPENINGS = [
   "a cluster is begun by force, and commits what was in doubt",
   "a node of a cluster that is left behind comes back",
   "pause",
+  "suspension",
+  "clock set forward",
+  "clock set back",
   "stop",
   "part of an unforced write survives",
   "checkpoint",
@@ -73,6 +77,8 @@ export interface SimNodeOptions {
   readonly onHappening: (happening: Happening) => void;
   /** Told of every prepare that leaves a node. */
   readonly onPrepare: (prepare: Prepare) => void;
+  /** Told of every replica that starts to run. */
+  readonly onStart: (replica: Replica) => void;
 }
 
 /** One simulated node. */
@@ -88,6 +94,12 @@ export class SimNode implements Endpoint {
   /** Distinguishes the processes of this node: what was meant for an earlier one is dropped. */
   #process = 0;
   #isPaused = false;
+  /** When the machine was suspended, by the wall clock; `undefined` where it was only paused. */
+  #suspendedAt: number | undefined;
+  /** How far the wall clock is off. */
+  #clockOffset: number;
+  /** By how much the wall clock is ahead of the monotonic one of the present process. */
+  #clockError = 0;
   /** What is to be done when a paused process goes on. */
   #delayed: { readonly action: () => void; readonly otherwise: (() => void) | undefined }[] = [];
   #isFlushPlanned = false;
@@ -107,6 +119,7 @@ export class SimNode implements Endpoint {
     this.index = options.index;
     this.#options = options;
     this.#journal = `journal ${options.index}`;
+    this.#clockOffset = options.scenario.clockOffset[options.index] ?? 0;
     this.#disk = new Disk(this.#journal);
     this.start();
   }
@@ -160,10 +173,12 @@ export class SimNode implements Endpoint {
     this.#delayed = [];
     this.#crashAt = undefined;
     this.#isStopping = false;
+    this.#clockError = 0;
     if (incarnation > 1) onHappening("restart");
     trace.note(index, `starts, incarnation ${incarnation}`);
     const recovered = plantedFault?.onRecover?.(records) ?? records;
     this.#replica = this.#newReplica({ store, records: recovered, journal, incarnation });
+    this.#options.onStart(this.#replica);
     plantedFault?.onStart?.(this.#replica);
     this.#planFlush();
     this.#planTick(this.#process);
@@ -185,7 +200,7 @@ export class SimNode implements Endpoint {
       identity: { journal, incarnation },
       timing: timingFor(scenario.timeoutMs),
       random: () => random.next(),
-      now: this.#clock,
+      now: this.clocks,
       store,
       records,
     });
@@ -208,6 +223,7 @@ export class SimNode implements Endpoint {
     this.#replica = undefined;
     this.#process++;
     this.#isPaused = false;
+    this.#suspendedAt = undefined;
     const unforced = this.#disk.unforced;
     const durable = this.#disk.durablePosition;
     this.#disk.crash(random);
@@ -329,9 +345,19 @@ export class SimNode implements Endpoint {
     });
   }
 
+  /** The machine sleeps: as {@linkcode pause}, and the monotonic clock stands still meanwhile. */
+  suspend(ms: number): void {
+    if (this.#replica === undefined || this.#isPaused) return;
+    this.#options.onHappening("suspension");
+    this.#suspendedAt = this.#wallMs;
+    this.pause(ms);
+  }
+
   resume(): void {
     if (!this.#isPaused) return;
     this.#options.trace.note(this.index, "goes on");
+    if (this.#suspendedAt !== undefined) this.#clockError += this.#wallMs - this.#suspendedAt;
+    this.#suspendedAt = undefined;
     this.#isPaused = false;
     for (const { action, otherwise } of this.#delayed.splice(0)) {
       if (this.#replica === undefined) otherwise?.();
@@ -364,12 +390,29 @@ export class SimNode implements Endpoint {
     });
   }
 
-  /** The local clock: its rate is off a little, its value by anything. */
-  get #clock(): number {
+  /**
+   * Both clocks. Their rate is off by the same part, as a time service corrects both at once; what the
+   * wall clock shows may be off by anything, and is what the monotonic one shows at first, as with a
+   * real process.
+   */
+  get clocks(): Clocks {
+    const wallMs = this.#wallMs;
+    return { monotonicMs: wallMs - this.#clockError, wallMs };
+  }
+
+  get #wallMs(): number {
     const { scenario, scheduler, index } = this.#options;
-    const drift = scenario.clockDrift[index] ?? 0;
-    const offset = scenario.clockOffset[index] ?? 0;
-    return 1_000_000 + scheduler.now * (1 + drift) + offset;
+    const rate = 1 + (scenario.clockDrift[index] ?? 0);
+    return 1_000_000 + scheduler.now * rate + this.#clockOffset;
+  }
+
+  /** The wall clock is set, forward or back. */
+  setClock(ms: number): void {
+    this.#options.onHappening(ms > 0 ? "clock set forward" : "clock set back");
+    this.#options.trace.note(this.index, `has its wall clock set by ${Math.round(ms)} ms`);
+    this.#clockOffset += ms;
+    // The monotonic clock of a process that runs takes no part in that.
+    this.#clockError += ms;
   }
 
   // --- Inputs --------------------------------------------------------------------------------
@@ -435,9 +478,9 @@ export class SimNode implements Endpoint {
   #step(input: Input): void {
     const replica = this.#replica;
     if (replica === undefined) return;
-    replica.step(input, this.#clock);
+    replica.step(input, this.clocks);
     for (const more of this.#options.plantedFault?.afterInput?.(input, replica) ?? []) {
-      replica.step(more, this.#clock);
+      replica.step(more, this.clocks);
     }
     this.#planFlush();
   }
@@ -473,8 +516,9 @@ export class SimNode implements Endpoint {
       }
     }
     if (effects.records.length > 0 && this.#crashesAt("after the sends")) return;
-    for (const { client, outcome, validUntil } of effects.answers) {
-      const isLate = this.#clock >= validUntil && plantedFault?.ignoresLeaseEnd !== true;
+    for (const { client, outcome, term } of effects.answers) {
+      const now = plantedFault?.leaseClocks?.(this.clocks) ?? this.clocks;
+      const isLate = term?.holds(now) === false && plantedFault?.ignoresLeaseEnd !== true;
       client.answered(isLate ? LEASE_OVER : outcome);
     }
     for (const event of effects.events) {

@@ -15,12 +15,13 @@ import { majority } from "../../src/two_phase/node_set.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import * as checkers from "./checkers.ts";
 import type { MemberAtRest, Violation } from "./checkers.ts";
+import { Freshness } from "./freshness.ts";
 import { type Call, formatCall, History } from "./history.ts";
 import { Network } from "./network.ts";
 import { get, type Operation, OperationSource, requestFor, set } from "./operations.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 import { Random } from "./random.ts";
-import type { Fault, Scenario } from "./scenario.ts";
+import { CLOCK_DRIFT_MAX, type Fault, type Scenario } from "./scenario.ts";
 import { Scheduler } from "./scheduler.ts";
 import { type Happening, SimNode } from "./sim_node.ts";
 import { Trace } from "./trace.ts";
@@ -81,6 +82,7 @@ class Simulation {
   readonly #source: OperationSource;
   readonly #counters = new Map<string, number>();
   readonly #violations: Violation[] = [];
+  readonly #freshness = new Freshness();
   #isHealing = false;
   #asked = 0;
   /** Clients that have not finished the phase. */
@@ -104,6 +106,7 @@ class Simulation {
         plantedFault: options.plantedFault,
         onHappening: (happening) => this.#count(happening),
         onPrepare: (prepare) => this.#takeNote(prepare),
+        onStart: (replica) => this.#freshness.follow(replica),
       });
       this.#nodes.push(node);
       this.#network.add(node);
@@ -178,6 +181,12 @@ class Simulation {
       case "pause":
         this.#nodes[fault.node]?.pause(ms);
         return;
+      case "suspend":
+        this.#nodes[fault.node]?.suspend(ms);
+        return;
+      case "set clock":
+        this.#nodes[fault.node]?.setClock(fault.by);
+        return;
       case "slow disk":
         this.#nodes[fault.node]?.slowDisk(ms);
         return;
@@ -241,6 +250,7 @@ class Simulation {
     }
     for (const node of others) node.loseDisk(restartMs());
     // What was in doubt, and is committed, may have been answered "aborted": so the documents say.
+    this.#freshness.forget();
     const committed = survivor.beginByForce();
     for (const call of committed === 0 ? [] : this.#history.calls) {
       if (call.outcome === "aborted") call.ending = "unknown";
@@ -323,8 +333,10 @@ class Simulation {
     };
     this.#trace.client(`   client ${what.client} asks n${what.node}: ${what.operation.name}`);
     node.submit(requestFor(what.operation), {
-      answered: (outcome: Outcome) =>
-        end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : ""),
+      answered: (outcome: Outcome) => {
+        this.#lookAround(outcome, what.operation);
+        end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : "");
+      },
       lost: () => end("connection lost"),
     });
     this.#scheduler.after(this.#scenario.timeoutMs + CLIENT_GRACE_MS, () => end("no answer"));
@@ -363,13 +375,24 @@ class Simulation {
       };
       this.#trace.client(`   client ${what.client} asks n${index}: ${what.operation.name}`);
       this.#nodes[index]?.submit(this.#countingRepetitions(requestFor(what.operation)), {
-        answered: (outcome: Outcome) =>
-          end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : ""),
+        answered: (outcome: Outcome) => {
+          this.#lookAround(outcome, what.operation);
+          end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : "");
+        },
         lost: () => end("connection lost"),
       });
       this.#scheduler.after(this.#scenario.timeoutMs + CLIENT_GRACE_MS, () => end("no answer"));
     };
     attempt(ONCE_REPETITIONS, what.node);
+  }
+
+  /** When a write is acknowledged, nobody shows anything older: a paused node might wake up now. */
+  #lookAround(outcome: Outcome, { isRead, keys }: Operation): void {
+    if (outcome.kind !== "answered" || isRead || this.#violations.length > 0) return;
+    for (const { index, replica, clocks: now } of this.#nodes) {
+      if (replica === undefined) continue;
+      this.#violations.push(...this.#freshness.check({ name: `n${index}`, replica, now }, keys));
+    }
   }
 
   /** A request under a token has effects, if only on the token, unless it was done before. */
@@ -512,8 +535,11 @@ class Simulation {
 
   /** A request ends within its deadline, unless its node was not running. */
   #deadlines(): Violation[] {
-    const limit = this.#scenario.timeoutMs * 1.011 + DEADLINE_GRACE_MS;
-    const pauses = this.#scenario.faults.filter((fault) => fault.kind === "pause");
+    // By the slowest clock that is allowed.
+    const limit = this.#scenario.timeoutMs / (1 - CLOCK_DRIFT_MAX) + DEADLINE_GRACE_MS;
+    const pauses = this.#scenario.faults.filter((fault) =>
+      fault.kind === "pause" || fault.kind === "suspend"
+    );
     return this.#history.calls.flatMap((call) => {
       if (call.operation.token !== undefined) return []; // Several requests, each with a deadline.
       const isPaused = pauses.some(({ node, at, ms }) =>

@@ -20,7 +20,7 @@ import {
 import { Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome } from "../../src/two_phase/request.ts";
 import { Store } from "../../src/two_phase/store.ts";
-import { read, Script, type StartedOn, write } from "./script.ts";
+import { bothAt, read, Script, type StartedOn, write } from "./script.ts";
 
 const NAMES = ["n0", "n1", "n2"];
 
@@ -86,7 +86,7 @@ function newReplica(
     identity: { journal, incarnation: 1 },
     timing: timingFor(5000),
     random: () => 0.5,
-    now: 1000,
+    now: bothAt(1000),
     store,
     records,
   });
@@ -194,8 +194,11 @@ Deno.test("beginByForce() has records from which the node starts as what it has 
   assert(again.membership.isMember);
   assertEquals(again.locks.size, 0);
   assert(again.membership.identity.incarnation > incarnationOf(beginning.view.bases[0] ?? 0));
-  again.step({ type: "tick" }, 1000);
-  assert(again.membership.mayWrite && again.membership.mayRead(1000), "alone it serves at once");
+  again.step({ type: "tick" }, bothAt(1000));
+  assert(
+    again.membership.mayWrite && again.membership.mayRead(bothAt(1000)),
+    "alone it serves at once",
+  );
 });
 
 Deno.test("beginByForce() throws when the node is no member of its view", () => {
@@ -220,7 +223,7 @@ Deno.test("a forced cluster serves nobody before a majority of its nodes has joi
   script.connect(0, 1);
   script.settle();
   assertEquals(ask("of two"), waits);
-  assertEquals(script.replicas[0]?.membership.mayRead(1000), false);
+  assertEquals(script.replicas[0]?.membership.mayRead(bothAt(1000)), false);
   script.connect(0, 2);
   script.connect(1, 2);
   script.settle();

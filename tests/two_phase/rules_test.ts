@@ -13,7 +13,7 @@ import type { Effects } from "../../src/two_phase/outbox.ts";
 import { type Input, MUST_WAIT, Replica } from "../../src/two_phase/replica.ts";
 import type { Request } from "../../src/two_phase/request.ts";
 import { formatAll } from "./notation.ts";
-import { read, setIfAbsent, write } from "./script.ts";
+import { bothAt, read, setIfAbsent, write } from "./script.ts";
 
 const BEGIN_MS = 1000;
 
@@ -45,7 +45,7 @@ class Bench {
     identity: { journal: "j1", incarnation: 1 },
     timing: TIMING,
     random: () => 0.5,
-    now: BEGIN_MS,
+    now: bothAt(BEGIN_MS),
     records: [{ type: "view", view: VIEW }],
   });
   #nowMs = BEGIN_MS;
@@ -67,11 +67,11 @@ class Bench {
 
   step(input: Input | "forced" | { waitMs: number }): void {
     if (input === "forced") {
-      this.replica.step({ type: "forced", position: this.#position }, this.#nowMs);
+      this.replica.step({ type: "forced", position: this.#position }, bothAt(this.#nowMs));
     } else if ("waitMs" in input) {
       this.#nowMs += input.waitMs;
-      this.replica.step({ type: "tick" }, this.#nowMs);
-    } else this.replica.step(input, this.#nowMs);
+      this.replica.step({ type: "tick" }, bothAt(this.#nowMs));
+    } else this.replica.step(input, bothAt(this.#nowMs));
   }
 
   /** Returns what is to be done, without what is only told by the way. */
@@ -631,14 +631,14 @@ table("Reads", [
 
 Deno.test("Replica.peek() must wait when a transaction that writes the key is prepared", () => {
   const bench = new Bench();
-  assertEquals(bench.replica.peek("k", () => BEGIN_MS), undefined);
+  assertEquals(bench.replica.peek("k", () => bothAt(BEGIN_MS)), undefined);
   bench.step(prepare(0, 1, { keys: ["k"] }));
-  assertEquals(bench.replica.peek("k", () => BEGIN_MS), MUST_WAIT);
+  assertEquals(bench.replica.peek("k", () => bothAt(BEGIN_MS)), MUST_WAIT);
   bench.step(FORCED);
   bench.take();
   bench.step(FORCED);
   bench.step(decide(0, "commit", 1));
-  assertEquals(bench.replica.peek("k", () => BEGIN_MS), "0.1");
+  assertEquals(bench.replica.peek("k", () => bothAt(BEGIN_MS)), "0.1");
 });
 
 Deno.test("Replica.step() throws when a commit comes for what is not prepared", () => {

@@ -8,6 +8,7 @@
  */
 
 import { type Timing, timingFor } from "../../src/two_phase/context.ts";
+import type { Clocks } from "../../src/two_phase/clocks.ts";
 import type { JournalRecord, Message, NodeIndex } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
@@ -26,6 +27,11 @@ const TIMING = timingFor(5000, {
 
 /** When scripts begin, in milliseconds. */
 const BEGIN_MS = 1000;
+
+/** Returns clocks that both show `ms`. */
+export function bothAt(ms: number): Clocks {
+  return { monotonicMs: ms, wallMs: ms };
+}
 
 /** Returns a request that sets keys to values; `undefined` deletes. */
 export function write(values: Readonly<Record<string, string | undefined>>): WriteRequest {
@@ -109,6 +115,8 @@ export class Script {
   readonly #down = new Set<NodeIndex>();
   readonly #timing: Timing;
   #now = BEGIN_MS;
+  /** By node: how far its clocks are off. */
+  readonly #clockErrors = new Map<NodeIndex, Clocks>();
   #isMuted = false;
   /** Whether forces are completed as soon as they begin. */
   forcesAtOnce = true;
@@ -139,7 +147,7 @@ export class Script {
       identity: this.#identity(self),
       timing: this.#timing,
       random: () => 0.5,
-      now: this.#now,
+      now: this.clocksOf(self),
       records: this.#journal(self).records.slice(),
       ...(store === undefined ? {} : { store }),
     });
@@ -165,15 +173,48 @@ export class Script {
     }
   }
 
-  /** The clock of all nodes, in milliseconds. */
+  /** The time, in milliseconds. */
   get now(): number {
     return this.#now;
+  }
+
+  /** Both clocks of `node`: they show the time, unless something was done to them. */
+  clocksOf(node: NodeIndex): Clocks {
+    const { monotonicMs = 0, wallMs = 0 } = this.#clockErrors.get(node) ?? {};
+    return { monotonicMs: this.#now + monotonicMs, wallMs: this.#now + wallMs };
+  }
+
+  /** The machine of `node` sleeps for `ms`, and takes in nothing meanwhile. The others go on. */
+  suspend(node: NodeIndex, ms: number): void {
+    this.#write(`n${node} is suspended for ${ms} ms`);
+    const isAsleep = (_from: NodeIndex, to: NodeIndex) => to === node;
+    for (const end = this.#now + ms; this.#now < end;) {
+      this.#now += Math.min(20, end - this.#now);
+      this.replicas.forEach((_replica, other) => {
+        if (other !== node) this.step(other, { type: "tick" });
+      });
+      this.deliverAll(isAsleep);
+    }
+    this.#shift(node, { monotonicMs: -ms });
+  }
+
+  /** Somebody sets the wall clock of `node` forward by `ms`, or back. */
+  setClock(node: NodeIndex, ms: number): void {
+    this.#shift(node, { wallMs: ms });
+  }
+
+  #shift(node: NodeIndex, { monotonicMs = 0, wallMs = 0 }: Partial<Clocks>): void {
+    const before = this.#clockErrors.get(node) ?? { monotonicMs: 0, wallMs: 0 };
+    this.#clockErrors.set(node, {
+      monotonicMs: before.monotonicMs + monotonicMs,
+      wallMs: before.wallMs + wallMs,
+    });
   }
 
   /** Gives `node` an input, and carries out its effects. */
   step(node: NodeIndex, input: Input): void {
     if (this.#down.has(node)) return;
-    this.#replica(node).step(input, this.#now);
+    this.#replica(node).step(input, this.clocksOf(node));
     this.#carryOut(node);
   }
 
@@ -339,7 +380,7 @@ export class Script {
       if (!effects.force) continue;
       if (this.forcesAtOnce) {
         journal.durable = journal.records.length;
-        replica.step({ type: "forced", position: effects.position }, this.#now);
+        replica.step({ type: "forced", position: effects.position }, this.clocksOf(node));
       } else this.#forces[node]?.push(effects.position);
     }
   }

@@ -1,0 +1,17 @@
+/**
+ * The two clocks of a node.
+ *
+ * The monotonic clock never goes back, but stands still while the machine is suspended. The wall
+ * clock goes on then, but people and programs set it. A node that must know how much time has passed
+ * *at the most* therefore reads both.
+ *
+ * @module
+ */
+
+/** One reading of both clocks, in milliseconds. */
+export interface Clocks {
+  /** Never goes back. Stands still while the machine is suspended. */
+  readonly monotonicMs: number;
+  /** The wall-clock time. May jump either way. */
+  readonly wallMs: number;
+}

@@ -1,0 +1,66 @@
+/**
+ * What is committed anywhere, by key: no node that may read may show less.
+ *
+ * A transaction is committed only when all members of the view are prepared. From then on a member
+ * shows the new value, or makes its readers wait; and no node outside of the view has a lease. So this
+ * holds at every moment, whether the write was acknowledged or not. To look changes nothing: no message
+ * is sent, and nobody waits.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../src/byte_string.ts";
+import type { Clocks } from "../../src/two_phase/clocks.ts";
+import type { Stamp } from "../../src/two_phase/messages.ts";
+import { MUST_WAIT, type Replica } from "../../src/two_phase/replica.ts";
+import type { Violation } from "./checkers.ts";
+
+/** The latest write of a key that is committed at some node. */
+interface Latest {
+  readonly version: Stamp;
+  readonly value: ByteString | undefined;
+}
+
+/** Compares what nodes show with what is committed. */
+export class Freshness {
+  #latest = new Map<ByteString, Latest>();
+
+  /** Takes note of everything that `replica` commits from now on. */
+  follow({ store }: Replica): void {
+    const write = store.write.bind(store);
+    store.write = (entry, value, version) => {
+      const known = this.#latest.get(entry.key);
+      if (known === undefined || known.version < version) {
+        this.#latest.set(entry.key, { version, value });
+      }
+      write(entry, value, version);
+    };
+  }
+
+  /** A new cluster goes on from what one node holds: the rest never happened. */
+  forget(): void {
+    this.#latest = new Map();
+  }
+
+  /** Looks at `keys` as a client of the node would that `replica` is, at `now` by its clocks. */
+  check(
+    node: { readonly name: string; readonly replica: Replica; readonly now: Clocks },
+    keys: readonly ByteString[],
+  ): Violation[] {
+    const { name, replica, now } = node;
+    return keys.flatMap((key): Violation[] => {
+      const latest = this.#latest.get(key);
+      if (latest === undefined || replica.peek(key, () => now) === MUST_WAIT) return [];
+      const entry = replica.store.get(key);
+      const shown = entry?.value;
+      const isFresh = shown === undefined
+        ? latest.value === undefined
+        : (entry?.version ?? 0) >= latest.version;
+      if (isFresh) return [];
+      const text = `${name} shows ${key} = ${shown ?? "nothing"}, and ${
+        latest.value ?? "its deletion"
+      } is committed`;
+      return [{ checker: "freshness", text }];
+    });
+  }
+}

@@ -1,0 +1,71 @@
+/** Versions of a key only grow, over deletions, joins, restarts and clocks that are off. */
+
+import { assert, assertEquals } from "@std/assert";
+import { timingFor } from "../../src/two_phase/context.ts";
+import type { Stamp } from "../../src/two_phase/messages.ts";
+import { Script, write } from "./script.ts";
+
+/** Three nodes; n2 has given a stamp that is a minute ahead of the clocks, and n0 was down then. */
+function rejoined(): { script: Script; run: (node: number, value: string | undefined) => Stamp } {
+  const script = Script.complete(3, timingFor(5000));
+  const versions: Stamp[] = [];
+  for (const replica of script.replicas) follow(replica.store);
+  let count = 0;
+  const run = (node: number, value: string | undefined) => {
+    const label = `write ${++count}`;
+    script.ask(node, label, write({ x: value }));
+    script.goOnUntil(() => script.outcomes.get(label) !== undefined);
+    assertEquals(script.outcomes.get(label), { kind: "answered", reply: "OK" });
+    script.deliverAll();
+    return versions.at(-1) ?? 0;
+  };
+  const isWhole = (view: number, ...nodes: number[]) => () =>
+    nodes.every((node) => {
+      const membership = script.replicas[node]?.membership;
+      return membership?.view.number === view && membership.mayWrite &&
+        membership.mayRead(script.clocksOf(node));
+    });
+  script.kill(0);
+  script.goOnUntil(isWhole(2, 1, 2));
+  script.replicas[2]?.context.clock.observe((script.now + 60_000) * 1000);
+  run(2, "old");
+  run(2, undefined);
+  script.start(0);
+  const started = script.replicas[0];
+  assert(started !== undefined);
+  follow(started.store);
+  script.goOnUntil(isWhole(3, 0, 1, 2));
+  return { script, run };
+
+  function follow(store: Script["replicas"][number]["store"]): void {
+    const original = store.write.bind(store);
+    store.write = (entry, value, version) => {
+      if (version > 0) versions.push(version);
+      original(entry, value, version);
+    };
+  }
+}
+
+Deno.test("a node that has joined gives a deleted key a later version than the deletion had", () => {
+  const { script, run } = rejoined();
+  const deletion = script.replicas[1]?.context.clock.last ?? 0;
+  assert(deletion > (script.now + 30_000) * 1000, "the stamps are ahead of the clocks");
+  assertEquals(script.replicas[1]?.store.get("x"), undefined, "the key left nothing behind");
+  assert(run(0, "new") > deletion);
+});
+
+Deno.test("a node that has joined and starts again gives no earlier version either", () => {
+  const { script, run } = rejoined();
+  const deletion = script.replicas[1]?.context.clock.last ?? 0;
+  script.restart(0);
+  script.goOnUntil(() => script.replicas[0]?.membership.mayWrite === true);
+  assert(run(0, "new") > deletion);
+});
+
+Deno.test("a checkpoint of a node that has joined carries the clock", () => {
+  const { script } = rejoined();
+  const deletion = script.replicas[1]?.context.clock.last ?? 0;
+  const stamps = script.replicas[0]?.checkpoint()
+    .flatMap((record) => record.type === "clock" ? [record.stamp] : []) ?? [];
+  assert(Math.max(...stamps) >= deletion);
+});
