@@ -15,7 +15,7 @@ import type { Transaction } from "./state.ts";
 /** Returns the records, in an order in which they can be replayed. */
 export function checkpointRecords(context: Context): JournalRecord[] {
   const { clock, membership, transactions, nodes } = context;
-  const { view, promised, accepted } = membership;
+  const { view, promised, promisedTo, accepted } = membership;
   const records: JournalRecord[] = [{ type: "clock", stamp: clock.last }];
   records.push({
     type: "standing",
@@ -25,7 +25,7 @@ export function checkpointRecords(context: Context): JournalRecord[] {
     offset: membership.offset,
   });
   if (accepted !== undefined) records.push({ type: "accepted", ...accepted });
-  if (promised > 0) records.push({ type: "promise", ballot: promised });
+  if (promised > 0) records.push({ type: "promise", ballot: promised, journal: promisedTo });
   const prepared: Transaction[] = [];
   for (let coordinator = 0; coordinator < nodes; coordinator++) {
     const upTo = transactions.forgottenUpTo(coordinator);

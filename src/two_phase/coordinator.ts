@@ -291,7 +291,8 @@ export class Coordinator implements ForceAwaiter {
    * been answered. One that follows an aborted one is aborted; the others wait for their votes.
    */
   goOn(): void {
-    const { transactions, self, counters } = this.#context;
+    const { transactions, self, membership, counters } = this.#context;
+    if (membership.isFrozen) return; // The next view ends them: until then the report must not change.
     const open: OwnTransaction[] = [];
     for (const [, known] of transactions.of(self)) {
       if (known instanceof OwnTransaction && known.state === "prepared") open.push(known);

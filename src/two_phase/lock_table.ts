@@ -98,6 +98,14 @@ export class LockTable {
     }
   }
 
+  /** Forgets what earlier calls have brought about: all who stood in line have left it. */
+  dropLine(): void {
+    for (const entry of this.#changed.splice(0)) {
+      if (entry.lock !== undefined) this.#dropIfFree(entry, entry.lock);
+    }
+    this.#refused.length = 0;
+  }
+
   /** Looks again at the keys of `transaction`, which has become ready. */
   reconsider(transaction: Transaction): void {
     for (const entry of transaction.entries) this.#changed.push(entry);

@@ -91,7 +91,9 @@ export class Membership {
   readonly #announced: (ViewInstalled | undefined)[];
   #view: View;
   #promised: Ballot = 0;
+  #promisedTo = "";
   #accepted: AcceptedProposal | undefined;
+  #acceptedDurably: AcceptedProposal | undefined;
   /** All that there is a connection to. */
   #connected: NodeSet;
   /** Of these, those that are not known to be of another cluster. */
@@ -148,9 +150,19 @@ export class Membership {
     return this.#promised;
   }
 
+  /** The journal of the proposer that has the promise; `""` where the ballot came with a view. */
+  get promisedTo(): string {
+    return this.#promisedTo;
+  }
+
   /** The proposal accepted last, while it is for a later view than the installed one. */
   get accepted(): AcceptedProposal | undefined {
     return this.#accepted;
+  }
+
+  /** The same, as far as it is durable: others may be told. */
+  get acceptedDurably(): AcceptedProposal | undefined {
+    return this.#acceptedDurably;
   }
 
   /** Tells whether this node, with the journal that it has, is a member of the installed view. */
@@ -181,14 +193,27 @@ export class Membership {
     return this.#isLeaving;
   }
 
-  /** Raises the promise. */
-  promise(ballot: Ballot): void {
-    if (ballot > this.#promised) this.#promised = ballot;
+  /** Raises the promise; `journal` is that of the proposer. */
+  promise(ballot: Ballot, journal: string): void {
+    if (ballot <= this.#promised) return;
+    this.#promised = ballot;
+    this.#promisedTo = journal;
   }
 
   accept(accepted: AcceptedProposal): void {
-    this.promise(accepted.ballot);
+    this.promise(accepted.ballot, accepted.journal);
     this.#accepted = accepted;
+  }
+
+  /** The record of `accepted` is durable. */
+  acceptedIsDurable(accepted: AcceptedProposal): void {
+    if (this.#accepted === accepted) this.#acceptedDurably = accepted;
+  }
+
+  /** Takes over a proposal that was accepted, from the journal. */
+  restoreAccepted(accepted: AcceptedProposal): void {
+    this.accept(accepted);
+    this.#acceptedDurably = accepted;
   }
 
   /** Installs a view that was chosen, and is durable here. */
@@ -227,12 +252,14 @@ export class Membership {
     this.#view = view;
     this.restoreJoined(undefined); // By this view it is a member, or outside, and has to join anew.
     this.#dropForeign();
-    this.promise(view.ballot);
+    this.promise(view.ballot, "");
     const proposal = this.#accepted?.proposal;
     if (proposal === undefined) return;
     // Before its first view, a node may have accepted one of another cluster.
     const isForeign = proposal.cluster.id !== view.cluster.id;
-    if (proposal.number <= view.number || isForeign) this.#accepted = undefined;
+    if (proposal.number > view.number && !isForeign) return;
+    this.#accepted = undefined;
+    this.#acceptedDurably = undefined;
   }
 
   /** Who this node is to its peers. */

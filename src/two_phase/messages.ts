@@ -227,6 +227,8 @@ export interface ViewPromise extends Testimony {
   readonly type: "viewPromise";
   readonly view: number;
   readonly ballot: Ballot;
+  /** The journal in which it is durable: it counts where the view lists that. */
+  readonly journal: string;
   readonly installed: View;
   /** Whether this node is a member of it, and holds what members hold. */
   readonly isMember: boolean;
@@ -245,6 +247,8 @@ export interface ViewPromise extends Testimony {
 /** A proposal, and the ballot under which it was accepted. */
 export interface AcceptedProposal {
   readonly ballot: Ballot;
+  /** The journal of the node that has proposed it. */
+  readonly journal: string;
   readonly proposal: View;
 }
 
@@ -403,6 +407,8 @@ export interface ViewRecord {
 export interface PromiseRecord {
   readonly type: "promise";
   readonly ballot: Ballot;
+  /** The journal of the proposer: the promise is made to no other. */
+  readonly journal: string;
 }
 
 /** The node has accepted this proposal. */

@@ -64,10 +64,14 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       context.membership.offset = record.incarnations;
       return;
     case "promise":
-      context.membership.promise(record.ballot);
+      context.membership.promise(record.ballot, record.journal);
       return;
     case "accepted":
-      context.membership.accept({ ballot: record.ballot, proposal: record.proposal });
+      context.membership.restoreAccepted({
+        ballot: record.ballot,
+        journal: record.journal,
+        proposal: record.proposal,
+      });
       return;
     case "transfer":
       if (record.isFirst) {

@@ -432,9 +432,14 @@ export class Replica {
     this.#participant.beforeSending(ready);
   }
 
-  /** Goes on with everybody who got locks, or lost a place in line, by what was done. */
+  /**
+   * Goes on with everybody who got locks, or lost a place in line, by what was done. A frozen node
+   * grants nothing: what it has reported with its promise must stay as it is. The next view ends all
+   * who stand in line.
+   */
   #serveLine(): void {
-    const { locks, self, counters } = this.context;
+    const { locks, self, counters, membership } = this.context;
+    if (membership.isFrozen) return;
     for (let event = locks.next(); event !== undefined; event = locks.next()) {
       const { transaction } = event;
       if (event.what === "refused") this.#participant.onRefusedInLine(transaction);

@@ -54,6 +54,7 @@ export function settleAll(context: Context, view: View): Transaction[] {
     if (isCommitted) applyEffectsAgain(store, transaction);
     locks.release(transaction);
   }
+  locks.dropLine();
   transactions.reset(view.bases);
   return holding;
 }

@@ -5,6 +5,7 @@
  *
  * ```text
  *   proposer                                   acceptors
+ *      │ own promise durable
  *      │ 1 viewPrepare(ballot) ──────────────────► promise durable, then frozen, then the table
  *      │ ◄────────────────────── viewPromise 2
  *      │   members, outcomes
@@ -18,7 +19,12 @@
  * random time with a higher round. Nothing is lost by that: promises and accepted proposals stay.
  *
  * Crash points: a promise, an accepted proposal and a view count only when they are durable, and each
- * of them is told to others only then. A node that restarts is as frozen as it was.
+ * of them is told to others only then. That includes the proposer itself: it uses a ballot for anything
+ * only when its own promise of it is durable, so no process after it can take the same ballot for
+ * another proposal. A ballot also belongs to the journal of its proposer: a node that has lost its disk
+ * may take a number again, and whoever has promised that to the journal before refuses it.
+ *
+ * A node that restarts is as frozen as it was.
  *
  * @module
  */
@@ -66,6 +72,7 @@ const FROZEN_MS = 1000;
 /** An attempt of this node to have a view chosen. */
 interface Attempt {
   readonly ballot: Ballot;
+  /** By node. Others are asked only when this node's own is among them. */
   readonly beganAt: number;
   readonly promises: Map<NodeIndex, ViewPromise>;
   majorityAt: number;
@@ -202,11 +209,17 @@ export class ViewChange {
     };
     outbox.report({ type: "viewChangeBegins", ballot: ballotName(ballot), reason });
     this.#promise(self, ballot);
-    outbox.send(membership.linked & membership.others, {
-      type: "viewPrepare",
-      view: membership.view.number,
-      ballot,
+    // Crash before this is durable: nobody has heard of the ballot.
+    outbox.whenDurable(() => {
+      if (this.#attempt?.ballot === ballot) {
+        this.#ask(membership.linked & membership.others, ballot);
+      }
     });
+  }
+
+  #ask(nodes: NodeSet, ballot: Ballot): void {
+    const { membership, outbox } = this.#context;
+    outbox.send(nodes, { type: "viewPrepare", view: membership.view.number, ballot });
   }
 
   /** Ends the attempt, and waits for a random time before the next one. */
@@ -226,7 +239,7 @@ export class ViewChange {
     const { membership, outbox, counters } = this.#context;
     const { ballot } = message;
     this.#highestRound = Math.max(this.#highestRound, roundOf(ballot));
-    if (ballot === membership.promised && proposerOf(ballot) === from) {
+    if (this.#isPromisedTo(from, ballot)) {
       outbox.whenDurable(() => this.#sendPromise(from, ballot)); // It is asked for once more.
       return;
     }
@@ -240,13 +253,21 @@ export class ViewChange {
     this.#promise(from, ballot);
   }
 
+  /** Tells whether the latest promise is that of `ballot`, and was made to `proposer` as it is now. */
+  #isPromisedTo(proposer: NodeIndex, ballot: Ballot): boolean {
+    const { membership } = this.#context;
+    return ballot === membership.promised && proposerOf(ballot) === proposer &&
+      membership.promisedTo === membership.identityOf(proposer)?.journal;
+  }
+
   /** Makes a promise durable, and tells the proposer then. */
   #promise(proposer: NodeIndex, ballot: Ballot): void {
     const { membership, outbox, counters } = this.#context;
-    membership.promise(ballot);
+    const journal = membership.identityOf(proposer)?.journal ?? "";
+    membership.promise(ballot, journal);
     this.#promisedAt = this.#context.now;
     counters.promises++;
-    outbox.append({ type: "promise", ballot });
+    outbox.append({ type: "promise", ballot, journal });
     // From here on this node neither votes nor decides. Records on their way to the disk come before
     // the promise; their votes are never sent.
     outbox.whenDurable(() => this.#sendPromise(proposer, ballot));
@@ -259,10 +280,11 @@ export class ViewChange {
       type: "viewPromise",
       view: membership.view.number,
       ballot,
+      journal: membership.identity.journal,
       installed: membership.view,
       isMember: membership.isMember,
       isJoined: membership.joinedDurably !== undefined,
-      accepted: membership.accepted,
+      accepted: membership.acceptedDurably,
       ...membership.joinedDurably?.testimony ?? testimonyOf(this.#context),
       lastNumber: this.#host.lastNumber,
       // Of its lease, a node's own word is one without any message.
@@ -341,9 +363,9 @@ export class ViewChange {
 
   /** Members of `view` that have promised, and have installed it. */
   #answering(attempt: Attempt, view: View): NodeIndex[] {
-    return [...attempt.promises].flatMap(([node, { installed, isMember }]) =>
-      isMember && contains(view.members, node) && this.#context.membership.counts(node, view) &&
-        installed.number === view.number
+    return [...attempt.promises].flatMap(([node, promise]) =>
+      promise.isMember && contains(view.members, node) && counts(promise, node, view) &&
+        promise.installed.number === view.number
         ? [node]
         : []
     );
@@ -365,9 +387,10 @@ export class ViewChange {
 
   /** Returns what is to be proposed, or `undefined` where it is too early to say. */
   #proposalFor(attempt: Attempt): View | undefined {
-    const { membership, now, outbox, counters } = this.#context;
+    const { membership, self, now, outbox, counters } = this.#context;
+    if (!attempt.promises.has(self)) return undefined;
     const view = this.#highest(attempt);
-    const counting = [...attempt.promises.keys()].filter((node) => membership.counts(node, view));
+    const counting = [...attempt.promises].filter(([node, promise]) => counts(promise, node, view));
     if (counting.length < promisesFor(view)) return undefined;
     if (attempt.majorityAt === Infinity) attempt.majorityAt = now;
 
@@ -379,9 +402,9 @@ export class ViewChange {
       return undefined;
     }
     // A member that has not installed the view is sent it, and promises anew behind it.
-    for (const [node, { installed }] of attempt.promises) {
-      const lags = contains(view.members, node) && installed.number < view.number;
-      if (!lags || contains(attempt.caughtUp, node) || !membership.counts(node, view)) continue;
+    for (const [node, promise] of attempt.promises) {
+      const lags = contains(view.members, node) && promise.installed.number < view.number;
+      if (!lags || contains(attempt.caughtUp, node) || !counts(promise, node, view)) continue;
       attempt.caughtUp |= only(node);
       counters.laggingMembers++;
       outbox.send(only(node), { type: "viewInstall", view: view.number, chosen: view });
@@ -398,8 +421,9 @@ export class ViewChange {
   /** A proposal for the next view that may have been chosen: it must be proposed again as it is. */
   #acceptedFor(attempt: Attempt, view: View): View | undefined {
     let latest: { ballot: Ballot; proposal: View } | undefined;
-    for (const [node, { accepted }] of attempt.promises) {
-      if (accepted === undefined || !this.#context.membership.counts(node, view)) continue;
+    for (const [node, promise] of attempt.promises) {
+      const { accepted } = promise;
+      if (accepted === undefined || !counts(promise, node, view)) continue;
       if (accepted.proposal.number !== view.number + 1) continue;
       if (latest === undefined || accepted.ballot > latest.ballot) latest = accepted;
     }
@@ -415,7 +439,7 @@ export class ViewChange {
       ballot: attempt.ballot,
       names,
       members: membership.all,
-      journals: names.map((_, node) => membership.identityOf(node)?.journal ?? ""),
+      journals: names.map((_, node) => attempt.promises.get(node)?.journal ?? ""),
       commits: [],
       bases: names.map((_, node) => attempt.promises.get(node)?.lastNumber ?? 0),
     };
@@ -450,7 +474,9 @@ export class ViewChange {
       names,
       members: set,
       journals: names.map((_, node) =>
-        confirmed.includes(node)
+        joined.includes(node)
+          ? attempt.promises.get(node)?.journal ?? ""
+          : confirmed.includes(node)
           ? membership.identityOf(node)?.journal ?? ""
           : view.journals[node] ?? ""
       ),
@@ -519,7 +545,8 @@ export class ViewChange {
     const { ballot, proposal } = message;
     this.#highestRound = Math.max(this.#highestRound, roundOf(ballot));
     const view = membership.view.number;
-    if (ballot < membership.promised) {
+    const isOthers = ballot === membership.promised && !this.#isPromisedTo(from, ballot);
+    if (ballot < membership.promised || isOthers) {
       counters.viewRefusals++;
       outbox.send(only(from), { type: "viewRefuse", view, ballot, promised: membership.promised });
       return;
@@ -530,9 +557,12 @@ export class ViewChange {
     }
     if (proposal.number <= view) return; // It is installed here already, or a later one.
     if (this.#attempt !== undefined && this.#attempt.ballot < ballot) this.#giveUp();
-    membership.accept({ ballot, proposal });
-    outbox.append({ type: "accepted", ballot, proposal });
+    const journal = membership.identityOf(from)?.journal ?? "";
+    const accepted = { ballot, proposal, journal };
+    membership.accept(accepted);
+    outbox.append({ type: "accepted", ...accepted });
     outbox.whenDurable(() => {
+      membership.acceptedIsDurable(accepted);
       if (membership.promised !== ballot) return;
       if (from === self) this.onViewAccepted(self, { type: "viewAccepted", view, ballot });
       else outbox.send(only(from), { type: "viewAccepted", view, ballot });
@@ -643,7 +673,7 @@ export class ViewChange {
   /** A link is up: whoever is at it may have missed what this attempt has asked for. */
   onPeerUp(peer: NodeIndex): void {
     const attempt = this.#attempt;
-    const { membership, outbox } = this.#context;
+    const { membership, self, outbox } = this.#context;
     if (attempt === undefined || attempt.installAt !== undefined) return;
     // Another journal may be there now, which holds nothing: who has joined says so again.
     attempt.confirmed.delete(peer);
@@ -652,9 +682,10 @@ export class ViewChange {
     if (proposal === undefined && attempt.promises.get(peer)?.isJoined === true) {
       attempt.promises.delete(peer);
     }
-    const view = membership.view.number;
-    outbox.send(only(peer), { type: "viewPrepare", view, ballot });
+    // Else all that are linked are asked as soon as this node's own promise is durable.
+    if (attempt.promises.has(self)) this.#ask(only(peer), ballot);
     if (proposal !== undefined) {
+      const view = membership.view.number;
       outbox.send(only(peer), { type: "viewAccept", view, ballot, proposal });
     }
   }
@@ -698,6 +729,12 @@ export class ViewChange {
 /** How many promises the next view takes: for view 1 all, or a wiped disk might begin once more. */
 function promisesFor(view: View): number {
   return view.number === 0 ? view.names.length : quorumOf(view);
+}
+
+/** Tells whether `promise`, which `node` gave, counts in `view`: that lists the node's journal. */
+function counts({ journal }: ViewPromise, node: NodeIndex, view: View): boolean {
+  // In view 0 nobody has a part in anything yet: all of the nodes are asked then.
+  return view.number === 0 || journal === view.journals[node];
 }
 
 function setOf(nodes: readonly NodeIndex[]): NodeSet {

@@ -117,7 +117,7 @@ function beginAfterAccepting(members: NodeSet): { beginning: Beginning; store: S
   return begin([
     prepared(1, "a"),
     prepared(2, "b"),
-    { type: "accepted", ballot: proposal.ballot, proposal },
+    { type: "accepted", ballot: proposal.ballot, journal: "j1", proposal },
   ]);
 }
 
@@ -176,7 +176,11 @@ Deno.test("beginByForce() keeps what it has in doubt where a proposal leaves it 
 
 Deno.test("beginByForce() makes a view above all that was, with this node and its journal only", () => {
   const promised = ballotOf(40, 2);
-  const { beginning } = begin([{ type: "promise", ballot: promised }, LATE], ["x", "n0", "y"]);
+  const { beginning } = begin([{ type: "promise", ballot: promised, journal: "j1" }, LATE], [
+    "x",
+    "n0",
+    "y",
+  ]);
   const { view } = beginning;
   assert(view.ballot > promised);
   assertEquals([view.number, view.members, view.names], [6, 0b1, ["x", "n0", "y"]]);

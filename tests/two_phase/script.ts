@@ -328,6 +328,17 @@ export class Script {
     this.start(node, linked);
   }
 
+  /** The process ends as by `kill -9`, and starts again with a new journal, which is empty. */
+  wipe(node: NodeIndex, linked?: readonly NodeIndex[]): void {
+    this.kill(node);
+    const journal = this.#journal(node);
+    journal.records.length = 0;
+    journal.durable = 0;
+    journal.before = 0;
+    this.#identities[node] = { journal: `j${node} after ${this.#now}`, incarnation: 0 };
+    this.start(node, linked);
+  }
+
   /** The process ends as by `kill -9`: what is on its way from it or to it is lost. */
   kill(node: NodeIndex): void {
     this.#write(`n${node} crashes`);
