@@ -421,10 +421,15 @@ export class Coordinator implements ForceAwaiter {
       onOutcome: (_transaction, outcome) => {
         if (outcome === "aborted") pending.isStale = true;
         pending.awaited--;
-        if (pending.awaited === 0 && pending.state === "observing") then();
+        if (pending.awaited > 0) return;
+        pending.stopObserving = undefined;
+        then();
       },
     };
     for (const transaction of transactions) transaction.observe(observer);
+    pending.stopObserving = () => {
+      for (const transaction of transactions) transaction.unobserve(observer);
+    };
   }
 
   // --- Locks and evaluation ------------------------------------------------------------------
@@ -911,6 +916,8 @@ export class Coordinator implements ForceAwaiter {
     (pending.state === "closing" ? this.#closing : this.#pending).remove(pending);
     pending.state = "finished";
     pending.transaction = undefined;
+    pending.stopObserving?.();
+    pending.stopObserving = undefined;
     if ("transaction" in outcome) {
       const known = outcome.kind === "aborted" ? outcome.kind : undefined;
       transactions.keepOutcome(self, pending.number, known);

@@ -48,6 +48,8 @@ export class LockTable {
   readonly #refused: Transaction[] = [];
   #grants = 0;
   #size = 0;
+  /** How often something has changed by which somebody in line may get its locks. */
+  #changes = 0;
 
   constructor(self: NodeIndex, store: Store) {
     this.#self = self;
@@ -88,6 +90,7 @@ export class LockTable {
 
   /** Frees the locks that `transaction` holds, or takes it out of the line. */
   release(transaction: Transaction): void {
+    this.#changes++;
     for (const entry of transaction.entries) {
       const { lock } = entry;
       if (lock === undefined) continue;
@@ -108,6 +111,7 @@ export class LockTable {
 
   /** Looks again at the keys of `transaction`, which has become ready. */
   reconsider(transaction: Transaction): void {
+    this.#changes++;
     for (const entry of transaction.entries) this.#changed.push(entry);
   }
 
@@ -121,7 +125,7 @@ export class LockTable {
     for (let entry = this.#changed.at(-1); entry !== undefined; entry = this.#changed.at(-1)) {
       const { lock } = entry;
       const first = lock?.line?.[0];
-      if (first !== undefined && first.ready && this.#mayHoldAll(first)) {
+      if (first !== undefined && this.#isItsTurn(first)) {
         this.#leaveLine(first);
         this.#grant(first);
         // Who stands behind it, on this key or another one, may go on its chain.
@@ -132,6 +136,17 @@ export class LockTable {
       if (lock !== undefined) this.#dropIfFree(entry, lock);
     }
     return undefined;
+  }
+
+  /**
+   * Tells whether `transaction`, the first in some line, may hold all of its keys. It is looked at once
+   * after each change: it may be the first in the lines of all of its keys, and a look takes a step for
+   * each of them.
+   */
+  #isItsTurn(transaction: Transaction): boolean {
+    if (!transaction.ready || transaction.lookedAt === this.#changes) return false;
+    transaction.lookedAt = this.#changes;
+    return this.#mayHoldAll(transaction);
   }
 
   /**
@@ -213,6 +228,7 @@ export class LockTable {
 
   #grant(transaction: Transaction): void {
     transaction.grantOrder = ++this.#grants;
+    this.#changes++;
     for (const entry of transaction.entries) {
       const { lock } = entry;
       if (lock === undefined) {
@@ -227,6 +243,7 @@ export class LockTable {
   /** All in line are younger than the new holder: those of other coordinators must not wait. */
   #refuseForeign(line: readonly Transaction[]): void {
     const foreign = line.filter((waiter) => waiter.coordinator !== this.#self);
+    if (foreign.length > 0) this.#changes++;
     for (const waiter of foreign) {
       this.#leaveLine(waiter);
       for (const entry of waiter.entries) this.#changed.push(entry);

@@ -36,6 +36,8 @@ export class PendingRequest {
   failure = "";
   /** Outcomes that it still waits for. */
   awaited = 0;
+  /** Has those transactions tell it nothing any more; `undefined` where it observes none. */
+  stopObserving: (() => void) | undefined;
   /** Something that it had seen before it was committed was aborted. */
   isStale = false;
   /** What it will be answered with once everything it has seen is committed. */

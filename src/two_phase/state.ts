@@ -76,13 +76,15 @@ export class Transaction {
   prepare: Prepare | undefined;
   /** Transactions known here that follow this one; whoever aborts this one aborts them with it. */
   followers: Transaction[] | undefined;
-  observers: Observer[] | undefined;
+  observers: Set<Observer> | undefined;
   /** When its locks were granted, in the order of all grants at this node; 0 before. */
   grantOrder = 0;
   /** When it began to hold its locks, in milliseconds: for people, and to suspect who is silent. */
   preparedAt = 0;
   /** The position of the journal's record that has to be durable before anything else is done. */
   awaitedPosition = 0;
+  /** After which change of the locks it was looked at last, while in line: see `LockTable`. */
+  lookedAt = -1;
   /** False while it only keeps its place in line, see `Coordinator`. */
   ready = true;
   /** It goes on no chain: it needs all of its keys free at one moment. */
@@ -173,8 +175,14 @@ export class Transaction {
 
   /** Has `observer` told of the outcome. */
   observe(observer: Observer): void {
-    if (this.observers === undefined) this.observers = [observer];
-    else this.observers.push(observer);
+    if (this.observers === undefined) this.observers = new Set([observer]);
+    else this.observers.add(observer);
+  }
+
+  /** Has `observer` told nothing any more. */
+  unobserve(observer: Observer): void {
+    this.observers?.delete(observer);
+    if (this.observers?.size === 0) this.observers = undefined;
   }
 
   /** Tells everybody who waits for it how this transaction ended. */
