@@ -19,6 +19,7 @@ import { FatalError, messageOf } from "../errors.ts";
 import type { Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
 import type { Membership } from "../two_phase/membership.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
+import type { JournalSighting } from "../two_phase/peer_journals.ts";
 import { contains, size } from "../two_phase/node_set.ts";
 import { now } from "./clock.ts";
 import type { Driver, Transport } from "./driver.ts";
@@ -35,6 +36,7 @@ import {
   shown,
   type Standing,
 } from "./handshake.ts";
+import type { JournalIdentity } from "./journal.ts";
 import { type NodeOutcome, parseTransactionName } from "./outcome.ts";
 import { encodeOnce, type LinkOwner, PeerLink, type PeerReport } from "./peer_link.ts";
 import { closeQuietly } from "./socket.ts";
@@ -61,7 +63,8 @@ export interface ClusterOptions {
   /** The local address that this node listens at. */
   readonly hostname: string;
   readonly config: SharedConfig;
-  readonly identity: PeerIdentity;
+  /** Who its journal makes this node, at the moment. */
+  readonly identity: () => JournalIdentity;
   /** Where this node stands at the moment. */
   readonly standing: () => Standing;
   readonly logger: Logger;
@@ -94,7 +97,8 @@ export class Cluster implements Transport, LinkOwner {
   readonly addresses: readonly Address[];
   readonly names: readonly string[];
   readonly #options: ClusterOptions;
-  readonly #instance = crypto.randomUUID();
+  /** Random id of this process. */
+  readonly instance: string = crypto.randomUUID();
   readonly #startedAt = now();
   readonly #links: (PeerLink | undefined)[];
   readonly #wasLinked = new Set<NodeIndex>();
@@ -179,7 +183,7 @@ export class Cluster implements Transport, LinkOwner {
       isRetriable: (error: unknown) => error instanceof HandshakeError && !signal.aborted,
       signal,
     });
-    if (reply.instance === this.#instance) return index;
+    if (reply.instance === this.instance) return index;
     this.#checkConfig(reply, this.names[index] ?? "");
     throw new HandshakeError(`${this.names[index]} is another node`);
   }
@@ -202,7 +206,7 @@ export class Cluster implements Transport, LinkOwner {
         const pause = delay(LOOK_AGAIN_MS);
         const reply = await askOnce(address, this.#question({ purpose: "find" }))
           .catch(() => undefined);
-        if (reply?.instance === this.#instance) return [];
+        if (reply?.instance === this.instance) return [];
         last = reply ?? last;
         await pause;
       }
@@ -219,6 +223,17 @@ export class Cluster implements Transport, LinkOwner {
     this.addresses.forEach((_address, peer) => {
       if (peer > this.self) this.#keepLinked(peer);
     });
+  }
+
+  /** Gives up all links: there are none until {@linkcode resume}. */
+  pause(): void {
+    this.#driver = undefined;
+    for (const link of this.#links) link?.close("this node starts over");
+  }
+
+  /** Links are made again, for another driver. */
+  resume(driver: Driver): void {
+    this.#driver = driver;
   }
 
   /** Closes all links and dials no more. */
@@ -256,10 +271,12 @@ export class Cluster implements Transport, LinkOwner {
     const address = this.addresses[peer];
     const name = this.names[peer] ?? "";
     if (address === undefined) throw new Error(`no node has the index ${peer}`);
+    if (this.#driver === undefined) throw new HandshakeError(STARTING);
     const token = crypto.randomUUID();
     this.#tokens.add(token);
     try {
-      const question = this.#question({ purpose: "link", from: this.self, to: peer, token });
+      const known = this.#knownOf(peer);
+      const question = this.#question({ purpose: "link", from: this.self, to: peer, token, known });
       const { conn, reply, received } = await ask(address, question);
       const obstacle = this.#obstacle(reply, name);
       if (obstacle !== undefined) {
@@ -269,7 +286,7 @@ export class Cluster implements Transport, LinkOwner {
         else this.#complain(name, obstacle);
         throw new HandshakeError(obstacle);
       }
-      this.adopt({ peer, conn, received, identity: reply.identity });
+      this.adopt({ peer, conn, received, said: reply });
     } finally {
       this.#tokens.delete(token);
     }
@@ -277,7 +294,7 @@ export class Cluster implements Transport, LinkOwner {
 
   /** Tells why the answer to a question for a link makes no link. */
   #obstacle(reply: Reply, name: string): string | undefined {
-    if (reply.instance === this.#instance) {
+    if (reply.instance === this.instance) {
       throw new FatalError(`--peers names this node twice: ${this.names[this.self]} and ${name}`);
     }
     if (!this.#checkConfig(reply, name)) return `${name} has another configuration`;
@@ -291,10 +308,11 @@ export class Cluster implements Transport, LinkOwner {
       peer: NodeIndex;
       conn: Deno.TcpConn;
       received: Uint8Array;
-      identity: PeerIdentity;
+      /** What the peer has said of itself, and of this node's journal. */
+      said: Introduction;
     },
   ): void {
-    const { peer, conn, received, identity } = options;
+    const { peer, conn, received, said: { identity, known } } = options;
     conn.setNoDelay(true);
     this.#links[peer]?.close("it has connected anew");
     const link = new PeerLink({ peer, conn, owner: this, received });
@@ -306,7 +324,7 @@ export class Cluster implements Transport, LinkOwner {
     this.#wasLinked.add(peer);
     this.#noteStranger(peer, identity);
     try {
-      this.#driver?.peerUp(peer, identity);
+      this.#driver?.peerUp(peer, { identity, known });
     } catch (error) {
       this.#options.onFatal(error); // The protocol is broken, not the connection.
       return;
@@ -339,7 +357,7 @@ export class Cluster implements Transport, LinkOwner {
    */
   async decide(question: Question): Promise<LinkDecision> {
     const reply: Reply = this.#introduction();
-    if (question.purpose === "find" || question.instance === this.#instance) {
+    if (question.purpose === "find" || question.instance === this.instance) {
       return { reply, peer: undefined };
     }
     if (question.purpose === "confirm") {
@@ -359,7 +377,9 @@ export class Cluster implements Transport, LinkOwner {
       this.#refusalOf(question, asker);
     // Made anew: meanwhile the recovery may have ended, which gives this node its identity.
     const latest = this.#introduction();
-    if (refused === undefined) return { reply: latest, peer: asker };
+    if (refused === undefined) {
+      return { reply: { ...latest, known: this.#knownOf(asker) }, peer: asker };
+    }
     return { reply: { ...latest, ...refused }, peer: undefined };
   }
 
@@ -475,19 +495,25 @@ export class Cluster implements Transport, LinkOwner {
     return this.#driver.replica.membership;
   }
 
+  /** What is on this node's disk of the journal of `peer`, see `peer_journals.ts`. */
+  #knownOf(peer: NodeIndex): JournalSighting | undefined {
+    return this.#driver?.replica.membership.peerJournals.of(peer);
+  }
+
   #introduction(): Introduction {
+    const unknown = { ...this.#options.identity(), process: this.instance, position: 0 };
     return {
       config: this.#options.config,
-      instance: this.#instance,
-      // After recovery the incarnation may be a higher one than that of the journal.
-      identity: this.#driver?.replica.membership.identity ?? this.#options.identity,
+      instance: this.instance,
+      // Recovery tells the rest: the incarnation may be a higher one than that of the journal.
+      identity: this.#driver?.replica.membership.identity ?? unknown,
       standing: this.#options.standing(),
       isForcing: this.#isForcing && this.#driver === undefined,
       uptimeMs: this.#uptimeMs,
     };
   }
 
-  #question(about: Pick<Question, "purpose" | "from" | "to" | "token">): Question {
+  #question(about: Pick<Question, "purpose" | "from" | "to" | "token" | "known">): Question {
     return { ...this.#introduction(), ...about };
   }
 

@@ -14,6 +14,7 @@ import { type Answer, type Effects, LEASE_OVER, type ProtocolEvent } from "../tw
 import type { JournalRecord, Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
 import type { Input, MUST_WAIT, Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
+import type { JournalSighting } from "../two_phase/peer_journals.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { ByteString } from "../byte_string.ts";
 import { clocks } from "./clock.ts";
@@ -80,8 +81,11 @@ export class Driver {
     this.#step({ type: "message", from, message });
   }
 
-  peerUp(peer: NodeIndex, identity: PeerIdentity): void {
-    this.#step({ type: "peerUp", peer, identity });
+  peerUp(
+    peer: NodeIndex,
+    said: { readonly identity: PeerIdentity; readonly known: JournalSighting | undefined },
+  ): void {
+    this.#step({ type: "peerUp", peer, ...said });
   }
 
   peerDown(peer: NodeIndex): void {

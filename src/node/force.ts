@@ -103,12 +103,12 @@ export async function forceNewCluster(options: ForceOptions): Promise<Recovered>
 }
 
 /** The node in its old cluster, recovered, and never to run. */
-function replicaOf(old: View, { journal, recovered, timing }: ForceOptions): Replica {
+function replicaOf(old: View, { journal, recovered, timing, cluster }: ForceOptions): Replica {
   const self = old.journals.indexOf(journal.identity.journal);
   const replica = self < 0 ? undefined : new Replica({
     self,
     names: old.names,
-    identity: journal.identity,
+    identity: { ...journal.identity, process: cluster.instance },
     timing,
     random: Math.random,
     now: clocks(),

@@ -25,6 +25,7 @@ import { ReplyDecoder } from "../resp/reply_decoder.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import type { ClusterId, Forced, NodeIndex } from "../two_phase/messages.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
+import type { JournalSighting } from "../two_phase/peer_journals.ts";
 import type { KnownOutcome } from "../two_phase/transaction_table.ts";
 import { PEER_PROTOCOL_VERSION } from "./peer_codec.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
@@ -69,6 +70,11 @@ export interface Introduction {
   readonly instance: string;
   readonly identity: PeerIdentity;
   readonly standing: Standing;
+  /**
+   * With a question for a link and its answer: what the sender has on its disk of the receiver's
+   * journal, see `two_phase/peer_journals.ts`; absent for nothing.
+   */
+  readonly known?: JournalSighting | undefined;
   /** It is about to begin a cluster by force, see `force.ts`. */
   readonly isForcing?: boolean;
   /** How long the process has been running: of two that differ, the younger one is wrong. */
@@ -216,13 +222,20 @@ function parseJson(text: string): unknown {
 /** What is read as an introduction later on has the types that it says; the values may be wrong. */
 function isIntroduction(value: unknown): value is Introduction {
   if (typeof value !== "object" || value === null) return false;
-  const { config, instance, identity, standing, uptimeMs } = value as Partial<Introduction>;
+  const { config, instance, identity, standing, known, uptimeMs } = value as Partial<Introduction>;
   return typeof config === "object" && config !== null && Number.isInteger(config.protocol) &&
     Array.isArray(config.peers) && config.peers.every((peer) => typeof peer === "string") &&
-    (config.protocol !== PEER_PROTOCOL_VERSION || hasNumbers(config) && isStanding(standing)) &&
     typeof instance === "string" && typeof uptimeMs === "number" &&
-    typeof identity === "object" && identity !== null && typeof identity.journal === "string" &&
-    Number.isInteger(identity.incarnation);
+    // Another version may say other things of itself.
+    (config.protocol !== PEER_PROTOCOL_VERSION || hasNumbers(config) && isStanding(standing) &&
+        isSighting(identity) && (known === undefined || isSighting(known)));
+}
+
+function isSighting(value: unknown): value is JournalSighting {
+  if (typeof value !== "object" || value === null) return false;
+  const { journal, incarnation, process, position } = value as Partial<JournalSighting>;
+  return typeof journal === "string" && typeof process === "string" &&
+    Number.isSafeInteger(incarnation) && Number.isSafeInteger(position);
 }
 
 /** Another version may have other ones. */

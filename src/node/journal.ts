@@ -10,7 +10,6 @@
 
 import type { ByteString } from "../byte_string.ts";
 import type { JournalRecord } from "../two_phase/messages.ts";
-import type { PeerIdentity } from "../two_phase/membership.ts";
 
 /** A key that exists, as a journal keeps it. */
 export interface StoredEntry {
@@ -63,10 +62,18 @@ export interface CheckpointOptions {
   readonly liveBytes: number;
 }
 
+/** Who a journal makes the node that uses it. */
+export interface JournalIdentity {
+  /** Random id of the journal, made with it. */
+  readonly journal: string;
+  /** How often a process was started on it, with this one: from 1. */
+  readonly incarnation: number;
+}
+
 /** Keeps entries and records. One driver uses it at a time. */
 export interface Journal {
   /** Who this journal makes the node, in the eyes of its peers; durable after the recovery. */
-  readonly identity: PeerIdentity;
+  readonly identity: JournalIdentity;
   /** Where it is kept, for people. */
   readonly place: string;
   /** How many bytes were appended since the last checkpoint began: what a start must replay. */
@@ -97,6 +104,14 @@ export interface Journal {
    * one step: for a node that builds from empty. It is a checkpoint in all other respects.
    */
   replaceState(records: readonly JournalRecord[]): Promise<void>;
+  /**
+   * Makes this another journal, with an id of its own and nothing in it: for a node that learns that
+   * it was started on an older copy of its journal. A crash in between leaves a journal with the new
+   * id, whatever it holds: the node is a stranger then, and joins from empty.
+   *
+   * @throws {FatalError} where it fails; the node was told so already.
+   */
+  renew(): Promise<void>;
   /** Makes durable what was appended, and lets go of the storage. */
   close(): Promise<void>;
 }
@@ -106,7 +121,7 @@ export interface Journal {
  * never a member that has forgotten what it promised.
  */
 export class MemoryJournal implements Journal {
-  readonly identity: PeerIdentity = { journal: crypto.randomUUID(), incarnation: 1 };
+  identity: JournalIdentity = { journal: crypto.randomUUID(), incarnation: 1 };
   readonly place = "memory";
   readonly tailBytes = 0;
 
@@ -127,6 +142,11 @@ export class MemoryJournal implements Journal {
   }
 
   replaceState(_records: readonly JournalRecord[]): Promise<void> {
+    return Promise.resolve();
+  }
+
+  renew(): Promise<void> {
+    this.identity = { journal: crypto.randomUUID(), incarnation: 1 };
     return Promise.resolve();
   }
 

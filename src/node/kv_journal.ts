@@ -35,10 +35,9 @@ import type { Logger } from "@std/log";
 import { type ByteReader, MalformedError } from "../byte_reader.ts";
 import type { ByteString } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
-import type { PeerIdentity } from "../two_phase/membership.ts";
 import { INCARNATION_MAX, type JournalRecord } from "../two_phase/messages.ts";
 import { BlobWriter } from "./blob_writer.ts";
-import type { CheckpointOptions, Journal, RecoveryTarget } from "./journal.ts";
+import type { CheckpointOptions, Journal, JournalIdentity, RecoveryTarget } from "./journal.ts";
 import { isOwnerAlive, type JournalOwner, OwnerBeacon } from "./journal_owner.ts";
 import { ItemReader, ItemWriter, seal, unseal } from "./journal_parts.ts";
 import {
@@ -267,7 +266,7 @@ class ClosedError extends Error {
 }
 
 class KvJournal implements Journal {
-  readonly identity: PeerIdentity;
+  #identity: JournalIdentity;
   readonly place: string;
   readonly #store: KvStore;
   readonly #beacon: OwnerBeacon;
@@ -305,7 +304,7 @@ class KvJournal implements Journal {
     sizes?: KvJournalSizes;
   }) {
     const { meta } = options;
-    this.identity = { journal: meta.journal, incarnation: meta.incarnation + 1 };
+    this.#identity = { journal: meta.journal, incarnation: meta.incarnation + 1 };
     this.place = options.place;
     this.#store = options.store;
     this.#beacon = options.beacon;
@@ -313,6 +312,10 @@ class KvJournal implements Journal {
     this.#onFatal = options.onFatal;
     this.#logger = options.logger;
     this.#sizes = options.sizes ?? DEFAULT_SIZES;
+  }
+
+  get identity(): JournalIdentity {
+    return this.#identity;
   }
 
   get tailBytes(): number {
@@ -604,6 +607,16 @@ class KvJournal implements Journal {
       storedBytesMax: 0,
       discards: true,
     });
+  }
+
+  async renew(): Promise<void> {
+    const identity: JournalIdentity = { journal: crypto.randomUUID(), incarnation: 1 };
+    const meta: Meta = { format: FORMAT, ...identity };
+    // The id first: an empty journal with an id that counts would be a member without a memory.
+    await this.#inBackground(() => this.#commit({ sets: [{ key: META_KEY, value: meta }] }));
+    this.#identity = identity;
+    await this.#folding; // A checkpoint under way is of what is given up here.
+    await this.replaceState([]);
   }
 
   async #foldOnce(fold: Fold): Promise<void> {

@@ -21,7 +21,7 @@ import { seal, unseal } from "./journal_parts.ts";
 import type { JournalOwner } from "./journal_owner.ts";
 
 /** The format that this program writes. A journal of another one is left alone. */
-export const FORMAT = 3;
+export const FORMAT = 4;
 
 /** The first part of every key. */
 export const ROOT = "dks";

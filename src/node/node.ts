@@ -24,6 +24,7 @@ import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
 import type { JournalRecord, NodeSet, View } from "../two_phase/messages.ts";
 import { members } from "../two_phase/node_set.ts";
+import type { JournalSighting } from "../two_phase/peer_journals.ts";
 import { Cluster } from "./cluster.ts";
 import type { CommandResult, NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
@@ -153,7 +154,7 @@ export class Node implements ConnectionHost {
       addresses,
       hostname: options.hostname,
       config: sharedConfig({ ...options, peers: addresses }),
-      identity: this.#journal.identity,
+      identity: () => this.#journal.identity,
       standing: () => this.#standing,
       logger: options.logger,
       report: () => reportOf(this.#driver?.replica, this.#statistics),
@@ -225,29 +226,54 @@ export class Node implements ConnectionHost {
         logger: this.#options.logger,
       });
     }
+    const driver = this.#startReplica();
+    this.#options.logger.info(
+      `listening on port ${this.port}, peers reach this node as ${cluster.names[self]}`,
+    );
+    this.#options.logger.info(this.#whereStored);
+    cluster.start(driver);
+  }
+
+  /** Runs a replica on what was recovered. */
+  #startReplica(): Driver {
     const replica = new Replica({
-      self,
-      names: cluster.names,
-      identity: this.#journal.identity,
+      self: this.#cluster.self,
+      names: this.#cluster.names,
+      identity: { ...this.#journal.identity, process: this.#cluster.instance },
       timing: this.#timing,
       random: Math.random,
       now: clocks(),
       ...this.#recovered,
     });
-    this.#driver = new Driver({
+    const driver = new Driver({
       replica,
       journal: this.#journal,
-      transport: cluster,
+      transport: this.#cluster,
       onEvent: (event) => this.#onEvent(event),
     });
-    this.#options.logger.info(
-      `listening on port ${this.port}, peers reach this node as ${cluster.names[self]}`,
-    );
-    this.#options.logger.info(this.#whereStored);
-    cluster.start(this.#driver);
-    this.#driver.start();
-    this.#sweeps = setInterval(this.#sweeperOf(this.#driver), SWEEP_MS);
+    this.#driver = driver;
+    driver.start();
+    this.#sweeps = setInterval(this.#sweeperOf(driver), SWEEP_MS);
     this.#checkpoints = setInterval(() => this.#checkpointIfDue(), CHECKPOINT_CHECK_MS);
+    return driver;
+  }
+
+  /** This node's journal is an older copy: it goes on with a new one, as a stranger who joins. */
+  async #startOver(): Promise<void> {
+    this.#stopReplica();
+    this.#cluster.pause();
+    await this.#journal.renew();
+    const store = new Store();
+    store.trackChanges();
+    this.#recovered = { store, records: [] };
+    this.#cluster.resume(this.#startReplica());
+  }
+
+  #stopReplica(): void {
+    clearInterval(this.#checkpoints);
+    clearInterval(this.#sweeps);
+    this.#driver?.stop();
+    this.#driver = undefined;
   }
 
   /** @throws {FatalError} where the journal is that of another node of the list. */
@@ -350,10 +376,38 @@ export class Node implements ConnectionHost {
         // After the turn: what was said to it in this one still leaves.
         this.#driver?.afterTurn(() => this.#cluster.dropForeign(event.peer));
         return;
+      case "olderCopy":
+        logger.error(this.#describeOlderCopy(event));
+        // After the turn: those who wait for an answer get theirs.
+        this.#driver?.afterTurn(() => {
+          this.#startOver().catch((error) => this.#ended.reject(error));
+        });
+        return;
+      case "peerOnOlderCopy":
+        logger.error(
+          `${
+            this.#cluster.names[event.peer]
+          } has come with an older copy of its journal: it counts ` +
+            "for nothing until it has joined from empty",
+        );
+        return;
+      case "verified":
+        logger.debug("a majority knows no more of this node's journal than it holds");
+        return;
       case "complete":
         logger.info(`the cluster is complete: ${this.#cluster.names.join(", ")}`);
         return;
     }
+  }
+
+  #describeOlderCopy({ peer, own, seen }: ProtocolEvent & { readonly type: "olderCopy" }): string {
+    const at = ({ incarnation, position }: JournalSighting) =>
+      `start number ${incarnation}, record ${position}`;
+    return `THE JOURNAL IN ${this.#journal.place} IS AN OLDER COPY: it ends at ${at(own)}, and ` +
+      `${this.#cluster.names[peer]} has seen it at ${
+        at(seen)
+      }. It has forgotten what this node has ` +
+      "promised, so it counts for nothing: this node goes on with a new one, and joins from empty";
   }
 
   #isInView(view: View): boolean {
@@ -376,9 +430,7 @@ export class Node implements ConnectionHost {
   }
 
   async #shutDown(): Promise<void> {
-    clearInterval(this.#checkpoints);
-    clearInterval(this.#sweeps);
-    this.#driver?.stop();
+    this.#stopReplica();
     this.#cluster.stop();
     closeQuietly(this.#listener);
     for (const connection of this.#connections) connection.close();
@@ -514,10 +566,9 @@ export class Node implements ConnectionHost {
     const { reply, peer } = await this.#cluster.decide(question);
     const json = fromText(JSON.stringify(reply));
     if (peer === undefined) return { reply: json };
-    const { identity } = question;
     return {
       reply: json,
-      takeOver: (conn, received) => this.#cluster.adopt({ peer, conn, received, identity }),
+      takeOver: (conn, received) => this.#cluster.adopt({ peer, conn, received, said: question }),
     };
   }
 }

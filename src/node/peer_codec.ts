@@ -23,7 +23,7 @@
  * | 8    | settled           | view, upTo                                                          |
  * | 9    | forget            | view, upTo                                                          |
  * | 11   | recovered         | view, upTo, undecided                                               |
- * | 12   | heartbeat         | view, ballot, incarnation, round                                    |
+ * | 12   | heartbeat         | view, ballot, incarnation, round, position, 1 if stuck or 0         |
  * | 13   | heartbeat acknowledged | view, incarnation, round                                       |
  * | 14   | all others about views | JSON, as a byte string                                         |
  * | 15   | join chunk        | view, transfer, chunk, entries                                      |
@@ -58,7 +58,7 @@ import type {
 } from "../two_phase/messages.ts";
 
 /** The version of this format. Nodes of different versions do not talk to each other. */
-export const PEER_PROTOCOL_VERSION = 4;
+export const PEER_PROTOCOL_VERSION = 5;
 
 /** A link's own question whether the other end lives, with what a node tells of itself. */
 export interface Probe {
@@ -264,6 +264,8 @@ export class FrameWriter {
         writer.varint(message.ballot);
         writer.varint(message.incarnation);
         writer.varint(message.round);
+        writer.varint(message.position);
+        writer.varint(message.isStuck ? 1 : 0);
         return;
       case "heartbeatAcknowledged":
         writer.varint(message.view);
@@ -505,6 +507,8 @@ function readMessage(
         ballot: reader.varint(),
         incarnation: reader.varint(),
         round: reader.varint(),
+        position: reader.varint(),
+        isStuck: reader.varint() === 1,
       });
       return;
     case KIND.heartbeatAcknowledged:

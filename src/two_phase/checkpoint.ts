@@ -14,7 +14,7 @@ import type { Transaction } from "./state.ts";
 
 /** Returns the records, in an order in which they can be replayed. */
 export function checkpointRecords(context: Context): JournalRecord[] {
-  const { clock, membership, transactions, nodes } = context;
+  const { clock, membership, transactions, outbox, nodes } = context;
   const { view, promised, promisedTo, accepted } = membership;
   const records: JournalRecord[] = [{ type: "clock", stamp: clock.last }];
   records.push({
@@ -45,6 +45,9 @@ export function checkpointRecords(context: Context): JournalRecord[] {
   // Its record is appended already, and would be lost with all before the checkpoint.
   const { installing } = membership;
   if (installing !== undefined) records.push({ type: "view", view: installing });
+  records.push(...membership.peerJournals.records);
+  // Last: what stands before it is no progress, but what came of it.
+  records.push({ type: "position", position: outbox.progress });
   return records;
 }
 

@@ -53,6 +53,9 @@ const PROMPT_ATTEMPTS = 3;
 /** Longest pause before a further attempt, in milliseconds; it doubles up to here. */
 const PAUSE_MS_MAX = 64;
 
+/** What clients are told where `Membership.isOlderCopy`. */
+const OLDER_COPY = "this node's journal is an older copy of what it had, and counts for nothing";
+
 /** A transaction that this node coordinates. */
 class OwnTransaction extends Transaction {
   /** Who was sent the prepare. */
@@ -196,6 +199,7 @@ export class Coordinator implements ForceAwaiter {
   #whyHopeless(): string | undefined {
     const { membership, clocks, now, nodes } = this.#context;
     if (membership.isLeaving) return "this node is stopping";
+    if (membership.isOlderCopy) return OLDER_COPY;
     if (membership.view.number === 0) return undefined;
     if (membership.isGathering) {
       const needed = majority(nodes);
@@ -218,6 +222,22 @@ export class Coordinator implements ForceAwaiter {
       return `this node is outside view ${membership.view.number}, and is joining again`;
     }
     return undefined;
+  }
+
+  /** Answers everybody: this node does nothing any more. */
+  abandonAll(): void {
+    for (const pending of [...this.#pending.all(), ...this.#closing.all()]) {
+      if (pending.number === 0) this.#reject(pending, OLDER_COPY);
+      else {
+        this.#finish(pending, {
+          kind: "indeterminate",
+          reason: OLDER_COPY,
+          transaction: transactionName(this.#context.self, pending.number),
+        });
+      }
+    }
+    this.#parked = [];
+    this.#paused.length = 0;
   }
 
   /** Begins what was parked, as far as that is possible now. */
@@ -876,6 +896,9 @@ export class Coordinator implements ForceAwaiter {
       }
       const unmet = members(membership.others & ~membership.linked);
       return `the cluster has not begun: no link to ${this.#nodes(unmet)}`;
+    }
+    if (!membership.isVerified) {
+      return "this node has not heard from a majority yet what they know of its journal";
     }
     if (membership.isFrozen) return "the view is being changed";
     if (membership.missing.length === 0) return "this node has no lease to answer reads";

@@ -107,6 +107,7 @@ export function beginByForce(replica: Replica, cluster: NewCluster): Beginning {
     records: [
       { type: "clock", stamp: clock.last },
       { type: "standing", view, isMember: true, joined: undefined, offset },
+      { type: "position", position: context.outbox.progress },
     ],
     committed: kept.length,
     aborted: inDoubt.length - kept.length,

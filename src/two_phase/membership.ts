@@ -4,6 +4,9 @@
  * A view is a number, a set of members, and the outcomes of the view before it; `view_change.ts` says
  * how one is chosen. View 0 is that of a node which has seen nobody yet: it accepts nothing.
  *
+ * A node that starts on a journal counts for nothing until a majority has told it that no process has
+ * come further with that journal (`peer_journals.ts`): it neither votes nor promises nor reads.
+ *
  * A node that restarts with another journal has forgotten what it once promised. Views list journals
  * for this reason: such a node is a stranger, what it says about views does not count, and it becomes a
  * member again only as a joiner.
@@ -33,20 +36,22 @@ import {
 } from "./messages.ts";
 import { contains, firstNodes, majority, members, NOBODY, only, size } from "./node_set.ts";
 import type { Outbox } from "./outbox.ts";
+import { isOlderCopy, type JournalSighting, PeerJournals } from "./peer_journals.ts";
 
-/** What a node says of itself when a link comes up. */
-export interface PeerIdentity {
-  /** Random id of its journal, made with the journal. */
-  readonly journal: string;
-  /** How often it was started on this journal, from 1. */
-  readonly incarnation: number;
-}
+/**
+ * What a node says of itself when a link comes up. `position` is how far its journal had come when the
+ * process began.
+ */
+export type PeerIdentity = JournalSighting;
+
+/** What a process knows of itself before its journal is recovered. */
+export type ProcessIdentity = Omit<PeerIdentity, "position">;
 
 /** What {@linkcode Membership} needs. */
 export interface MembershipOptions {
   readonly self: NodeIndex;
   readonly names: readonly string[];
-  readonly identity: PeerIdentity;
+  readonly identity: ProcessIdentity;
   readonly timing: Timing;
   readonly outbox: Outbox;
   readonly now: number;
@@ -67,6 +72,8 @@ export class Membership {
   /** All configured nodes but this one. */
   readonly others: NodeSet;
   readonly lease: Lease;
+  /** What is on this node's disk of the others' journals. */
+  readonly peerJournals = new PeerJournals();
   /** As a joiner in the installed view, this node holds all that a frozen member of it held. */
   joined: Joined | undefined;
   /** The same, once its record is durable: others may be told. */
@@ -100,7 +107,15 @@ export class Membership {
   #linked: NodeSet;
   #installed: NodeSet = NOBODY;
   #heartbeatAt = -Infinity;
+  /** Peers that have said that their disk hangs. */
+  #stuck: NodeSet = NOBODY;
   #isLeaving = false;
+  #isVerified = false;
+  #isOlderCopy = false;
+  /** Peers that have told what they know of this node's journal. */
+  #told: NodeSet = NOBODY;
+  /** Peers that have come with an older copy of their journal. */
+  #olderCopies: NodeSet = NOBODY;
   /** The view lists this node, which does not hold what its members hold: it is none. */
   #isIncomplete = false;
   #wasComplete = false;
@@ -112,11 +127,11 @@ export class Membership {
     this.others = this.all & ~only(self);
     this.lease = new Lease({ nodes, leaseMs: timing.leaseMs });
     this.#self = self;
-    this.#identity = options.identity;
+    this.#identity = { ...options.identity, position: 0 };
     this.#timing = timing;
     this.#outbox = options.outbox;
     this.#met = Array.from({ length: nodes }, () => undefined);
-    this.#met[self] = options.identity;
+    this.#met[self] = this.#identity;
     this.#heardAt = Array.from({ length: nodes }, () => now);
     this.#acknowledged = Array.from({ length: nodes }, () => 0);
     this.#announced = Array.from({ length: nodes }, () => undefined);
@@ -291,11 +306,18 @@ export class Membership {
     return announced?.view === this.#view.number && !announced.isMember;
   }
 
-  /** Begins, after recovery. */
-  start(): void {
-    const { journal, incarnation } = this.#identity;
-    this.#identity = { journal, incarnation: incarnation + this.offset };
+  /** Begins, after recovery. `isNew`: there was nothing to recover. */
+  start({ isNew }: { isNew: boolean }): void {
+    const { incarnation } = this.#identity;
+    this.#identity = {
+      ...this.#identity,
+      incarnation: incarnation + this.offset,
+      position: this.#outbox.progress,
+    };
     this.#met[this.#self] = this.#identity;
+    // What has said nothing to anybody has nothing that it could have forgotten.
+    if (isNew) this.#isVerified = true;
+    this.#verify();
     if (this.isMember) this.#installed |= only(this.#self);
     this.#reportComplete();
   }
@@ -324,6 +346,7 @@ export class Membership {
 
   /** Tells whether what `node` says about views counts: `view` lists the journal that it has. */
   counts(node: NodeIndex, view: View = this.#view): boolean {
+    if (contains(this.#olderCopies, node)) return false;
     // In view 0 nobody has a part in anything yet: all of the nodes are asked then.
     if (view.number === 0) return this.#met[node] !== undefined;
     return this.#met[node]?.journal === view.journals[node];
@@ -376,7 +399,27 @@ export class Membership {
     return isForced(this.#view) && size(this.#view.members) < majority(size(this.all));
   }
 
-  onPeerUp(node: NodeIndex, identity: PeerIdentity): void {
+  /**
+   * A link has come up.
+   *
+   * @param about who the peer is, and what it has on its disk of this node's journal
+   */
+  onPeerUp(
+    node: NodeIndex,
+    { identity, known, now }: {
+      identity: PeerIdentity;
+      known: JournalSighting | undefined;
+      now: number;
+    },
+  ): void {
+    if (known !== undefined && isOlderCopy(this.#identity, known)) {
+      this.#isOlderCopy = true;
+      this.#isVerified = false;
+      this.lease.end();
+      this.#outbox.report({ type: "olderCopy", peer: node, own: this.#identity, seen: known });
+      return;
+    }
+    this.#told |= only(node);
     this.#connected |= only(node);
     this.#linked |= only(node);
     this.#installed &= ~only(node);
@@ -387,13 +430,65 @@ export class Membership {
       this.#left[node] = 0;
     }
     this.#met[node] = identity;
+    this.#judge(node, identity);
+    this.#see(node, identity, now);
     this.announce(only(node));
+    this.#verify();
+  }
+
+  /** Finds out whether a peer has come with an older copy of its journal. */
+  #judge(node: NodeIndex, identity: PeerIdentity): void {
+    const seen = this.peerJournals.of(node);
+    this.#olderCopies &= ~only(node);
+    if (seen === undefined || !isOlderCopy(identity, seen)) return;
+    this.#olderCopies |= only(node);
+    this.#outbox.report({ type: "peerOnOlderCopy", peer: node });
+  }
+
+  /** Writes down how far the journal of a peer has come, where it is the one that counts. */
+  #see(node: NodeIndex, seen: JournalSighting, now: number): void {
+    if (!this.counts(node)) return;
+    const record = this.peerJournals.see(node, seen, now);
+    if (record !== undefined) this.#outbox.append(record);
+  }
+
+  /**
+   * Tells whether this node takes part: a majority of the nodes, whose journals count or who say that
+   * they are members, has told it what they know of its journal, and none of them knows more of it.
+   */
+  get isVerified(): boolean {
+    return this.#isVerified;
+  }
+
+  /** This node's journal is an older copy of itself: whatever it says means nothing. */
+  get isOlderCopy(): boolean {
+    return this.#isOlderCopy;
+  }
+
+  #verify(): void {
+    if (this.#isVerified || this.#isOlderCopy) return;
+    let vouching = this.counts(this.#self) ? only(this.#self) : NOBODY;
+    for (const node of members(this.#told & this.#linked)) {
+      const announced = this.#announced[node];
+      // Its journal may be one that only a later view than this node's lists.
+      const isInView = (announced?.view ?? 0) > 0 && announced?.isMember === true;
+      if (this.counts(node) || isInView) vouching |= only(node);
+    }
+    if (size(vouching) < quorumOf(this.#view)) return;
+    this.#isVerified = true;
+    for (const node of members(this.#linked & this.others)) {
+      if (this.#isInSameView(node)) this.#installed |= only(node);
+    }
+    this.announce(this.#connected & this.others);
+    this.#outbox.report({ type: "verified" });
+    this.#reportComplete();
   }
 
   onPeerDown(node: NodeIndex): void {
     this.#connected &= ~only(node);
     this.#linked &= ~only(node);
     this.#installed &= ~only(node);
+    this.#stuck &= ~only(node);
     this.#announced[node] = undefined;
   }
 
@@ -403,7 +498,11 @@ export class Membership {
     this.#dropForeign();
     // It was of another cluster, as far as it had said, and is not any more.
     if (contains(this.#connected, from) && !this.isForeign(from)) this.#linked |= only(from);
-    if (!this.#isInSameView(from)) return false;
+    this.#verify();
+    if (!this.#isInSameView(from)) {
+      this.#installed &= ~only(from);
+      return false;
+    }
     this.#installed |= only(from);
     this.#reportComplete();
     return true;
@@ -411,13 +510,15 @@ export class Membership {
 
   #isInSameView(node: NodeIndex): boolean {
     const announced = this.#announced[node];
-    return announced?.isMember === true && announced.view === this.#view.number && this.isMember &&
-      !this.isForeign(node) && contains(this.#view.members, node) && this.counts(node);
+    return this.#isVerified && announced?.isMember === true && announced.isVerified &&
+      announced.view === this.#view.number && this.isMember && !this.isForeign(node) &&
+      contains(this.#view.members, node) && this.counts(node);
   }
 
   announce(to: NodeSet): void {
     const { number: view, cluster: { id: cluster } } = this.#view;
-    this.#outbox.send(to, { type: "viewInstalled", view, cluster, isMember: this.isMember });
+    const { isMember, isVerified } = this;
+    this.#outbox.send(to, { type: "viewInstalled", view, cluster, isMember, isVerified });
   }
 
   #reportComplete(): void {
@@ -430,13 +531,13 @@ export class Membership {
 
   /** Tells whether this node may answer reads from its memory, at `now` by both clocks. */
   mayRead(now: Clocks): boolean {
-    return this.isMember && this.lease.holds(now);
+    return this.isMember && this.#isVerified && this.lease.holds(now);
   }
 
   /** Tells whether a write can go to all members now. */
   get mayWrite(): boolean {
-    return this.isMember && !this.isFrozen && !this.#isLeaving && !this.isGathering &&
-      this.ready === this.#view.members;
+    return this.isMember && this.#isVerified && !this.isFrozen && !this.#isLeaving &&
+      !this.isGathering && this.ready === this.#view.members;
   }
 
   // --- Heartbeats ----------------------------------------------------------------------------
@@ -451,15 +552,36 @@ export class Membership {
     if (now.monotonicMs - this.#heartbeatAt < this.#timing.heartbeatMs) return;
     this.#heartbeatAt = now.monotonicMs;
     const { number: view, ballot } = this.#view;
-    const own = !this.isFrozen && !this.#isLeaving && this.isMember ? only(this.#self) : NOBODY;
+    const mayCount = this.#isVerified && !this.isFrozen && !this.#isLeaving && this.isMember;
+    const own = mayCount ? only(this.#self) : NOBODY;
     const round = this.lease.begin(now, own);
     const { incarnation } = this.#identity;
     const to = this.#linked & this.others;
-    this.#outbox.send(to, { type: "heartbeat", view, ballot, incarnation, round });
+    const position = this.#outbox.durableProgress;
+    const isStuck = this.isStuck(now.monotonicMs);
+    this.#outbox.send(to, {
+      type: "heartbeat",
+      view,
+      ballot,
+      incarnation,
+      round,
+      position,
+      isStuck,
+    });
   }
 
-  onHeartbeat(from: NodeIndex, message: Heartbeat): void {
-    const { view, ballot, incarnation, round } = message;
+  /** Tells whether a force has been under way here for longer than the time of suspicion. */
+  isStuck(now: number): boolean {
+    const { forcingSince } = this.#outbox;
+    return forcingSince !== undefined && now - forcingSince > this.#timing.suspicionMs;
+  }
+
+  onHeartbeat(from: NodeIndex, message: Heartbeat, now: number): void {
+    const { view, ballot, incarnation, round, position } = message;
+    this.#stuck = message.isStuck ? this.#stuck | only(from) : this.#stuck & ~only(from);
+    const met = this.#met[from];
+    if (met !== undefined) this.#see(from, { ...met, incarnation, position }, now);
+    if (!this.#isVerified) return;
     // The same view may have been installed here under a later ballot, which proposed it again.
     const ownBallot = view === this.#view.number ? this.#view.ballot : 0;
     if (this.#promised > Math.max(ballot, ownBallot)) return;
@@ -513,9 +635,15 @@ export class Membership {
     let set = NOBODY;
     for (const node of members(this.#view.members & this.others)) {
       const isSilent = now - (this.#heardAt[node] ?? 0) > this.#timing.suspicionMs;
-      if (isSilent || this.hasLeft(node) || this.#saysItIsOutside(node)) set |= only(node);
+      const isOut = this.hasLeft(node) || this.#saysItIsOutside(node) || this.hasHungDisk(node);
+      if (isSilent || isOut) set |= only(node);
     }
     return set;
+  }
+
+  /** Tells whether `node`, which is linked, has said that its disk hangs. */
+  hasHungDisk(node: NodeIndex): boolean {
+    return contains(this.#stuck & this.#linked, node);
   }
 
   /** The configured nodes whose word counts and that were heard of lately, this one among them. */

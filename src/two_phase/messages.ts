@@ -10,6 +10,7 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
+import type { PositionRecord, SightingRecord } from "./peer_journals.ts";
 
 /** A node's place in the sorted list of configured nodes: an integer from 0. */
 export type NodeIndex = number;
@@ -174,6 +175,8 @@ export interface ViewInstalled {
   /** The id of the view's cluster. */
   readonly cluster: string;
   readonly isMember: boolean;
+  /** A majority has told the node that its journal is no older copy: it takes part in the view. */
+  readonly isVerified: boolean;
 }
 
 /** Node → node, again and again: I live. `round` asks for an acknowledgement, for the lease. */
@@ -184,6 +187,10 @@ export interface Heartbeat {
   readonly ballot: Ballot;
   readonly incarnation: number;
   readonly round: number;
+  /** How far the sender's journal has come, durably: see `peer_journals.ts`. */
+  readonly position: number;
+  /** A force has been under way at the sender for longer than the time of suspicion. */
+  readonly isStuck: boolean;
 }
 
 /** The receiver has promised no ballot above that of the heartbeat's view. */
@@ -492,7 +499,9 @@ export type JournalRecord =
   | StandingRecord
   | OffsetRecord
   | MarkRecord
-  | ClockRecord;
+  | ClockRecord
+  | SightingRecord
+  | PositionRecord;
 
 /** Tells whether `view` is the first one of a cluster that was begun by force. */
 export function isForced(view: View): boolean {

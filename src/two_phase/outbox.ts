@@ -12,6 +12,7 @@
 
 import type { LeaseTerm } from "./lease.ts";
 import type { JournalRecord, Message, NodeIndex, NodeSet, View } from "./messages.ts";
+import { countsAsProgress, type JournalSighting } from "./peer_journals.ts";
 import type { Client, Outcome } from "./request.ts";
 import type { Transaction } from "./state.ts";
 
@@ -46,6 +47,20 @@ export type ProtocolEvent =
   | { readonly type: "viewChangeBegins"; readonly ballot: string; readonly reason: string }
   /** A peer turns out to be of another cluster: there is to be no link to it. */
   | { readonly type: "foreignPeer"; readonly peer: NodeIndex }
+  /**
+   * This node's journal is an older copy of the one that a peer has seen: it counts for nothing, and
+   * the replica does nothing any more.
+   */
+  | {
+    readonly type: "olderCopy";
+    readonly peer: NodeIndex;
+    readonly own: JournalSighting;
+    readonly seen: JournalSighting;
+  }
+  /** A peer has come with an older copy of its journal: it does not count. */
+  | { readonly type: "peerOnOlderCopy"; readonly peer: NodeIndex }
+  /** This node takes part from now on: see `Membership.isVerified`. */
+  | { readonly type: "verified" }
   /** All members have installed the view: writes may begin. */
   | { readonly type: "complete" };
 
@@ -74,6 +89,13 @@ type Gate =
   | { readonly position: number; readonly role: ForceAwaiter; readonly transaction: Transaction }
   | { readonly position: number; readonly action: () => void };
 
+/** A force that was asked for, and has not ended. */
+interface ForceUnderWay {
+  readonly position: number;
+  readonly progress: number;
+  readonly askedAt: number;
+}
+
 /** Collects the effects of one step, or of several. */
 export class Outbox {
   #records: JournalRecord[] = [];
@@ -84,6 +106,11 @@ export class Outbox {
   #forced = 0;
   #forceWanted = 0;
   #forceAsked = 0;
+  /** How many records of progress the journal has, durable or not: see `peer_journals.ts`. */
+  #progress = 0;
+  #durableProgress = 0;
+  /** The oldest first. */
+  #forcesUnderWay: ForceUnderWay[] = [];
   /** Who waits for which record to be durable, in the order of the records. */
   readonly #gate: Gate[] = [];
 
@@ -112,6 +139,28 @@ export class Outbox {
   append(record: JournalRecord): void {
     this.#records.push(record);
     this.#position++;
+    if (countsAsProgress(record)) this.#progress++;
+  }
+
+  /** How far the journal has come, with what is not durable yet. */
+  get progress(): number {
+    return this.#progress;
+  }
+
+  /** How far the journal has come, durably. */
+  get durableProgress(): number {
+    return this.#durableProgress;
+  }
+
+  /** Begins where the journal ends that was recovered. */
+  restoreProgress(progress: number): void {
+    this.#progress = progress;
+    this.#durableProgress = progress;
+  }
+
+  /** When the oldest force under way was asked for; `undefined` where none is. */
+  get forcingSince(): number | undefined {
+    return this.#forcesUnderWay[0]?.askedAt;
   }
 
   /**
@@ -142,6 +191,11 @@ export class Outbox {
   /** Tells everybody who waited for the journal to be durable up to `position`. */
   forced(position: number): void {
     if (position > this.#forced) this.#forced = position;
+    for (let one = this.#forcesUnderWay[0]; one !== undefined; one = this.#forcesUnderWay[0]) {
+      if (one.position > this.#forced) break;
+      this.#durableProgress = one.progress;
+      this.#forcesUnderWay.shift();
+    }
     let done = 0;
     for (; done < this.#gate.length; done++) {
       const entry = this.#gate[done];
@@ -174,8 +228,8 @@ export class Outbox {
     return all;
   }
 
-  /** Returns the effects collected since the last call, and starts anew. */
-  take(): Effects {
+  /** Returns the effects collected since the last call, and starts again; `now` is the present time. */
+  take(now: number): Effects {
     const effects = {
       records: this.#records,
       position: this.#position,
@@ -184,7 +238,14 @@ export class Outbox {
       answers: this.#answers,
       events: this.#events,
     };
-    if (effects.force) this.#forceAsked = this.#position;
+    if (effects.force) {
+      this.#forceAsked = this.#position;
+      this.#forcesUnderWay.push({
+        position: this.#position,
+        progress: this.#progress,
+        askedAt: now,
+      });
+    }
     if (this.#records.length > 0) this.#records = [];
     if (this.#sends.length > 0) this.#sends = [];
     if (this.#answers.length > 0) this.#answers = [];

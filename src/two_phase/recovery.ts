@@ -25,6 +25,7 @@ import {
   type TransactionNumber,
   type View,
 } from "./messages.ts";
+import { countsAsProgress } from "./peer_journals.ts";
 import type { Participant } from "./participant.ts";
 import { Transaction, type TransactionOutcome } from "./state.ts";
 
@@ -39,9 +40,17 @@ export interface RecoveryOptions {
 /** Replays the journal's records, then begins. */
 export function recover(options: RecoveryOptions): void {
   const { context, coordinator } = options;
-  const { transactions, self, membership } = context;
-  for (const record of options.records) replay(options, record);
-  membership.start();
+  const { transactions, self, membership, outbox } = context;
+  let progress = 0;
+  for (const record of options.records) {
+    if (record.type === "position") progress = record.position;
+    else if (countsAsProgress(record)) progress++;
+    replay(options, record);
+  }
+  outbox.restoreProgress(progress);
+  membership.start({
+    isNew: options.records.length === 0 && membership.identity.incarnation === 1,
+  });
   const { incarnation } = membership.identity;
   transactions.begin(self, incarnationBase(incarnation));
   transactions.close(self, []);
@@ -87,6 +96,11 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       writeTransferred(context, record.entries);
       for (const one of record.prepared) options.participant.restore(one);
       context.membership.restoreJoined({ ballot: record.ballot, testimony: record.testimony });
+      return;
+    case "sighting":
+      context.membership.peerJournals.restore(record);
+      return;
+    case "position":
       return;
     case "clock":
       context.clock.observe(record.stamp);

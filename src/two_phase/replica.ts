@@ -17,7 +17,7 @@ import { Coordinator } from "./coordinator.ts";
 import { type Doubt, longDoubts } from "./doubt.ts";
 import { HybridClock } from "./hybrid_clock.ts";
 import { LockTable } from "./lock_table.ts";
-import { Membership, type PeerIdentity } from "./membership.ts";
+import { Membership, type PeerIdentity, type ProcessIdentity } from "./membership.ts";
 import {
   type ControlMessage,
   incarnationBase,
@@ -31,6 +31,7 @@ import {
 import { members, only } from "./node_set.ts";
 import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
+import type { JournalSighting } from "./peer_journals.ts";
 import { recover } from "./recovery.ts";
 import type { Client, Request } from "./request.ts";
 import { settleAll } from "./settlement.ts";
@@ -44,7 +45,7 @@ export interface ReplicaOptions {
   readonly self: NodeIndex;
   /** What the configured nodes are called in messages for people, by index. */
   readonly names: readonly string[];
-  readonly identity: PeerIdentity;
+  readonly identity: ProcessIdentity;
   readonly timing: Timing;
   /** Returns a number from 0 up to but not including 1. */
   readonly random: () => number;
@@ -63,7 +64,13 @@ export type Input =
   /** A message has arrived on the link from `from`. */
   | { readonly type: "message"; readonly from: NodeIndex; readonly message: Message }
   /** A link has come up: what was sent on an earlier one may be lost. */
-  | { readonly type: "peerUp"; readonly peer: NodeIndex; readonly identity: PeerIdentity }
+  | {
+    readonly type: "peerUp";
+    readonly peer: NodeIndex;
+    readonly identity: PeerIdentity;
+    /** What the peer has on its disk of this node's journal; `undefined` for nothing. */
+    readonly known?: JournalSighting | undefined;
+  }
   /** The link is gone. */
   | { readonly type: "peerDown"; readonly peer: NodeIndex }
   /** The journal is durable up to and including record number `position`. */
@@ -97,6 +104,13 @@ const CONTROL: Readonly<Partial<Record<Message["type"], true>>> = {
   joinConfirmed: true,
 };
 
+/** Messages that a node heeds before it takes part: they say who is there, and ask it for nothing. */
+const HEEDED_AT_ONCE: Readonly<Partial<Record<Message["type"], true>>> = {
+  viewInstalled: true,
+  heartbeat: true,
+  leaving: true,
+};
+
 /** What {@linkcode Replica.peek} returns where a read has to be submitted as a request. */
 export const MUST_WAIT: unique symbol = Symbol("must wait");
 
@@ -109,6 +123,8 @@ export class Replica {
   readonly #source: TransferSource;
   readonly #target: TransferTarget;
   readonly #viewChange: ViewChange;
+  /** What peers have said to this node before it takes part, in their order. */
+  #heldBack: { readonly from: NodeIndex; readonly message: ControlMessage }[] = [];
 
   constructor(options: ReplicaOptions) {
     const outbox = new Outbox();
@@ -237,8 +253,11 @@ export class Replica {
 
   /** Takes in what has happened, at `now` by both clocks. */
   step(input: Input, now: Clocks): void {
+    const { membership } = this.context;
+    const wasVerified = membership.isVerified;
     this.context.now = now.monotonicMs;
     this.context.clocks = now;
+    if (membership.isOlderCopy && input.type !== "request") return;
     switch (input.type) {
       case "request":
         this.#coordinator.submit(input.request, input.client);
@@ -247,11 +266,12 @@ export class Replica {
         this.#onMessage(input.from, input.message);
         break;
       case "peerUp":
-        this.#onPeerUp(input.peer, input.identity);
+        this.#onPeerUp(input);
         break;
       case "peerDown":
         this.context.membership.onPeerDown(input.peer);
         this.#source.onPeerDown(input.peer);
+        this.#heldBack = this.#heldBack.filter(({ from }) => from !== input.peer);
         break;
       case "leave":
         this.context.membership.leave();
@@ -264,16 +284,30 @@ export class Replica {
         this.#onTick();
         break;
     }
+    if (!wasVerified && membership.isVerified) this.#onVerified();
     this.#serveLine();
+  }
+
+  /** This node takes part from now on: as if all links had come up just now. */
+  #onVerified(): void {
+    const { membership } = this.context;
+    for (const node of members(membership.ready & membership.others)) this.#onPeerReady(node);
+    for (const { from, message } of this.#heldBack.splice(0)) this.#onControl(from, message);
+    this.#coordinator.onMembershipChange();
+  }
+
+  #onPeerReady(node: NodeIndex): void {
+    this.#participant.onPeerReady(node);
+    this.#coordinator.onPeerReady(node);
   }
 
   /** Returns what is to be done, and forgets it. */
   takeEffects(): Effects {
-    const { outbox, transactions, membership } = this.context;
+    const { outbox, transactions, membership, now } = this.context;
     const receivers = outbox.receivers & membership.ready;
     this.#coordinator.beforeSending(receivers);
     this.#participant.beforeSending(receivers);
-    const effects = outbox.take();
+    const effects = outbox.take(now);
     if (effects.force) transactions.forceBegins(effects.position);
     return effects;
   }
@@ -286,13 +320,15 @@ export class Replica {
     }
     membership.onHeard(from, now);
     if (isControl(message)) {
-      this.#onControl(from, message);
+      if (membership.isVerified || HEEDED_AT_ONCE[message.type] === true) {
+        this.#onControl(from, message);
+      } else this.#heldBack.push({ from, message });
       return;
     }
     // While frozen, nothing is said about transactions, and nothing is heard. Nor has what is said
     // about another view than the installed one a meaning; but who prepares in one is told so.
     const isStale = message.view !== membership.view.number && message.type !== "prepare";
-    if (membership.isFrozen || !membership.isMember || isStale) {
+    if (membership.isFrozen || !membership.isMember || !membership.isVerified || isStale) {
       counters.stale++;
       return;
     }
@@ -333,7 +369,7 @@ export class Replica {
       case "heartbeat":
         // Who is told that this node is behind sends it the view.
         if (message.view > membership.view.number) membership.announce(only(from));
-        membership.onHeartbeat(from, message);
+        membership.onHeartbeat(from, message, this.context.now);
         return;
       case "heartbeatAcknowledged": {
         const couldRead = membership.mayRead(clocks);
@@ -364,9 +400,13 @@ export class Replica {
     }
   }
 
-  #onPeerUp(peer: NodeIndex, identity: PeerIdentity): void {
-    const { transactions, membership } = this.context;
-    membership.onPeerUp(peer, identity);
+  #onPeerUp({ peer, identity, known }: Input & { readonly type: "peerUp" }): void {
+    const { transactions, membership, now } = this.context;
+    membership.onPeerUp(peer, { identity, known, now });
+    if (membership.isOlderCopy) {
+      this.#coordinator.abandonAll();
+      return;
+    }
     this.#viewChange.onPeerUp(peer);
     if (membership.counts(peer)) {
       transactions.begin(peer, incarnationBase(identity.incarnation));
@@ -377,10 +417,7 @@ export class Replica {
   /** A peer says which view it is in. If it is this node's, it heeds what is said in it from now on. */
   #onViewInstalled(from: NodeIndex, message: ViewInstalled): void {
     const { membership } = this.context;
-    if (membership.onViewInstalled(from, message)) {
-      this.#participant.onPeerReady(from);
-      this.#coordinator.onPeerReady(from);
-    }
+    if (membership.onViewInstalled(from, message)) this.#onPeerReady(from);
     if (!membership.isForeign(from)) this.#viewChange.catchUp(from, message.view);
     this.#coordinator.onMembershipChange();
   }
@@ -407,10 +444,7 @@ export class Replica {
     this.#source.onInstalled();
     this.#target.onInstalled();
     outbox.report({ type: "viewInstalled", view, before });
-    for (const node of members(membership.ready & membership.others)) {
-      this.#participant.onPeerReady(node);
-      this.#coordinator.onPeerReady(node);
-    }
+    for (const node of members(membership.ready & membership.others)) this.#onPeerReady(node);
     this.#coordinator.onViewInstalled(unsettled, before);
     for (const transaction of ended) {
       transaction.tellObservers(transaction.state === "committed" ? "committed" : "aborted");

@@ -99,7 +99,8 @@ export class TransferSource {
   begin(node: NodeIndex): boolean {
     const { membership, store, counters } = this.#context;
     const isInside = membership.isInside(node);
-    if (!membership.isMember || membership.isLeaving || isInside || this.#transfers.has(node)) {
+    const mayGive = membership.isMember && membership.isVerified && !membership.isLeaving;
+    if (!mayGive || isInside || this.#transfers.has(node)) {
       return false;
     }
     counters.transfers++;
@@ -280,6 +281,7 @@ export class TransferTarget {
   /** Asks a member to be let in, when nothing comes by itself. */
   onTick(): void {
     const { membership, now, random, outbox } = this.#context;
+    if (!membership.isVerified) return;
     if (membership.view.number === 0 || membership.isMember || membership.isLeaving) {
       this.#source = undefined;
       return;

@@ -163,7 +163,8 @@ export class ViewChange {
   /** Why there should be another view, or `undefined` where all is well. */
   #reason(): string | undefined {
     const { membership, now, names, nodes } = this.#context;
-    if (membership.isLeaving) return undefined;
+    if (membership.isLeaving || !membership.isVerified) return undefined;
+    if (membership.isStuck(now)) return undefined; // Without its disk it can promise nothing.
     if (this.#isAnotherAtIt) return undefined;
     // Who is in a view already shows it, as soon as it may.
     if (membership.view.number === 0) {
@@ -174,17 +175,24 @@ export class ViewChange {
     if (membership.isFrozen) return "a change of the view was not ended";
     const suspected = membership.suspected(now) | this.#host.silentMembers();
     if (suspected !== NOBODY) {
-      const leaving = members(suspected).filter((node) => membership.hasLeft(node));
-      const silent = members(suspected).filter((node) => !leaving.includes(node));
-      return [
-        ...leaving.length > 0 ? [`${namesOf(names, leaving)} stops`] : [],
-        ...silent.length > 0 ? [`no answer from ${namesOf(names, silent)}`] : [],
-      ].join(", ");
+      return this.#whySuspected(members(suspected)).join(", ");
     }
     const joiners = this.#source.caughtUp;
     const needed = membership.isGathering ? majority(nodes) - 1 : 1;
     if (size(joiners) < needed) return undefined;
     return `${namesOf(names, members(joiners))} can join`;
+  }
+
+  #whySuspected(nodes: readonly NodeIndex[]): string[] {
+    const { membership, names } = this.#context;
+    const leaving = nodes.filter((node) => membership.hasLeft(node));
+    const stuck = nodes.filter((node) => !leaving.includes(node) && membership.hasHungDisk(node));
+    const silent = nodes.filter((node) => !leaving.includes(node) && !stuck.includes(node));
+    return [
+      ...leaving.length > 0 ? [`${namesOf(names, leaving)} stops`] : [],
+      ...stuck.length > 0 ? [`the disk hangs at ${namesOf(names, stuck)}`] : [],
+      ...silent.length > 0 ? [`no answer from ${namesOf(names, silent)}`] : [],
+    ];
   }
 
   // --- Phase 1: promises ---------------------------------------------------------------------

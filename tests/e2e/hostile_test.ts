@@ -35,7 +35,7 @@ Deno.test("nothing that a stranger says to DKS.PEER ends a node or writes its lo
     const stranger = {
       config: { protocol: 1, peers: ["x"], keyBytesMax: 1, valueBytesMax: 1 },
       instance: "evil",
-      identity: { journal: "evil", incarnation: 1 },
+      identity: { journal: "evil", incarnation: 1, process: "evil", position: 0 },
       uptimeMs: 1e15,
     };
     const port = ports[1] ?? 0;

@@ -15,7 +15,7 @@ import { read, write } from "../two_phase/script.ts";
 
 /** A journal whose forces are under way until they are ended by hand, in their order. */
 class HeldJournal extends MemoryJournal implements Journal {
-  override readonly identity: PeerIdentity;
+  override identity: PeerIdentity;
   readonly records: JournalRecord[] = [];
   durable = 0;
   #underWay: { readonly upTo: number; readonly done: () => void }[] = [];
@@ -24,7 +24,7 @@ class HeldJournal extends MemoryJournal implements Journal {
 
   constructor(node: NodeIndex) {
     super();
-    this.identity = { journal: `journal ${node}`, incarnation: 1 };
+    this.identity = { journal: `journal ${node}`, incarnation: 1, process: `${node}`, position: 0 };
   }
 
   get forces(): number {
@@ -98,8 +98,8 @@ class Pair {
   static async complete(): Promise<Pair> {
     const pair = new Pair();
     const [a, b] = pair.drivers;
-    a.peerUp(1, pair.journals[1].identity);
-    b.peerUp(0, pair.journals[0].identity);
+    a.peerUp(1, { identity: pair.journals[1].identity, known: undefined });
+    b.peerUp(0, { identity: pair.journals[0].identity, known: undefined });
     for (const driver of pair.drivers) driver.tick();
     await pair.settle();
     for (const journal of pair.journals) journal.isHeld = true;

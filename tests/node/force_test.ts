@@ -38,7 +38,7 @@ function found(
     reply: {
       config: CONFIG,
       instance: name,
-      identity: { journal, incarnation: 1 },
+      identity: { journal, incarnation: 1, process: "p", position: 0 },
       standing: { view: 5, cluster: { id: "old" }, ...standing },
       isForcing,
       uptimeMs: 0,

@@ -431,7 +431,7 @@ Deno.test("openKvJournal() refuses another format", async () => {
   await assertRejects(
     () => read({ store, placeName: "of the test" }),
     FatalError,
-    "the journal of the test has format 1, this program knows format 3",
+    "the journal of the test has format 1, this program knows format 4",
   );
   assertEquals((await store.items()).length, 1);
 });

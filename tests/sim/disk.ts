@@ -15,6 +15,14 @@ export interface StoredEntry {
   readonly version: Stamp;
 }
 
+/** What was durable on a disk at some moment. */
+export interface DiskCopy {
+  readonly journal: string;
+  readonly incarnation: number;
+  readonly records: readonly JournalRecord[];
+  readonly entries: ReadonlyMap<ByteString, StoredEntry>;
+}
+
 /** One node's disk. It survives the process. */
 export class Disk {
   /** Random id of the journal on it. */
@@ -77,6 +85,20 @@ export class Disk {
     this.#unforced = [];
     this.#cut = undefined;
     this.#staged.clear();
+  }
+
+  /** Returns a copy of what is durable, as a backup of the file would be. */
+  copy(): DiskCopy {
+    const { journal, incarnation } = this;
+    return { journal, incarnation, records: [...this.#records], entries: new Map(this.#entries) };
+  }
+
+  /** Puts a copy in the place of everything. The process must have ended. */
+  putBack({ journal, incarnation, records, entries }: DiskCopy): void {
+    this.journal = journal;
+    this.incarnation = incarnation;
+    this.#records = [...records];
+    this.#entries = new Map(entries);
   }
 
   /** Everything is gone. */

@@ -6,6 +6,8 @@
  */
 
 import type { Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import type { PeerIdentity } from "../../src/two_phase/membership.ts";
+import type { JournalSighting } from "../../src/two_phase/peer_journals.ts";
 import type { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -20,12 +22,20 @@ const CONNECT_MS_MAX = 200;
 const DUPLICATE_CHANCE = 0.3;
 const DUPLICATES_MAX = 8;
 
+/** What a node says of itself, and what it knows of the other one, when a connection is made. */
+export interface Greeting {
+  readonly identity: PeerIdentity;
+  readonly known: JournalSighting | undefined;
+}
+
 /** What a node is to the network. */
 export interface Endpoint {
   /** The process runs, and is not paused: it accepts connections. */
   readonly isReachable: boolean;
   readonly index: NodeIndex;
-  onConnected(peer: Endpoint): void;
+  /** What it says to `peer` when a connection is made. */
+  greet(peer: NodeIndex): Greeting | undefined;
+  onConnected(peer: NodeIndex, greeting: Greeting): void;
   onDisconnected(peer: NodeIndex): void;
   onMessage(from: NodeIndex, message: Message): void;
   /** Does `action` when the process is not paused; `otherwise`, if it ends before. */
@@ -193,8 +203,12 @@ export class Network {
     const { index: b } = acceptor;
     if (this.#links[a]?.[b] !== undefined || !dialer.isReachable || !acceptor.isReachable) return;
     if (this.#isBlocked(a, b) || this.#isBlocked(b, a)) return;
+    // Each says what it knows before it has met the other one.
+    const greetings = [dialer.greet(b), acceptor.greet(a)] as const;
+    if (greetings[0] === undefined || greetings[1] === undefined) return;
+    const [ofDialer, ofAcceptor] = greetings;
     const link = new Link([a, b]);
-    this.#adopt(acceptor, dialer, link);
+    this.#adopt(acceptor, { peer: a, greeting: ofDialer, link });
     // The answer to the handshake is the first thing on the stream.
     const stream = link.streams[1];
     stream.lastArrivalAt = this.#scheduler.now + this.#random.skewed(0.02, this.#delayMsMax);
@@ -204,7 +218,7 @@ export class Network {
       const giveUp = () => this.#close(link, a, { peer: b, isTold: false });
       dialer.whenRunning(() => {
         if (!dialer.isReachable || !link.isOpen[0] || !link.isOpen[1]) giveUp();
-        else this.#adopt(dialer, acceptor, link);
+        else this.#adopt(dialer, { peer: b, greeting: ofAcceptor, link });
       }, giveUp);
     });
   }
@@ -217,13 +231,14 @@ export class Network {
     for (const message of recent.slice(-count)) this.#transmit(link, stream, message);
   }
 
-  #adopt(end: Endpoint, peer: Endpoint, link: Link): void {
-    const older = this.#links[end.index]?.[peer.index];
+  #adopt(end: Endpoint, about: { peer: NodeIndex; greeting: Greeting; link: Link }): void {
+    const { peer, greeting, link } = about;
+    const older = this.#links[end.index]?.[peer];
     if (older === link) return;
-    if (older !== undefined) this.#close(older, end.index, { peer: peer.index, isTold: true });
+    if (older !== undefined) this.#close(older, end.index, { peer, isTold: true });
     const row = this.#links[end.index];
-    if (row !== undefined) row[peer.index] = link;
-    end.onConnected(peer);
+    if (row !== undefined) row[peer] = link;
+    end.onConnected(peer, greeting);
   }
 
   /** Closes one end; the other end learns of it, if anything passes. */

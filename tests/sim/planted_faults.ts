@@ -265,7 +265,20 @@ function viewFaults(): (() => PlantedFault)[] {
         );
       },
     }),
-    () => ({ name: "amnesia after a wiped disk", keepsJournalId: true }),
+    () => ({
+      name: "amnesia after a wiped disk",
+      keepsJournalId: true,
+      // Else the others would know the journal for an older copy.
+      onStart: ({ context: { membership: { peerJournals } } }) => {
+        peerJournals.of = () => undefined;
+      },
+    }),
+    () => ({
+      name: "an older copy of a journal counts",
+      onStart: ({ context: { membership: { peerJournals } } }) => {
+        peerJournals.of = () => undefined;
+      },
+    }),
     () => ({ name: "journal of another node accepted", acceptsOthersJournal: true }),
     () => ({
       name: "a joiner is not sent what changed last",

@@ -37,6 +37,11 @@ export type Fault =
     | { readonly kind: "failed force"; readonly node: NodeIndex }
     /** The process crashes, and its disk is empty when it starts again. */
     | { readonly kind: "wipe"; readonly node: NodeIndex }
+    /**
+     * A copy of the disk is put back after `ms`, and the process starts again on that; but only where
+     * the others have it on their disks that the journal has come further.
+     */
+    | { readonly kind: "older copy"; readonly node: NodeIndex }
     /** Both processes crash, and start with each other's disk; after `ms` they have their own again. */
     | { readonly kind: "swap"; readonly a: NodeIndex; readonly b: NodeIndex }
     /**
@@ -147,8 +152,10 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const faults: Fault[] = [];
   for (let i = 0; i < count; i++) {
     const fault = randomFault(random, { indices, healAt, isQuick });
-    // A majority that has lost its memory is lost for good: one disk is wiped at the most.
-    if (fault.kind !== "wipe" || !faults.some(({ kind }) => kind === "wipe")) faults.push(fault);
+    // A majority that has lost its memory is lost for good: one disk is lost at the most.
+    if (!LOSES_DISK.has(fault.kind) || !faults.some(({ kind }) => LOSES_DISK.has(kind))) {
+      faults.push(fault);
+    }
   }
   const whole = { ...scenario, faults: faults.sort((a, b) => a.at - b.at) };
   const isStormy = options.calm !== true && nodes > 1 && random.chance(0.25);
@@ -157,11 +164,14 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   return losesMajority ? withLostMajority(scene, random) : scene;
 }
 
+/** Faults that cost a node what its journal holds. */
+const LOSES_DISK: ReadonlySet<Fault["kind"]> = new Set(["wipe", "older copy"]);
+
 /** A majority is lost for good; the few disks that are left are neither lost nor mixed up. */
 function withLostMajority(scenario: Scenario, random: Random): Scenario {
   const at = random.between(100, scenario.healAt);
   const ms = random.between(200, 3000);
-  const others = scenario.faults.filter(({ kind }) => kind !== "wipe" && kind !== "swap");
+  const others = scenario.faults.filter(({ kind }) => !LOSES_DISK.has(kind) && kind !== "swap");
   const faults: Fault[] = [...others, { kind: "lost majority", at, ms }];
   return {
     ...scenario,
@@ -187,6 +197,11 @@ function stormy(scenario: Scenario, random: Random): Scenario {
     else if (kind < 6) faults.push({ kind: "partition", at, ms, from, isTwoWay: kind < 5 });
     else if (kind < 7) faults.push({ kind: "failed force", at, ms, node });
     else faults.push({ kind: "crash", at, ms, node, point: random.pick(CRASH_POINTS) });
+    // The clock of the node that is cut off is set back: no lease becomes longer by that.
+    if (kind >= 3 && kind < 6 && random.chance(0.4)) {
+      const by = -random.between(100, 5000);
+      faults.push({ kind: "set clock", at: at + random.between(100, 900), ms: 0, node, by });
+    }
     // Somebody else goes while the view changes for it.
     if (random.chance(0.5)) {
       const later = at + random.between(1000, 2400);
@@ -224,7 +239,8 @@ function randomFault(
   }
   if (kind < 44) return { kind: "failed force", at, ms, node };
   // A cluster of one that loses its disk has lost everything: there is nothing to check.
-  if (kind < 48 && indices.length > 1) return { kind: "wipe", at, ms, node };
+  if (kind < 46 && indices.length > 1) return { kind: "wipe", at, ms, node };
+  if (kind < 48 && indices.length > 1) return { kind: "older copy", at, ms, node };
   if (kind < 53) return { kind: "stop", at, ms, node };
   if (kind < 58) return { kind: "pause", at, ms, node };
   if (kind < 62) return { kind: "suspend", at, ms, node };

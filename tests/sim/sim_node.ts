@@ -10,6 +10,7 @@ import { lastView, ownerOf } from "../../src/node/known_nodes.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
 import { timingFor } from "../../src/two_phase/context.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
+import { countsAsProgress, type JournalSighting } from "../../src/two_phase/peer_journals.ts";
 import { beginByForce } from "../../src/two_phase/force.ts";
 import type { JournalRecord, Message, NodeIndex, Prepare } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
@@ -17,8 +18,8 @@ import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Client, Request } from "../../src/two_phase/request.ts";
 import type { Store } from "../../src/two_phase/store.ts";
-import { Disk } from "./disk.ts";
-import type { Endpoint, Network } from "./network.ts";
+import { Disk, type DiskCopy } from "./disk.ts";
+import type { Endpoint, Greeting, Network } from "./network.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 import type { Random } from "./random.ts";
 import { CRASH_POINTS, type CrashPoint, type Scenario } from "./scenario.ts";
@@ -32,8 +33,9 @@ const TICK_MS_MAX = 60;
 /** A process that stops ends after so long, whether the others go on without it or not. */
 const LEAVE_MS = 1000;
 
-/** So long it takes to swap disks. */
+/** So long it takes to swap disks, or to put a copy back. */
 const SWAP_MS = 20;
+const PUT_BACK_MS = 20;
 
 /** How many keys one step of a checkpoint stores. */
 const STAGED_KEYS = 3;
@@ -44,6 +46,8 @@ export const HAPPENINGS = [
   "failed force",
   "wiped disk",
   "two disks swapped",
+  "an older copy of a journal put back",
+  "an older copy of a journal noticed",
   "another node's journal refused",
   "a cluster is begun by force",
   "a cluster is begun by force, and commits what was in doubt",
@@ -197,7 +201,7 @@ export class SimNode implements Endpoint {
     return new Replica({
       self: index,
       names: Array.from({ length: scenario.nodes }, (_, node) => `n${node}`),
-      identity: { journal, incarnation },
+      identity: { journal, incarnation, process: `${index}, process ${this.#process}` },
       timing: timingFor(scenario.timeoutMs),
       random: () => random.next(),
       now: this.clocks,
@@ -284,6 +288,35 @@ export class SimNode implements Endpoint {
   /** The cluster of the last view on the disk; `undefined` before there is one. */
   get cluster(): string | undefined {
     return lastView(this.#disk.records)?.cluster.id;
+  }
+
+  /** Returns a copy of the disk. */
+  copyDisk(): DiskCopy {
+    return this.#disk.copy();
+  }
+
+  /** Returns the latest sighting of the journal of `node` that is durable here. */
+  #sightingOf(node: NodeIndex): JournalSighting | undefined {
+    let latest: JournalSighting | undefined;
+    for (const record of this.#disk.records) {
+      if (record.type === "sighting" && record.node === node) latest = record;
+    }
+    return latest;
+  }
+
+  /** Tells whether the disk of this node says that the journal of `node` has got beyond `copy`. */
+  knowsMoreThan(copy: DiskCopy, node: NodeIndex): boolean {
+    const seen = this.#sightingOf(node);
+    if (seen?.journal !== copy.journal) return false;
+    return seen.incarnation > copy.incarnation || seen.position > progressOf(copy.records);
+  }
+
+  /** The process ends where it runs, and starts again on an older copy of its disk. */
+  putBack(copy: DiskCopy): void {
+    this.#options.onHappening("an older copy of a journal put back");
+    this.#options.trace.note(this.index, "has an older copy of its disk put back");
+    this.crash(PUT_BACK_MS);
+    this.#disk.putBack(copy);
   }
 
   /** The process ends where it runs, and the disk is another one, which is empty. */
@@ -397,7 +430,7 @@ export class SimNode implements Endpoint {
    */
   get clocks(): Clocks {
     const wallMs = this.#wallMs;
-    return { monotonicMs: wallMs - this.#clockError, wallMs };
+    return { monotonicMs: (this.#suspendedAt ?? wallMs) - this.#clockError, wallMs };
   }
 
   get #wallMs(): number {
@@ -444,11 +477,16 @@ export class SimNode implements Endpoint {
     return plantedFault.onRequest(request, this.#replica);
   }
 
-  onConnected(peer: Endpoint): void {
-    if (!(peer instanceof SimNode) || peer.replica === undefined) return;
-    this.#options.trace.note(this.index, `is linked to n${peer.index}`);
-    const { identity } = peer.replica.membership;
-    this.#step({ type: "peerUp", peer: peer.index, identity });
+  greet(peer: NodeIndex): Greeting | undefined {
+    if (this.#replica === undefined) return undefined;
+    const { identity, peerJournals } = this.#replica.membership;
+    return { identity, known: peerJournals.of(peer) };
+  }
+
+  onConnected(peer: NodeIndex, greeting: Greeting): void {
+    if (this.#replica === undefined) return;
+    this.#options.trace.note(this.index, `is linked to n${peer}`);
+    this.#step({ type: "peerUp", peer, ...greeting });
   }
 
   onDisconnected(peer: NodeIndex): void {
@@ -528,6 +566,9 @@ export class SimNode implements Endpoint {
         this.#options.trace.note(this.index, `installs view ${number} of ${list}`);
         const isOut = (set & (1 << this.index)) === 0;
         if (this.#isStopping && isOut) this.#later(0, () => this.crash(this.#restartMs));
+      } else if (event.type === "olderCopy") {
+        this.#options.onHappening("an older copy of a journal noticed");
+        this.#later(0, () => this.loseDisk(PUT_BACK_MS));
       } else if (event.type === "viewChangeBegins") {
         const { ballot, reason } = event;
         this.#options.trace.note(this.index, `begins ballot ${ballot}: ${reason}`);
@@ -604,6 +645,14 @@ export class SimNode implements Endpoint {
       this.#crashesAt("after a checkpoint");
     });
   }
+}
+
+/** Returns how far a journal with these records has come. */
+function progressOf(records: readonly JournalRecord[]): number {
+  return records.reduce((progress, record) => {
+    if (record.type === "position") return record.position;
+    return countsAsProgress(record) ? progress + 1 : progress;
+  }, 0);
 }
 
 /** A client that must know when its connection is lost. */

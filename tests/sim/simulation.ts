@@ -169,6 +169,9 @@ class Simulation {
       case "wipe":
         this.#nodes[fault.node]?.wipe(ms);
         return;
+      case "older copy":
+        this.#putBackLater(fault.node, ms);
+        return;
       case "swap":
         this.#swap(fault.a, fault.b, ms);
         return;
@@ -212,6 +215,21 @@ class Simulation {
     this.#undos.add(undo);
     this.#scheduler.after(ms, () => {
       if (this.#undos.delete(undo)) undo();
+    });
+  }
+
+  #putBackLater(index: number, ms: number): void {
+    const node = this.#nodes[index];
+    if (node === undefined) throw new RangeError(`no node ${index}`);
+    const copy = node.copyDisk();
+    this.#scheduler.after(ms, () => {
+      if (this.#isHealing) return;
+      const knowing = this.#nodes.filter((other) =>
+        other !== node && other.knowsMoreThan(copy, index)
+      );
+      // A majority without any of those who know would take it back.
+      const { length: nodes } = this.#nodes;
+      if (nodes - knowing.length < majority(nodes)) node.putBack(copy);
     });
   }
 

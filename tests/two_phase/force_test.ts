@@ -83,7 +83,7 @@ function newReplica(
   return new Replica({
     self,
     names,
-    identity: { journal, incarnation: 1 },
+    identity: { journal, incarnation: 1, process: "p" },
     timing: timingFor(5000),
     random: () => 0.5,
     now: bothAt(1000),

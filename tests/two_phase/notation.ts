@@ -139,6 +139,10 @@ export function formatRecord(record: JournalRecord): string {
       return `append joined ${ballotName(record.ballot)}`;
     case "clock":
       return `append clock ${record.stamp}`;
+    case "sighting":
+      return `append sighting of n${record.node}, start ${record.incarnation}`;
+    case "position":
+      return `append position ${record.position}`;
   }
 }
 
@@ -163,6 +167,12 @@ export function formatEvent(event: ProtocolEvent): string {
       return `event begins ballot ${event.ballot}: ${event.reason}`;
     case "foreignPeer":
       return `event n${event.peer} is of another cluster`;
+    case "olderCopy":
+      return `event the journal is older than n${event.peer} has seen it`;
+    case "peerOnOlderCopy":
+      return `event the journal of n${event.peer} is an older copy`;
+    case "verified":
+      return "event verified";
     case "complete":
       return "event complete";
   }

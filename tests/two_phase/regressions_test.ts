@@ -143,7 +143,7 @@ Deno.test("a view that is chosen, and not durable yet, is not proposed once more
   script.forcesAtOnce = false;
   script.goOnUntil(() => first?.membership.installing !== undefined);
   for (let i = 0; i < 3; i++) script.wait(20);
-  for (const node of [0, 1]) script.completeForce(node);
+  script.completeForces(0, 1);
   const views = [0, 1].map((node) => script.replicas[node]?.membership.view.number);
   assertEquals(views, [2, 2]);
   assertEquals(first?.counters.viewAttempts, 2); // One for view 1.

@@ -9,6 +9,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { timingFor } from "../../src/two_phase/context.ts";
 import type { Message, NodeIndex, Prepare, View } from "../../src/two_phase/messages.ts";
 import { ballotOf, incarnationBase, transactionNumber } from "../../src/two_phase/messages.ts";
+import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import { type Input, MUST_WAIT, Replica } from "../../src/two_phase/replica.ts";
 import type { Request } from "../../src/two_phase/request.ts";
@@ -37,12 +38,17 @@ const TIMING = timingFor(5000, {
   driftMax: 0.01,
 });
 
+/** Who a peer of the node under test is. */
+function identityOf(peer: NodeIndex): PeerIdentity {
+  return { journal: `j${peer}`, incarnation: 1, process: `p${peer}`, position: 0 };
+}
+
 /** A node under test, which collects what it wants done. */
 class Bench {
   readonly replica = new Replica({
     self: 1,
     names: ["n0", "n1", "n2"],
-    identity: { journal: "j1", incarnation: 1 },
+    identity: { journal: "j1", incarnation: 1, process: "p1" },
     timing: TIMING,
     random: () => 0.5,
     now: bothAt(BEGIN_MS),
@@ -56,9 +62,17 @@ class Bench {
       this.step({
         type: "peerUp",
         peer,
-        identity: { journal: `j${peer}`, incarnation: 1 },
+        identity: identityOf(peer),
       });
-      this.step(from(peer, { type: "viewInstalled", view: 1, cluster: "c", isMember: true }));
+      this.step(
+        from(peer, {
+          type: "viewInstalled",
+          view: 1,
+          cluster: "c",
+          isMember: true,
+          isVerified: true,
+        }),
+      );
     }
     this.step({ waitMs: 0 });
     this.step(from(0, { type: "heartbeatAcknowledged", view: 1, incarnation: 1, round: 1 }));
@@ -496,9 +510,15 @@ table("Coordinator", [
     given: [
       { type: "peerDown", peer: 2 },
       ask(W),
-      { type: "peerUp", peer: 2, identity: { journal: "j2", incarnation: 1 } },
+      { type: "peerUp", peer: 2, identity: identityOf(2) },
     ],
-    when: from(2, { type: "viewInstalled", view: 1, cluster: "c", isMember: true }),
+    when: from(2, {
+      type: "viewInstalled",
+      view: 1,
+      cluster: "c",
+      isMember: true,
+      isVerified: true,
+    }),
     then: [
       "append prepared 1.1.1",
       "force",
@@ -541,7 +561,7 @@ table("Coordinator", [
   {
     rule: "a link that comes up is told which view this node is in",
     given: [{ type: "peerDown", peer: 2 }],
-    when: { type: "peerUp", peer: 2, identity: { journal: "j2", incarnation: 1 } },
+    when: { type: "peerUp", peer: 2, identity: identityOf(2) },
     then: ["to 2: v1 viewInstalled"],
   },
   {
@@ -551,12 +571,12 @@ table("Coordinator", [
       FORCED,
       vote(0, "yes", 1),
       { type: "peerDown", peer: 2 },
-      { type: "peerUp", peer: 2, identity: { journal: "j2", incarnation: 1 } },
+      { type: "peerUp", peer: 2, identity: identityOf(2) },
     ],
     when: {
       type: "message",
       from: 2,
-      message: { type: "viewInstalled", view: 1, cluster: "c", isMember: true },
+      message: { type: "viewInstalled", view: 1, cluster: "c", isMember: true, isVerified: true },
     },
     then: ["to 2: v1 prepare 1.1.1 k=1"],
   },

@@ -11,7 +11,7 @@ import { type Timing, timingFor } from "../../src/two_phase/context.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
 import type { JournalRecord, Message, NodeIndex } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
-import type { PeerIdentity } from "../../src/two_phase/membership.ts";
+import type { ProcessIdentity } from "../../src/two_phase/membership.ts";
 import type { Store } from "../../src/two_phase/store.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
@@ -86,12 +86,26 @@ export interface ScriptOptions {
   readonly journals?: ReadonlyMap<NodeIndex, StartedOn>;
 }
 
+/** What a journal held at some moment, and the process that used it. */
+export interface JournalCopy {
+  readonly identity: ProcessIdentity;
+  readonly records: readonly JournalRecord[];
+}
+
 interface ScriptJournal {
   readonly records: JournalRecord[];
   /** How many of them are durable. */
   durable: number;
   /** How many there were when the present process began: it counts its own. */
   before: number;
+}
+
+/** The process of a node that was started so often on this journal. */
+function processOf(
+  node: NodeIndex,
+  { journal, incarnation }: { journal: string; incarnation: number },
+): ProcessIdentity {
+  return { journal, incarnation, process: `n${node}, start ${incarnation} on ${journal}` };
 }
 
 interface Link {
@@ -105,7 +119,7 @@ export class Script {
   readonly log: string[] = [];
   readonly outcomes = new Map<string, Outcome>();
   readonly #links: Link[][];
-  readonly #identities: PeerIdentity[];
+  readonly #identities: ProcessIdentity[];
   /** By node: positions of the forces under way. */
   readonly #forces: number[][];
   readonly #journals: ScriptJournal[];
@@ -115,6 +129,8 @@ export class Script {
   readonly #down = new Set<NodeIndex>();
   readonly #timing: Timing;
   #now = BEGIN_MS;
+  /** How many journals were put back: such processes are others than those before. */
+  #processes = 0;
   /** By node: how far its clocks are off. */
   readonly #clockErrors = new Map<NodeIndex, Clocks>();
   #isMuted = false;
@@ -125,10 +141,9 @@ export class Script {
     const { timing = TIMING, journals = new Map<NodeIndex, StartedOn>() } = options;
     this.#timing = timing;
     const indices = Array.from({ length: nodes }, (_, index) => index);
-    this.#identities = indices.map((index) => ({
-      journal: journals.get(index)?.journal ?? `j${index}`,
-      incarnation: 1,
-    }));
+    this.#identities = indices.map((index) =>
+      processOf(index, { journal: journals.get(index)?.journal ?? `j${index}`, incarnation: 1 })
+    );
     this.#links = indices.map(() => indices.map(() => ({ queue: [], isUp: false })));
     this.#forces = indices.map(() => []);
     this.#journals = indices.map((index) => {
@@ -303,8 +318,14 @@ export class Script {
       link.queue.length = 0;
       link.isUp = true;
     }
-    this.step(a, { type: "peerUp", peer: b, identity: this.#replica(b).membership.identity });
-    this.step(b, { type: "peerUp", peer: a, identity: this.#replica(a).membership.identity });
+    // Each says what it knows before it has met the other one.
+    const said = (from: NodeIndex, to: NodeIndex) => {
+      const { identity, peerJournals } = this.#replica(from).membership;
+      return { type: "peerUp", peer: from, identity, known: peerJournals.of(to) } as const;
+    };
+    const [ofA, ofB] = [said(a, b), said(b, a)];
+    this.step(a, ofB);
+    this.step(b, ofA);
   }
 
   /** Breaks the link: what was on its way is lost. */
@@ -335,8 +356,29 @@ export class Script {
     journal.records.length = 0;
     journal.durable = 0;
     journal.before = 0;
-    this.#identities[node] = { journal: `j${node} after ${this.#now}`, incarnation: 0 };
+    this.#identities[node] = processOf(node, {
+      journal: `j${node} after ${this.#now}`,
+      incarnation: 0,
+    });
     this.start(node, linked);
+  }
+
+  /** Returns a copy of what `node` has durable in its journal. */
+  copyJournal(node: NodeIndex): JournalCopy {
+    const { records, durable } = this.#journal(node);
+    return { identity: this.#identity(node), records: records.slice(0, durable) };
+  }
+
+  /** The process ends as by `kill -9`; {@linkcode start} starts it on an older copy of its journal. */
+  putBack(node: NodeIndex, { identity, records }: JournalCopy): void {
+    this.kill(node);
+    const journal = this.#journal(node);
+    journal.records.splice(0, Infinity, ...records);
+    journal.durable = records.length;
+    journal.before = records.length;
+    // The process that starts on it counts from there: it may have a number that another one had.
+    this.#identities[node] = identity;
+    this.#processes++;
   }
 
   /** The process ends as by `kill -9`: what is on its way from it or to it is lost. */
@@ -354,8 +396,9 @@ export class Script {
   start(node: NodeIndex, linked?: readonly NodeIndex[]): void {
     this.#write(`n${node} starts again`);
     this.#down.delete(node);
-    const { journal: name, incarnation } = this.#identity(node);
-    this.#identities[node] = { journal: name, incarnation: incarnation + 1 };
+    const { journal, incarnation } = this.#identity(node);
+    const started = processOf(node, { journal, incarnation: incarnation + 1 });
+    this.#identities[node] = { ...started, process: `${started.process}, ${this.#processes}` };
     this.replicas[node] = this.#newReplica(node, this.replicas.length);
     this.#carryOut(node);
     for (const peer of linked ?? this.#upBut(node)) this.connect(node, peer);
@@ -412,8 +455,8 @@ export class Script {
     return journal;
   }
 
-  #identity(node: NodeIndex): PeerIdentity {
-    return this.#identities[node] ?? { journal: "", incarnation: 1 };
+  #identity(node: NodeIndex): ProcessIdentity {
+    return this.#identities[node] ?? processOf(node, { journal: "", incarnation: 1 });
   }
 
   #link(from: NodeIndex, to: NodeIndex): Link {

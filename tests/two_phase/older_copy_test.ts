@@ -1,0 +1,239 @@
+/**
+ * A node that is started on an older copy of its journal: the others' journals tell it so, and it counts
+ * for nothing.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { timingFor } from "../../src/two_phase/context.ts";
+import { ballotOf, type JournalRecord, type Message } from "../../src/two_phase/messages.ts";
+import type { ProtocolEvent } from "../../src/two_phase/outbox.ts";
+import {
+  countsAsProgress,
+  isOlderCopy,
+  type JournalSighting,
+  SIGHTING_MS,
+} from "../../src/two_phase/peer_journals.ts";
+import type { Replica } from "../../src/two_phase/replica.ts";
+import { read, Script, write } from "./script.ts";
+
+function node(script: Script, index: number): Replica {
+  const replica = script.replicas[index];
+  if (replica === undefined) throw new Error(`there is no node ${index}`);
+  return replica;
+}
+
+const SEEN: JournalSighting = { journal: "j", incarnation: 3, process: "p", position: 100 };
+
+for (
+  const { what, present, isOlder } of [
+    { what: "it is that process", present: { ...SEEN, position: 7 }, isOlder: false },
+    {
+      what: "it is a later start",
+      present: { ...SEEN, incarnation: 4, process: "q" },
+      isOlder: false,
+    },
+    {
+      what: "it is a later start that has lost records",
+      present: { ...SEEN, incarnation: 4, process: "q", position: 99 },
+      isOlder: true,
+    },
+    {
+      what: "it is an earlier start",
+      present: { ...SEEN, incarnation: 2, process: "q" },
+      isOlder: true,
+    },
+    {
+      what: "another process was started so often",
+      present: { ...SEEN, process: "q", position: 200 },
+      isOlder: true,
+    },
+    {
+      what: "the process goes on with later numbers",
+      present: { ...SEEN, incarnation: 2, position: 0 },
+      isOlder: false,
+    },
+    {
+      what: "it is another journal",
+      present: { ...SEEN, journal: "k", process: "q", position: 0 },
+      isOlder: false,
+    },
+  ]
+) {
+  Deno.test(`isOlderCopy() is ${isOlder} when ${what}`, () => {
+    assertEquals(isOlderCopy(present, SEEN), isOlder);
+  });
+}
+
+/** Writes at n0, and lets the others write down how far the journals have come. */
+function writeAndWait(script: Script, value: string): void {
+  script.ask(0, value, write({ k: value }));
+  const until = script.now + SIGHTING_MS + 400;
+  script.goOnUntil(() => script.now > until && script.outcomes.get(value) !== undefined);
+  assertEquals(script.outcomes.get(value), { kind: "answered", reply: "OK" });
+}
+
+/** n2 comes back on a copy of its journal, in which k is old. */
+function putBack(linked: readonly number[]): Script {
+  const script = Script.complete(3, timingFor(5000));
+  writeAndWait(script, "old");
+  const copy = script.copyJournal(2);
+  writeAndWait(script, "new");
+  script.putBack(2, copy);
+  script.start(2, linked);
+  return script;
+}
+
+Deno.test("a node on an older copy of its journal is told so by any other, and does nothing", () => {
+  for (const linked of [[0], [1], [0, 1]]) {
+    const script = putBack(linked);
+    const { membership } = node(script, 2);
+    assertEquals(membership.isOlderCopy, true);
+    script.ask(2, "R", read("k"));
+    assertEquals(script.outcomes.get("R")?.kind, "rejected");
+    const sent = script.log.length;
+    for (let i = 0; i < 20; i++) {
+      script.wait(20);
+      script.deliverAll();
+    }
+    assertEquals(script.log.slice(sent).filter((line) => line.startsWith("n2 ->")), []);
+  }
+});
+
+Deno.test("a peer on an older copy of its journal does not count, whether it says so or not", () => {
+  const script = putBack([]);
+  const { identity } = node(script, 2).membership;
+  script.step(0, { type: "peerUp", peer: 2, identity });
+  assertEquals(node(script, 0).membership.counts(2), false);
+  assertEquals(node(script, 0).membership.isInside(2), false);
+});
+
+Deno.test("all stop, and one comes back on an older copy: it serves nothing, and infects nobody", () => {
+  const script = Script.complete(3, timingFor(5000));
+  writeAndWait(script, "old");
+  const copy = script.copyJournal(2);
+  writeAndWait(script, "new");
+  for (const index of [0, 1, 2]) script.kill(index);
+  script.putBack(2, copy);
+  for (const index of [2, 1, 0]) script.start(index);
+  script.goOnUntil(() =>
+    [0, 1].every((index) =>
+      node(script, index).membership.mayWrite &&
+      node(script, index).membership.mayRead(script.clocksOf(index))
+    )
+  );
+  assertEquals(node(script, 2).membership.isOlderCopy, true);
+  script.ask(0, "R", read("k"));
+  assertEquals(script.outcomes.get("R"), { kind: "answered", reply: ["new"] });
+  // With a new journal it is a stranger, and gets what the others have.
+  script.wipe(2);
+  script.goOnUntil(() => node(script, 2).membership.mayRead(script.clocksOf(2)));
+  assertEquals(node(script, 2).store.get("k")?.value, "new");
+});
+
+Deno.test("a copy of the same start is noticed by its length", () => {
+  const script = Script.complete(3, timingFor(5000));
+  writeAndWait(script, "old");
+  const { identity, records } = script.copyJournal(2);
+  writeAndWait(script, "new");
+  // The end of the journal is gone, and the next start has the number that comes next.
+  script.putBack(2, { identity, records });
+  script.start(2, [0]);
+  assertEquals(node(script, 2).membership.identity.incarnation, identity.incarnation + 1);
+  assertEquals(node(script, 2).membership.isOlderCopy, true);
+});
+
+Deno.test("an ordinary restart is no older copy, whatever was not durable yet", () => {
+  const script = Script.complete(3, timingFor(5000));
+  writeAndWait(script, "1");
+  script.forcesAtOnce = false;
+  script.ask(0, "2", write({ k: "2" }));
+  script.deliverAll();
+  for (let i = 0; i < 80; i++) {
+    script.wait(20);
+    script.deliverAll();
+    script.completeForces(0, 1);
+  }
+  script.restart(2);
+  script.forcesAtOnce = true;
+  assertEquals(node(script, 2).membership.isOlderCopy, false);
+  script.goOnUntil(() => node(script, 2).membership.mayRead(script.clocksOf(2)));
+});
+
+Deno.test("a node that has restarted takes part when a majority has told it what they know", () => {
+  const script = Script.complete(5, timingFor(5000));
+  writeAndWait(script, "1");
+  script.restart(4, [0]);
+  const { membership } = node(script, 4);
+  const sent: Message[] = [];
+  const { outbox } = node(script, 4).context;
+  const send = outbox.send.bind(outbox);
+  outbox.send = (to, message) => {
+    if (to !== 0) sent.push(message);
+    send(to, message);
+  };
+  const ballot = ballotOf(9, 0);
+  const viewPrepare: Message = { type: "viewPrepare", view: 1, ballot };
+  script.step(4, { type: "message", from: 0, message: viewPrepare });
+  for (let i = 0; i < 15; i++) {
+    script.wait(20);
+    while (script.deliver(0, 4));
+  }
+  const types = () => [...new Set(sent.map(({ type }) => type))].sort();
+  assertEquals(membership.isVerified, false);
+  assertEquals(types(), ["heartbeat"]);
+  assertEquals(membership.promised < ballot, true);
+  script.connect(4, 1);
+  assertEquals(membership.isVerified, true, "n0, n1 and itself are a majority of five");
+  // What it was asked before counts now.
+  assertEquals(membership.promised, ballot);
+  while (script.deliver(0, 4));
+  assert(types().includes("viewPromise"));
+});
+
+Deno.test("a node that was new to the cluster needs no such word", () => {
+  const script = new Script(3);
+  assertEquals(node(script, 0).membership.isVerified, true);
+});
+
+Deno.test("at rest, nobody writes down how far the others have come", () => {
+  const script = Script.complete(3, timingFor(5000));
+  writeAndWait(script, "1");
+  script.goOnUntil(() => script.now > 6000);
+  const before = [0, 1, 2].map((index) => script.copyJournal(index).records.length);
+  const until = script.now + 3000;
+  script.goOnUntil(() => script.now > until);
+  assertEquals([0, 1, 2].map((index) => script.copyJournal(index).records.length), before);
+});
+
+Deno.test("a checkpoint keeps the sightings, and how far the journal has come", () => {
+  const script = Script.complete(3, timingFor(5000));
+  writeAndWait(script, "1");
+  const replica = node(script, 1);
+  const { outbox, membership } = replica.context;
+  const progress = outbox.durableProgress;
+  assert(progress > 3);
+  const counted = script.copyJournal(1).records.filter(countsAsProgress).length;
+  assertEquals(counted, progress);
+  const records: readonly JournalRecord[] = replica.checkpoint();
+  assertEquals(records.at(-1), { type: "position", position: progress });
+  const again = new Script(3, {
+    journals: new Map([[1, { journal: "j1", records, store: replica.store }]]),
+  });
+  assertEquals(again.replicas[1]?.context.outbox.progress, progress);
+  assertEquals(again.replicas[1]?.membership.peerJournals.records, membership.peerJournals.records);
+});
+
+Deno.test("both sides say that a journal is an older copy", () => {
+  const script = putBack([]);
+  const events: ProtocolEvent[] = [];
+  for (const index of [0, 2]) {
+    const { outbox } = node(script, index).context;
+    outbox.report = (event) => events.push(event);
+  }
+  script.connect(0, 2);
+  assertEquals(events.map(({ type }) => type), ["peerOnOlderCopy", "olderCopy"]);
+  const [, older] = events;
+  assert(older?.type === "olderCopy" && older.own.position < older.seen.position);
+});
