@@ -1,0 +1,99 @@
+/** A disk that hangs: whoever's it is, the others go on without that node, and nobody waits for ever. */
+
+import { assert, assertEquals } from "@std/assert";
+import { timingFor } from "../../src/two_phase/context.ts";
+import type { Replica } from "../../src/two_phase/replica.ts";
+import { read, Script, write } from "./script.ts";
+
+/** Longest pause that a failure may make, in milliseconds. */
+const FAILOVER_MS = 3000;
+
+function node(script: Script, index: number): Replica {
+  const replica = script.replicas[index];
+  if (replica === undefined) throw new Error(`there is no node ${index}`);
+  return replica;
+}
+
+/** A quiet cluster in which no force at n0 is ever completed. */
+function hanging(): { script: Script; turn: () => void } {
+  const script = Script.complete(3, timingFor(5000));
+  script.goOnUntil(() => script.replicas.every((_, n) => mayRead(script, n)));
+  script.forcesAtOnce = false;
+  const turn = () => {
+    script.wait(20);
+    for (let i = 0; i < 4; i++) {
+      script.deliverAll();
+      script.completeForces(1, 2);
+    }
+  };
+  for (let i = 0; i < 10; i++) turn();
+  return { script, turn };
+}
+
+function mayRead(script: Script, index: number): boolean {
+  return node(script, index).membership.mayRead(script.clocksOf(index));
+}
+
+Deno.test("a coordinator whose disk hangs is left out, though nobody else writes", () => {
+  const { script, turn } = hanging();
+  script.ask(0, "W", write({ k: "1" }));
+  turn();
+  assertEquals(node(script, 1).locks.size, 1, "it is prepared at the others");
+  script.ask(1, "R", read("k"));
+  const beganAt = script.now;
+  while (script.outcomes.get("R") === undefined && script.now - beganAt < 10_000) turn();
+  // All others were prepared, so the next view commits it.
+  assertEquals(script.outcomes.get("R"), { kind: "answered", reply: ["1"] });
+  assert(script.now - beganAt <= FAILOVER_MS, `it took ${script.now - beganAt} ms`);
+  assertEquals(node(script, 1).membership.members, 0b110);
+  assertEquals([1, 2].map((n) => node(script, n).locks.size), [0, 0]);
+  assert(script.log.some((line) => /begins ballot .*the disk hangs at n0/.test(line)));
+});
+
+Deno.test("a member whose disk hangs is left out, whatever it was about to write", () => {
+  const { script, turn } = hanging();
+  // Nobody waits for its vote: it only has outcomes to write down.
+  script.ask(1, "W", write({ k: "1" }));
+  for (let i = 0; i < 4; i++) turn();
+  const beganAt = script.now;
+  while (node(script, 1).membership.view.number === 1 && script.now - beganAt < 10_000) turn();
+  assert(script.now - beganAt <= FAILOVER_MS);
+  assertEquals(node(script, 1).membership.members, 0b110);
+});
+
+Deno.test("a node whose disk hangs begins no change of the view", () => {
+  const { script, turn } = hanging();
+  script.ask(0, "W", write({ k: "1" }));
+  for (let i = 0; i < 60; i++) turn();
+  script.cut(0, 1);
+  script.cut(0, 2);
+  const { viewAttempts } = node(script, 0).counters;
+  for (let i = 0; i < 100; i++) turn();
+  assertEquals(node(script, 0).counters.viewAttempts, viewAttempts);
+});
+
+Deno.test("a force that takes a while makes nobody suspicious", () => {
+  const { script, turn } = hanging();
+  script.ask(0, "W", write({ k: "1" }));
+  for (let i = 0; i < 45; i++) turn(); // 0.9 s
+  script.completeForces(0);
+  for (let i = 0; i < 100; i++) {
+    turn();
+    script.completeForces(0);
+  }
+  assertEquals(script.outcomes.get("W"), { kind: "answered", reply: "OK" });
+  assertEquals(node(script, 1).membership.view.number, 1);
+});
+
+Deno.test("a reader that was given up is not told any more, and not kept", () => {
+  const script = Script.complete();
+  script.ask(0, "W", write({ k: "1" }));
+  script.deliver(0, 1);
+  script.cut(0, 1);
+  script.ask(1, "R", read("k"));
+  const [holder] = node(script, 1).context.transactions.holdingLocks();
+  assertEquals(holder?.observers?.size, 1);
+  script.wait(4600);
+  assertEquals(script.outcomes.get("R")?.kind, "rejected");
+  assertEquals(holder?.observers, undefined);
+});
