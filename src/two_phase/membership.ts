@@ -92,6 +92,8 @@ export class Membership {
   readonly #heardAt: number[];
   /** By node: the incarnation whose heartbeat was acknowledged last. */
   readonly #acknowledged: number[];
+  /** By node: the first incarnation that this process has met, of its present journal; 0 for none. */
+  readonly #firstMet: number[];
   /** By node: the incarnation that has said it serves nobody any more; 0 for none. */
   readonly #left: number[];
   /** By node: what it has said of its view since its link came up. */
@@ -134,6 +136,7 @@ export class Membership {
     this.#met[self] = this.#identity;
     this.#heardAt = Array.from({ length: nodes }, () => now);
     this.#acknowledged = Array.from({ length: nodes }, () => 0);
+    this.#firstMet = Array.from({ length: nodes }, () => 0);
     this.#announced = Array.from({ length: nodes }, () => undefined);
     this.#left = Array.from({ length: nodes }, () => 0);
     this.#connected = only(self);
@@ -428,6 +431,7 @@ export class Membership {
       // Another journal counts its incarnations anew.
       this.#acknowledged[node] = 0;
       this.#left[node] = 0;
+      this.#firstMet[node] = identity.incarnation;
     }
     this.#met[node] = identity;
     this.#judge(node, identity);
@@ -599,6 +603,11 @@ export class Membership {
   /** By node: the incarnation whose heartbeat was acknowledged last. */
   get acknowledged(): readonly number[] {
     return this.#acknowledged;
+  }
+
+  /** By node: the first incarnation of its present journal that this process has met; 0 for none. */
+  get firstMet(): readonly number[] {
+    return this.#firstMet;
   }
 
   // --- Leaving -------------------------------------------------------------------------------

@@ -247,6 +247,8 @@ export interface ViewPromise extends Testimony {
   readonly lastNumber: TransactionNumber;
   /** By node: the incarnation whose heartbeat this process acknowledged last; for its own, itself. */
   readonly acknowledged: readonly number[];
+  /** By node: the first incarnation that this process has met; 0 for none; for its own, itself. */
+  readonly met: readonly number[];
   /** For how long this process has lived, in milliseconds: what one before it acknowledged is older. */
   readonly aliveMs: number;
 }

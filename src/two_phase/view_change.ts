@@ -297,6 +297,7 @@ export class ViewChange {
       lastNumber: this.#host.lastNumber,
       // Of its lease, a node's own word is one without any message.
       acknowledged: membership.acknowledged.with(self, membership.identity.incarnation),
+      met: membership.firstMet.with(self, membership.identity.incarnation),
       aliveMs: now - this.#startedAt,
     };
     if (proposer === self) this.onViewPromise(self, promise);
@@ -596,18 +597,23 @@ export class ViewChange {
   }
 
   /**
-   * `node` has said that it reads no more, and no later incarnation of it can have a lease: those who
-   * are not known to have given it none are no majority. A process that has not lived for as long as a
-   * lease does not know what the one before it gave.
+   * `node` has said that it reads no more, and no later incarnation of it can have a lease: the nodes
+   * that may have acknowledged one are no majority.
+   *
+   * A node that has promised acknowledges nothing any more in this view, and says what its process has
+   * acknowledged. What an earlier process of it acknowledged does not matter in two cases. That process
+   * ended longer ago than a lease holds. Or the present one has met `node` when that had not left yet:
+   * a later incarnation began after that, so after the earlier process had ended.
    */
   #hasGivenUpReading(attempt: Attempt, node: NodeIndex): boolean {
     const { membership, nodes, timing } = this.#context;
     const left = membership.leftIncarnation(node);
     if (left === 0) return false;
-    const witnesses = [...attempt.promises].filter(([witness, { acknowledged, aliveMs }]) =>
-      membership.counts(witness) && aliveMs >= leaseWaitMs(timing) &&
-      (acknowledged[node] ?? 0) <= left
-    );
+    const witnesses = [...attempt.promises].filter(([witness, promise]) => {
+      const met = promise.met[node] ?? 0;
+      const hasSeenAll = promise.aliveMs >= leaseWaitMs(timing) || met > 0 && met <= left;
+      return membership.counts(witness) && hasSeenAll && (promise.acknowledged[node] ?? 0) <= left;
+    });
     return nodes - witnesses.length < majority(nodes);
   }
 

@@ -78,6 +78,7 @@ Deno.test("a proposer proposes nothing while its own promise is not durable", ()
       marks: [],
       lastNumber: 0,
       acknowledged: [0, 0, 0],
+      met: [0, 0, 0],
       aliveMs: 1e9,
     };
     script.step(0, { type: "message", from, message });
