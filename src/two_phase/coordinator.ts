@@ -207,21 +207,33 @@ export class Coordinator implements ForceAwaiter {
     }
     if (membership.isBelowMajority(now)) {
       if (membership.mayRead(clocks)) return undefined; // Reads go on for a while.
-      const missed = membership.unreachable(now);
-      const strangers = missed.filter((node) => contains(membership.linked, node));
-      const silent = missed.filter((node) => !strangers.includes(node));
-      const why = [
-        ...silent.length > 0 ? [`${this.#nodes(silent)} cannot be reached`] : [],
-        ...strangers.length > 0
-          ? [`${this.#nodes(strangers)} came without the journal of before`]
-          : [],
-      ];
-      return `no majority: ${why.join(", ")}, and ${majority(nodes)} of ${nodes} are needed`;
+      const why = this.#whyMissed(membership.unreachable(now)).join(", ");
+      return `no majority: ${why}, and ${majority(nodes)} of ${nodes} are needed`;
     }
     if (!membership.isMember) {
       return `this node is outside view ${membership.view.number}, and is joining again`;
     }
     return undefined;
+  }
+
+  /** Why each of `nodes` is none of those that make a majority. */
+  #whyMissed(nodes: readonly NodeIndex[]): string[] {
+    const { membership } = this.#context;
+    const isLinked = (node: NodeIndex) => contains(membership.linked, node);
+    const unlinked = nodes.filter((node) => !isLinked(node));
+    const olderCopies = nodes.filter((node) => isLinked(node) && membership.hasOlderCopy(node));
+    const strangers = nodes.filter((node) =>
+      isLinked(node) && !membership.counts(node) && !olderCopies.includes(node)
+    );
+    const silent = nodes.filter((node) => isLinked(node) && membership.counts(node));
+    return [
+      ...unlinked.length > 0 ? [`${this.#nodes(unlinked)} cannot be reached`] : [],
+      ...silent.length > 0 ? [`${this.#nodes(silent)} said nothing lately`] : [],
+      ...strangers.length > 0 ? [`${this.#nodes(strangers)} started with a new journal`] : [],
+      ...olderCopies.length > 0
+        ? [`${this.#nodes(olderCopies)} started with an older copy of its journal`]
+        : [],
+    ];
   }
 
   /** Answers everybody: this node does nothing any more. */
@@ -647,7 +659,7 @@ export class Coordinator implements ForceAwaiter {
 
   #onNo(transaction: OwnTransaction, from: NodeIndex, vote: Vote): void {
     const reason = vote.reason === "conflict"
-      ? `${this.#nodes([from])} has locked a key for an older transaction`
+      ? `an older transaction holds a key at ${this.#nodes([from])}, or stands in line for it`
       : `${this.#nodes([from])} refused it (${vote.reason})`;
     this.#abort(transaction, { reason, isRetried: true });
   }
@@ -886,8 +898,7 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #whyParked(): string {
-    const { membership } = this.#context;
-    if (membership.mayWrite) return `${TRANSACTIONS_MAX} transactions were under way at this node`;
+    const { membership, clocks } = this.#context;
     if (membership.view.number === 0) {
       const { preceding } = membership;
       if (preceding.length > 0) {
@@ -901,8 +912,20 @@ export class Coordinator implements ForceAwaiter {
       return "this node has not heard from a majority yet what they know of its journal";
     }
     if (membership.isFrozen) return "the view is being changed";
-    if (membership.missing.length === 0) return "this node has no lease to answer reads";
-    return `no link to ${this.#nodes(membership.missing)}, and a write needs all members`;
+    if (!membership.mayRead(clocks)) return "this node has no lease to answer reads";
+    if (membership.mayWrite) {
+      // What is parked begins as soon as there is room for it.
+      return `${TRANSACTIONS_MAX} transactions were under way at this node`;
+    }
+    const [unlinked, behind] = partition(
+      membership.missing,
+      (node) => !contains(membership.linked, node),
+    );
+    const why = [
+      ...unlinked.length > 0 ? [`no link to ${this.#nodes(unlinked)}`] : [],
+      ...behind.length > 0 ? [`${this.#nodes(behind)} does not take part in the view yet`] : [],
+    ];
+    return `${why.join(", ")}, and a write needs all members`;
   }
 
   #whoIsSilent(transaction: OwnTransaction): string {
@@ -1062,6 +1085,14 @@ function requestOf(transaction: OwnTransaction): PendingRequest {
   const { pending } = transaction;
   if (pending === undefined) throw new Error("the transaction's client is gone");
   return pending;
+}
+
+/** Returns those of `nodes` for which `is` holds, and the others. */
+function partition(
+  nodes: readonly NodeIndex[],
+  is: (node: NodeIndex) => boolean,
+): readonly [readonly NodeIndex[], readonly NodeIndex[]] {
+  return [nodes.filter(is), nodes.filter((node) => !is(node))];
 }
 
 const NO_EFFECTS: readonly Effect[] = [];

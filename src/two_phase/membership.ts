@@ -464,6 +464,11 @@ export class Membership {
     return this.#isVerified;
   }
 
+  /** Tells whether `node` has come with an older copy of its journal. */
+  hasOlderCopy(node: NodeIndex): boolean {
+    return contains(this.#olderCopies, node);
+  }
+
   /** This node's journal is an older copy of itself: whatever it says means nothing. */
   get isOlderCopy(): boolean {
     return this.#isOlderCopy;
@@ -549,6 +554,14 @@ export class Membership {
   /** Something was heard of `node`. */
   onHeard(node: NodeIndex, now: number): void {
     if (this.counts(node)) this.#heardAt[node] = now;
+  }
+
+  /**
+   * This node has taken in nothing for `ms`: it was stopped, or busy. What it has not heard meanwhile
+   * says nothing of the others, so that time does not count.
+   */
+  onOwnPause(ms: number): void {
+    for (const node of members(this.others)) this.#heardAt[node] = (this.#heardAt[node] ?? 0) + ms;
   }
 
   /** Begins a heartbeat round, when it is time. */

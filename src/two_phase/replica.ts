@@ -255,6 +255,9 @@ export class Replica {
   step(input: Input, now: Clocks): void {
     const { membership } = this.context;
     const wasVerified = membership.isVerified;
+    // Ticks come much more often: one that is so late was held up together with everything else.
+    const paused = now.monotonicMs - this.context.now;
+    if (paused > this.context.timing.heartbeatMs) membership.onOwnPause(paused);
     this.context.now = now.monotonicMs;
     this.context.clocks = now;
     if (membership.isOlderCopy && input.type !== "request") return;

@@ -199,9 +199,15 @@ export class Script {
     return { monotonicMs: this.#now + monotonicMs, wallMs: this.#now + wallMs };
   }
 
-  /** The machine of `node` sleeps for `ms`, and takes in nothing meanwhile. The others go on. */
+  /** As {@linkcode pause}, and the monotonic clock of `node` stands still meanwhile. */
   suspend(node: NodeIndex, ms: number): void {
-    this.#write(`n${node} is suspended for ${ms} ms`);
+    this.pause(node, ms);
+    this.#shift(node, { monotonicMs: -ms });
+  }
+
+  /** `node` takes in nothing for `ms`. The others go on. */
+  pause(node: NodeIndex, ms: number): void {
+    this.#write(`n${node} stands still for ${ms} ms`);
     const isAsleep = (_from: NodeIndex, to: NodeIndex) => to === node;
     for (const end = this.#now + ms; this.#now < end;) {
       this.#now += Math.min(20, end - this.#now);
@@ -210,7 +216,6 @@ export class Script {
       });
       this.deliverAll(isAsleep);
     }
-    this.#shift(node, { monotonicMs: -ms });
   }
 
   /** Somebody sets the wall clock of `node` forward by `ms`, or back. */
