@@ -39,7 +39,7 @@ const COMMANDS: Readonly<Record<string, OneShotCommand>> = {
   get: { usage: "get KEY", words: [1, 1], run: get },
   delete: { usage: "delete KEY...", words: [1, Infinity], run: remove },
   exists: { usage: "exists KEY", words: [1, 1], run: exists },
-  outcome: { usage: "outcome ID (node.incarnation.sequence)", words: [1, 1], run: outcome },
+  outcome: { usage: "outcome ID", words: [1, 1], run: outcome },
   raw: { usage: "raw COMMAND [WORD...]", words: [1, Infinity], run: raw },
 };
 

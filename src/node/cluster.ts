@@ -21,6 +21,7 @@ import type { Membership } from "../two_phase/membership.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { JournalSighting } from "../two_phase/peer_journals.ts";
 import { contains, size } from "../two_phase/node_set.ts";
+import { parseTransactionName } from "../two_phase/transaction_name.ts";
 import { now } from "./clock.ts";
 import type { Driver, Transport } from "./driver.ts";
 import {
@@ -37,7 +38,7 @@ import {
   type Standing,
 } from "./handshake.ts";
 import type { JournalIdentity } from "./journal.ts";
-import { type NodeOutcome, parseTransactionName } from "./outcome.ts";
+import type { NodeOutcome } from "./outcome.ts";
 import { encodeOnce, type LinkOwner, PeerLink, type PeerReport } from "./peer_link.ts";
 import { closeQuietly } from "./socket.ts";
 
@@ -425,9 +426,9 @@ export class Cluster implements Transport, LinkOwner {
   // --- Outcomes ------------------------------------------------------------------------------
 
   #outcomeHere({ transaction = "" }: Question): Pick<Reply, "outcome"> {
-    const parsed = parseTransactionName(transaction, this.names.length);
+    const parsed = parseTransactionName(transaction, { nodes: this.names.length, shown: "" });
     if (typeof parsed === "string" || this.#driver === undefined) return {};
-    return { outcome: this.#driver.replica.outcomeOf(parsed.coordinator, parsed.number) };
+    return { outcome: this.#driver.replica.outcomeOf(parsed) };
   }
 
   /** Asks all other nodes what they know of the end of a transaction. */
@@ -440,9 +441,9 @@ export class Cluster implements Transport, LinkOwner {
         const reply = await deadline(askOnce(address, question), OUTCOME_MS);
         const isAlike = this.#clusterDifference(reply, name) === undefined &&
           difference(this.#options.config, { theirs: reply.config, name }) === undefined;
-        return { name, outcome: isAlike ? reply.outcome ?? "silent" : "silent" };
+        return { name, said: isAlike ? reply.outcome : undefined };
       } catch {
-        return { name, outcome: "silent" };
+        return { name, said: undefined };
       }
     }));
   }

@@ -26,7 +26,7 @@ import { ErrorReply, type RespValue } from "../resp/value.ts";
 import type { ClusterId, Forced, NodeIndex } from "../two_phase/messages.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { JournalSighting } from "../two_phase/peer_journals.ts";
-import type { KnownOutcome } from "../two_phase/transaction_table.ts";
+import type { Testified } from "../two_phase/replica.ts";
 import { PEER_PROTOCOL_VERSION } from "./peer_codec.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
 
@@ -103,7 +103,7 @@ export interface Reply extends Introduction {
   /** With `confirm`. */
   readonly isConfirmed?: boolean;
   /** With `outcome`; absent where the node is starting, or the name is none. */
-  readonly outcome?: KnownOutcome;
+  readonly outcome?: Testified;
 }
 
 /** Nobody answered, or not what a node answers. */

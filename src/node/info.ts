@@ -9,7 +9,7 @@ import { isHidden } from "../hidden_keys.ts";
 import { DOUBTS_LISTED_MAX } from "../limits.ts";
 import type { Awaited, Doubt } from "../two_phase/doubt.ts";
 import type { Replica } from "../two_phase/replica.ts";
-import { ballotName, type Forced, type NodeIndex, transactionName } from "../two_phase/messages.ts";
+import { ballotName, type Forced, type NodeIndex } from "../two_phase/messages.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import { VERSION } from "../version.ts";
 import type { Cluster } from "./cluster.ts";
@@ -160,12 +160,12 @@ const KEY_SHOWN_MAX = 32;
 
 /** Returns `doubt` with the nodes called as in `names`. */
 export function describeDoubt(doubt: Doubt, names: readonly string[]): DoubtStatus {
-  const { transaction: { coordinator, number, entries }, since, awaited } = doubt;
+  const { transaction: { entries }, name, since, awaited } = doubt;
   const keys = entries.map(({ key }) => key).filter((key) => !isHidden(key));
   const [first] = keys;
   const nodes = awaitedNodes(awaited).map((node) => names[node] ?? "");
   return {
-    transaction: transactionName(coordinator, number),
+    transaction: name,
     since: Math.floor(since),
     keys: keys.length,
     key: first === undefined ? "" : quote(first, KEY_SHOWN_MAX),

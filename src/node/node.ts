@@ -7,7 +7,7 @@
 import type { Logger } from "@std/log";
 import { type Address, formatAddress } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
-import { fromText } from "../byte_string.ts";
+import { fromText, quote } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
 import {
   CONNECTIONS_MAX,
@@ -25,6 +25,7 @@ import { Store } from "../two_phase/store.ts";
 import type { JournalRecord, NodeSet, View } from "../two_phase/messages.ts";
 import { members } from "../two_phase/node_set.ts";
 import type { JournalSighting } from "../two_phase/peer_journals.ts";
+import { parseTransactionName } from "../two_phase/transaction_name.ts";
 import { Cluster } from "./cluster.ts";
 import type { CommandResult, NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
@@ -43,7 +44,7 @@ import { clusterStatus, type InfoSources, infoText } from "./info.ts";
 import { type Journal, MemoryJournal } from "./journal.ts";
 import { lastView, whyNotThisJournal, whyNotThisList } from "./known_nodes.ts";
 import type { PeerReport } from "./peer_link.ts";
-import { combineOutcomes, parseTransactionName } from "./outcome.ts";
+import { combineOutcomes } from "./outcome.ts";
 import { SharedBound } from "./shared_bound.ts";
 import { snapshotRequest } from "./snapshot.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
@@ -472,11 +473,14 @@ export class Node implements ConnectionHost {
 
   /** Answers DKS.OUTCOME: from this node's own table where that is enough, else by asking around. */
   async #outcome(transaction: string): Promise<RespValue> {
-    const parsed = parseTransactionName(transaction, this.#cluster.names.length);
+    const parsed = parseTransactionName(transaction, {
+      nodes: this.#cluster.names.length,
+      shown: quote(transaction),
+    });
     if (typeof parsed === "string") return new ErrorReply("ERR", parsed);
     if (this.#driver === undefined) return new ErrorReply("REJECTED", this.notReady);
-    const outcome = this.#driver.replica.outcomeOf(parsed.coordinator, parsed.number);
-    if (outcome === "committed") return outcome;
+    const said = this.#driver.replica.outcomeOf(parsed);
+    if (said.outcome === "committed" || said.outcome === "aborted") return said.outcome;
     if (this.#outcomeQuestions >= OUTCOME_QUESTIONS_MAX) {
       return new ErrorReply(
         "REJECTED",
@@ -486,7 +490,7 @@ export class Node implements ConnectionHost {
     this.#outcomeQuestions++;
     try {
       const others = await this.#cluster.askOutcomes(transaction);
-      const own = { name: this.#cluster.names[this.#cluster.self] ?? "", outcome };
+      const own = { name: this.#cluster.names[this.#cluster.self] ?? "", said };
       return fromText(combineOutcomes([own, ...others]));
     } finally {
       this.#outcomeQuestions--;

@@ -1,56 +1,24 @@
 /**
  * How a transaction ended: what DKS.OUTCOME answers.
  *
- * A node that has it committed may say so alone: a commit is final wherever it is known. An abort is
- * final once a majority of the nodes has it durable, as for the reply ABORTED (`docs/protocol.md`,
- * "Writes", 4): one node that has aborted a transaction could be excluded by others that all have it
- * prepared. So everybody is asked, and their answers are put together here.
+ * A commit is final wherever it is known, and so is an abort that a node knows for certain: that its
+ * client was told of, that all members have settled, or that the next view has made. An abort that one
+ * node has on its disk is not: others that all have the transaction prepared may go on without that
+ * node, and commit it. Such an abort is final once a majority of the nodes, all of them members of the
+ * highest view that is known, has it (`docs/protocol.md`, "Writes", 4): every later view begins with a
+ * majority, so with one of them. What nodes of earlier views say besides counts for nothing, as they do
+ * not know what came after. So everybody is asked, and their answers are put together here.
  *
  * @module
  */
 
-import { quote } from "../byte_string.ts";
-import {
-  INCARNATION_MAX,
-  type NodeIndex,
-  type TransactionNumber,
-  transactionNumber,
-} from "../two_phase/messages.ts";
 import { majority } from "../two_phase/node_set.ts";
-import type { KnownOutcome } from "../two_phase/transaction_table.ts";
+import type { Testified } from "../two_phase/replica.ts";
 
-/** What one node knows; `silent` where it does not answer. */
+/** What one node knows; nothing where it does not answer. */
 export interface NodeOutcome {
   readonly name: string;
-  readonly outcome: KnownOutcome | "silent";
-}
-
-/** Highest sequence number of an incarnation. */
-const SEQUENCE_MAX = 2 ** 32 - 1;
-
-/**
- * Returns the transaction that `name` means, as error replies name it, or a sentence that says why
- * it means none.
- */
-export function parseTransactionName(
-  name: string,
-  nodes: number,
-): { readonly coordinator: NodeIndex; readonly number: TransactionNumber } | string {
-  const [, node, incarnation, sequence] = /^(\d{1,2})\.(\d{1,7})\.(\d{1,10})$/.exec(name) ?? [];
-  if (node === undefined) {
-    return `a transaction is named node.incarnation.sequence, such as 0.1.42, not ${quote(name)}`;
-  }
-  const within = (text: string | undefined, what: string, [min, max]: readonly [number, number]) =>
-    Number(text) >= min && Number(text) <= max
-      ? undefined
-      : `the ${what} of a transaction is from ${min} to ${max}, not ${text}`;
-  return within(node, "node", [0, nodes - 1]) ??
-    within(incarnation, "incarnation", [1, INCARNATION_MAX]) ??
-    within(sequence, "sequence", [1, SEQUENCE_MAX]) ??
-    {
-      coordinator: Number(node),
-      number: transactionNumber(Number(incarnation), Number(sequence)),
-    };
+  readonly said: Testified | undefined;
 }
 
 /**
@@ -58,23 +26,27 @@ export function parseTransactionName(
  * `undecided`, `forgotten` or `unknown`), and where there is more to say, that in parentheses.
  */
 export function combineOutcomes(nodes: readonly NodeOutcome[]): string {
-  const named = (outcome: NodeOutcome["outcome"]) =>
-    nodes.filter((node) => node.outcome === outcome).map(({ name }) => name);
-  if (named("committed").length > 0) return "committed";
-  const aborted = named("aborted");
+  const outcomes = nodes.map(({ said }) => said?.outcome);
+  for (const certain of ["committed", "aborted"] as const) {
+    if (outcomes.includes(certain)) return certain;
+  }
+  const latest = Math.max(...nodes.map(({ said }) => said?.view ?? 0));
+  const members = nodes.filter(({ said }) => said?.view === latest && said.isMember);
+  const named = (outcome: Testified["outcome"]) =>
+    members.filter(({ said }) => said?.outcome === outcome).map(({ name }) => name);
+  const aborted = named("abortedHere");
   const isForgotten = named("forgotten").length > 0;
-  // Who has forgotten it knows that every member has settled it, so nobody can change its end.
+  // Of one view: where one member has forgotten it, every member has settled it as this one has.
   if (aborted.length >= majority(nodes.length) || (aborted.length > 0 && isForgotten)) {
     return "aborted";
   }
   if (isForgotten) return "forgotten (it was decided, and its end is no longer kept)";
-  const silence = named("silent").length === 0
-    ? ""
-    : `; no answer from ${named("silent").join(", ")}`;
+  const silent = nodes.filter(({ said }) => said === undefined).map(({ name }) => name);
+  const silence = silent.length === 0 ? "" : `; no answer from ${silent.join(", ")}`;
   const doubt = named("undecided");
   if (doubt.length > 0) return `undecided (in doubt at ${doubt.join(", ")}${silence})`;
   if (aborted.length > 0) {
     return `undecided (aborted at ${aborted.join(", ")}, which is no majority${silence})`;
   }
-  return `unknown (no node that answers has heard of it${silence})`;
+  return `unknown (no member that answers has heard of it${silence})`;
 }

@@ -37,7 +37,7 @@ import type {
   View,
   Vote,
 } from "./messages.ts";
-import { incarnationBase, NOTHING_BEFORE, transactionName } from "./messages.ts";
+import { incarnationBase, NOTHING_BEFORE } from "./messages.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import { PendingRequest, PendingRequests } from "./pending_requests.ts";
 import type { LeaseTerm } from "./lease.ts";
@@ -45,6 +45,7 @@ import type { ForceAwaiter } from "./outbox.ts";
 import type { Client, KeyReader, Outcome, ReadRequest, Request, WriteRequest } from "./request.ts";
 import { type Observer, Transaction, withFollowers } from "./state.ts";
 import type { Entry } from "./store.ts";
+import { nameForClients } from "./transaction_name.ts";
 import type { Known } from "./transaction_table.ts";
 
 /** Attempts that are started without a pause after the one before. */
@@ -244,7 +245,7 @@ export class Coordinator implements ForceAwaiter {
         this.#finish(pending, {
           kind: "indeterminate",
           reason: OLDER_COPY,
-          transaction: transactionName(this.#context.self, pending.number),
+          transaction: this.#nameOf(pending.number),
         });
       }
     }
@@ -723,7 +724,7 @@ export class Coordinator implements ForceAwaiter {
       else {
         one.pending.failure = one === transaction
           ? cause.reason
-          : `it follows ${transactionName(self, transaction.number)}, which was aborted`;
+          : `it follows ${this.#nameOf(transaction.number)}, which was aborted`;
       }
       if (one !== transaction) counters.abortedWithLeader++;
       counters.aborts++;
@@ -885,7 +886,7 @@ export class Coordinator implements ForceAwaiter {
     this.#finish(pending, {
       kind: "indeterminate",
       reason: `${pending.failure}; the abort is not known to a majority yet`,
-      transaction: transactionName(this.#context.self, pending.number),
+      transaction: this.#nameOf(pending.number),
     });
   }
 
@@ -893,7 +894,7 @@ export class Coordinator implements ForceAwaiter {
     return {
       kind: "aborted",
       reason: pending.failure,
-      transaction: transactionName(this.#context.self, pending.number),
+      transaction: this.#nameOf(pending.number),
     };
   }
 
@@ -934,11 +935,18 @@ export class Coordinator implements ForceAwaiter {
     return "a transaction that it follows was not decided in time";
   }
 
+  /** What clients know a transaction of this node by. */
+  #nameOf(number: TransactionNumber): string {
+    const { self, membership } = this.#context;
+    return nameForClients({ coordinator: self, number }, membership.identity.journal);
+  }
+
   #whoIsAhead(transaction: OwnTransaction): string {
+    const { membership } = this.#context;
     for (const { lock } of transaction.entries) {
       const holder = lock?.holders[0];
       if (holder === undefined) continue;
-      const name = transactionName(holder.coordinator, holder.number);
+      const name = nameForClients(holder, membership.view.journals[holder.coordinator] ?? "");
       return `a key is locked by transaction ${name} of ${this.#nodes([holder.coordinator])}`;
     }
     return "its turn at a key did not come in time";
@@ -1006,7 +1014,7 @@ export class Coordinator implements ForceAwaiter {
         this.#finish(pending, {
           kind: "indeterminate",
           reason: "this node has missed the view that has settled it",
-          transaction: transactionName(self, transaction.number),
+          transaction: this.#nameOf(transaction.number),
         });
       } else if (committed.has(transaction.number)) {
         if (transaction.state === "aborted") counters.ownAbortsOverruled++;

@@ -11,6 +11,7 @@ import type { Context } from "./context.ts";
 import type { Coordinator } from "./coordinator.ts";
 import type { NodeIndex } from "./messages.ts";
 import type { Transaction } from "./state.ts";
+import { nameForClients } from "./transaction_name.ts";
 
 /**
  * From this age on a transaction in doubt is told of, in milliseconds: by then the others would
@@ -32,6 +33,8 @@ export type Awaited =
 /** A transaction that holds locks here, and of which nobody here knows how it ends. */
 export interface Doubt {
   readonly transaction: Transaction;
+  /** What clients know it by. */
+  readonly name: string;
   /**
    * When it was prepared here, in milliseconds by the local clock; for one that was in doubt already
    * when this process began, when its coordinator prepared it, by the coordinator's clock.
@@ -42,12 +45,13 @@ export interface Doubt {
 
 /** Returns what was in doubt for {@linkcode LONG_DOUBT_MS} at the last step; the oldest first. */
 export function longDoubts(context: Context, coordinator: Coordinator): Doubt[] {
-  const { transactions, now } = context;
+  const { transactions, membership: { view }, now } = context;
   return transactions.holdingLocks()
     .filter(({ preparedAt }) => now - preparedAt >= LONG_DOUBT_MS)
     .sort((a, b) => a.preparedAt - b.preparedAt || a.grantOrder - b.grantOrder)
     .map((transaction) => ({
       transaction,
+      name: nameForClients(transaction, view.journals[transaction.coordinator] ?? ""),
       since: transaction.preparedAt,
       awaited: awaitedBy(transaction, context, coordinator),
     }));

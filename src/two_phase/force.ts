@@ -83,7 +83,7 @@ export function beginByForce(replica: Replica, cluster: NewCluster): Beginning {
   const numbers = [...old.bases, ...next?.bases ?? [], ...marks, ...table.map((one) => one.number)];
   const incarnations = [...numbers.map(incarnationOf), membership.identity.incarnation];
   const base = incarnationBase(Math.max(...incarnations) + 1);
-  settleAll(context, { ...old, commits });
+  settleAll(context, { view: { ...old, commits }, isNext: true });
 
   const { names, self, id, at } = cluster;
   const number = (next ?? old).number + 1;

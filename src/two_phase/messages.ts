@@ -536,6 +536,9 @@ export function ballotName(ballot: Ballot): string {
 /** How many sequence numbers an incarnation has. */
 const SEQUENCES = 2 ** 32;
 
+/** Highest sequence number of an incarnation. */
+export const SEQUENCE_MAX = SEQUENCES - 1;
+
 /** Highest incarnation: numbers must stay below 2⁵³ to be exact. */
 export const INCARNATION_MAX = 2 ** 21 - 1;
 
@@ -557,12 +560,20 @@ export function incarnationOf(number: TransactionNumber): number {
   return Math.floor(number / SEQUENCES);
 }
 
+/** Returns the place of `number` in its incarnation. */
+export function sequenceOf(number: TransactionNumber): number {
+  return number % SEQUENCES;
+}
+
 /** Returns the number below the first one of the incarnation that gave `number`. */
 export function baseOf(number: TransactionNumber): TransactionNumber {
   return incarnationBase(incarnationOf(number));
 }
 
-/** Returns how a transaction is written for people: `node.incarnation.sequence`. */
+/**
+ * Returns how a transaction is written in logs and tables: `node.incarnation.sequence`. Clients are
+ * told another name, see `transaction_name.ts`.
+ */
 export function transactionName(coordinator: NodeIndex, number: TransactionNumber): string {
-  return `${coordinator}.${incarnationOf(number)}.${number % SEQUENCES}`;
+  return `${coordinator}.${incarnationOf(number)}.${sequenceOf(number)}`;
 }

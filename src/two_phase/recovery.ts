@@ -124,7 +124,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
 function replayView({ context, coordinator }: RecoveryOptions, view: View): void {
   const { membership, store } = context;
   const wasMember = membership.isMember;
-  settleAll(context, view);
+  settleAll(context, { view, isNext: view.number === membership.view.number + 1 });
   coordinator.restoredView();
   membership.restore(view);
   if (wasMember && !membership.isMember) store.clear();

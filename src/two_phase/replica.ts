@@ -24,7 +24,6 @@ import {
   type JournalRecord,
   type Message,
   type NodeIndex,
-  type TransactionNumber,
   type View,
   type ViewInstalled,
 } from "./messages.ts";
@@ -38,6 +37,7 @@ import { settleAll } from "./settlement.ts";
 import { Store } from "./store.ts";
 import { TransferSource, TransferTarget } from "./transfer.ts";
 import { ViewChange } from "./view_change.ts";
+import { journalDigits, type NamedTransaction } from "./transaction_name.ts";
 import { type KnownOutcome, TransactionTable } from "./transaction_table.ts";
 
 /** What a replica has to know before it starts. */
@@ -79,6 +79,14 @@ export type Input =
   | { readonly type: "leave" }
   /** Time has passed. To be given every few milliseconds. */
   | { readonly type: "tick" };
+
+/** What one node says of a transaction's end. */
+export interface Testified {
+  readonly outcome: KnownOutcome;
+  /** The view that the node has installed, and whether it is a member of that. */
+  readonly view: number;
+  readonly isMember: boolean;
+}
 
 /** Tells messages about views from those about transactions. */
 function isControl(message: Message): message is ControlMessage {
@@ -209,9 +217,27 @@ export class Replica {
     return longDoubts(this.context, this.#coordinator);
   }
 
-  /** Returns what this node knows of the end of a transaction. */
-  outcomeOf(coordinator: NodeIndex, number: TransactionNumber): KnownOutcome {
-    return this.context.transactions.outcomeOf(coordinator, number);
+  /** Returns what this node knows of the end of a transaction, and by which right it says so. */
+  outcomeOf(asked: NamedTransaction): Testified {
+    const { membership } = this.context;
+    const { view, isMember, isVerified } = membership;
+    return {
+      outcome: this.#outcomeOf(asked),
+      view: view.number,
+      isMember: isMember && isVerified,
+    };
+  }
+
+  #outcomeOf({ coordinator, number, digits }: NamedTransaction): KnownOutcome {
+    const { membership, transactions, self } = this.context;
+    const { view, identity } = membership;
+    const journal = coordinator === self ? identity.journal : view.journals[coordinator] ?? "";
+    // Another journal's transaction of that number: what is known here is of this one.
+    if (journalDigits(journal) !== digits) return "unknown";
+    const isCommitted = view.commits.some((one) =>
+      one.coordinator === coordinator && one.number === number
+    );
+    return isCommitted ? "committed" : transactions.outcomeOf(coordinator, number);
   }
 
   /** Tells whether {@linkcode takeEffects} would return anything to do. */
@@ -430,7 +456,8 @@ export class Replica {
     const { membership, store, transactions, outbox, counters, nodes } = this.context;
     const { view } = membership;
     const unsettled = this.#coordinator.unsettled();
-    const ended = settleAll(this.context, view);
+    const isNext = view.number === before.number + 1;
+    const ended = settleAll(this.context, { view, isNext });
     if (wasMember && !membership.isMember) {
       // What others go on with without this node, it cannot know: it builds from empty. One that was
       // outside already keeps what has been transferred so far.

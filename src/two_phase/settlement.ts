@@ -16,6 +16,16 @@ import {
 } from "./messages.ts";
 import type { Transaction } from "./state.ts";
 
+/** The view that settles what was before. */
+export interface Settling {
+  readonly view: View;
+  /**
+   * Whether it follows the view whose transactions this node has: what a view does not name is aborted
+   * in the one before it, and in no earlier one.
+   */
+  readonly isNext: boolean;
+}
+
 /**
  * Ends every undecided transaction: those that `view` names are committed, all others aborted.
  *
@@ -24,15 +34,17 @@ import type { Transaction } from "./state.ts";
  * @returns the transactions that were prepared, or about to be, in the order in which they got their
  * locks. Whoever waited for one in line for locks has lost its place.
  */
-export function settleAll(context: Context, view: View): Transaction[] {
+export function settleAll(context: Context, { view, isNext }: Settling): Transaction[] {
   const { transactions, locks, store, nodes } = context;
   const holding: Transaction[] = [];
   const inLine: Transaction[] = [];
   for (let coordinator = 0; coordinator < nodes; coordinator++) {
     for (const [number, known] of transactions.of(coordinator)) {
-      if (typeof known === "string" || known.state === "committed") continue;
-      transactions.note(coordinator, number, "aborted");
-      if (!known.undecided) continue;
+      const isCommitted = known === "committed" ||
+        typeof known !== "string" && known.state === "committed";
+      if (isCommitted) transactions.note(coordinator, number, "committed");
+      else if (isNext) transactions.note(coordinator, number, "aborted");
+      if (typeof known === "string" || !known.undecided) continue;
       if (known.grantOrder > 0) holding.push(known);
       else inLine.push(known);
     }

@@ -23,12 +23,15 @@ export type Known = Transaction | TransactionOutcome | undefined;
 
 /** What one node can tell of a transaction's end. */
 export type KnownOutcome =
+  /** For certain: nothing that is or will be known elsewhere can be otherwise. */
   | TransactionOutcome
+  /** Its abort is durable here. A view of others who all have it prepared may commit it still. */
+  | "abortedHere"
   /** It is in doubt here, or its abort is not durable yet. */
   | "undecided"
   /** It lies under the low-water mark: decided, and how is no longer kept. */
   | "forgotten"
-  /** This node has never heard of it. */
+  /** This node has no record of it. What it would do with that is no answer. */
   | "unknown";
 
 /** How far above the low-water mark a number may lie: more is not possible, see TRANSACTIONS_MAX. */
@@ -211,7 +214,7 @@ class Window {
     return this.#kept.get(number);
   }
 
-  /** Takes note how a transaction has ended, if its name was given to a client. */
+  /** A transaction has ended for certain: that is kept, if its name was given to a client. */
   note(number: TransactionNumber, outcome: TransactionOutcome): void {
     this.#remember(number, outcome);
   }
@@ -317,14 +320,16 @@ export class TransactionTable {
     this.#of(coordinator).note(number, outcome);
   }
 
-  /** Returns what is known of the end of a transaction; an abort only once it is durable here. */
+  /** Returns what is known of the end of a transaction. A presumed abort is no knowledge. */
   outcomeOf(coordinator: NodeIndex, number: TransactionNumber): KnownOutcome {
     const window = this.#of(coordinator);
-    if (number <= window.forgottenUpTo) return window.keptOutcome(number) ?? "forgotten";
+    const kept = window.keptOutcome(number);
+    if (kept !== undefined) return kept;
+    if (number <= window.forgottenUpTo) return "forgotten";
     const known = window.get(number);
-    if (known !== undefined) return outcomeOf(known) ?? "undecided";
-    // An earlier incarnation's, which is refused from now on (presumed abort).
-    return window.isClosed(number) ? "aborted" : "unknown";
+    if (known === undefined) return "unknown";
+    const outcome = outcomeOf(known);
+    return outcome === "aborted" ? "abortedHere" : outcome ?? "undecided";
   }
 
   /**

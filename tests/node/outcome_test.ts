@@ -1,51 +1,50 @@
 import { assertEquals } from "@std/assert";
-import { combineOutcomes, type NodeOutcome, parseTransactionName } from "../../src/node/outcome.ts";
-import { transactionNumber } from "../../src/two_phase/messages.ts";
+import { combineOutcomes, type NodeOutcome } from "../../src/node/outcome.ts";
+import type { KnownOutcome } from "../../src/two_phase/transaction_table.ts";
 
-Deno.test("parseTransactionName() reads what error replies name, and says what is wrong with others", () => {
-  const form = "a transaction is named node.incarnation.sequence, such as 0.1.42, not";
-  const table: [name: string, expected: ReturnType<typeof parseTransactionName>][] = [
-    ["0.1.1", { coordinator: 0, number: transactionNumber(1, 1) }],
-    ["2.17.4294967295", { coordinator: 2, number: transactionNumber(17, 2 ** 32 - 1) }],
-    ["3.1.1", "the node of a transaction is from 0 to 2, not 3"],
-    ["0.0.1", "the incarnation of a transaction is from 1 to 2097151, not 0"],
-    ["0.2097152.1", "the incarnation of a transaction is from 1 to 2097151, not 2097152"],
-    ["0.1.0", "the sequence of a transaction is from 1 to 4294967295, not 0"],
-    ["", `${form} ""`],
-    ["1.1", `${form} "1.1"`],
-    ["-1.1.1", `${form} "-1.1.1"`],
-    ["0.1.1 ", `${form} "0.1.1 "`],
-    ["0.1.99999999999", `${form} "0.1.99999999999"`],
-  ];
-  for (const [name, expected] of table) assertEquals(parseTransactionName(name, 3), expected, name);
-});
+/** What a node says: in view 7 and a member of it, if nothing else is said. */
+type Said = KnownOutcome | "silent" | `${KnownOutcome}, ${"view 6" | "outside"}`;
+
+function nodeOutcome(name: string, said: Said): NodeOutcome {
+  if (said === "silent") return { name, said: undefined };
+  const [outcome, where] = said.split(", ") as [KnownOutcome, string | undefined];
+  const view = where === "view 6" ? 6 : 7;
+  return { name, said: { outcome, view, isMember: where !== "outside" } };
+}
 
 Deno.test("combineOutcomes() tells what is certain, and where the doubt is", () => {
-  const table: [outcomes: NodeOutcome["outcome"][], expected: string][] = [
+  const table: [outcomes: Said[], expected: string][] = [
     [["committed"], "committed"],
     [["undecided", "committed", "silent"], "committed"],
-    [["aborted"], "aborted"],
-    [["aborted", "aborted", "silent"], "aborted"],
-    [["aborted", "undecided", "aborted"], "aborted"],
-    [["aborted", "forgotten", "silent"], "aborted"],
+    [["undecided", "committed, outside", "silent"], "committed"],
+    [["aborted", "silent", "silent"], "aborted"],
+    [["aborted, view 6", "forgotten", "silent"], "aborted"],
+    [["abortedHere", "abortedHere", "silent"], "aborted"],
+    [["abortedHere", "undecided", "abortedHere"], "aborted"],
+    [["abortedHere", "forgotten", "silent"], "aborted"],
     [
-      ["aborted", "unknown", "silent"],
+      ["abortedHere", "unknown", "silent"],
       "undecided (aborted at a, which is no majority; no answer from c)",
     ],
-    [["aborted", "undecided", "undecided"], "undecided (in doubt at b, c)"],
+    // What a node knows that has missed a view, or is in none, may have come out otherwise.
+    [["abortedHere, view 6", "forgotten", "forgotten"], FORGOTTEN],
+    [["abortedHere, view 6", "abortedHere, view 6", "unknown"], UNKNOWN],
+    [["abortedHere, outside", "abortedHere", "undecided"], "undecided (in doubt at c)"],
+    [["undecided, view 6", "unknown", "unknown"], UNKNOWN],
+    [["abortedHere", "undecided", "undecided"], "undecided (in doubt at b, c)"],
     [["undecided", "silent", "silent"], "undecided (in doubt at a; no answer from b, c)"],
-    [
-      ["forgotten", "unknown", "silent"],
-      "forgotten (it was decided, and its end is no longer kept)",
-    ],
-    [["unknown", "unknown", "unknown"], "unknown (no node that answers has heard of it)"],
+    [["forgotten", "unknown", "silent"], FORGOTTEN],
+    [["unknown", "unknown", "unknown"], UNKNOWN],
     [
       ["unknown", "silent", "silent"],
-      "unknown (no node that answers has heard of it; no answer from b, c)",
+      "unknown (no member that answers has heard of it; no answer from b, c)",
     ],
   ];
   for (const [outcomes, expected] of table) {
-    const nodes = outcomes.map((outcome, index) => ({ name: "abc"[index] ?? "", outcome }));
-    assertEquals(combineOutcomes(nodes), expected, outcomes.join(" "));
+    const nodes = outcomes.map((outcome, index) => nodeOutcome("abc"[index] ?? "", outcome));
+    assertEquals(combineOutcomes(nodes), expected, outcomes.join("; "));
   }
 });
+
+const FORGOTTEN = "forgotten (it was decided, and its end is no longer kept)";
+const UNKNOWN = "unknown (no member that answers has heard of it)";

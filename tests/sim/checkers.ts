@@ -17,6 +17,7 @@ export interface Violation {
     | "visible abort"
     | "lost write"
     | "freshness"
+    | "outcome"
     | "sum"
     | "deadline"
     | "priority"

@@ -20,6 +20,7 @@ import { majority } from "../../src/two_phase/node_set.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import type { Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Request, WriteRequest } from "../../src/two_phase/request.ts";
+import { journalDigits } from "../../src/two_phase/transaction_name.ts";
 
 /** A rule that is broken. */
 export interface PlantedFault {
@@ -165,6 +166,16 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     onSend: (message) => message.type === "recovered" ? { ...message, undecided: [] } : message,
   }),
   tokenStoredApart,
+  () => ({
+    name: "the abort of one node is told as final",
+    onStart: (replica) => {
+      const outcomeOf = replica.outcomeOf.bind(replica);
+      replica.outcomeOf = (asked) => {
+        const said = outcomeOf(asked);
+        return said.outcome === "abortedHere" ? { ...said, outcome: "aborted" } : said;
+      };
+    },
+  }),
   () => ({
     name: "a commit is not sent again after a reconnect",
     onStart: ({ context: { transactions, self } }) => {
@@ -322,6 +333,32 @@ function leaseWithout(name: string, clock: keyof Clocks): PlantedFault {
 
 /** Faults that the fixed set is too small for: `docs/simulation.md` says how many seeds they take. */
 export const RARE_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
+  () => ({
+    name: "a presumed abort is told as one",
+    onStart: (replica) => {
+      const outcomeOf = replica.outcomeOf.bind(replica);
+      const { transactions } = replica.context;
+      replica.outcomeOf = (asked) => {
+        const said = outcomeOf(asked);
+        const isPresumed = said.outcome === "unknown" &&
+          transactions.isClosed(asked.coordinator, asked.number);
+        return isPresumed ? { ...said, outcome: "aborted" } : said;
+      };
+    },
+  }),
+  () => ({
+    name: "a name means a transaction of any journal",
+    onStart: (replica) => {
+      const outcomeOf = replica.outcomeOf.bind(replica);
+      const { membership, self } = replica.context;
+      replica.outcomeOf = (asked) => {
+        const journal = asked.coordinator === self
+          ? membership.identity.journal
+          : membership.view.journals[asked.coordinator] ?? "";
+        return outcomeOf({ ...asked, digits: journalDigits(journal) });
+      };
+    },
+  }),
   () => ({
     name: "a promise is not forced",
     skipsForce: ({ records }) => records.some(({ type }) => type === "promise"),

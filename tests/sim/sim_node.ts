@@ -83,6 +83,8 @@ export interface SimNodeOptions {
   readonly onPrepare: (prepare: Prepare) => void;
   /** Told of every replica that starts to run. */
   readonly onStart: (replica: Replica) => void;
+  /** Told of all records that a replica appends. */
+  readonly onAppend: (replica: Replica, records: readonly JournalRecord[]) => void;
 }
 
 /** One simulated node. */
@@ -544,6 +546,7 @@ export class SimNode implements Endpoint {
     const { plantedFault } = this.#options;
     if (effects.records.length > 0 && this.#crashesAt("before the append")) return;
     this.#disk.append(effects.records);
+    if (this.#replica !== undefined) this.#options.onAppend(this.#replica, effects.records);
     this.#options.trace.effects(this.index, effects);
     if (effects.records.length > 0 && this.#crashesAt("after the append")) return;
     for (const { to, message } of effects.sends) {

@@ -15,6 +15,7 @@ import { majority } from "../../src/two_phase/node_set.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import * as checkers from "./checkers.ts";
 import type { MemberAtRest, Violation } from "./checkers.ts";
+import { Claims } from "./claims.ts";
 import { Freshness } from "./freshness.ts";
 import { type Call, formatCall, History } from "./history.ts";
 import { Network } from "./network.ts";
@@ -83,6 +84,9 @@ class Simulation {
   readonly #counters = new Map<string, number>();
   readonly #violations: Violation[] = [];
   readonly #freshness = new Freshness();
+  readonly #claims = new Claims();
+  /** Names that errors have told, of transactions that somebody may ask for. */
+  readonly #named: string[] = [];
   #isHealing = false;
   #asked = 0;
   /** Clients that have not finished the phase. */
@@ -107,6 +111,7 @@ class Simulation {
         onHappening: (happening) => this.#count(happening),
         onPrepare: (prepare) => this.#takeNote(prepare),
         onStart: (replica) => this.#freshness.follow(replica),
+        onAppend: (replica, records) => this.#claims.onAppend(replica, records),
       });
       this.#nodes.push(node);
       this.#network.add(node);
@@ -125,6 +130,7 @@ class Simulation {
     this.#violations.push(
       ...checkers.visibleAborts(calls),
       ...checkers.sums(calls),
+      ...this.#claims.violations(),
       ...this.#deadlines(),
       ...this.#priorityChanges(),
       ...violations,
@@ -269,6 +275,8 @@ class Simulation {
     for (const node of others) node.loseDisk(restartMs());
     // What was in doubt, and is committed, may have been answered "aborted": so the documents say.
     this.#freshness.forget();
+    this.#claims.forget();
+    this.#named.length = 0;
     const committed = survivor.beginByForce();
     for (const call of committed === 0 ? [] : this.#history.calls) {
       if (call.outcome === "aborted") call.ending = "unknown";
@@ -353,6 +361,7 @@ class Simulation {
     node.submit(requestFor(what.operation), {
       answered: (outcome: Outcome) => {
         this.#lookAround(outcome, what.operation);
+        this.#askLater(outcome);
         end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : "");
       },
       lost: () => end("connection lost"),
@@ -395,6 +404,7 @@ class Simulation {
       this.#nodes[index]?.submit(this.#countingRepetitions(requestFor(what.operation)), {
         answered: (outcome: Outcome) => {
           this.#lookAround(outcome, what.operation);
+          this.#askLater(outcome);
           end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : "");
         },
         lost: () => end("connection lost"),
@@ -402,6 +412,25 @@ class Simulation {
       this.#scheduler.after(this.#scenario.timeoutMs + CLIENT_GRACE_MS, () => end("no answer"));
     };
     attempt(ONCE_REPETITIONS, what.node);
+  }
+
+  /** Somebody who was told of a transaction asks how it ended: now, soon, or much later. */
+  #askLater(outcome: Outcome): void {
+    if (!("transaction" in outcome)) return;
+    const { transaction } = outcome;
+    this.#named.push(transaction);
+    for (const ms of [0, this.#random.skewed(0, 2000), this.#random.between(0, 8000)]) {
+      this.#scheduler.after(ms, () => this.#askOutcome(transaction));
+    }
+  }
+
+  /** Some nodes may not answer in time. */
+  #askOutcome(transaction: string): void {
+    const silence = this.#random.pick([0, 0, 0.3, 0.6]);
+    const answering = this.#nodes.map(({ replica, isPaused }) =>
+      isPaused || this.#random.chance(silence) ? undefined : replica
+    );
+    this.#claims.ask(transaction, answering);
   }
 
   /** When a write is acknowledged, nobody shows anything older: a paused node might wake up now. */
@@ -468,6 +497,7 @@ class Simulation {
       });
       return;
     }
+    for (const name of this.#named) this.#askOutcome(name);
     const members = this.#members();
     this.#violations.push(...checkers.atRest(members));
     const [first] = members;
@@ -603,6 +633,7 @@ class Simulation {
 
   #allCounters(): Map<string, number> {
     const all = new Map(this.#counters);
+    for (const [word, count] of this.#claims.counts) all.set(`outcome: ${word}`, count);
     for (const node of this.#nodes) {
       for (const counters of node.counters) addCounters(all, counters);
     }

@@ -18,7 +18,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Timing, timingFor } from "../../src/two_phase/context.ts";
 import { transactionNumber } from "../../src/two_phase/messages.ts";
-import { append, read, Script, write } from "./script.ts";
+import { nameForClients } from "../../src/two_phase/transaction_name.ts";
+import { append, outcomesOf, read, Script, write } from "./script.ts";
 
 type End = "committed" | "aborted";
 
@@ -62,6 +63,7 @@ function ask(script: Script): void {
 }
 
 const W_NUMBER = transactionNumber(1, 1);
+const W = nameForClients({ coordinator: 0, number: W_NUMBER }, "j0");
 
 /** n2 refuses W, and remembers nothing of that, as members do: so n0 aborts it. */
 function refuse(script: Script): void {
@@ -266,7 +268,7 @@ for (const isAway of [false, true]) {
     script.deliverAll();
     prepare(script, [1, 2]);
     script.wait(isAway ? 800 : 1000);
-    assertEquals(script.replicas[0]?.outcomeOf(0, W_NUMBER), "aborted");
+    assertEquals(outcomesOf(script, W)[0], "abortedHere");
     // No majority knows of the abort: so the client was not told that it is one.
     assertEquals(script.outcomes.get("W")?.kind === "aborted", false);
     script.ask(1, "R", read("k"));

@@ -12,7 +12,8 @@ function doubtsOf(script: Script, node: NodeIndex): string[] {
   const replica = script.replicas[node];
   return (replica?.longDoubts() ?? []).map((doubt) => {
     const { transaction, waitsFor, keys, key } = describeDoubt(doubt, replica?.context.names ?? []);
-    return `${transaction} on ${keys} ${key} waits for ${waitsFor}`;
+    const [, name] = /^(\d+\.\d+\.\d+)\.[0-9a-f]{6}$/.exec(transaction) ?? [];
+    return `${name} on ${keys} ${key} waits for ${waitsFor}`;
   });
 }
 

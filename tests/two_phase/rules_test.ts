@@ -13,6 +13,7 @@ import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import { type Input, MUST_WAIT, Replica } from "../../src/two_phase/replica.ts";
 import type { Request } from "../../src/two_phase/request.ts";
+import { nameForClients } from "../../src/two_phase/transaction_name.ts";
 import { formatAll } from "./notation.ts";
 import { bothAt, read, setIfAbsent, write } from "./script.ts";
 
@@ -37,6 +38,9 @@ const TIMING = timingFor(5000, {
   heartbeatMs: 1e9,
   driftMax: 0.01,
 });
+
+/** What clients know the first transaction of the node under test by. */
+const T = nameForClients({ coordinator: 1, number: transactionNumber(1, 1) }, "j1");
 
 /** Who a peer of the node under test is. */
 function identityOf(peer: NodeIndex): PeerIdentity {
@@ -536,7 +540,11 @@ table("Coordinator", [
     rule: "a request in line at the end of its time is rejected",
     given: [prepare(0, 1, { keys: ["k"] }), FORCED, ask(W)],
     when: { waitMs: 4500 },
-    then: ["rejected: a key is locked by transaction 0.1.1 of n0"],
+    then: [
+      `rejected: a key is locked by transaction ${
+        nameForClients({ coordinator: 0, number: transactionNumber(1, 1) }, "j0")
+      } of n0`,
+    ],
   },
   {
     rule: "the end of the time aborts a transaction under way",
@@ -548,14 +556,14 @@ table("Coordinator", [
     rule: "aborted is answered when a majority has acknowledged",
     given: [ask(W), FORCED, vote(0, "yes", 1), { waitMs: 4500 }, FORCED],
     when: acknowledge(0, 1),
-    then: ["aborted 1.1.1: no vote from n2 in time"],
+    then: [`aborted ${T}: no vote from n2 in time`],
   },
   {
     rule: "without a majority's acknowledgement the answer is indeterminate, in time",
     given: [ask(W), FORCED, vote(0, "yes", 1), { waitMs: 4500 }, FORCED],
     when: { waitMs: 500 },
     then: [
-      "indeterminate 1.1.1: no vote from n2 in time; the abort is not known to a majority yet",
+      `indeterminate ${T}: no vote from n2 in time; the abort is not known to a majority yet`,
     ],
   },
   {

@@ -15,6 +15,12 @@ import type { ProcessIdentity } from "../../src/two_phase/membership.ts";
 import type { Store } from "../../src/two_phase/store.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
+import { combineOutcomes } from "../../src/node/outcome.ts";
+import {
+  type NamedTransaction,
+  parseTransactionName,
+} from "../../src/two_phase/transaction_name.ts";
+import type { KnownOutcome } from "../../src/two_phase/transaction_table.ts";
 import { coordinatorOf, formatAll, formatMessage, formatOutcome } from "./notation.ts";
 
 /** Where nothing else is said, nobody is suspected, and the first heartbeat round holds for ever. */
@@ -106,6 +112,26 @@ function processOf(
   { journal, incarnation }: { journal: string; incarnation: number },
 ): ProcessIdentity {
   return { journal, incarnation, process: `n${node}, start ${incarnation} on ${journal}` };
+}
+
+/** What each node of `script` says of the end of the transaction that clients know as `name`. */
+export function outcomesOf(script: Script, name: string): KnownOutcome[] {
+  return script.replicas.map((replica) => replica.outcomeOf(parse(name)).outcome);
+}
+
+/** What DKS.OUTCOME answers if these nodes, by index, can be reached. */
+export function outcomeSaid(script: Script, name: string, nodes?: readonly NodeIndex[]): string {
+  const answering = nodes ?? [...script.replicas.keys()];
+  return combineOutcomes(script.replicas.map((replica, index) => ({
+    name: `n${index}`,
+    said: answering.includes(index) ? replica.outcomeOf(parse(name)) : undefined,
+  })));
+}
+
+function parse(name: string): NamedTransaction {
+  const parsed = parseTransactionName(name, { nodes: 31, shown: name });
+  if (typeof parsed === "string") throw new Error(parsed);
+  return parsed;
 }
 
 interface Link {
