@@ -106,6 +106,8 @@ export interface Counters {
   givenUp: number;
   /** Prepares, commits and aborts sent again as a link came up. */
   resent: number;
+  /** Incarnations that this process took as the numbers of the one before came to an end. */
+  incarnationsTaken: number;
   /** Own transactions that were undecided when this node started, and how they ended. */
   recoveredOwn: number;
   recoveredCommits: number;
@@ -192,6 +194,7 @@ export function newCounters(): Counters {
     foreign: 0,
     givenUp: 0,
     resent: 0,
+    incarnationsTaken: 0,
     recoveredOwn: 0,
     recoveredCommits: 0,
     recoveredAborts: 0,

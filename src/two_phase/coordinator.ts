@@ -37,7 +37,13 @@ import type {
   View,
   Vote,
 } from "./messages.ts";
-import { incarnationBase, NOTHING_BEFORE } from "./messages.ts";
+import {
+  incarnationBase,
+  incarnationOf,
+  NOTHING_BEFORE,
+  SEQUENCE_MAX,
+  sequenceOf,
+} from "./messages.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import { PendingRequest, PendingRequests } from "./pending_requests.ts";
 import type { LeaseTerm } from "./lease.ts";
@@ -105,15 +111,21 @@ export class Coordinator implements ForceAwaiter {
   /** Transactions in line or running. */
   #active = 0;
   #lastNumber: TransactionNumber = 0;
-  /** This process was started on a journal that was used before: peers are told what is open. */
+  /** After so many numbers this process takes another incarnation. */
+  readonly #sequencesMax: number;
+  /** The incarnation that comes next: not durable yet, or to be used from the next prepare on. */
+  #next: { readonly incarnation: number; isDurable: boolean } | undefined;
+  /** There are earlier incarnations: peers are told what of them is open. */
   #isRestarted = false;
   /** By member: up to which number it has settled this node's transactions. */
   readonly #settledBy: TransactionNumber[];
   /** By member: the last low-water mark that it was told. */
   readonly #forgetSent: TransactionNumber[];
 
-  constructor(context: Context) {
+  /** @param options `sequencesMax`: after how many numbers another incarnation is taken */
+  constructor(context: Context, options: { readonly sequencesMax: number }) {
     this.#context = context;
+    this.#sequencesMax = options.sequencesMax;
     this.#settledBy = Array.from({ length: context.nodes }, () => NOTHING_BEFORE);
     this.#forgetSent = Array.from({ length: context.nodes }, () => NOTHING_BEFORE);
   }
@@ -276,17 +288,12 @@ export class Coordinator implements ForceAwaiter {
     if (this.#isRestarted) this.#sendRecovered(node);
   }
 
-  /** Tells `node` which transactions from before the restart are still open: no others are. */
+  /** Tells `node` which transactions of earlier incarnations are still open: no others are. */
   #sendRecovered(node: NodeIndex): void {
     const { transactions, self, outbox, membership } = this.#context;
     const upTo = transactions.baseOf(self);
-    const undecided: TransactionNumber[] = [];
-    for (const [number, known] of transactions.of(self)) {
-      if (number <= upTo && known instanceof OwnTransaction && known.undecided) {
-        undecided.push(number);
-      }
-    }
     const view = membership.view.number;
+    const undecided = this.#undecidedBefore(upTo);
     outbox.send(only(node), { type: "recovered", view, upTo, undecided });
   }
 
@@ -504,7 +511,8 @@ export class Coordinator implements ForceAwaiter {
     const { request } = pending;
     const { membership } = this.#context;
     if (request.kind === "count") throw new Error("a count takes no locks");
-    if (request.kind === "write" && !membership.mayWrite) {
+    const hasNumber = sequenceOf(this.#lastNumber) < SEQUENCE_MAX || this.#next?.isDurable === true;
+    if (request.kind === "write" && !(membership.mayWrite && hasNumber)) {
       // A link broke meanwhile. Nothing was sent, so nothing happened: wait for it holding nothing.
       this.#leave(transaction);
       this.#park(pending);
@@ -591,6 +599,7 @@ export class Coordinator implements ForceAwaiter {
     effects: Prepare["effects"],
   ): void {
     const { clock, membership, transactions, outbox, self, now, counters } = this.#context;
+    this.#takeIncarnationIfDue();
     const number = ++this.#lastNumber;
     const prepare: Prepare = {
       type: "prepare",
@@ -621,6 +630,48 @@ export class Coordinator implements ForceAwaiter {
     transaction.sentTo = membership.ready & membership.others;
     outbox.send(transaction.sentTo, prepare);
     outbox.afterForce(this, transaction);
+  }
+
+  /**
+   * Takes another incarnation before the numbers of this one end: its record first, and when that is
+   * durable it goes on with the numbers of the new one. Nobody waits meanwhile.
+   *
+   * Crash before the record is durable: the next start has the incarnation that would have been taken,
+   * and no number of it was given. After that: the next start has a higher one.
+   */
+  #takeIncarnationIfDue(): void {
+    if (this.#next?.isDurable === true) this.#startIncarnation(this.#next.incarnation);
+    else if (this.#next === undefined && sequenceOf(this.#lastNumber) >= this.#sequencesMax) {
+      const { membership, outbox } = this.#context;
+      const next = { incarnation: incarnationOf(this.#lastNumber) + 1, isDurable: false };
+      this.#next = next;
+      membership.offset = membership.offsetFor(next.incarnation);
+      outbox.append({ type: "offset", incarnations: membership.offset });
+      outbox.whenDurable(() => next.isDurable = true);
+    }
+  }
+
+  /** Goes on with the numbers of `incarnation`, and tells the members that there are no others. */
+  #startIncarnation(incarnation: number): void {
+    const { membership, transactions, self, counters } = this.#context;
+    counters.incarnationsTaken++;
+    this.#next = undefined;
+    this.#lastNumber = incarnationBase(incarnation);
+    this.#isRestarted = true;
+    membership.startIncarnation(incarnation);
+    transactions.begin(self, this.#lastNumber);
+    transactions.close(self, this.#undecidedBefore(this.#lastNumber));
+    for (const node of members(membership.ready & membership.others)) this.#sendRecovered(node);
+  }
+
+  /** The transactions of this node that are undecided and have numbers up to `upTo`. */
+  #undecidedBefore(upTo: TransactionNumber): TransactionNumber[] {
+    const { transactions, self } = this.#context;
+    const undecided: TransactionNumber[] = [];
+    for (const [number, known] of transactions.of(self)) {
+      if (number <= upTo && typeof known !== "string" && known.undecided) undecided.push(number);
+    }
+    return undecided;
   }
 
   /** What was appended last for `transaction` is durable. */

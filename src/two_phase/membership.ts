@@ -80,7 +80,7 @@ export class Membership {
   joinedDurably: Joined | undefined;
   /** A chosen view whose record is appended, and not durable yet: not gone over to. */
   installing: View | undefined;
-  /** By how much the incarnations in this node's numbers are ahead of those of its journal. */
+  /** By how much the next start's incarnation will be ahead of what the journal counts as starts. */
   offset = 0;
   readonly #self: NodeIndex;
   #identity: PeerIdentity;
@@ -112,6 +112,8 @@ export class Membership {
   /** Peers that have said that their disk hangs. */
   #stuck: NodeSet = NOBODY;
   #isLeaving = false;
+  /** How often a process was started on this journal, with this one. */
+  #starts = 0;
   #isVerified = false;
   #isOlderCopy = false;
   /** Peers that have told what they know of this node's journal. */
@@ -309,9 +311,29 @@ export class Membership {
     return announced?.view === this.#view.number && !announced.isMember;
   }
 
+  /** The offset with which the start after this one has a higher incarnation than `incarnation`. */
+  offsetFor(incarnation: number): number {
+    return Math.max(this.offset, incarnation - this.#starts);
+  }
+
+  /** This process goes on with numbers of a later incarnation. */
+  startIncarnation(incarnation: number): void {
+    this.#identity = { ...this.#identity, incarnation };
+    this.#met[this.#self] = this.#identity;
+  }
+
+  /** `node` says that it goes on with numbers of a later incarnation than when its link came up. */
+  #noteIncarnation(node: NodeIndex, incarnation: number): void {
+    const met = this.#met[node];
+    if (met !== undefined && incarnation > met.incarnation) {
+      this.#met[node] = { ...met, incarnation };
+    }
+  }
+
   /** Begins, after recovery. `isNew`: there was nothing to recover. */
   start({ isNew }: { isNew: boolean }): void {
     const { incarnation } = this.#identity;
+    this.#starts = incarnation;
     this.#identity = {
       ...this.#identity,
       incarnation: incarnation + this.offset,
@@ -596,6 +618,7 @@ export class Membership {
   onHeartbeat(from: NodeIndex, message: Heartbeat, now: number): void {
     const { view, ballot, incarnation, round, position } = message;
     this.#stuck = message.isStuck ? this.#stuck | only(from) : this.#stuck & ~only(from);
+    this.#noteIncarnation(from, incarnation);
     const met = this.#met[from];
     if (met !== undefined) this.#see(from, { ...met, incarnation, position }, now);
     if (!this.#isVerified) return;
@@ -635,6 +658,7 @@ export class Membership {
   }
 
   onLeaving(from: NodeIndex, message: Leaving): void {
+    this.#noteIncarnation(from, message.incarnation);
     if (this.counts(from)) this.#left[from] = message.incarnation;
   }
 

@@ -108,9 +108,10 @@ export interface Forget {
 }
 
 /**
- * Coordinator → member, after a restart, behind everything that it sends again: of my transactions up
- * to this number, those that are neither decided by what I have just sent nor listed here are
- * aborted, for I have no record of them (presumed abort, Mohan et al. 1986, §3).
+ * Coordinator → member, after a restart or when it takes another incarnation, behind everything that it
+ * sends again: of my transactions up to this number, those that are neither decided by what I have sent
+ * nor listed here are aborted, for I have no record of them (presumed abort, Mohan et al. 1986, §3).
+ * What I begin from now on has higher numbers.
  */
 export interface Recovered {
   readonly type: "recovered";
@@ -538,6 +539,12 @@ const SEQUENCES = 2 ** 32;
 
 /** Highest sequence number of an incarnation. */
 export const SEQUENCE_MAX = SEQUENCES - 1;
+
+/**
+ * When a process has given so many numbers, it takes another incarnation, which has to be durable before
+ * it is used: far enough before the numbers end.
+ */
+export const SEQUENCES_PER_INCARNATION = SEQUENCES - 2 ** 24;
 
 /** Highest incarnation: numbers must stay below 2⁵³ to be exact. */
 export const INCARNATION_MAX = 2 ** 21 - 1;

@@ -291,10 +291,11 @@ export class Participant implements ForceAwaiter {
     });
   }
 
-  /** The coordinator has restarted: what it has no record of is aborted (presumed abort). */
+  /** The coordinator has begun an incarnation: what it has no record of is aborted (presumed abort). */
   onRecovered(from: NodeIndex, message: Recovered): void {
     const { transactions, counters } = this.#context;
     const { upTo } = message;
+    transactions.begin(from, upTo); // Where it goes on with another incarnation.
     if (upTo !== transactions.baseOf(from)) {
       counters.stale++;
       return;

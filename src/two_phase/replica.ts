@@ -24,6 +24,7 @@ import {
   type JournalRecord,
   type Message,
   type NodeIndex,
+  SEQUENCES_PER_INCARNATION,
   type View,
   type ViewInstalled,
 } from "./messages.ts";
@@ -55,6 +56,8 @@ export interface ReplicaOptions {
   readonly store?: Store;
   /** The journal's records, in their order; none where there is nothing. */
   readonly records?: readonly JournalRecord[];
+  /** After how many numbers a process takes another incarnation; for tests. */
+  readonly sequencesMax?: number | undefined;
 }
 
 /** Something that has happened. */
@@ -160,7 +163,8 @@ export class Replica {
       now: options.now.monotonicMs,
       clocks: options.now,
     };
-    this.#coordinator = new Coordinator(this.context);
+    const { sequencesMax = SEQUENCES_PER_INCARNATION } = options;
+    this.#coordinator = new Coordinator(this.context, { sequencesMax });
     this.#participant = new Participant(this.context);
     const coordinator = this.#coordinator;
     this.#source = new TransferSource(this.context);

@@ -98,6 +98,8 @@ export interface Scenario {
   /** Longest pause of a client between operations. */
   readonly thinkMsMax: number;
   readonly timeoutMs: number;
+  /** After so many transactions a coordinator takes another incarnation; `undefined`: practically never. */
+  readonly sequencesMax: number | undefined;
   /** When faults end, and everything is healed. */
   readonly healAt: number;
   /** By node: how much faster than true time its clock goes, such as 0.01. */
@@ -138,6 +140,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     operations: 20 + random.integer(100),
     thinkMsMax: isQuick ? 5 : random.between(5, 200),
     timeoutMs: random.pick([400, 1000, 2000, 5000]),
+    sequencesMax: random.chance(0.4) ? undefined : random.pick([1, 4, 15]),
     healAt,
     clockDrift: indices.map(() =>
       random.chance(0.3)

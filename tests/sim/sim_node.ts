@@ -205,6 +205,7 @@ export class SimNode implements Endpoint {
       names: Array.from({ length: scenario.nodes }, (_, node) => `n${node}`),
       identity: { journal, incarnation, process: `${index}, process ${this.#process}` },
       timing: timingFor(scenario.timeoutMs),
+      sequencesMax: scenario.sequencesMax,
       random: () => random.next(),
       now: this.clocks,
       store,

@@ -90,6 +90,8 @@ export interface ScriptOptions {
   readonly timing?: Timing;
   /** By node, what it starts on; all others start on empty journals. */
   readonly journals?: ReadonlyMap<NodeIndex, StartedOn>;
+  /** After so many transactions a coordinator takes another incarnation. */
+  readonly sequencesMax?: number;
 }
 
 /** What a journal held at some moment, and the process that used it. */
@@ -154,6 +156,7 @@ export class Script {
   /** Nodes whose process has ended. */
   readonly #down = new Set<NodeIndex>();
   readonly #timing: Timing;
+  readonly #sequencesMax: number | undefined;
   #now = BEGIN_MS;
   /** How many journals were put back: such processes are others than those before. */
   #processes = 0;
@@ -166,6 +169,7 @@ export class Script {
   constructor(nodes = 3, options: ScriptOptions = {}) {
     const { timing = TIMING, journals = new Map<NodeIndex, StartedOn>() } = options;
     this.#timing = timing;
+    this.#sequencesMax = options.sequencesMax;
     const indices = Array.from({ length: nodes }, (_, index) => index);
     this.#identities = indices.map((index) =>
       processOf(index, { journal: journals.get(index)?.journal ?? `j${index}`, incarnation: 1 })
@@ -187,6 +191,7 @@ export class Script {
       names: Array.from({ length: nodes }, (_, index) => `n${index}`),
       identity: this.#identity(self),
       timing: this.#timing,
+      sequencesMax: this.#sequencesMax,
       random: () => 0.5,
       now: this.clocksOf(self),
       records: this.#journal(self).records.slice(),
@@ -196,7 +201,12 @@ export class Script {
 
   /** Returns a script whose cluster is complete and quiet. */
   static complete(nodes = 3, timing = TIMING): Script {
-    const script = new Script(nodes, { timing });
+    return Script.completed(nodes, { timing });
+  }
+
+  /** As {@linkcode complete}, begun with options. */
+  static completed(nodes: number, options: ScriptOptions): Script {
+    const script = new Script(nodes, options);
     script.#isMuted = true;
     for (let a = 0; a < nodes; a++) {
       for (let b = a + 1; b < nodes; b++) script.connect(a, b);
