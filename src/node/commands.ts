@@ -37,9 +37,9 @@ export interface NodeFacts {
   /** Returns the time of day in milliseconds. */
   nowMs(): number;
   /** Begins an export: an id and the number of keys are the reply. */
-  beginExport(): CommandResult;
+  beginExport(): Promise<RespValue>;
   /** Returns the next keys and values of an export. */
-  nextOfExport(id: ByteString): RespValue;
+  nextOfExport(id: ByteString): Promise<RespValue>;
   /** Finds out how the transaction of this name ended. */
   outcome(transaction: string): Promise<RespValue>;
 }
@@ -190,7 +190,7 @@ function strlen([, key = ""]: readonly ByteString[]): CommandResult {
 }
 
 function dbsize(): CommandResult {
-  return { request: { kind: "count", evaluate: (count) => count } };
+  return { request: { kind: "barrier", begin: (store) => ({ finish: () => store.size }) } };
 }
 
 /** DKS.ONCE token command…: a write that takes effect once for its token. */
@@ -345,7 +345,7 @@ function outcome([, transaction = ""]: readonly ByteString[], session: Session):
 function exportCommand(words: readonly ByteString[], { node }: Session): CommandResult {
   const [, id] = words;
   if (words.length > 2) return wrongArity("dks.export");
-  return id === undefined ? node.beginExport() : reply(node.nextOfExport(id));
+  return { later: id === undefined ? node.beginExport() : node.nextOfExport(id) };
 }
 
 function commandCommand(words: readonly ByteString[]): CommandResult {

@@ -25,6 +25,7 @@ import { MUST_WAIT } from "../two_phase/replica.ts";
 import { type Command, findCommand, type NodeFacts, runCommand, type Session } from "./commands.ts";
 import { now } from "./clock.ts";
 import type { Driver } from "./driver.ts";
+import { replyOf } from "./outcome_reply.ts";
 import { PEER_COMMAND } from "./handshake.ts";
 import type { Share, SharedBound } from "./shared_bound.ts";
 import { closeQuietly, isDisconnect, writeAll } from "./socket.ts";
@@ -470,16 +471,6 @@ export class Connection {
 }
 
 function encodeOutcome(outcome: Outcome, version: RespVersion): ByteString {
-  switch (outcome.kind) {
-    case "answered":
-      if (outcome.reply === OK) return REPLY_OK;
-      return encodeReply(outcome.reply as RespValue, version);
-    case "rejected":
-      return encodeValue(new ErrorReply("REJECTED", outcome.reason), version);
-    default: {
-      const message = `${outcome.reason} (transaction ${outcome.transaction})`;
-      const code = outcome.kind === "aborted" ? "ABORTED" : "INDETERMINATE";
-      return encodeValue(new ErrorReply(code, message), version);
-    }
-  }
+  if (outcome.kind !== "answered") return encodeValue(replyOf(outcome), version);
+  return outcome.reply === OK ? REPLY_OK : encodeReply(replyOf(outcome), version);
 }

@@ -1,8 +1,10 @@
 /**
  * Exports under way: snapshots that clients read piece by piece (DKS.EXPORT).
  *
- * A snapshot holds on to every value that it has, also to those that are overwritten meanwhile. So
- * there are few at a time, and one that nobody reads from for a while is dropped.
+ * While a snapshot is read, the values that are overwritten meanwhile stay in memory. So there are few
+ * at a time, and one that nobody reads from for a while is dropped. To find the next keys takes long
+ * where few of many entries are shown to clients, so it is done in slices, and everything else goes on
+ * between them.
  *
  * @module
  */
@@ -10,12 +12,16 @@
 import { type ByteString, quote } from "../byte_string.ts";
 import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX } from "../limits.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Snapshot, SnapshotEntry } from "../two_phase/snapshot.ts";
+
+/** A slice of work ends after so long, in milliseconds. */
+const SLICE_MS = 5;
+
+/** So many keys are looked at between two looks at the clock. */
+const LOOKS_PER_STEP = 256;
 
 interface Export {
   readonly snapshot: Snapshot;
-  /** How many keys have been read. */
-  done: number;
   usedAtMs: number;
 }
 
@@ -35,17 +41,20 @@ export class Exports {
     return new ErrorReply("REJECTED", `this node has ${EXPORTS_MAX} exports under way already`);
   }
 
-  /** Begins an export. Returns its id and how many keys it has. */
+  /** Begins an export of `snapshot`. Returns its id and how many keys it has. */
   begin(snapshot: Snapshot): RespValue {
     const { obstacle } = this;
-    if (obstacle !== undefined) return obstacle;
+    if (obstacle !== undefined) {
+      snapshot.release();
+      return obstacle;
+    }
     const id = crypto.randomUUID();
-    this.#byId.set(id, { snapshot, done: 0, usedAtMs: this.#nowMs() });
-    return [id, snapshot.keys.length];
+    this.#byId.set(id, { snapshot, usedAtMs: this.#nowMs() });
+    return [id, snapshot.size];
   }
 
   /** Returns the next keys, each with its value behind it; none at the end, which ends the export. */
-  next(id: ByteString): RespValue {
+  async next(id: ByteString): Promise<RespValue> {
     const found = this.#byId.get(id);
     if (found === undefined) {
       const message = `there is no export ${
@@ -54,12 +63,18 @@ export class Exports {
       return new ErrorReply("ERR", message);
     }
     found.usedAtMs = this.#nowMs();
-    const { keys, values } = found.snapshot;
     const chunk: ByteString[] = [];
-    for (let bytes = 0; found.done < keys.length && bytes < EXPORT_CHUNK_BYTES; found.done++) {
-      const [key = "", value = ""] = [keys[found.done], values[found.done]];
+    let bytes = 0;
+    const add = ({ key, value }: SnapshotEntry) => {
       chunk.push(key, value);
       bytes += key.length + value.length;
+      return bytes >= EXPORT_CHUNK_BYTES;
+    };
+    let sliceBeganAt = found.usedAtMs;
+    while (bytes < EXPORT_CHUNK_BYTES && found.snapshot.read(LOOKS_PER_STEP, add)) {
+      if (this.#nowMs() - sliceBeganAt < SLICE_MS) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      sliceBeganAt = this.#nowMs();
     }
     if (chunk.length === 0) this.#byId.delete(id);
     return chunk;
@@ -68,6 +83,10 @@ export class Exports {
   /** Drops the exports that nobody has read from for a while. */
   dropIdle(): void {
     const before = this.#nowMs() - EXPORT_IDLE_MS;
-    for (const [id, { usedAtMs }] of this.#byId) if (usedAtMs < before) this.#byId.delete(id);
+    for (const [id, { usedAtMs, snapshot }] of this.#byId) {
+      if (usedAtMs >= before) continue;
+      snapshot.release();
+      this.#byId.delete(id);
+    }
   }
 }

@@ -25,9 +25,12 @@ import { Store } from "../two_phase/store.ts";
 import type { JournalRecord, NodeSet, View } from "../two_phase/messages.ts";
 import { members } from "../two_phase/node_set.ts";
 import type { JournalSighting } from "../two_phase/peer_journals.ts";
+import type { Outcome } from "../two_phase/request.ts";
+import type { Snapshot } from "../two_phase/snapshot.ts";
+import { SnapshotRequest } from "../two_phase/snapshot_request.ts";
 import { parseTransactionName } from "../two_phase/transaction_name.ts";
 import { Cluster } from "./cluster.ts";
-import type { CommandResult, NodeFacts } from "./commands.ts";
+import type { NodeFacts } from "./commands.ts";
 import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
 import { clocks, now } from "./clock.ts";
 import { Driver } from "./driver.ts";
@@ -45,8 +48,8 @@ import { type Journal, MemoryJournal } from "./journal.ts";
 import { lastView, whyNotThisJournal, whyNotThisList } from "./known_nodes.ts";
 import type { PeerReport } from "./peer_link.ts";
 import { combineOutcomes } from "./outcome.ts";
+import { replyOf } from "./outcome_reply.ts";
 import { SharedBound } from "./shared_bound.ts";
-import { snapshotRequest } from "./snapshot.ts";
 import { closeQuietly, writeAll } from "./socket.ts";
 import { TokenSweeper } from "./token_sweeper.ts";
 import { Statistics } from "./statistics.ts";
@@ -456,17 +459,19 @@ export class Node implements ConnectionHost {
 
   // --- Exports -------------------------------------------------------------------------------
 
-  #beginExport(): CommandResult {
+  /** Answers DKS.EXPORT: the snapshot is kept when it is the answer, and given up else. */
+  async #beginExport(): Promise<RespValue> {
     const { obstacle } = this.#exports;
-    if (obstacle !== undefined) return { reply: obstacle };
-    const replica = this.#driver?.replica;
-    if (replica === undefined) return { reply: new ErrorReply("REJECTED", this.notReady) };
-    const request = snapshotRequest(replica, {
-      clocks,
-      then: (snapshot) => this.#exports.begin(snapshot),
+    if (obstacle !== undefined) return obstacle;
+    const driver = this.#driver;
+    if (driver === undefined) return new ErrorReply("REJECTED", this.notReady);
+    const request = new SnapshotRequest();
+    const outcome = await new Promise<Outcome>((resolve) => {
+      driver.submit(request, { answered: resolve });
     });
-    if (request !== undefined) return { request };
-    return { reply: new ErrorReply("REJECTED", "this node may not answer reads now") };
+    if (outcome.kind === "answered") return this.#exports.begin(outcome.reply as Snapshot);
+    request.release();
+    return replyOf(outcome);
   }
 
   // --- Outcomes ------------------------------------------------------------------------------

@@ -48,7 +48,15 @@ import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import { PendingRequest, PendingRequests } from "./pending_requests.ts";
 import type { LeaseTerm } from "./lease.ts";
 import type { ForceAwaiter } from "./outbox.ts";
-import type { Client, KeyReader, Outcome, ReadRequest, Request, WriteRequest } from "./request.ts";
+import type {
+  BarrierRequest,
+  Client,
+  KeyReader,
+  Outcome,
+  ReadRequest,
+  Request,
+  WriteRequest,
+} from "./request.ts";
 import { type Observer, Transaction, withFollowers } from "./state.ts";
 import type { Entry } from "./store.ts";
 import { nameForClients } from "./transaction_name.ts";
@@ -386,7 +394,7 @@ export class Coordinator implements ForceAwaiter {
       counters.readsWithoutLease++;
       this.#park(pending);
     } else if (request.kind === "read") this.#read(pending, request);
-    else if (request.kind === "count") this.#count(pending);
+    else if (request.kind === "barrier") this.#waitForPrepared(pending, request);
     else this.#lineUp(pending, request);
   }
 
@@ -440,14 +448,13 @@ export class Coordinator implements ForceAwaiter {
     this.#finish(pending, { kind: "answered", reply }, membership.lease.term);
   }
 
-  #count(pending: PendingRequest): void {
-    const { request } = pending;
+  #waitForPrepared(pending: PendingRequest, request: BarrierRequest): void {
     const { transactions, store } = this.#context;
-    if (request.kind !== "count") throw new Error("not a count");
-    const finish = () => this.#answerRead(pending, request.evaluate(store.size));
-    const holders = transactions.holdingLocks();
-    if (holders.length === 0) finish();
-    else this.#observe(pending, holders, finish);
+    const prepared = transactions.holdingLocks();
+    const barrier = request.begin(store);
+    const finish = () => this.#answerRead(pending, barrier.finish(prepared));
+    if (prepared.length === 0) finish();
+    else this.#observe(pending, prepared, finish);
   }
 
   readonly #committedValue: KeyReader = (key) => this.#context.store.get(key)?.value;
@@ -510,7 +517,7 @@ export class Coordinator implements ForceAwaiter {
     const pending = requestOf(transaction);
     const { request } = pending;
     const { membership } = this.#context;
-    if (request.kind === "count") throw new Error("a count takes no locks");
+    if (request.kind === "barrier") throw new Error("a barrier takes no locks");
     const hasNumber = sequenceOf(this.#lastNumber) < SEQUENCE_MAX || this.#next?.isDurable === true;
     if (request.kind === "write" && !(membership.mayWrite && hasNumber)) {
       // A link broke meanwhile. Nothing was sent, so nothing happened: wait for it holding nothing.

@@ -10,6 +10,8 @@
 
 import type { ByteString } from "../byte_string.ts";
 import type { Effect } from "./messages.ts";
+import type { Transaction } from "./state.ts";
+import type { Store } from "./store.ts";
 
 /** Returns the value of one of the request's keys, or `undefined` where the key does not exist. */
 export type KeyReader = (key: ByteString) => ByteString | undefined;
@@ -40,17 +42,30 @@ export interface ReadRequest {
 }
 
 /**
- * Counts the keys. The count includes every write that was acknowledged before the request, and
- * may include some of those that run beside it.
+ * Asks for something about all keys: it is answered when everything is decided that was prepared when
+ * it began.
  */
-export interface CountRequest {
-  readonly kind: "count";
-  /** Returns what the client is told of `count` keys. */
-  evaluate(count: number): unknown;
+export interface BarrierRequest {
+  readonly kind: "barrier";
+  /**
+   * Begins, at a moment at which this node may read. May be called again: if the node loses that right
+   * before the end, what was begun before is given up.
+   */
+  begin(store: Store): Barrier;
+}
+
+/** A {@linkcode BarrierRequest} that has begun. */
+export interface Barrier {
+  /**
+   * Returns what the client is told.
+   *
+   * @param prepared what was prepared at the beginning: all of it is decided by now
+   */
+  finish(prepared: readonly Transaction[]): unknown;
 }
 
 /** Anything that may be asked. */
-export type Request = WriteRequest | ReadRequest | CountRequest;
+export type Request = WriteRequest | ReadRequest | BarrierRequest;
 
 /** The answer to a request. Exactly one is given, within the request's time. */
 export type Outcome =

@@ -12,6 +12,7 @@ import type { ByteString } from "../byte_string.ts";
 import { isHidden } from "../hidden_keys.ts";
 import type { Lock } from "./lock_table.ts";
 import type { Stamp } from "./messages.ts";
+import { Snapshot } from "./snapshot.ts";
 
 /** A key: its committed value, and its lock. */
 export interface Entry {
@@ -20,6 +21,8 @@ export interface Entry {
   value: ByteString | undefined;
   /** The stamp of the transaction that wrote it: higher than that of any earlier write of the key. */
   version: Stamp;
+  /** Its place in the order in which entries were made, from 1. */
+  readonly order: number;
   /** `undefined` where nobody holds the key or stands in line for it. */
   lock: Lock | undefined;
 }
@@ -34,6 +37,8 @@ export class Store {
   /** Keys written since the last checkpoint began; `undefined` where nobody makes checkpoints. */
   #changed: Set<ByteString> | undefined;
   readonly #watchers = new Set<Set<ByteString>>();
+  #lastOrder = 0;
+  readonly #snapshots = new Set<Snapshot>();
 
   /** Returns how many keys have a value, the hidden ones not counted. */
   get size(): number {
@@ -59,7 +64,7 @@ export class Store {
   entryOf(key: ByteString): Entry {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      entry = { key, value: undefined, version: 0, lock: undefined };
+      entry = { key, value: undefined, version: 0, order: ++this.#lastOrder, lock: undefined };
       this.#entries.set(key, entry);
     }
     return entry;
@@ -68,6 +73,7 @@ export class Store {
   /** Gives `entry` a committed value, or takes it away. */
   write(entry: Entry, value: ByteString | undefined, version: Stamp): void {
     const { key, value: before } = entry;
+    if (this.#snapshots.size > 0) { for (const one of this.#snapshots) one.beforeWrite(entry); }
     if (before !== undefined) {
       this.#size--;
       this.#bytes -= key.length + before.length;
@@ -111,6 +117,23 @@ export class Store {
       if (entry.value !== undefined) this.write(entry, undefined, 0);
     }
     this.#entries.clear();
+  }
+
+  /** Returns a snapshot of this moment. While it is read, what is overwritten stays in memory. */
+  snapshot(): Snapshot {
+    const snapshot: Snapshot = new Snapshot({
+      entries: this.#entries.values(),
+      lastOrder: this.#lastOrder,
+      size: this.size,
+      release: () => this.#snapshots.delete(snapshot),
+    });
+    this.#snapshots.add(snapshot);
+    return snapshot;
+  }
+
+  /** How many snapshots are being read. */
+  get snapshots(): number {
+    return this.#snapshots.size;
   }
 
   /** Returns a set to which every key is added that is written from now on. */

@@ -19,8 +19,8 @@ export function session(): Session {
       info: (sections) => `info ${sections.join()}`,
       status: () => "{}",
       nowMs: () => 1234.5,
-      beginExport: () => ({ reply: ["id", 2] }),
-      nextOfExport: (id) => [`key of ${id}`, "value"],
+      beginExport: () => Promise.resolve(["id", 2]),
+      nextOfExport: (id) => Promise.resolve([`key of ${id}`, "value"]),
       outcome: () => Promise.resolve("committed"),
     },
   };

@@ -1,0 +1,148 @@
+/**
+ * All keys and values as they stood at one moment, without a copy of them.
+ *
+ * To take a snapshot only marks the moment. The keys are looked at later, a few at a time; whoever
+ * writes a key that has not been looked at leaves its value of that moment behind (copy on write). So
+ * the moment costs nothing, however many keys there are, and the snapshot holds on to no more values
+ * than are overwritten while it is read.
+ *
+ * Entries stand in the store in the order in which they were made, so the order of an entry tells
+ * whether it was there at the moment, and whether it has been looked at.
+ *
+ * What is committed here is not yet a moment of the whole cluster: of two writes, one after the other,
+ * the later one may be committed here while the earlier one is only prepared. So a snapshot has to
+ * be told, before it is read, of the effects of what was prepared at the moment and is committed since
+ * ({@linkcode Snapshot.include}). That is a moment of the cluster: a write that was acknowledged before
+ * another one began had been prepared here before that one was, so no write is in the snapshot
+ * without all that were before it.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../byte_string.ts";
+import { isHidden } from "../hidden_keys.ts";
+import type { Effect } from "./messages.ts";
+
+/** A key that existed at the moment of a snapshot. */
+export interface SnapshotEntry {
+  readonly key: ByteString;
+  readonly value: ByteString;
+}
+
+/** A key that was looked at: it may not have existed at the moment. */
+interface Looked {
+  readonly key: ByteString;
+  readonly value: ByteString | undefined;
+}
+
+/** What a snapshot needs of an entry of the store. */
+export interface OrderedEntry {
+  readonly key: ByteString;
+  readonly value: ByteString | undefined;
+  /** Its place in the order in which entries were made. */
+  readonly order: number;
+}
+
+/** What a snapshot sees of its store. */
+export interface SnapshotSource {
+  /** All entries, in the order in which they were made; such as are made later come behind. */
+  readonly entries: Iterator<OrderedEntry>;
+  /** The order of the last entry that there is. */
+  readonly lastOrder: number;
+  /** How many keys have a value, the hidden ones not counted. */
+  readonly size: number;
+  /** Is called when nothing more needs to be left behind. */
+  readonly release: () => void;
+}
+
+/** The keys of one moment, to be read once. Hidden keys are left out. */
+export class Snapshot {
+  readonly #source: SnapshotSource;
+  /** The values of keys that were written since the moment, and have not been looked at. */
+  readonly #left = new Map<ByteString, ByteString | undefined>();
+  /** The order of the last entry that was looked at. */
+  #position = 0;
+  #hasSeenAll = false;
+  #size: number;
+
+  constructor(source: SnapshotSource) {
+    this.#source = source;
+    this.#size = source.size;
+  }
+
+  /** How many keys there are in it. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Is called before `entry` gets another value. */
+  beforeWrite({ key, value, order }: OrderedEntry): void {
+    if (order > this.#source.lastOrder || order <= this.#position || this.#left.has(key)) return;
+    this.#left.set(key, value);
+  }
+
+  /**
+   * Takes in what a transaction does that was prepared at the moment, and is committed. To be called
+   * before anything is read, in the order of the versions.
+   */
+  include(effects: readonly Effect[]): void {
+    if (this.#position > 0) throw new Error("a snapshot is read already");
+    for (const { key, value } of effects) {
+      if (!isHidden(key)) {
+        const before = this.#left.get(key); // It was left behind when this was committed.
+        if (before === undefined && value !== undefined) this.#size++;
+        if (before !== undefined && value === undefined) this.#size--;
+      }
+      this.#left.set(key, value);
+    }
+  }
+
+  /**
+   * Looks at some of the keys that were not looked at yet, and hands them over: at the most `looksMax`,
+   * of which few may exist, and none behind one for which `receive` returns true.
+   *
+   * @returns whether there may be more
+   */
+  read(looksMax: number, receive: (entry: SnapshotEntry) => boolean): boolean {
+    for (let looks = 0; looks < looksMax; looks++) {
+      const looked = this.#hasSeenAll ? this.#nextLeft() : this.#nextEntry();
+      if (looked === undefined) {
+        this.release();
+        return false;
+      }
+      const { key, value } = looked;
+      if (value !== undefined && !isHidden(key) && receive({ key, value })) break;
+    }
+    return true;
+  }
+
+  #nextEntry(): Looked | undefined {
+    const { entries, lastOrder } = this.#source;
+    const { value: entry, done } = entries.next();
+    if (done === true || entry.order > lastOrder) {
+      this.#hasSeenAll = true;
+      this.#position = lastOrder;
+      return this.#nextLeft();
+    }
+    this.#position = entry.order;
+    const { key } = entry;
+    const value = this.#left.has(key) ? this.#left.get(key) : entry.value;
+    this.#left.delete(key);
+    return { key, value };
+  }
+
+  /** What is left at the end was deleted before it was looked at. */
+  #nextLeft(): Looked | undefined {
+    for (const [key, value] of this.#left) {
+      this.#left.delete(key);
+      return { key, value };
+    }
+    return undefined;
+  }
+
+  /** Has nothing more left behind: it will not be read any further. */
+  release(): void {
+    this.#source.release();
+    this.#left.clear();
+  }
+}
