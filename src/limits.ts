@@ -88,7 +88,7 @@ export const OUTCOME_QUESTIONS_MAX = 64;
 /** Most transactions in doubt that DKS.STATUS and INFO list; they tell how many there are besides. */
 export const DOUBTS_LISTED_MAX = 10;
 
-/** A token of DKS.ONCE is good for so long at least, in milliseconds: 10 minutes. */
+/** A token of DKS.ONCE is good for this long at least, in milliseconds: 10 minutes. */
 export const ONCE_WINDOW_MS = 10 * 60 * 1000;
 
 /** Most bytes of a token of DKS.ONCE. */
@@ -99,9 +99,6 @@ export const ONCE_ANSWER_BYTES_MAX = 64 * 1024;
 
 /** Most old tokens that are deleted by one transaction. */
 export const SWEEP_DELETIONS_MAX = 1000;
-
-/** Most tokens that are looked at in one go, for old ones. */
-export const SWEEP_LOOKS_MAX = 50_000;
 
 /** Most exports under way at a node: each holds on to all values of its moment. */
 export const EXPORTS_MAX = 4;

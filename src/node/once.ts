@@ -10,9 +10,9 @@
  * entry = stamp " " digest " " answer
  * ```
  *
- * `stamp` is the time of day at the coordinator in milliseconds, `digest` the SHA-256 of the command
- * in hexadecimal, `answer` a value in RESP3. Entries older than `ONCE_WINDOW_MS` are swept away, see
- * `token_sweeper.ts`.
+ * `stamp` is the coordinator's clock in milliseconds, which no two uses of a token at one process share;
+ * nothing else is decided by it. `digest` is the SHA-256 of the command in hexadecimal, `answer` a value
+ * in RESP3. Entries that are older than `ONCE_WINDOW_MS` are swept away, see `token_sweeper.ts`.
  *
  * @module
  */
@@ -28,15 +28,18 @@ import type { Evaluation, WriteRequest } from "../two_phase/request.ts";
 
 /** What a token's entry says. */
 export interface TokenEntry {
-  /** The time of day at the coordinator, in milliseconds since 1970. */
+  /** The coordinator's clock, in milliseconds. */
   readonly stampMs: number;
   readonly digest: string;
   readonly answer: RespValue;
 }
 
+/** What the hidden keys of tokens begin with. */
+export const TOKEN_PREFIX: ByteString = `${HIDDEN_PREFIX}once:`;
+
 /** Returns the hidden key of the entry of `token`. */
 export function tokenKey(token: ByteString): ByteString {
-  return `${HIDDEN_PREFIX}once:${token}`;
+  return TOKEN_PREFIX + token;
 }
 
 /**
@@ -45,7 +48,7 @@ export function tokenKey(token: ByteString): ByteString {
  *
  * @param write its answers must be values of the Redis protocol
  * @param options `command`: the words of `write`, by which another use of the token is recognized;
- *   `nowMs`: the time of day
+ *   `nowMs`: this process's clock, which never goes back
  */
 export function once(
   write: WriteRequest,
@@ -98,15 +101,10 @@ export function parseTokenEntry(stored: ByteString): TokenEntry {
   const answer = stampEnd < 0 || digestEnd < 0 ? undefined : decode(stored.slice(digestEnd + 1));
   if (answer === undefined) throw new Error(`not a token's entry: ${quote(stored)}`);
   return {
-    stampMs: stampOf(stored),
+    stampMs: Number(stored.slice(0, stampEnd)),
     digest: stored.slice(stampEnd + 1, digestEnd),
     answer,
   };
-}
-
-/** Returns when the write of a token's entry was done, without a look at the rest. */
-export function stampOf(stored: ByteString): number {
-  return Number(stored.slice(0, stored.indexOf(" ")));
 }
 
 /** Commands that differ have encodings that differ. */

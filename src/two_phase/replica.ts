@@ -140,6 +140,7 @@ export class Replica {
   constructor(options: ReplicaOptions) {
     const outbox = new Outbox();
     const store = options.store ?? new Store();
+    store.nowMs = options.now.monotonicMs;
     this.context = {
       self: options.self,
       nodes: options.names.length,
@@ -290,6 +291,7 @@ export class Replica {
     if (paused > this.context.timing.heartbeatMs) membership.onOwnPause(paused);
     this.context.now = now.monotonicMs;
     this.context.clocks = now;
+    this.context.store.nowMs = now.monotonicMs;
     if (membership.isOlderCopy && input.type !== "request") return;
     switch (input.type) {
       case "request":

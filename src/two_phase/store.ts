@@ -32,8 +32,10 @@ export class Store {
   readonly #entries = new Map<ByteString, Entry>();
   #size = 0;
   #bytes = 0;
-  /** The hidden keys that have a value, in the order in which they got one. */
-  readonly #hidden = new Set<ByteString>();
+  /** The hidden keys that have a value, in the order in which they got it, and when that was. */
+  readonly #hidden = new Map<ByteString, number>();
+  /** The monotonic clock at the present step, in milliseconds: when a write is written down. */
+  nowMs = 0;
   /** Keys written since the last checkpoint began; `undefined` where nobody makes checkpoints. */
   #changed: Set<ByteString> | undefined;
   readonly #watchers = new Set<Set<ByteString>>();
@@ -83,8 +85,8 @@ export class Store {
       this.#bytes += key.length + value.length;
     }
     if (isHidden(key)) {
-      if (value === undefined) this.#hidden.delete(key);
-      else this.#hidden.add(key);
+      this.#hidden.delete(key);
+      if (value !== undefined) this.#hidden.set(key, this.nowMs);
     }
     entry.value = value;
     entry.version = version;
@@ -154,9 +156,17 @@ export class Store {
     if (this.#entries.get(entry.key) === entry) this.#entries.delete(entry.key);
   }
 
-  /** Returns the hidden keys that exist, the oldest first but for those from before a restart. */
-  hiddenKeys(): IterableIterator<ByteString> {
-    return this.#hidden.values();
+  /**
+   * Returns the hidden keys that exist, the oldest first, each with the time at which this process wrote
+   * its value, by the monotonic clock in milliseconds: at a restart or a transfer, when that was.
+   */
+  hiddenKeys(): IterableIterator<[key: ByteString, writtenAtMs: number]> {
+    return this.#hidden.entries();
+  }
+
+  /** Returns when the value of a hidden key was written here; `undefined` where it does not exist. */
+  hiddenSince(key: ByteString): number | undefined {
+    return this.#hidden.get(key);
   }
 
   /** Returns all keys that exist, with their entries, in no order that means anything. */

@@ -7,7 +7,7 @@ import {
   SWEEP_DELETIONS_MAX,
 } from "../../src/limits.ts";
 import { findCommand, runCommand } from "../../src/node/commands.ts";
-import { once, parseTokenEntry, stampOf, tokenKey } from "../../src/node/once.ts";
+import { once, parseTokenEntry, tokenKey } from "../../src/node/once.ts";
 import { TokenSweeper } from "../../src/node/token_sweeper.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../../src/resp/value.ts";
 import type { Client, WriteRequest } from "../../src/two_phase/request.ts";
@@ -84,7 +84,6 @@ Deno.test("DKS.ONCE stores the time, the command's digest and the answer in one 
   const stored = state.values.get(tokenKey("t")) ?? "";
   const { stampMs, digest, answer } = parseTokenEntry(stored);
   assertEquals([stampMs, digest.length, answer], [1234, 64, OK]);
-  assertEquals(stampOf(stored), 1234);
   assertThrows(() => parseTokenEntry("nonsense"), Error, 'not a token\'s entry: "nonsense"');
 });
 
@@ -159,19 +158,19 @@ Deno.test("DKS.ONCE refuses what it cannot repeat, and what is no write", () => 
 class Swept {
   readonly store = new Store();
   readonly sizes: number[] = [];
-  nowMs = 0;
   isMyTurn = true;
   readonly sweeper = new TokenSweeper({
     store: this.store,
-    nowMs: () => this.nowMs,
+    nowMs: () => this.store.nowMs,
     isMyTurn: () => this.isMyTurn,
     submit: (request, client) => this.carryOut(request, client),
   });
   #version = 0;
 
-  add(token: string, stampMs: number): void {
+  /** A write under `token`, now; `clockMs` is what its coordinator's clock shows. */
+  add(token: string, clockMs = this.store.nowMs): void {
     const write = { kind: "write", keys: ["k"], evaluate: () => ({ effects: [], reply: OK }) };
-    const request = once(write as WriteRequest, { token, command: ["x"], nowMs: stampMs });
+    const request = once(write as WriteRequest, { token, command: ["x"], nowMs: clockMs });
     this.#apply(request);
   }
 
@@ -187,51 +186,98 @@ class Swept {
   }
 
   get tokens(): string[] {
-    return [...this.store.hiddenKeys()].map((key) => key.slice(tokenKey("").length));
+    return [...this.store.hiddenKeys()].map(([key]) => key.slice(tokenKey("").length));
   }
 }
 
 Deno.test("TokenSweeper.sweep() deletes the tokens that are older than the window", async () => {
   const swept = new Swept();
   swept.store.restore("user", "v", 1);
-  swept.add("young", ONCE_WINDOW_MS);
-  swept.add("old", 10);
-  swept.add("just", 11);
-  swept.nowMs = ONCE_WINDOW_MS + 11;
+  swept.add("old");
+  swept.store.nowMs = 1;
+  swept.add("just");
+  swept.store.nowMs = ONCE_WINDOW_MS;
+  swept.add("young");
+  swept.store.nowMs = ONCE_WINDOW_MS + 1;
   swept.isMyTurn = false;
   swept.sweeper.sweep();
-  assertEquals(swept.tokens, ["young", "old", "just"], "another node sweeps");
+  assertEquals(swept.tokens, ["old", "just", "young"], "another node sweeps");
   swept.isMyTurn = true;
   swept.sweeper.sweep();
   await Promise.resolve();
-  assertEquals(swept.tokens, ["young", "just"]);
+  assertEquals(swept.tokens, ["just", "young"]);
   assertEquals([swept.store.size, swept.store.sizeWithHidden], [1, 3]);
+});
+
+for (const off of ["an hour behind", "an hour ahead"]) {
+  Deno.test(`TokenSweeper.sweep() keeps a token for its time when the coordinator's clock is ${off}`, async () => {
+    const swept = new Swept();
+    swept.store.nowMs = 1e12;
+    swept.add("t", 1e12 + (off === "an hour behind" ? -1 : 1) * 3_600_000);
+    swept.store.nowMs += ONCE_WINDOW_MS;
+    swept.sweeper.sweep();
+    assertEquals(swept.tokens, ["t"]);
+    swept.store.nowMs += 1;
+    swept.sweeper.sweep();
+    await Promise.resolve();
+    assertEquals(swept.tokens, []);
+  });
+}
+
+Deno.test("TokenSweeper.sweep() counts from when this process has the token: a restart makes it live longer", () => {
+  const swept = new Swept();
+  swept.add("t");
+  const value = swept.store.get(tokenKey("t"))?.value;
+  // Another process, or another node that was sent everything, an hour later.
+  const store = new Store();
+  store.nowMs = 3_600_000;
+  store.restore(tokenKey("t"), value, 1);
+  let asked = 0;
+  const sweeper = new TokenSweeper({
+    store,
+    nowMs: () => store.nowMs + ONCE_WINDOW_MS,
+    isMyTurn: () => true,
+    submit: () => asked++,
+  });
+  sweeper.sweep();
+  assertEquals(asked, 0);
 });
 
 Deno.test("TokenSweeper.sweep() deletes no more than so many in one transaction, and goes on", async () => {
   const swept = new Swept();
   const count = 2 * SWEEP_DELETIONS_MAX + 5;
-  for (let i = 0; i < count; i++) swept.add(`t${i}`, i);
-  swept.nowMs = 2 * ONCE_WINDOW_MS;
+  for (let i = 0; i < count; i++) swept.add(`t${i}`);
+  swept.store.nowMs = 2 * ONCE_WINDOW_MS;
   swept.sweeper.sweep();
   for (let i = 0; i < 5; i++) await Promise.resolve();
   assertEquals(swept.sizes, [SWEEP_DELETIONS_MAX, SWEEP_DELETIONS_MAX, 5]);
   assertEquals(swept.tokens, []);
 });
 
-Deno.test("TokenSweeper.sweep() leaves a token alone that was used anew meanwhile", () => {
-  const swept = new Swept();
-  swept.add("t", 0);
-  swept.nowMs = 2 * ONCE_WINDOW_MS;
-  let held: WriteRequest | undefined;
-  const sweeper = new TokenSweeper({
-    store: swept.store,
-    nowMs: () => swept.nowMs,
-    isMyTurn: () => true,
-    submit: (request) => held = request,
+for (const isCommitted of [true, false]) {
+  const how = isCommitted ? "was used again" : "is used again by a transaction before it";
+  Deno.test(`TokenSweeper.sweep() leaves a token alone that ${how}`, () => {
+    const swept = new Swept();
+    swept.add("t");
+    swept.store.nowMs = 2 * ONCE_WINDOW_MS;
+    let held: WriteRequest | undefined;
+    const sweeper = new TokenSweeper({
+      store: swept.store,
+      nowMs: () => swept.store.nowMs,
+      isMyTurn: () => true,
+      submit: (request) => held = request,
+    });
+    sweeper.sweep();
+    const old = swept.store.get(tokenKey("t"))?.value;
+    swept.store.restore(tokenKey("t"), undefined, 100);
+    swept.add("t");
+    const again = swept.store.get(tokenKey("t"))?.value;
+    if (!isCommitted) {
+      swept.store.nowMs = 0;
+      swept.store.restore(tokenKey("t"), old, 101);
+      swept.store.nowMs = 2 * ONCE_WINDOW_MS;
+    }
+    // The transaction sees what the one before it intends.
+    assertEquals(held?.evaluate(() => again).effects, []);
   });
-  sweeper.sweep();
-  swept.store.restore(tokenKey("t"), undefined, 100);
-  swept.add("t", swept.nowMs);
-  assertEquals(held?.evaluate((key) => swept.store.get(key)?.value).effects, []);
-});
+}
