@@ -67,6 +67,14 @@ export class Claims {
     this.#claims.push({ name, said: word, by: by.join(", ") });
   }
 
+  /**
+   * Tells whether the transaction that clients know as `name` has never taken effect, and never will.
+   * Holds at rest, when nothing is undecided.
+   */
+  hadNoEffect(name: string): boolean {
+    return this.#claims.some((claim) => claim.name === name) && !this.#committed.has(name);
+  }
+
   /** A new cluster goes on from what one node holds: of the rest nothing is promised any more. */
   forget(): void {
     this.#committed = new Set();

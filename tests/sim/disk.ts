@@ -1,26 +1,29 @@
 /**
- * A simulated disk: it keeps what a force has completed, and of the rest maybe a part.
+ * A simulated disk: it keeps what a force has completed, and of the rest maybe a part. It folds as the
+ * real journal does (`src/node/kv_journal.ts`): a checkpoint writes a segment of the keys that have
+ * changed, and what holds in the oldest segments is written again when there are many.
  *
  * @module
  */
 
 import type { ByteString } from "../../src/byte_string.ts";
-import type { JournalRecord, Stamp } from "../../src/two_phase/messages.ts";
+import type { ChangedEntry } from "../../src/node/journal.ts";
+import type { JournalRecord } from "../../src/two_phase/messages.ts";
 import { Store } from "../../src/two_phase/store.ts";
 import type { Random } from "./random.ts";
 
-/** A stored entry. */
-export interface StoredEntry {
-  readonly value: ByteString | undefined;
-  readonly version: Stamp;
-}
+/** With more segments than this, the oldest ones are written again. */
+const SEGMENTS_MAX = 3;
+
+/** Entries that were written together: of a key that comes twice, the first one counts. */
+type Segment = readonly ChangedEntry[];
 
 /** What was durable on a disk at some moment. */
 export interface DiskCopy {
   readonly journal: string;
   readonly incarnation: number;
   readonly records: readonly JournalRecord[];
-  readonly entries: ReadonlyMap<ByteString, StoredEntry>;
+  readonly segments: readonly Segment[];
 }
 
 /** One node's disk. It survives the process. */
@@ -31,7 +34,8 @@ export class Disk {
   incarnation = 0;
   /** What is durable: the records after the last checkpoint, and the entries before it. */
   #records: JournalRecord[] = [];
-  #entries = new Map<ByteString, StoredEntry>();
+  /** The oldest first: each overrides those before it. */
+  #segments: Segment[] = [];
   /** Appended, and not durable: lost in a crash, all or a tail of it. */
   #unforced: JournalRecord[] = [];
   /** Position of the last durable record: how many this process appended before it, and it. */
@@ -40,7 +44,7 @@ export class Disk {
   #appended = 0;
   /** A checkpoint under way: what takes the place of the records up to `position`. */
   #cut: { readonly tail: readonly JournalRecord[]; readonly position: number } | undefined;
-  readonly #staged = new Map<ByteString, StoredEntry>();
+  #staged: ChangedEntry[] = [];
 
   constructor(journal: string) {
     this.journal = journal;
@@ -84,21 +88,21 @@ export class Disk {
     if (random.chance(0.3)) this.makeDurable(random.integer(this.#unforced.length + 1));
     this.#unforced = [];
     this.#cut = undefined;
-    this.#staged.clear();
+    this.#staged = [];
   }
 
   /** Returns a copy of what is durable, as a backup of the file would be. */
   copy(): DiskCopy {
     const { journal, incarnation } = this;
-    return { journal, incarnation, records: [...this.#records], entries: new Map(this.#entries) };
+    return { journal, incarnation, records: [...this.#records], segments: [...this.#segments] };
   }
 
   /** Puts a copy in the place of everything. The process must have ended. */
-  putBack({ journal, incarnation, records, entries }: DiskCopy): void {
+  putBack({ journal, incarnation, records, segments }: DiskCopy): void {
     this.journal = journal;
     this.incarnation = incarnation;
     this.#records = [...records];
-    this.#entries = new Map(entries);
+    this.#segments = [...segments];
   }
 
   /** Everything is gone. */
@@ -106,16 +110,15 @@ export class Disk {
     this.journal = journal;
     this.incarnation = 0;
     this.#records = [];
-    this.#entries = new Map();
+    this.#segments = [];
   }
 
   /** Puts `records` and what `store` holds in the place of everything, in one atomic write. */
   replace(store: Store, records: readonly JournalRecord[]): void {
     this.#records = [...records];
-    this.#entries = new Map();
-    for (const { key, value, version } of store.entries()) {
-      this.#entries.set(key, { value, version });
-    }
+    this.#segments = [
+      [...store.entries()].map(({ key, value, version }) => ({ key, value, version })),
+    ];
   }
 
   /**
@@ -123,7 +126,7 @@ export class Disk {
    * checkpoint ends, not before.
    */
   beginCheckpoint(tail: readonly JournalRecord[]): void {
-    this.#staged.clear();
+    this.#staged = [];
     this.#cut = { tail, position: this.#appended };
   }
 
@@ -137,22 +140,31 @@ export class Disk {
   }
 
   /** Stores one entry as it is now, as part of the checkpoint. */
-  stage(key: ByteString, entry: StoredEntry): void {
-    this.#staged.set(key, entry);
+  stage(entry: ChangedEntry): void {
+    this.#staged.push(entry);
   }
 
-  /** The checkpoint takes effect, in one atomic write. */
-  endCheckpoint(): void {
+  /**
+   * The checkpoint takes effect, in one atomic write.
+   *
+   * @param isCurrent tells whether a stored entry is what its key has now
+   */
+  endCheckpoint(isCurrent: (entry: ChangedEntry) => boolean): void {
     const cut = this.#cut;
     if (cut === undefined || !this.mayEndCheckpoint) throw new Error("it is not time for that");
     const after = this.#records.slice(this.#records.length - (this.#durable - cut.position));
     this.#records = [...cut.tail, ...after];
-    for (const [key, entry] of this.#staged) {
-      if (entry.value === undefined) this.#entries.delete(key);
-      else this.#entries.set(key, entry);
+    const written = this.#segments.length === 0
+      ? this.#staged.filter(({ value }) => value !== undefined)
+      : this.#staged;
+    while (this.#segments.length > SEGMENTS_MAX) {
+      for (const entry of this.#segments.shift() ?? []) {
+        if (entry.value !== undefined && isCurrent(entry)) written.push(entry);
+      }
     }
+    this.#segments.push(written);
     this.#cut = undefined;
-    this.#staged.clear();
+    this.#staged = [];
   }
 
   /** Starts a process on this disk: returns what it finds. */
@@ -161,7 +173,13 @@ export class Disk {
     this.#durable = 0;
     this.#appended = 0;
     const store = new Store();
-    for (const [key, { value, version }] of this.#entries) store.restore(key, value, version);
+    const seen = new Set<ByteString>();
+    for (const segment of this.#segments.toReversed()) {
+      for (const { key, value, version } of segment) {
+        if (!seen.has(key) && value !== undefined) store.restore(key, value, version);
+        seen.add(key);
+      }
+    }
     store.trackChanges();
     return { store, records: [...this.#records], incarnation: this.incarnation };
   }

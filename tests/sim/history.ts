@@ -27,6 +27,8 @@ export interface Call {
   returnedAtMs: number;
   /** `undefined` while it is under way. */
   ending: Ending | undefined;
+  /** The name of the transaction that an indeterminate end has told. */
+  transaction: string | undefined;
   /** The kind of the outcome, for people. */
   outcome: string;
   reply: string;
@@ -50,6 +52,7 @@ export class History {
       returnedAt: Infinity,
       returnedAtMs: Infinity,
       ending: undefined,
+      transaction: undefined,
       outcome: "",
       reply: "",
     };

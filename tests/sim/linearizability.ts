@@ -13,6 +13,7 @@
 
 import type { ByteString } from "../../src/byte_string.ts";
 import { type Call, formatCall } from "./history.ts";
+import { bare } from "./operations.ts";
 
 /** After so many steps without a result the search is given up. */
 const STEPS_MAX = 100_000;
@@ -163,6 +164,7 @@ class Search {
       for (let j = 0; j < 16; j++) word = word * 2 + (this.#isDone[i + j] ?? 0);
       bits += String.fromCharCode(word);
     }
-    return `${from} ${bits} ${state.join(" ")}`;
+    // What makes values long tells nothing of them.
+    return `${from} ${bits} ${state.map((value) => bare(value ?? "")).join(" ")}`;
   }
 }

@@ -33,7 +33,16 @@ export function requestFor(operation: Operation): Request {
   return onceRequest(write, { token, command: [operation.name], nowMs: 0 });
 }
 
-const show = (value: ByteString | undefined) => value ?? "-";
+/** What makes a value long, behind what tells it from others. */
+const PADDING = "~";
+
+/** Returns `value` without what makes it long. */
+export function bare(value: ByteString): ByteString {
+  const end = value.indexOf(PADDING);
+  return end < 0 ? value : value.slice(0, end);
+}
+
+const show = (value: ByteString | undefined) => value === undefined ? "-" : bare(value);
 
 export function get(...keys: ByteString[]): Operation {
   return {
@@ -46,7 +55,9 @@ export function get(...keys: ByteString[]): Operation {
 
 export function set(keys: readonly ByteString[], value: ByteString | undefined): Operation {
   return {
-    name: value === undefined ? `delete ${keys.join(" ")}` : `set ${keys.join(" ")} = ${value}`,
+    name: value === undefined
+      ? `delete ${keys.join(" ")}`
+      : `set ${keys.join(" ")} = ${bare(value)}`,
     keys,
     isRead: false,
     apply: () => ({ effects: keys.map((key) => ({ key, value })), reply: "OK" }),
@@ -56,7 +67,7 @@ export function set(keys: readonly ByteString[], value: ByteString | undefined):
 /** Sets a key where it exists, or where it does not; answers whether it did. */
 export function setIf(key: ByteString, value: ByteString, condition: "NX" | "XX"): Operation {
   return {
-    name: `set ${key} = ${value} ${condition}`,
+    name: `set ${key} = ${bare(value)} ${condition}`,
     keys: [key],
     isRead: false,
     apply: (read) =>
@@ -69,7 +80,7 @@ export function setIf(key: ByteString, value: ByteString, condition: "NX" | "XX"
 /** Sets a key, and answers with its old value. */
 export function getSet(key: ByteString, value: ByteString): Operation {
   return {
-    name: `getset ${key} = ${value}`,
+    name: `getset ${key} = ${bare(value)}`,
     keys: [key],
     isRead: false,
     apply: (read) => ({ effects: [{ key, value }], reply: show(read(key)) }),
@@ -132,11 +143,16 @@ export const ACCOUNTS: readonly ByteString[] = ["account0", "account1", "account
 export class OperationSource {
   readonly #random: Random;
   readonly #workload: Workload;
+  readonly #valueBytesMax: number;
   #values = 0;
   #tokens = 0;
 
-  constructor(workload: Workload, random: Random) {
+  constructor(
+    { workload, valueBytesMax }: { workload: Workload; valueBytesMax: number },
+    random: Random,
+  ) {
     this.#workload = workload;
+    this.#valueBytesMax = valueBytesMax;
     this.#random = random;
   }
 
@@ -190,7 +206,9 @@ export class OperationSource {
 
   /** Every value is written once, so that a read tells which write it saw. */
   get #value(): ByteString {
-    return `v${++this.#values}`;
+    const value = `v${++this.#values}`;
+    if (this.#valueBytesMax === 0 || this.#random.chance(0.5)) return value;
+    return value.padEnd(Math.floor(this.#random.skewed(10, this.#valueBytesMax)), PADDING);
   }
 
   #onOneKey(key: ByteString, options: { reads: number }): Operation {

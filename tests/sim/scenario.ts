@@ -70,6 +70,10 @@ export type Fault =
     | { readonly kind: "cut"; readonly a: NodeIndex; readonly b: NodeIndex }
     /** Forces take long. */
     | { readonly kind: "slow disk"; readonly node: NodeIndex }
+    /** No force ends before that time is over. */
+    | { readonly kind: "hung disk"; readonly node: NodeIndex }
+    /** What one node sends another arrives when that time is over, and nothing of it is lost. */
+    | { readonly kind: "hold"; readonly from: NodeIndex; readonly to: NodeIndex }
   );
 
 /** The kinds of operations that clients mix. */
@@ -98,6 +102,8 @@ export interface Scenario {
   /** Longest pause of a client between operations. */
   readonly thinkMsMax: number;
   readonly timeoutMs: number;
+  /** Half of the values may have up to so many bytes; the others have a few. */
+  readonly valueBytesMax: number;
   /** After so many transactions a coordinator takes another incarnation; `undefined`: practically never. */
   readonly sequencesMax: number | undefined;
   /** When faults end, and everything is healed. */
@@ -140,6 +146,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     operations: 20 + random.integer(100),
     thinkMsMax: isQuick ? 5 : random.between(5, 200),
     timeoutMs: random.pick([400, 1000, 2000, 5000]),
+    valueBytesMax: random.chance(0.8) ? 0 : random.pick([1000, 200_000]),
     sequencesMax: random.chance(0.4) ? undefined : random.pick([1, 4, 15]),
     healAt,
     clockDrift: indices.map(() =>
@@ -198,12 +205,32 @@ function stormy(scenario: Scenario, random: Random): Scenario {
     if (kind < 2) faults.push({ kind: "pause", at, ms, node });
     else if (kind < 3) faults.push({ kind: "suspend", at, ms, node });
     else if (kind < 6) faults.push({ kind: "partition", at, ms, from, isTwoWay: kind < 5 });
-    else if (kind < 7) faults.push({ kind: "failed force", at, ms, node });
-    else faults.push({ kind: "crash", at, ms, node, point: random.pick(CRASH_POINTS) });
+    else if (kind < 7) {
+      faults.push({ kind: random.pick(["failed force", "hung disk"]), at, ms, node });
+    } else faults.push({ kind: "crash", at, ms, node, point: random.pick(CRASH_POINTS) });
     // The clock of the node that is cut off is set back: no lease becomes longer by that.
     if (kind >= 3 && kind < 6 && random.chance(0.4)) {
       const by = -random.between(100, 5000);
       faults.push({ kind: "set clock", at: at + random.between(100, 900), ms: 0, node, by });
+    }
+    // What is said about the next view comes late, to one node.
+    if (random.chance(0.2)) {
+      const to = random.pick(indices);
+      faults.push({ kind: "hold", at: at + random.between(900, 1500), ms, from: node, to });
+    }
+    // Several processes crash and start again while one view changes.
+    if (random.chance(0.25)) {
+      const burstAt = at + random.between(900, 1500);
+      const crashes = 2 + random.integer(4);
+      for (let crash = 0; crash < crashes; crash++) {
+        faults.push({
+          kind: "crash",
+          at: burstAt + random.between(0, 400),
+          ms: random.between(1, 300),
+          node: random.pick(indices),
+          point: random.pick(CRASH_POINTS),
+        });
+      }
     }
     // Somebody else goes while the view changes for it.
     if (random.chance(0.5)) {
@@ -251,11 +278,13 @@ function randomFault(
     const from = indices.filter(() => random.chance(0.4));
     return { kind: "partition", at, ms, from, isTwoWay: random.chance(0.6) };
   }
-  if (kind < 82) return { kind: "clog", at, ms, from: node, to: other };
+  if (kind < 79) return { kind: "clog", at, ms, from: node, to: other };
+  if (kind < 82) return { kind: "hold", at, ms, from: node, to: other };
   if (kind < 91) return { kind: "cut", at, ms: 0, a: node, b: other };
   if (kind < 94) {
     const by = random.between(100, 90_000) * random.pick([1, -1]);
     return { kind: "set clock", at, ms: 0, node, by };
   }
-  return { kind: "slow disk", at, ms, node };
+  if (kind < 97) return { kind: "slow disk", at, ms, node };
+  return { kind: "hung disk", at, ms, node };
 }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { ChangedEntry } from "../../src/node/journal.ts";
 import { lastView, ownerOf } from "../../src/node/known_nodes.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
 import { timingFor } from "../../src/two_phase/context.ts";
@@ -46,6 +47,7 @@ export const HAPPENINGS = [
   "failed force",
   "wiped disk",
   "two disks swapped",
+  "hung disk",
   "an older copy of a journal put back",
   "an older copy of a journal noticed",
   "another node's journal refused",
@@ -113,6 +115,7 @@ export class SimNode implements Endpoint {
   readonly #forces: number[] = [];
   #isForcing = false;
   #slowUntil = 0;
+  #hungUntil = 0;
   /** The next such point ends the process. */
   #crashAt: { readonly point: CrashPoint | "failed force"; readonly ms: number } | undefined;
   /** Clients whose requests are under way: they lose their connection in a crash. */
@@ -311,7 +314,8 @@ export class SimNode implements Endpoint {
   knowsMoreThan(copy: DiskCopy, node: NodeIndex): boolean {
     const seen = this.#sightingOf(node);
     if (seen?.journal !== copy.journal) return false;
-    return seen.incarnation > copy.incarnation || seen.position > progressOf(copy.records);
+    const next = copy.incarnation + 1 + offsetOf(copy.records);
+    return seen.incarnation >= next || seen.position > progressOf(copy.records);
   }
 
   /** The process ends where it runs, and starts again on an older copy of its disk. */
@@ -405,6 +409,13 @@ export class SimNode implements Endpoint {
   disarm(): void {
     this.#crashAt = undefined;
     this.#slowUntil = 0;
+    this.#hungUntil = 0;
+  }
+
+  /** No force ends before `ms` have passed. */
+  hangDisk(ms: number): void {
+    this.#options.onHappening("hung disk");
+    this.#hungUntil = this.#options.scheduler.now + ms;
   }
 
   /** Forces take long for `ms`. */
@@ -592,21 +603,33 @@ export class SimNode implements Endpoint {
     if (this.#isForcing || position === undefined) return;
     this.#forces.length = 0;
     this.#isForcing = true;
-    const { scheduler, scenario, random, plantedFault } = this.#options;
+    const { scheduler, scenario, random } = this.#options;
     const slowness = scheduler.now < this.#slowUntil ? random.between(100, 1500) : 0;
     this.#later(random.skewed(0, scenario.forceMsMax) + slowness, () => {
-      if (this.#crashesAt("during the force")) return;
-      if (this.#crashAt?.point === "failed force" && plantedFault?.ignoresFailedForce === true) {
-        this.#crashAt = undefined;
-        this.#disk.lose(position - this.#disk.durablePosition);
-      }
-      if (this.#crashesAt("failed force")) return;
-      this.#disk.makeDurable(position - this.#disk.durablePosition);
-      this.#isForcing = false;
-      if (this.#crashesAt("after the force")) return;
-      this.#step({ type: "forced", position });
-      this.#force();
+      this.#afterHanging(() => this.#endForce(position));
     });
+  }
+
+  /** Does `then` when the disk hangs no more. */
+  #afterHanging(then: () => void): void {
+    const left = this.#hungUntil - this.#options.scheduler.now;
+    if (left <= 0) then();
+    else this.#later(Math.min(left, 50), () => this.#afterHanging(then));
+  }
+
+  #endForce(position: number): void {
+    const { plantedFault } = this.#options;
+    if (this.#crashesAt("during the force")) return;
+    if (this.#crashAt?.point === "failed force" && plantedFault?.ignoresFailedForce === true) {
+      this.#crashAt = undefined;
+      this.#disk.lose(position - this.#disk.durablePosition);
+    }
+    if (this.#crashesAt("failed force")) return;
+    this.#disk.makeDurable(position - this.#disk.durablePosition);
+    this.#isForcing = false;
+    if (this.#crashesAt("after the force")) return;
+    this.#step({ type: "forced", position });
+    this.#force();
   }
 
   #crashesAt(point: CrashPoint | "failed force"): boolean {
@@ -637,13 +660,17 @@ export class SimNode implements Endpoint {
       if (this.#crashesAt("during a checkpoint")) return;
       for (const key of keys.splice(0, STAGED_KEYS)) {
         const entry = this.#replica?.store.get(key);
-        this.#disk.stage(key, { value: entry?.value, version: entry?.version ?? 0 });
+        this.#disk.stage({ key, value: entry?.value, version: entry?.version ?? 0 });
       }
       if (keys.length > 0 || !this.#disk.mayEndCheckpoint) {
         this.#stage(keys);
         return;
       }
-      this.#disk.endCheckpoint();
+      const isCurrent = ({ key, value, version }: ChangedEntry) => {
+        const entry = this.#replica?.store.get(key);
+        return entry?.version === version && entry.value === value;
+      };
+      this.#disk.endCheckpoint(isCurrent);
       onHappening("checkpoint");
       trace.note(index, "ends a checkpoint");
       this.#crashesAt("after a checkpoint");
@@ -656,6 +683,14 @@ function progressOf(records: readonly JournalRecord[]): number {
   return records.reduce((progress, record) => {
     if (record.type === "position") return record.position;
     return countsAsProgress(record) ? progress + 1 : progress;
+  }, 0);
+}
+
+/** Returns by how much a process on these records counts incarnations from later on. */
+function offsetOf(records: readonly JournalRecord[]): number {
+  return records.reduce((offset, record) => {
+    if (record.type === "offset") return record.incarnations;
+    return record.type === "standing" ? record.offset : offset;
   }, 0);
 }
 

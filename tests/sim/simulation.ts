@@ -19,7 +19,7 @@ import { Claims } from "./claims.ts";
 import { Freshness } from "./freshness.ts";
 import { type Call, formatCall, History } from "./history.ts";
 import { Network } from "./network.ts";
-import { get, type Operation, OperationSource, requestFor, set } from "./operations.ts";
+import { bare, get, type Operation, OperationSource, requestFor, set } from "./operations.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 import { Random } from "./random.ts";
 import { CLOCK_DRIFT_MAX, type Fault, type Scenario } from "./scenario.ts";
@@ -38,6 +38,9 @@ const LIVENESS_MS = 20_000;
 
 /** In this time after the last request everything is at rest, and all nodes are members again. */
 const REST_MS = 20_000;
+
+/** A connection that passes nothing for longer than this is given up, see `network.ts`. */
+const HOLD_MS_MAX = 2800;
 
 /** Pauses of a client before it asks again what it was refused. */
 const RETRY_MS_MIN = 20;
@@ -86,7 +89,7 @@ class Simulation {
   readonly #freshness = new Freshness();
   readonly #claims = new Claims();
   /** Names that errors have told, of transactions that somebody may ask for. */
-  readonly #named: string[] = [];
+  readonly #named = new Set<string>();
   #isHealing = false;
   #asked = 0;
   /** Clients that have not finished the phase. */
@@ -96,7 +99,7 @@ class Simulation {
     this.#scenario = scenario;
     this.#random = new Random(scenario.seed, 2);
     this.#trace = new Trace(this.#scheduler, { isOn: options.trace === true });
-    this.#source = new OperationSource(scenario.workload, new Random(scenario.seed, 3));
+    this.#source = new OperationSource(scenario, new Random(scenario.seed, 3));
     const { delayMsMax } = scenario;
     this.#network = new Network({ scheduler: this.#scheduler, random: this.#random, delayMsMax });
     for (let index = 0; index < scenario.nodes; index++) {
@@ -126,6 +129,7 @@ class Simulation {
       this.#violations.push({ checker: "invariant", text });
     }
     const { calls } = this.#history;
+    if (this.#violations.length === 0) this.#settleUnknown();
     const { violations, undecided } = checkers.linearizability(calls);
     this.#violations.push(
       ...checkers.visibleAborts(calls),
@@ -145,6 +149,18 @@ class Simulation {
       virtualMs: this.#scheduler.now,
       trace: this.#trace.lines,
     };
+  }
+
+  /**
+   * At rest it is known which of the transactions with an indeterminate end have taken effect. Those that
+   * have not are as if they had been refused; so the search for an order has less to try, and overlooks
+   * less.
+   */
+  #settleUnknown(): void {
+    for (const call of this.#history.calls) {
+      if (call.ending !== "unknown" || call.transaction === undefined) continue;
+      if (this.#claims.hadNoEffect(call.transaction)) call.ending = "none";
+    }
   }
 
   #runPhases(): void {
@@ -199,6 +215,15 @@ class Simulation {
       case "slow disk":
         this.#nodes[fault.node]?.slowDisk(ms);
         return;
+      case "hung disk":
+        this.#nodes[fault.node]?.hangDisk(ms);
+        return;
+      case "hold": {
+        const { from, to } = fault;
+        this.#network.block(from, to);
+        this.#undoAfter(Math.min(ms, HOLD_MS_MAX), () => this.#network.unblock(from, to));
+        return;
+      }
       case "cut":
         this.#network.cut(fault.a, fault.b);
         return;
@@ -276,7 +301,7 @@ class Simulation {
     // What was in doubt, and is committed, may have been answered "aborted": so the documents say.
     this.#freshness.forget();
     this.#claims.forget();
-    this.#named.length = 0;
+    this.#named.clear();
     const committed = survivor.beginByForce();
     for (const call of committed === 0 ? [] : this.#history.calls) {
       if (call.outcome === "aborted") call.ending = "unknown";
@@ -362,6 +387,7 @@ class Simulation {
       answered: (outcome: Outcome) => {
         this.#lookAround(outcome, what.operation);
         this.#askLater(outcome);
+        if (outcome.kind === "indeterminate") call.transaction = outcome.transaction;
         end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : "");
       },
       lost: () => end("connection lost"),
@@ -418,7 +444,7 @@ class Simulation {
   #askLater(outcome: Outcome): void {
     if (!("transaction" in outcome)) return;
     const { transaction } = outcome;
-    this.#named.push(transaction);
+    this.#named.add(transaction);
     for (const ms of [0, this.#random.skewed(0, 2000), this.#random.between(0, 8000)]) {
       this.#scheduler.after(ms, () => this.#askOutcome(transaction));
     }
@@ -426,6 +452,7 @@ class Simulation {
 
   /** Some nodes may not answer in time. */
   #askOutcome(transaction: string): void {
+    if (!this.#named.has(transaction)) return; // It was of a cluster that is left behind.
     const silence = this.#random.pick([0, 0, 0.3, 0.6]);
     const answering = this.#nodes.map(({ replica, isPaused }) =>
       isPaused || this.#random.chance(silence) ? undefined : replica
@@ -604,8 +631,9 @@ class Simulation {
 
   #takeNote({ effects: [first], priority }: Prepare): void {
     if (first?.value === undefined) return;
-    const known = this.#priorities.get(first.value) ?? new Set();
-    this.#priorities.set(first.value, known.add(priority));
+    const value = bare(first.value);
+    const known = this.#priorities.get(value) ?? new Set();
+    this.#priorities.set(value, known.add(priority));
   }
 
   /** A retry keeps its priority, or it may starve. */
