@@ -460,6 +460,7 @@ export class SimNode implements Endpoint {
     this.#clockOffset += ms;
     // The monotonic clock of a process that runs takes no part in that.
     this.#clockError += ms;
+    if (this.#suspendedAt !== undefined) this.#suspendedAt += ms;
   }
 
   // --- Inputs --------------------------------------------------------------------------------
