@@ -304,10 +304,15 @@ export interface TransferredEntry extends Effect {
   readonly version: Stamp;
 }
 
-/** Outsider → member: let me in. Begins a transfer. */
+/**
+ * Outsider → member: let me in. Begins a transfer, or asks whether the one goes on that the outsider has
+ * a part of.
+ */
 export interface JoinRequest {
   readonly type: "joinRequest";
   readonly view: number;
+  /** The transfer of that member that the outsider has a part of; 0 for none. */
+  readonly transfer: number;
 }
 
 /** Member → joiner: a part of the entries. Chunk 0 says: forget what you had. */

@@ -416,7 +416,7 @@ export class Replica {
         membership.onLeaving(from, message);
         return;
       case "joinRequest":
-        this.#source.onRequest(from);
+        this.#source.onRequest(from, message);
         return;
       case "joinChunk":
         this.#target.onChunk(from, message);

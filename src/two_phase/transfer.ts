@@ -29,6 +29,7 @@ import type {
   JoinAcknowledged,
   JoinChunk,
   JoinFinal,
+  JoinRequest,
   NodeIndex,
   NodeSet,
   PreparedRecord,
@@ -50,8 +51,11 @@ const CHUNKS_AHEAD = 4;
 /** With so few keys left to send, a joiner has caught up. */
 const CAUGHT_UP_KEYS = 500;
 
-/** A joiner that has got nothing for so long asks another member, in milliseconds. */
+/** A joiner that has got nothing for this long asks whether its source is still at it. */
 const PATIENCE_MS = 1000;
+
+/** A joiner that has asked its source so often, and got nothing meanwhile, asks another member. */
+const QUESTIONS_MAX = 10;
 
 /** Instead of a chunk: the joiner does not want this transfer. */
 const DECLINED = -1;
@@ -117,7 +121,9 @@ export class TransferSource {
     return true;
   }
 
-  onRequest(from: NodeIndex): void {
+  onRequest(from: NodeIndex, { transfer }: JoinRequest): void {
+    // It goes on: what was sent is on its way, or the joiner is still busy with it.
+    if (transfer !== 0 && this.#transfers.get(from)?.id === transfer) return;
     this.#end(from); // The joiner knows nothing of an earlier one any more.
     this.begin(from);
   }
@@ -263,7 +269,12 @@ export class TransferTarget {
   #source: NodeIndex | undefined;
   #transfer = 0;
   #nextChunk = 0;
+  /** When something was got or asked last. */
   #progressAt = -Infinity;
+  /** How often the source was asked since it has sent something. */
+  #questions = 0;
+  /** The last part of the transfer was taken in: there is nothing more to come of it. */
+  #isComplete = false;
   /** The last part of a transfer from a source in a view that has not come here yet. */
   #finalAhead: { readonly from: NodeIndex; readonly message: JoinFinal } | undefined;
 
@@ -290,10 +301,17 @@ export class TransferTarget {
     if (membership.joined !== undefined || now - this.#progressAt < PATIENCE_MS) return;
     const candidates = members(membership.linked & membership.others & membership.members)
       .filter((node) => membership.isInside(node));
-    const source = candidates[Math.floor(random() * candidates.length)];
+    const isAtIt = this.#source !== undefined && candidates.includes(this.#source) &&
+      this.#questions < QUESTIONS_MAX;
+    const others = candidates.length === 1
+      ? candidates
+      : candidates.filter((node) => node !== this.#source);
+    const source = isAtIt ? this.#source : others[Math.floor(random() * others.length)];
     if (source === undefined) return;
     this.#progressAt = now;
-    outbox.send(only(source), { type: "joinRequest", view: membership.view.number });
+    this.#questions++;
+    const transfer = isAtIt ? this.#transfer : 0;
+    outbox.send(only(source), { type: "joinRequest", view: membership.view.number, transfer });
   }
 
   onChunk(from: NodeIndex, message: JoinChunk): void {
@@ -309,6 +327,7 @@ export class TransferTarget {
       this.#source = from;
       this.#transfer = transfer;
       this.#nextChunk = 0;
+      this.#isComplete = false;
       this.#participant.dropAll();
       store.clear();
     }
@@ -319,6 +338,7 @@ export class TransferTarget {
     this.#finalAhead = undefined; // This was sent after it, so it is of a later view still.
     this.#nextChunk = chunk + 1;
     this.#progressAt = now;
+    this.#questions = 0;
     writeTransferred(this.#context, entries);
     outbox.append({ type: "transfer", isFirst: chunk === 0, entries });
     outbox.whenDurable(() => {
@@ -339,6 +359,8 @@ export class TransferTarget {
     const { membership } = this.#context;
     const ahead = this.#finalAhead;
     this.#finalAhead = undefined;
+    if (this.#isComplete) this.#source = undefined;
+    this.#isComplete = false;
     if (ahead?.message.view === membership.view.number) {
       this.onFinal(ahead.from, ahead.message);
     }
@@ -362,6 +384,7 @@ export class TransferTarget {
       return;
     }
     this.#progressAt = now;
+    this.#isComplete = true;
     counters.joins++;
     this.#participant.dropAll();
     clock.observe(stamp);

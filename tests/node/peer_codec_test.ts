@@ -70,7 +70,7 @@ const MESSAGES: LinkMessage[] = [
     isStuck: false,
   },
   { type: "heartbeatAcknowledged", view: 1, incarnation: 2, round: 7 },
-  { type: "joinRequest", view: 3 },
+  { type: "joinRequest", view: 3, transfer: 7 },
   {
     type: "joinChunk",
     view: 3,

@@ -385,3 +385,56 @@ Deno.test("a node is no witness that it has given itself no lease", () => {
   assertEquals(script.outcomes.get("W2"), OK);
   assertEquals(second.mayRead(script.clocksOf(1)), false);
 });
+
+/** n2 joins a cluster that holds eight parts' worth of data, and works at each for `partMs`. */
+function slowJoiner(partMs: number): { script: Script; parts: () => number; isIn: () => boolean } {
+  const script = Script.complete(3, timingFor(5000));
+  for (let i = 0; i < 8; i++) {
+    script.ask(0, `w${i}`, write({ [`k${i}`]: "x".repeat(128 * 1024) }));
+  }
+  script.deliverAll();
+  script.kill(2);
+  script.goOnUntil(() => isInView(script, 2, 0, 1));
+  script.goOnUntil(() => [0, 1].every((index) => node(script, index).membership.mayWrite));
+  script.start(2);
+  let busyUntil = 0;
+  let parts = 0;
+  const isIn = () => node(script, 2).membership.isMember && !isInView(script, 1, 2);
+  for (const beganAt = script.now; !isIn() && script.now - beganAt < 60_000;) {
+    script.wait(20);
+    for (let i = 0; i < 4; i++) {
+      // Who works at a part takes in nothing, and nothing leaves it.
+      const isBusy = () => script.now < busyUntil;
+      script.deliverAll((from, to) => to === 2 || from === 2 && isBusy());
+      while (!isBusy() && (script.deliver(0, 2) || script.deliver(1, 2))) {
+        const last = script.log.findLast((line) => / -> n2 /.test(line)) ?? "";
+        if (!/joinChunk/.test(last)) continue;
+        parts++;
+        busyUntil = script.now + partMs;
+      }
+    }
+    script.log.length = 0;
+  }
+  return { script, parts: () => parts, isIn };
+}
+
+for (const partMs of [900, 1100, 3000]) {
+  Deno.test(`a joiner that works for ${partMs} ms at each part gets in by one transfer`, () => {
+    const { script, parts, isIn } = slowJoiner(partMs);
+    assertEquals(isIn(), true);
+    assert(parts() <= 10, `it has taken in ${parts()} parts of 8`);
+    const begun = [0, 1].map((index) => node(script, index).counters.transfers);
+    assertEquals(begun.reduce((sum, count) => sum + count, 0), 1);
+  });
+}
+
+Deno.test("a joiner whose source goes silent asks another one", () => {
+  const script = joining();
+  // After the first part nothing of what n1 sends arrives any more.
+  const isCutOff = (from: number, to: number) => from === 1 && to === 2;
+  for (let i = 0; i < 800 && node(script, 0).counters.transfers === 0; i++) {
+    script.wait(20);
+    script.deliverAll(isCutOff);
+  }
+  assert(node(script, 0).counters.transfers > 0);
+});
