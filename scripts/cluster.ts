@@ -6,7 +6,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { LocalCluster, loopback } from "./local_cluster.ts";
+import { LocalCluster, loopback } from "../tests/harness/cluster.ts";
 
 const args = parseArgs([...Deno.args], {
   string: ["port", "nodes"],

@@ -10,7 +10,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { COMPILE_FLAGS, RUN_FLAGS } from "./flags.ts";
+import { COMPILE_FLAGS, RUN_FLAGS } from "../tests/harness/flags.ts";
 import { tarEnd, tarEntry } from "./tar.ts";
 
 /** How `deno compile` says that it has no base runtime. */

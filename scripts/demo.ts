@@ -11,7 +11,7 @@ import { ClientConnection } from "../src/client/connection.ts";
 import { type Operation, parseOperations } from "../src/client/operations_file.ts";
 import { formatReport, run, type RunReport } from "../src/client/run.ts";
 import type { RespValue } from "../src/resp/value.ts";
-import { freePorts, LocalCluster, loopback } from "./local_cluster.ts";
+import { freePorts, LocalCluster, loopback } from "../tests/harness/cluster.ts";
 
 /** How long a client waits for an answer. */
 const TIMEOUT_MS = 10_000;

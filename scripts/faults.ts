@@ -15,9 +15,9 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { binaryPath } from "../tests/e2e/binary.ts";
-import { canMakeNamespaces, TestNetwork } from "../tests/e2e/namespaces.ts";
-import { FAULT_NODES, type FaultsSetup } from "./fault_cases.ts";
+import { binaryPath } from "../tests/harness/binary.ts";
+import { canMakeNamespaces, TestNetwork } from "../tests/harness/namespaces.ts";
+import { FAULT_NODES, type FaultsSetup } from "../tests/harness/fault_cases.ts";
 
 const args = parseArgs([...Deno.args], {
   boolean: ["write", "verbose"],
@@ -48,7 +48,7 @@ try {
 
 /** Runs the cases where clients are. Returns the exit code. */
 async function runInside(setup: FaultsSetup): Promise<number> {
-  const file = new URL("fault_cases.ts", import.meta.url).pathname;
+  const file = new URL("../tests/harness/fault_cases.ts", import.meta.url).pathname;
   const deno = [Deno.execPath(), "run", "--allow-all", "--quiet", file, JSON.stringify(setup)];
   const [program = "", ...rest] = setup.network === undefined
     ? deno

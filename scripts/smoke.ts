@@ -7,7 +7,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { freePorts, LocalCluster, loopback } from "./local_cluster.ts";
+import { freePorts, LocalCluster, loopback } from "../tests/harness/cluster.ts";
 
 const [file] = Deno.args;
 if (file === undefined) {

@@ -9,7 +9,7 @@ import { type Address, formatAddress } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
 import { writeLatin1 } from "../byte_writer.ts";
 import { messageOf } from "../errors.ts";
-import { closeQuietly, writeAll } from "../node/socket.ts";
+import { closeQuietly, writeAll } from "../socket.ts";
 import { OutputQueue } from "../output_queue.ts";
 import { encodeCommand } from "../resp/encoder.ts";
 import { ReplyDecoder } from "../resp/reply_decoder.ts";

@@ -6,7 +6,7 @@
 
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import { toText } from "../byte_string.ts";
-import type { ClusterStatus, DoubtStatus, NodeStatus } from "../node/info.ts";
+import type { ClusterStatus, DoubtStatus, NodeStatus } from "../node/admin/info.ts";
 import { ErrorReply } from "../resp/value.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
 import { formatNumber, formatTable } from "./table.ts";
@@ -46,7 +46,7 @@ export function formatStatus(status: ClusterStatus): string {
     `${state}, up for ${formatSeconds(status.uptimeSeconds)}\n` +
     `${storage}\n` +
     `${members} of ${status.nodes.length} nodes are members, ${since}\n` +
-    `${formatForced(status)}\n`;
+    `${formatOrigin(status)}\n`;
   const table = formatTable(
     ["node", "role", "lease", "round trip", "keys", "requests/s"],
     status.nodes.map(rowOf),
@@ -78,9 +78,9 @@ function rowOfDoubt({ transaction, since, keys, key, waitsFor }: DoubtStatus): s
 }
 
 /** A line for a cluster that was begun by force; nothing for any other. */
-function formatForced({ forced }: ClusterStatus): string {
-  if (forced === null) return "";
-  const { by, at, view } = forced;
+function formatOrigin({ origin }: ClusterStatus): string {
+  if (origin === null) return "";
+  const { by, at, view } = origin;
   return `${yellow("begun by force")} by ${by} with view ${view} at ${
     new Date(at).toISOString()
   }\n`;

@@ -9,7 +9,7 @@
  */
 
 import type { Clocks } from "../two_phase/clocks.ts";
-import type { Client, Request } from "../two_phase/request.ts";
+import type { Request, Requester } from "../two_phase/request.ts";
 import { type Answer, type Effects, LEASE_OVER, type ProtocolEvent } from "../two_phase/outbox.ts";
 import type { JournalRecord, Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
 import type { Input, MUST_WAIT, Replica } from "../two_phase/replica.ts";
@@ -18,7 +18,7 @@ import type { JournalSighting } from "../two_phase/peer_journals.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { ByteString } from "../byte_string.ts";
 import { clocks } from "./clock.ts";
-import type { ChangedEntry, CheckpointOptions, Journal } from "./journal.ts";
+import type { ChangedEntry, CheckpointOptions, Journal } from "./storage/journal.ts";
 
 /** How often the replica is told that time has passed. */
 const TICK_MS = 20;
@@ -72,8 +72,8 @@ export class Driver {
   }
 
   /** Takes a client's request in; `client` is told the outcome. */
-  submit(request: Request, client: Client): void {
-    this.#step({ type: "request", request, client });
+  submit(request: Request, requester: Requester): void {
+    this.#step({ type: "request", request, requester });
   }
 
   /** Takes in a message from another node. */
@@ -99,7 +99,7 @@ export class Driver {
   }
 
   /**
-   * Has the journal fold what it holds of the past. Resolves when that is done.
+   * Has the journal put a checkpoint in the place of what it holds of the past. Resolves when that is done.
    *
    * @throws {FatalError} where the journal fails; the node was told so already.
    */
@@ -127,11 +127,11 @@ export class Driver {
   /** Answers, but for reads whose lease has run out since they were computed. */
   #answer(answers: readonly Answer[]): void {
     let now: Clocks | undefined; // One look does for all: they were computed before it.
-    for (const { client, outcome, term } of answers) {
-      if (term === undefined) client.answered(outcome);
+    for (const { requester, outcome, term } of answers) {
+      if (term === undefined) requester.onOutcome(outcome);
       else {
         now ??= clocks();
-        client.answered(term.holds(now) ? outcome : LEASE_OVER);
+        requester.onOutcome(term.holds(now) ? outcome : LEASE_OVER);
       }
     }
   }
@@ -181,7 +181,7 @@ export function checkpointOf(store: Store, tail: readonly JournalRecord[]): Chec
       const entry = store.get(key);
       return entry?.version === version && entry.value === value;
     },
-    liveKeys: store.sizeWithHidden,
+    liveKeys: store.sizeWithReserved,
     liveBytes: store.bytes,
   };
 }

@@ -29,30 +29,30 @@ import type { Outcome } from "../two_phase/request.ts";
 import type { Snapshot } from "../two_phase/snapshot.ts";
 import { SnapshotRequest } from "../two_phase/snapshot_request.ts";
 import { parseTransactionName } from "../two_phase/transaction_name.ts";
-import { Cluster } from "./cluster.ts";
-import type { NodeFacts } from "./commands.ts";
-import { Connection, type ConnectionHost, type PeerAnswer } from "./connection.ts";
+import { Peers } from "./peer/peers.ts";
+import type { CommandHost } from "./commands/commands.ts";
+import { Connection, type ConnectionHost, type PeerAnswer } from "./server/connection.ts";
 import { clocks, now } from "./clock.ts";
 import { Driver } from "./driver.ts";
-import { Exports } from "./exports.ts";
-import { forceNewCluster, type Recovered } from "./force.ts";
+import { Exports } from "./server/exports.ts";
+import { type Recovered, startNewCluster } from "./new_cluster.ts";
 import {
-  describeForced,
+  type ClusterPosition,
+  describeOrigin,
   parseQuestion,
   sharedConfig,
-  type Standing,
   type ViewTimes,
-} from "./handshake.ts";
-import { clusterStatus, type InfoSources, infoText } from "./info.ts";
-import { type Journal, MemoryJournal } from "./journal.ts";
-import { lastView, whyNotThisJournal, whyNotThisList } from "./known_nodes.ts";
-import type { PeerReport } from "./peer_link.ts";
-import { combineOutcomes } from "./outcome.ts";
-import { replyOf } from "./outcome_reply.ts";
-import { SharedBound } from "./shared_bound.ts";
-import { closeQuietly, writeAll } from "./socket.ts";
-import { TokenSweeper } from "./token_sweeper.ts";
-import { Statistics } from "./statistics.ts";
+} from "./peer/handshake.ts";
+import { clusterStatus, type InfoSources, infoText } from "./admin/info.ts";
+import { type Journal, MemoryJournal } from "./storage/journal.ts";
+import { lastView, whyNotThisJournal, whyNotThisList } from "./storage/journal_identity.ts";
+import type { NodeReport } from "./peer/link.ts";
+import { combineOutcomes } from "../two_phase/outcome.ts";
+import { replyOf } from "./server/outcome_reply.ts";
+import { SharedBound } from "./server/shared_bound.ts";
+import { closeQuietly, writeAll } from "../socket.ts";
+import { TokenSweeper } from "./sweeper.ts";
+import { Statistics } from "./admin/statistics.ts";
 
 /** How a node is started. */
 export interface NodeOptions extends ViewTimes {
@@ -68,7 +68,7 @@ export interface NodeOptions extends ViewTimes {
   readonly valueBytesMax: number;
   /** Where the journal is kept. */
   readonly storage: Storage;
-  /** A new cluster is to be begun from what the journal holds, see `force.ts`. */
+  /** A new cluster is to be begun from what the journal holds, see `new_cluster.ts`. */
   readonly forcesNewCluster: boolean;
   readonly logger: Logger;
 }
@@ -96,7 +96,7 @@ const SWEEP_MS = 5000;
 
 /** One running node. */
 export class Node implements ConnectionHost {
-  readonly facts: NodeFacts;
+  readonly facts: CommandHost;
   readonly waitMsMax: number;
   readonly input = new SharedBound(INPUT_BYTES_SUM_MAX);
   readonly output = new SharedBound(OUTPUT_BYTES_SUM_MAX);
@@ -104,7 +104,7 @@ export class Node implements ConnectionHost {
   readonly #listener: Deno.TcpListener;
   readonly #journal: Journal;
   #recovered: Recovered;
-  readonly #cluster: Cluster;
+  readonly #peers: Peers;
   readonly #statistics = new Statistics();
   readonly #connections = new Set<Connection>();
   readonly #ended: PromiseWithResolvers<void>;
@@ -154,12 +154,12 @@ export class Node implements ConnectionHost {
     this.waitMsMax = timeoutMs - giveUpMs;
     this.#listener = listen(options);
     const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
-    this.#cluster = new Cluster({
+    this.#peers = new Peers({
       addresses,
       hostname: options.hostname,
       config: sharedConfig({ ...options, peers: addresses }),
       identity: () => this.#journal.identity,
-      standing: () => this.#standing,
+      clusterPosition: () => this.#clusterPosition,
       logger: options.logger,
       report: () => reportOf(this.#driver?.replica, this.#statistics),
       onFatal: (error) => this.onFatal(error),
@@ -214,16 +214,16 @@ export class Node implements ConnectionHost {
   }
 
   async #begin(): Promise<void> {
-    const cluster = this.#cluster;
+    const peers = this.#peers;
     const { forcesNewCluster } = this.#options;
-    const refusal = whyNotThisList(this.#recovered.records, cluster.names);
+    const refusal = whyNotThisList(this.#recovered.records, peers.names);
     if (refusal !== undefined && !forcesNewCluster) throw new FatalError(refusal);
-    const self = this.#knownSelf() ?? await cluster.findSelf();
-    cluster.setSelf(self);
+    const self = this.#knownSelf() ?? await peers.findSelf();
+    peers.setSelf(self);
     this.#expectOwnJournal(self);
     if (forcesNewCluster) {
-      this.#recovered = await forceNewCluster({
-        cluster,
+      this.#recovered = await startNewCluster({
+        peers,
         journal: this.#journal,
         recovered: this.#recovered,
         timing: this.#timing,
@@ -232,18 +232,18 @@ export class Node implements ConnectionHost {
     }
     const driver = this.#startReplica();
     this.#options.logger.info(
-      `listening on port ${this.port}, peers reach this node as ${cluster.names[self]}`,
+      `listening on port ${this.port}, peers reach this node as ${peers.names[self]}`,
     );
     this.#options.logger.info(this.#whereStored);
-    cluster.start(driver);
+    peers.start(driver);
   }
 
   /** Runs a replica on what was recovered. */
   #startReplica(): Driver {
     const replica = new Replica({
-      self: this.#cluster.self,
-      names: this.#cluster.names,
-      identity: { ...this.#journal.identity, process: this.#cluster.instance },
+      self: this.#peers.self,
+      names: this.#peers.names,
+      identity: { ...this.#journal.identity, process: this.#peers.instance },
       timing: this.#timing,
       random: Math.random,
       now: clocks(),
@@ -252,7 +252,7 @@ export class Node implements ConnectionHost {
     const driver = new Driver({
       replica,
       journal: this.#journal,
-      transport: this.#cluster,
+      transport: this.#peers,
       onEvent: (event) => this.#onEvent(event),
     });
     this.#driver = driver;
@@ -265,12 +265,12 @@ export class Node implements ConnectionHost {
   /** This node's journal is an older copy: it goes on with a new one, as a stranger who joins. */
   async #startOver(): Promise<void> {
     this.#stopReplica();
-    this.#cluster.pause();
+    this.#peers.pause();
     await this.#journal.renew();
     const store = new Store();
     store.trackChanges();
     this.#recovered = { store, records: [] };
-    this.#cluster.resume(this.#startReplica());
+    this.#peers.resume(this.#startReplica());
   }
 
   #stopReplica(): void {
@@ -286,7 +286,7 @@ export class Node implements ConnectionHost {
     const refusal = whyNotThisJournal(this.#recovered.records, {
       journal,
       place,
-      name: this.#cluster.names[self] ?? "",
+      name: this.#peers.names[self] ?? "",
     });
     if (refusal !== undefined) throw new FatalError(refusal);
   }
@@ -298,7 +298,7 @@ export class Node implements ConnectionHost {
   }
 
   /** Where this node stands: by its journal, until it runs. */
-  get #standing(): Standing {
+  get #clusterPosition(): ClusterPosition {
     const view = this.#driver?.replica.membership.view ?? lastView(this.#recovered.records);
     return { view: view?.number ?? 0, cluster: view?.cluster ?? { id: "" } };
   }
@@ -312,7 +312,7 @@ export class Node implements ConnectionHost {
     const sweeper = new TokenSweeper({
       store: replica.store,
       nowMs: now,
-      isMyTurn: () => members(replica.membership.linked)[0] === this.#cluster.self,
+      isMyTurn: () => members(replica.membership.linked)[0] === this.#peers.self,
       submit: (request, client) => driver.submit(request, client),
     });
     return () => {
@@ -353,9 +353,9 @@ export class Node implements ConnectionHost {
     if (peers === undefined) return 0;
     if (advertise === undefined) return undefined;
     const name = formatAddress(advertise);
-    const self = this.#cluster.names.indexOf(name);
+    const self = this.#peers.names.indexOf(name);
     if (self < 0) {
-      throw new FatalError(`--advertise ${name} is not among the --peers ${this.#cluster.names}`);
+      throw new FatalError(`--advertise ${name} is not among the --peers ${this.#peers.names}`);
     }
     return self;
   }
@@ -378,7 +378,7 @@ export class Node implements ConnectionHost {
         return;
       case "foreignPeer":
         // After the turn: what was said to it in this one still leaves.
-        this.#driver?.afterTurn(() => this.#cluster.dropForeign(event.peer));
+        this.#driver?.afterTurn(() => this.#peers.dropForeign(event.peer));
         return;
       case "olderCopy":
         logger.error(this.#describeOlderCopy(event));
@@ -390,7 +390,7 @@ export class Node implements ConnectionHost {
       case "peerOnOlderCopy":
         logger.error(
           `${
-            this.#cluster.names[event.peer]
+            this.#peers.names[event.peer]
           } has come with an older copy of its journal: it counts ` +
             "for nothing until it has joined from empty",
         );
@@ -399,7 +399,7 @@ export class Node implements ConnectionHost {
         logger.debug("a majority knows no more of this node's journal than it holds");
         return;
       case "complete":
-        logger.info(`the cluster is complete: ${this.#cluster.names.join(", ")}`);
+        logger.info(`the cluster is complete: ${this.#peers.names.join(", ")}`);
         return;
     }
   }
@@ -408,34 +408,34 @@ export class Node implements ConnectionHost {
     const at = ({ incarnation, position }: JournalSighting) =>
       `start number ${incarnation}, record ${position}`;
     return `THE JOURNAL IN ${this.#journal.place} IS AN OLDER COPY: it ends at ${at(own)}, and ` +
-      `${this.#cluster.names[peer]} has seen it at ${
+      `${this.#peers.names[peer]} has seen it at ${
         at(seen)
       }. It has forgotten what this node has ` +
       "promised, so it counts for nothing: this node goes on with a new one, and joins from empty";
   }
 
   #isInView(view: View): boolean {
-    return members(view.members).includes(this.#cluster.self);
+    return members(view.members).includes(this.#peers.self);
   }
 
   /** One line for a new view: who is in it, and who is not any more. */
   #describeView(view: View, before: View): string {
-    const { names } = this.#cluster;
+    const { names } = this.#peers;
     const list = (set: NodeSet) => namesOf(names, members(set));
     const out = list(before.members & ~view.members);
     const isIn = this.#isInView(view);
-    const { cluster: { id, forced } } = view;
-    const isNew = forced !== undefined && before.cluster.id !== id;
+    const { cluster: { id, origin } } = view;
+    const isNew = origin !== undefined && before.cluster.id !== id;
     return `view ${view.number} with ${list(view.members)}` +
       (out === "" ? "" : `; without ${out}`) +
-      (isNew ? ` of the cluster ${describeForced(forced)}` : "") +
+      (isNew ? ` of the cluster ${describeOrigin(origin)}` : "") +
       (isIn ? "" : ": this node is outside, and joins again") +
       (this.#viewReason === "" ? "" : ` (${this.#viewReason})`);
   }
 
   async #shutDown(): Promise<void> {
     this.#stopReplica();
-    this.#cluster.stop();
+    this.#peers.stop();
     closeQuietly(this.#listener);
     for (const connection of this.#connections) connection.close();
     await this.#journal.close();
@@ -449,7 +449,7 @@ export class Node implements ConnectionHost {
     return {
       port: this.port,
       replica: this.#driver?.replica,
-      cluster: this.#cluster,
+      peers: this.#peers,
       statistics: this.#statistics,
       connections: this.#connections.size,
       viewSince: this.#viewSince,
@@ -467,7 +467,7 @@ export class Node implements ConnectionHost {
     if (driver === undefined) return new ErrorReply("REJECTED", this.notReady);
     const request = new SnapshotRequest();
     const outcome = await new Promise<Outcome>((resolve) => {
-      driver.submit(request, { answered: resolve });
+      driver.submit(request, { onOutcome: resolve });
     });
     if (outcome.kind === "answered") return this.#exports.begin(outcome.reply as Snapshot);
     request.release();
@@ -479,7 +479,7 @@ export class Node implements ConnectionHost {
   /** Answers DKS.OUTCOME: from this node's own table where that is enough, else by asking around. */
   async #outcome(transaction: string): Promise<RespValue> {
     const parsed = parseTransactionName(transaction, {
-      nodes: this.#cluster.names.length,
+      nodes: this.#peers.names.length,
       shown: quote(transaction),
     });
     if (typeof parsed === "string") return new ErrorReply("ERR", parsed);
@@ -494,8 +494,8 @@ export class Node implements ConnectionHost {
     }
     this.#outcomeQuestions++;
     try {
-      const others = await this.#cluster.askOutcomes(transaction);
-      const own = { name: this.#cluster.names[this.#cluster.self] ?? "", said };
+      const others = await this.#peers.askOutcomes(transaction);
+      const own = { name: this.#peers.names[this.#peers.self] ?? "", said };
       return fromText(combineOutcomes([own, ...others]));
     } finally {
       this.#outcomeQuestions--;
@@ -572,18 +572,18 @@ export class Node implements ConnectionHost {
     if (question === undefined) {
       return { reply: new ErrorReply("ERR", "not a question of a dks node") };
     }
-    const { reply, peer } = await this.#cluster.decide(question);
+    const { reply, peer } = await this.#peers.decide(question);
     const json = fromText(JSON.stringify(reply));
     if (peer === undefined) return { reply: json };
     return {
       reply: json,
-      takeOver: (conn, received) => this.#cluster.adopt({ peer, conn, received, said: question }),
+      takeOver: (conn, received) => this.#peers.adopt({ peer, conn, received, said: question }),
     };
   }
 }
 
 /** Returns what this node tells its peers of itself. */
-function reportOf(replica: Replica | undefined, statistics: Statistics): PeerReport {
+function reportOf(replica: Replica | undefined, statistics: Statistics): NodeReport {
   return {
     keys: replica?.store.size ?? 0,
     requestsPerSecond: statistics.requestsPerSecond,
@@ -599,7 +599,7 @@ async function openJournal(
   const { storage, port, logger } = options;
   if (storage.kind === "ephemeral") return new MemoryJournal();
   // Loaded when it is needed: it brings a part of the runtime that takes a while.
-  const { openKvJournal } = await import("./kv_journal.ts");
+  const { openKvJournal } = await import("./storage/kv_journal.ts");
   if (storage.kind === "path") {
     const fileName = `dks-${port}.kv`;
     return await openKvJournal({ path: storage.path, fileName, onFatal, logger });

@@ -17,7 +17,7 @@ import { parseDurationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { KEY_BYTES_LIMIT, KEY_BYTES_MAX, VALUE_BYTES_LIMIT, VALUE_BYTES_MAX } from "../limits.ts";
 import { VIEW_TIMING } from "../two_phase/context.ts";
-import type { ViewTimes } from "./handshake.ts";
+import type { ViewTimes } from "./peer/handshake.ts";
 import { Node, type NodeOptions, type Storage } from "./node.ts";
 
 /** What `dks serve --help` prints. */

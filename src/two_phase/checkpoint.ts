@@ -18,7 +18,7 @@ export function checkpointRecords(context: Context): JournalRecord[] {
   const { view, promised, promisedTo, accepted } = membership;
   const records: JournalRecord[] = [{ type: "clock", stamp: clock.last }];
   records.push({
-    type: "standing",
+    type: "membership",
     view,
     isMember: membership.isMember,
     joined: membership.joined,

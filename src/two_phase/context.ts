@@ -155,7 +155,7 @@ export interface Counters {
   /** Outsiders that were brought in as too few members were left. */
   joinersForced: number;
   /** Joiners of an earlier attempt that a proposal of this node counts on. */
-  standIns: number;
+  proxies: number;
   /** Views that this node was admitted to as a joiner. */
   admissions: number;
   /** Requests refused as there is no majority. */
@@ -223,7 +223,7 @@ export function newCounters(): Counters {
     joins: 0,
     finalsAhead: 0,
     joinersForced: 0,
-    standIns: 0,
+    proxies: 0,
     admissions: 0,
     belowMajority: 0,
     votesWithheld: 0,
@@ -303,7 +303,7 @@ export function restorePrepared(
   const { number } = prepare;
   clock.observe(prepare.priority);
   clock.observe(prepare.version);
-  transactions.begin(coordinator, baseOf(number));
+  transactions.startIncarnation(coordinator, baseOf(number));
   if (transactions.isForgotten(coordinator, number)) return;
   const transaction = make(entriesOf(store, prepare));
   transaction.fill(prepare);

@@ -50,11 +50,11 @@ import type { LeaseTerm } from "./lease.ts";
 import type { ForceAwaiter } from "./outbox.ts";
 import type {
   BarrierRequest,
-  Client,
   KeyReader,
   Outcome,
   ReadRequest,
   Request,
+  Requester,
   WriteRequest,
 } from "./request.ts";
 import { type Observer, Transaction, withFollowers } from "./state.ts";
@@ -170,9 +170,9 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /** Takes a request in. It is answered through the outbox, maybe at once. */
-  submit(request: Request, client: Client): void {
+  submit(request: Request, requester: Requester): void {
     const { clock, now } = this.#context;
-    const pending = new PendingRequest(request, client, clock.tick(now), now);
+    const pending = new PendingRequest(request, requester, clock.tick(now), now);
     if (this.requests >= REQUESTS_MAX) {
       this.#pending.add(pending);
       this.#reject(pending, `this node has ${REQUESTS_MAX} requests waiting already`);
@@ -338,7 +338,7 @@ export class Coordinator implements ForceAwaiter {
    * Goes on with the transactions that were undecided at the crash, under no deadline: they may have
    * been answered. One that follows an aborted one is aborted; the others wait for their votes.
    */
-  goOn(): void {
+  resume(): void {
     const { transactions, self, membership, counters } = this.#context;
     if (membership.isFrozen) return; // The next view ends them: until then the report must not change.
     const open: OwnTransaction[] = [];
@@ -666,7 +666,7 @@ export class Coordinator implements ForceAwaiter {
     this.#lastNumber = incarnationBase(incarnation);
     this.#isRestarted = true;
     membership.startIncarnation(incarnation);
-    transactions.begin(self, this.#lastNumber);
+    transactions.startIncarnation(self, this.#lastNumber);
     transactions.close(self, this.#undecidedBefore(this.#lastNumber));
     for (const node of members(membership.ready & membership.others)) this.#sendRecovered(node);
   }
@@ -753,7 +753,7 @@ export class Coordinator implements ForceAwaiter {
     outbox.append({ type: "committed", coordinator: self, number });
     applyEffects(store, transaction);
     this.#leave(transaction);
-    transactions.reduce(self, number, "committed");
+    transactions.discardTransaction(self, number, "committed");
     transactions.settle(self, number);
     counters.commits++;
     if (pending === undefined) counters.recoveredCommits++;
@@ -839,7 +839,7 @@ export class Coordinator implements ForceAwaiter {
       if (this.#isAbortKnown(transaction)) this.#answerClosing(pending, true);
     }
     if (transaction.acknowledged !== membership.members) return;
-    transactions.reduce(self, transaction.number, "aborted");
+    transactions.discardTransaction(self, transaction.number, "aborted");
     if (after !== undefined) this.#pauseOrGoOn(after);
   }
 
@@ -1035,7 +1035,7 @@ export class Coordinator implements ForceAwaiter {
       transactions.keepOutcome(self, pending.number, known);
     }
     counters[outcome.kind]++;
-    outbox.answer(pending.client, outcome, term);
+    outbox.answer(pending.requester, outcome, term);
   }
 
   // --- A new view ----------------------------------------------------------------------------

@@ -25,12 +25,12 @@ import {
   type Ballot,
   type Heartbeat,
   type HeartbeatAcknowledged,
-  isForced,
+  isRecoveredCluster,
   type Joined,
   type Leaving,
+  type MembershipRecord,
   type NodeIndex,
   type NodeSet,
-  type StandingRecord,
   type View,
   type ViewInstalled,
 } from "./messages.ts";
@@ -62,7 +62,7 @@ export interface MembershipOptions {
  * one. In the first view of a forced cluster one node counts, and no other journal holds anything.
  */
 export function quorumOf(view: View): number {
-  return isForced(view) ? 1 : majority(view.names.length);
+  return isRecoveredCluster(view) ? 1 : majority(view.names.length);
 }
 
 /** Knows the installed view, and who of it is there. */
@@ -294,7 +294,7 @@ export class Membership {
   }
 
   /** Takes over where this node stood at a checkpoint. */
-  restoreStanding(record: StandingRecord): void {
+  restoreMembership(record: MembershipRecord): void {
     this.restore(record.view);
     this.restoreJoined(record.joined);
     this.offset = record.offset;
@@ -421,7 +421,7 @@ export class Membership {
 
   /** This node has begun a cluster by force, which has too few members yet to serve anybody. */
   get isGathering(): boolean {
-    return isForced(this.#view) && size(this.#view.members) < majority(size(this.all));
+    return isRecoveredCluster(this.#view) && size(this.#view.members) < majority(size(this.all));
   }
 
   /**

@@ -138,11 +138,11 @@ export interface ClusterId {
   /** Random; `""` in view 0, before the node knows of any. */
   readonly id: string;
   /** Absent where the nodes have begun the cluster together. */
-  readonly forced?: Forced | undefined;
+  readonly origin?: ClusterOrigin | undefined;
 }
 
-/** How a cluster was begun by one node, from what its journal held (`force.ts`). */
-export interface Forced {
+/** How a cluster was begun by one node, from what its journal held (`new_cluster.ts`). */
+export interface ClusterOrigin {
   /** What that node is called. */
   readonly by: string;
   /** When, in milliseconds of the day's time. */
@@ -223,7 +223,7 @@ export interface TableEntry extends TransactionId {
 }
 
 /** What a member says of the transactions of a view. */
-export interface Testimony {
+export interface TransactionReport {
   /** All transactions of the installed view that are not forgotten. */
   readonly table: readonly TableEntry[];
   /** By coordinator: its low-water mark. */
@@ -231,7 +231,7 @@ export interface Testimony {
 }
 
 /** Acceptor → proposer: the promise is durable, and this is what I know (phase 1b). */
-export interface ViewPromise extends Testimony {
+export interface ViewPromise extends TransactionReport {
   readonly type: "viewPromise";
   readonly view: number;
   readonly ballot: Ballot;
@@ -240,7 +240,7 @@ export interface ViewPromise extends Testimony {
   readonly installed: View;
   /** Whether this node is a member of it, and holds what members hold. */
   readonly isMember: boolean;
-  /** Whether this node is none, but has joined in it: its testimony is that of its source. */
+  /** Whether this node is none, but has joined in it: its report is that of its source. */
   readonly isJoined: boolean;
   /** The proposal accepted last, if it is for a later view than the installed one. */
   readonly accepted: AcceptedProposal | undefined;
@@ -251,7 +251,7 @@ export interface ViewPromise extends Testimony {
   /** By node: the first incarnation that this process has met; 0 for none; for its own, itself. */
   readonly met: readonly number[];
   /** For how long this process has lived, in milliseconds: what one before it acknowledged is older. */
-  readonly aliveMs: number;
+  readonly uptimeMs: number;
 }
 
 /** A proposal, and the ballot under which it was accepted. */
@@ -342,7 +342,7 @@ export interface JoinFinal {
   readonly entries: readonly TransferredEntry[];
   readonly prepared: readonly PreparedRecord[];
   /** What the proposer says in its own promise of this ballot. */
-  readonly testimony: Testimony;
+  readonly report: TransactionReport;
   /**
    * The highest stamp that the proposer has given or seen: no write of this view has a higher version.
    * Entries alone do not say so, as a deletion leaves none behind.
@@ -443,7 +443,7 @@ export interface Joined {
   /** The ballot for which the source was frozen. */
   readonly ballot: Ballot;
   /** What the source said of the transactions then, and will say as long as the view lasts. */
-  readonly testimony: Testimony;
+  readonly report: TransactionReport;
 }
 
 /**
@@ -469,8 +469,8 @@ export interface MarkRecord {
 }
 
 /** Where the node stands among views. Part of every checkpoint; settles nothing. */
-export interface StandingRecord {
-  readonly type: "standing";
+export interface MembershipRecord {
+  readonly type: "membership";
   readonly view: View;
   readonly isMember: boolean;
   /** As a joiner, what it holds; `undefined` where it is none, or has not got everything. */
@@ -504,7 +504,7 @@ export type JournalRecord =
   | AcceptedRecord
   | TransferRecord
   | JoinedRecord
-  | StandingRecord
+  | MembershipRecord
   | OffsetRecord
   | MarkRecord
   | ClockRecord
@@ -512,8 +512,8 @@ export type JournalRecord =
   | PositionRecord;
 
 /** Tells whether `view` is the first one of a cluster that was begun by force. */
-export function isForced(view: View): boolean {
-  return view.number > 0 && view.cluster.forced?.view === view.number;
+export function isRecoveredCluster(view: View): boolean {
+  return view.number > 0 && view.cluster.origin?.view === view.number;
 }
 
 /** Ballots of one round. */

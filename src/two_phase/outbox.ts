@@ -13,7 +13,7 @@
 import type { LeaseTerm } from "./lease.ts";
 import type { JournalRecord, Message, NodeIndex, NodeSet, View } from "./messages.ts";
 import { countsAsProgress, type JournalSighting } from "./peer_journals.ts";
-import type { Client, Outcome } from "./request.ts";
+import type { Outcome, Requester } from "./request.ts";
 import type { Transaction } from "./state.ts";
 
 /** A message and the nodes that it goes to. */
@@ -24,7 +24,7 @@ export interface Envelope {
 
 /** The answer to a request. */
 export interface Answer {
-  readonly client: Client;
+  readonly requester: Requester;
   readonly outcome: Outcome;
   /**
    * The term of the lease that a read rests on; `undefined` for what needs no lease. The driver checks
@@ -213,8 +213,8 @@ export class Outbox {
   }
 
   /** @param term the term of the lease that the answer needs */
-  answer(client: Client, outcome: Outcome, term?: LeaseTerm): void {
-    this.#answers.push({ client, outcome, term });
+  answer(requester: Requester, outcome: Outcome, term?: LeaseTerm): void {
+    this.#answers.push({ requester, outcome, term });
   }
 
   report(event: ProtocolEvent): void {

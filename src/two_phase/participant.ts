@@ -187,7 +187,7 @@ export class Participant implements ForceAwaiter {
     outbox.append({ type: "committed", coordinator: from, number });
     applyEffects(store, transaction);
     locks.release(transaction);
-    transactions.reduce(from, number, "committed");
+    transactions.discardTransaction(from, number, "committed");
     transactions.settle(from, number);
     transaction.tellObservers("committed");
   }
@@ -251,7 +251,7 @@ export class Participant implements ForceAwaiter {
     const { coordinator, number } = transaction;
     transaction.transitionTo("aborted");
     locks.release(transaction);
-    transactions.reduce(coordinator, number, "aborted");
+    transactions.discardTransaction(coordinator, number, "aborted");
     transaction.tellObservers("aborted");
     if (transaction.mustAcknowledge) this.#acknowledge(coordinator, number);
   }
@@ -295,7 +295,7 @@ export class Participant implements ForceAwaiter {
   onRecovered(from: NodeIndex, message: Recovered): void {
     const { transactions, counters } = this.#context;
     const { upTo } = message;
-    transactions.begin(from, upTo); // Where it goes on with another incarnation.
+    transactions.startIncarnation(from, upTo); // Where it goes on with another incarnation.
     if (upTo !== transactions.baseOf(from)) {
       counters.stale++;
       return;

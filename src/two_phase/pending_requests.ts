@@ -8,7 +8,7 @@
  */
 
 import type { Stamp, TransactionNumber } from "./messages.ts";
-import type { Client, Request } from "./request.ts";
+import type { Request, Requester } from "./request.ts";
 import type { Transaction } from "./state.ts";
 
 /**
@@ -56,7 +56,7 @@ export class PendingRequest {
    */
   constructor(
     readonly request: Request,
-    readonly client: Client,
+    readonly requester: Requester,
     readonly priority: Stamp,
     readonly arrivedAt: number,
   ) {}

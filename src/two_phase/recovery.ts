@@ -4,7 +4,7 @@
  * The records are replayed in their order. A prepared record takes its locks again and puts its
  * transaction back into doubt; a committed or aborted one ends it. What is left in doubt at the end
  * holds its locks before anybody is served: this node's own transactions go on (see
- * {@linkcode Coordinator.goOn}), for the others' it hears from their coordinators as the links come
+ * {@linkcode Coordinator.resume}), for the others' it hears from their coordinators as the links come
  * up.
  *
  * Replaying is idempotent over a store that is newer than the records: an effect is skipped where the
@@ -52,11 +52,11 @@ export function recover(options: RecoveryOptions): void {
     isNew: options.records.length === 0 && membership.identity.incarnation === 1,
   });
   const { incarnation } = membership.identity;
-  transactions.begin(self, incarnationBase(incarnation));
+  transactions.startIncarnation(self, incarnationBase(incarnation));
   transactions.close(self, []);
   transactions.allDurable();
   coordinator.start(incarnation);
-  coordinator.goOn();
+  coordinator.resume();
 }
 
 function replay(options: RecoveryOptions, record: JournalRecord): void {
@@ -65,8 +65,8 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
     case "view":
       replayView(options, record.view);
       return;
-    case "standing":
-      context.membership.restoreStanding(record);
+    case "membership":
+      context.membership.restoreMembership(record);
       context.transactions.reset(record.view.bases);
       return;
     case "offset":
@@ -95,7 +95,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       context.clock.observe(record.clock);
       writeTransferred(context, record.entries);
       for (const one of record.prepared) options.participant.restore(one);
-      context.membership.restoreJoined({ ballot: record.ballot, testimony: record.testimony });
+      context.membership.restoreJoined({ ballot: record.ballot, report: record.report });
       return;
     case "sighting":
       context.membership.peerJournals.restore(record);
@@ -106,7 +106,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       context.clock.observe(record.stamp);
       return;
     case "mark":
-      context.transactions.begin(record.coordinator, baseOf(record.upTo));
+      context.transactions.startIncarnation(record.coordinator, baseOf(record.upTo));
       context.transactions.forget(record.coordinator, record.upTo);
       return;
     case "prepared":
@@ -138,7 +138,7 @@ function restoreOutcome(
   const { context, coordinator } = options;
   const { transactions, locks, store, self } = context;
   const { number } = about;
-  transactions.begin(about.coordinator, baseOf(number));
+  transactions.startIncarnation(about.coordinator, baseOf(number));
   if (transactions.isForgotten(about.coordinator, number)) return;
   const known = transactions.get(about.coordinator, number);
   if (known instanceof Transaction) {
@@ -148,6 +148,6 @@ function restoreOutcome(
     locks.release(known);
     if (about.coordinator === self) coordinator.restoredOutcome();
   }
-  transactions.reduce(about.coordinator, number, outcome);
+  transactions.discardTransaction(about.coordinator, number, outcome);
   transactions.settle(about.coordinator, number);
 }

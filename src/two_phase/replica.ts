@@ -33,7 +33,7 @@ import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
 import type { JournalSighting } from "./peer_journals.ts";
 import { recover } from "./recovery.ts";
-import type { Client, Request } from "./request.ts";
+import type { Request, Requester } from "./request.ts";
 import { settleAll } from "./settlement.ts";
 import { Store } from "./store.ts";
 import { TransferSource, TransferTarget } from "./transfer.ts";
@@ -63,7 +63,7 @@ export interface ReplicaOptions {
 /** Something that has happened. */
 export type Input =
   /** A client asks for something. */
-  | { readonly type: "request"; readonly request: Request; readonly client: Client }
+  | { readonly type: "request"; readonly request: Request; readonly requester: Requester }
   /** A message has arrived on the link from `from`. */
   | { readonly type: "message"; readonly from: NodeIndex; readonly message: Message }
   /** A link has come up: what was sent on an earlier one may be lost. */
@@ -84,7 +84,7 @@ export type Input =
   | { readonly type: "tick" };
 
 /** What one node says of a transaction's end. */
-export interface Testified {
+export interface OutcomeAnswer {
   readonly outcome: KnownOutcome;
   /** The view that the node has installed, and whether it is a member of that. */
   readonly view: number;
@@ -223,7 +223,7 @@ export class Replica {
   }
 
   /** Returns what this node knows of the end of a transaction, and by which right it says so. */
-  outcomeOf(asked: NamedTransaction): Testified {
+  outcomeOf(asked: NamedTransaction): OutcomeAnswer {
     const { membership } = this.context;
     const { view, isMember, isVerified } = membership;
     return {
@@ -295,7 +295,7 @@ export class Replica {
     if (membership.isOlderCopy && input.type !== "request") return;
     switch (input.type) {
       case "request":
-        this.#coordinator.submit(input.request, input.client);
+        this.#coordinator.submit(input.request, input.requester);
         break;
       case "message":
         this.#onMessage(input.from, input.message);
@@ -444,7 +444,7 @@ export class Replica {
     }
     this.#viewChange.onPeerUp(peer);
     if (membership.counts(peer)) {
-      transactions.begin(peer, incarnationBase(identity.incarnation));
+      transactions.startIncarnation(peer, incarnationBase(identity.incarnation));
     }
     this.#coordinator.onMembershipChange();
   }
@@ -474,7 +474,7 @@ export class Replica {
       const incarnation = membership.identityOf(node)?.incarnation;
       // Who was met on another journal than the view lists gives numbers from the view's base on.
       if (incarnation === undefined || !membership.counts(node)) continue;
-      transactions.begin(node, incarnationBase(incarnation));
+      transactions.startIncarnation(node, incarnationBase(incarnation));
       transactions.close(node, []); // The view has settled what was before.
     }
     this.#source.onInstalled();

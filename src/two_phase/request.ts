@@ -79,7 +79,7 @@ export type Outcome =
   | { readonly kind: "indeterminate"; readonly reason: string; readonly transaction: string };
 
 /** Whoever asked. The protocol only passes it on: the driver calls it as it carries out effects. */
-export interface Client {
+export interface Requester {
   /** Called exactly once. */
-  answered(outcome: Outcome): void;
+  onOutcome(outcome: Outcome): void;
 }

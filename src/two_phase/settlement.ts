@@ -8,10 +8,10 @@ import { applyEffectsAgain, type Context } from "./context.ts";
 import {
   type NodeIndex,
   type TableEntry,
-  type Testimony,
   type TransactionId,
   transactionName,
   type TransactionNumber,
+  type TransactionReport,
   type View,
 } from "./messages.ts";
 import type { Transaction } from "./state.ts";
@@ -42,8 +42,8 @@ export function settleAll(context: Context, { view, isNext }: Settling): Transac
     for (const [number, known] of transactions.of(coordinator)) {
       const isCommitted = known === "committed" ||
         typeof known !== "string" && known.state === "committed";
-      if (isCommitted) transactions.note(coordinator, number, "committed");
-      else if (isNext) transactions.note(coordinator, number, "aborted");
+      if (isCommitted) transactions.recordOutcome(coordinator, number, "committed");
+      else if (isNext) transactions.recordOutcome(coordinator, number, "aborted");
       if (typeof known === "string" || !known.undecided) continue;
       if (known.grantOrder > 0) holding.push(known);
       else inLine.push(known);
@@ -51,7 +51,7 @@ export function settleAll(context: Context, { view, isNext }: Settling): Transac
   }
   // What a node has aborted by itself may have been committed by the view nevertheless.
   for (const { coordinator, number } of view.commits) {
-    transactions.note(coordinator, number, "committed");
+    transactions.recordOutcome(coordinator, number, "committed");
   }
   const commits = namesOfAll(view.commits);
   holding.sort((a, b) => a.grantOrder - b.grantOrder);
@@ -72,7 +72,7 @@ export function settleAll(context: Context, { view, isNext }: Settling): Transac
 }
 
 /** Returns all transactions of the installed view that this member knows, and the low-water marks. */
-export function testimonyOf({ transactions, nodes }: Context): Testimony {
+export function transactionReportOf({ transactions, nodes }: Context): TransactionReport {
   const table: TableEntry[] = [];
   const marks: TransactionNumber[] = [];
   for (let coordinator = 0; coordinator < nodes; coordinator++) {
@@ -97,9 +97,9 @@ export function testimonyOf({ transactions, nodes }: Context): Testimony {
  * follows one that is aborted; else, prepared by all, it is committed.
  */
 export function settle(
-  answering: readonly Testimony[],
+  answering: readonly TransactionReport[],
 ): { readonly commits: readonly TransactionId[]; readonly aborts: readonly TransactionId[] } {
-  const known = answering.map((testimony) => new KnownTransactions(testimony));
+  const known = answering.map((report) => new KnownTransactions(report));
   const undecided = new Map<string, TableEntry>();
   for (const { entries } of known) {
     for (const [name, entry] of entries) {
@@ -133,7 +133,7 @@ class KnownTransactions {
   readonly entries = new Map<string, TableEntry>();
   readonly #marks: readonly TransactionNumber[];
 
-  constructor({ table, marks }: Testimony) {
+  constructor({ table, marks }: TransactionReport) {
     for (const entry of table) this.entries.set(nameOf(entry), entry);
     this.#marks = marks;
   }

@@ -20,7 +20,7 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
-import { isHidden } from "../hidden_keys.ts";
+import { isReserved } from "../reserved_keys.ts";
 import type { Effect } from "./messages.ts";
 
 /** A key that existed at the moment of a snapshot. */
@@ -88,7 +88,7 @@ export class Snapshot {
   include(effects: readonly Effect[]): void {
     if (this.#position > 0) throw new Error("a snapshot is read already");
     for (const { key, value } of effects) {
-      if (!isHidden(key)) {
+      if (!isReserved(key)) {
         const before = this.#left.get(key); // It was left behind when this was committed.
         if (before === undefined && value !== undefined) this.#size++;
         if (before !== undefined && value === undefined) this.#size--;
@@ -111,7 +111,7 @@ export class Snapshot {
         return false;
       }
       const { key, value } = looked;
-      if (value !== undefined && !isHidden(key) && receive({ key, value })) break;
+      if (value !== undefined && !isReserved(key) && receive({ key, value })) break;
     }
     return true;
   }

@@ -9,7 +9,7 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
-import { isHidden } from "../hidden_keys.ts";
+import { isReserved } from "../reserved_keys.ts";
 import type { Lock } from "./lock_table.ts";
 import type { Stamp } from "./messages.ts";
 import { Snapshot } from "./snapshot.ts";
@@ -48,7 +48,7 @@ export class Store {
   }
 
   /** Returns how many keys have a value, the hidden ones too. */
-  get sizeWithHidden(): number {
+  get sizeWithReserved(): number {
     return this.#size;
   }
 
@@ -84,7 +84,7 @@ export class Store {
       this.#size++;
       this.#bytes += key.length + value.length;
     }
-    if (isHidden(key)) {
+    if (isReserved(key)) {
       this.#hidden.delete(key);
       if (value !== undefined) this.#hidden.set(key, this.nowMs);
     }
@@ -160,12 +160,12 @@ export class Store {
    * Returns the hidden keys that exist, the oldest first, each with the time at which this process wrote
    * its value, by the monotonic clock in milliseconds: at a restart or a transfer, when that was.
    */
-  hiddenKeys(): IterableIterator<[key: ByteString, writtenAtMs: number]> {
+  reservedKeys(): IterableIterator<[key: ByteString, writtenAtMs: number]> {
     return this.#hidden.entries();
   }
 
   /** Returns when the value of a hidden key was written here; `undefined` where it does not exist. */
-  hiddenSince(key: ByteString): number | undefined {
+  reservedSince(key: ByteString): number | undefined {
     return this.#hidden.get(key);
   }
 

@@ -82,7 +82,7 @@ class Window {
   }
 
   /** Begins the numbers above `base`, where that is a later incarnation's than the present one. */
-  begin(base: TransactionNumber): void {
+  startIncarnation(base: TransactionNumber): void {
     if (base <= this.#base) return;
     this.#olderSettledUpTo = this.settledUpTo;
     for (let place = this.#start; place < this.#known.length; place++) {
@@ -215,7 +215,7 @@ class Window {
   }
 
   /** A transaction has ended for certain: that is kept, if its name was given to a client. */
-  note(number: TransactionNumber, outcome: TransactionOutcome): void {
+  recordOutcome(number: TransactionNumber, outcome: TransactionOutcome): void {
     this.#remember(number, outcome);
   }
 
@@ -274,8 +274,8 @@ export class TransactionTable {
   }
 
   /** Takes note that `coordinator` gives numbers above `base` now: its present incarnation. */
-  begin(coordinator: NodeIndex, base: TransactionNumber): void {
-    this.#of(coordinator).begin(base);
+  startIncarnation(coordinator: NodeIndex, base: TransactionNumber): void {
+    this.#of(coordinator).startIncarnation(base);
   }
 
   /** Forgets everything: by coordinator, all up to these numbers is settled by a new view. */
@@ -316,8 +316,12 @@ export class TransactionTable {
   }
 
   /** Takes note how a view has ended a transaction, if its name was given to a client here. */
-  note(coordinator: NodeIndex, number: TransactionNumber, outcome: TransactionOutcome): void {
-    this.#of(coordinator).note(number, outcome);
+  recordOutcome(
+    coordinator: NodeIndex,
+    number: TransactionNumber,
+    outcome: TransactionOutcome,
+  ): void {
+    this.#of(coordinator).recordOutcome(number, outcome);
   }
 
   /** Returns what is known of the end of a transaction. A presumed abort is no knowledge. */
@@ -347,7 +351,11 @@ export class TransactionTable {
   }
 
   /** Keeps of a transaction no more than how it ended. */
-  reduce(coordinator: NodeIndex, number: TransactionNumber, outcome: TransactionOutcome): void {
+  discardTransaction(
+    coordinator: NodeIndex,
+    number: TransactionNumber,
+    outcome: TransactionOutcome,
+  ): void {
     this.#of(coordinator).set(number, outcome);
   }
 

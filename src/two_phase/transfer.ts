@@ -14,7 +14,7 @@
  *
  * From then on the joiner stands for its source. That is frozen, so it neither votes nor decides until
  * the next view, and whatever it will say of the transactions of this view it has said already: the
- * joiner has the same entries, the same prepared transactions, and the source's testimony. A view that
+ * joiner has the same entries, the same prepared transactions, and the source's report. A view that
  * lists it may have been accepted somewhere, under whatever ballot. So it keeps what it has until the
  * next view is there, whichever that is, and with every promise says that it has joined.
  *
@@ -38,7 +38,7 @@ import type {
 } from "./messages.ts";
 import { members, NOBODY, only } from "./node_set.ts";
 import type { Participant } from "./participant.ts";
-import { testimonyOf } from "./settlement.ts";
+import { transactionReportOf } from "./settlement.ts";
 import type { Entry } from "./store.ts";
 import type { ByteString } from "../byte_string.ts";
 
@@ -100,7 +100,7 @@ export class TransferSource {
   }
 
   /** Begins a transfer to `node`, where there is none. Returns whether it began. */
-  begin(node: NodeIndex): boolean {
+  startTransfer(node: NodeIndex): boolean {
     const { membership, store, counters } = this.#context;
     const isInside = membership.isInside(node);
     const mayGive = membership.isMember && membership.isVerified && !membership.isLeaving;
@@ -125,7 +125,7 @@ export class TransferSource {
     // It goes on: what was sent is on its way, or the joiner is still busy with it.
     if (transfer !== 0 && this.#transfers.get(from)?.id === transfer) return;
     this.#end(from); // The joiner knows nothing of an earlier one any more.
-    this.begin(from);
+    this.startTransfer(from);
   }
 
   onAcknowledged(from: NodeIndex, message: JoinAcknowledged): void {
@@ -169,7 +169,7 @@ export class TransferSource {
         ballot,
         entries: this.#entriesNow(transfer.changed),
         prepared: this.#undecided(),
-        testimony: testimonyOf(this.#context),
+        report: transactionReportOf(this.#context),
         clock: this.#context.clock.last,
       });
     }
@@ -368,7 +368,7 @@ export class TransferTarget {
 
   onFinal(from: NodeIndex, message: JoinFinal): void {
     const { membership, outbox, clock, now, counters } = this.#context;
-    const { transfer, ballot, entries, prepared, testimony } = message;
+    const { transfer, ballot, entries, prepared, report } = message;
     const stamp = message.clock;
     if (membership.isMember) return;
     if (this.#source !== from || this.#transfer !== transfer) {
@@ -390,9 +390,9 @@ export class TransferTarget {
     clock.observe(stamp);
     writeTransferred(this.#context, entries);
     for (const record of prepared) this.#participant.restore(record);
-    const joined = { ballot, testimony };
+    const joined = { ballot, report };
     membership.joined = joined;
-    outbox.append({ type: "joined", ballot, entries, prepared, testimony, clock: stamp });
+    outbox.append({ type: "joined", ballot, entries, prepared, report, clock: stamp });
     outbox.whenDurable(() => {
       if (membership.joined !== joined) return;
       membership.joinedDurably = joined;

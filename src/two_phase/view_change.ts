@@ -48,7 +48,7 @@ import { ballotName, ballotOf, incarnationOf, proposerOf, roundOf } from "./mess
 import { leaseWaitMs } from "./lease.ts";
 import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
 import { quorumOf } from "./membership.ts";
-import { settle, testimonyOf } from "./settlement.ts";
+import { settle, transactionReportOf } from "./settlement.ts";
 import type { TransferSource } from "./transfer.ts";
 
 /** An attempt that has not led to a view by then is given up, in milliseconds. */
@@ -121,7 +121,7 @@ export class ViewChange {
   // --- When to try ---------------------------------------------------------------------------
 
   onTick(): void {
-    if (this.#attempt !== undefined) this.#goOn(this.#attempt);
+    if (this.#attempt !== undefined) this.#advance(this.#attempt);
     if (this.#attempt === undefined) this.#tryIfNeeded();
   }
 
@@ -293,12 +293,12 @@ export class ViewChange {
       isMember: membership.isMember,
       isJoined: membership.joinedDurably !== undefined,
       accepted: membership.acceptedDurably,
-      ...membership.joinedDurably?.testimony ?? testimonyOf(this.#context),
+      ...membership.joinedDurably?.report ?? transactionReportOf(this.#context),
       lastNumber: this.#host.lastNumber,
       // Of its lease, a node's own word is one without any message.
       acknowledged: membership.acknowledged.with(self, membership.identity.incarnation),
       met: membership.firstMet.with(self, membership.identity.incarnation),
-      aliveMs: now - this.#startedAt,
+      uptimeMs: now - this.#startedAt,
     };
     if (proposer === self) this.onViewPromise(self, promise);
     else outbox.send(only(proposer), promise);
@@ -331,19 +331,19 @@ export class ViewChange {
     if (attempt.proposal !== undefined) return;
     attempt.promises.set(from, message);
     attempt.lastPromiseAt = this.#context.now;
-    this.#goOn(attempt);
+    this.#advance(attempt);
   }
 
   /** A joiner holds everything up to the freeze of this attempt. */
   onConfirmed(joiner: NodeIndex, ballot: Ballot, lastNumber: TransactionNumber): void {
     if (this.#attempt?.ballot !== ballot) return;
     this.#attempt.confirmed.set(joiner, lastNumber);
-    this.#goOn(this.#attempt);
+    this.#advance(this.#attempt);
   }
 
   // --- Phase 2: the proposal -----------------------------------------------------------------
 
-  #goOn(attempt: Attempt): void {
+  #advance(attempt: Attempt): void {
     const { now } = this.#context;
     if (attempt.installAt !== undefined) {
       if (now >= attempt.installAt) this.#finish(attempt);
@@ -464,8 +464,8 @@ export class ViewChange {
     const waited = now - attempt.majorityAt;
     if (!isAllThere && waited < STRAGGLERS_MS) return undefined;
     const joined = this.#joined(attempt, view);
-    const testifying = [...answering, ...joined];
-    this.#bringJoiners(attempt, testifying);
+    const reporting = [...answering, ...joined];
+    this.#bringJoiners(attempt, reporting);
     const confirmed = [...new Set([...attempt.confirmed.keys(), ...joined])]
       .filter((node) => !answering.includes(node));
     const awaited = this.#source.caughtUp & ~setOf(confirmed);
@@ -475,7 +475,7 @@ export class ViewChange {
     const staying = whole & ~setOf(members(whole).filter((node) => membership.hasLeft(node)));
     const set = size(staying) >= majority(nodes) ? staying : whole;
     if (size(set) < majority(nodes)) return undefined;
-    counters.standIns += joined.filter((node) => !attempt.confirmed.has(node)).length;
+    counters.proxies += joined.filter((node) => !attempt.confirmed.has(node)).length;
     return {
       number: view.number + 1,
       cluster: view.cluster,
@@ -489,7 +489,7 @@ export class ViewChange {
           ? membership.identityOf(node)?.journal ?? ""
           : view.journals[node] ?? ""
       ),
-      commits: this.#commits(attempt, testifying),
+      commits: this.#commits(attempt, reporting),
       bases: names.map((_, node) => this.#baseOf(attempt, node)),
     };
   }
@@ -504,16 +504,16 @@ export class ViewChange {
     if (whole.length < majority(nodes)) {
       for (const node of members(membership.linked & membership.others)) {
         if (whole.includes(node) || !attempt.promises.has(node)) continue;
-        if (this.#source.begin(node)) counters.joinersForced++;
+        if (this.#source.startTransfer(node)) counters.joinersForced++;
       }
     }
     this.#source.sendFinals(attempt.ballot);
   }
 
   /** The outcomes of the undecided transactions of the view, by the rule of termination. */
-  #commits(attempt: Attempt, testifying: readonly NodeIndex[]): readonly TransactionId[] {
+  #commits(attempt: Attempt, reporting: readonly NodeIndex[]): readonly TransactionId[] {
     const { counters } = this.#context;
-    const promises = testifying.flatMap((node) => attempt.promises.get(node) ?? []);
+    const promises = reporting.flatMap((node) => attempt.promises.get(node) ?? []);
     const { commits, aborts } = settle(promises);
     counters.settledByCommit += commits.length;
     counters.settledByAbort += aborts.length;
@@ -593,7 +593,7 @@ export class ViewChange {
       ? now
       : attempt.lastPromiseAt + leaseWaitMs(this.#context.timing);
     if (readers.length > 0) counters.leasesWaitedFor++;
-    this.#goOn(attempt);
+    this.#advance(attempt);
   }
 
   /**
@@ -611,7 +611,7 @@ export class ViewChange {
     if (left === 0) return false;
     const witnesses = [...attempt.promises].filter(([witness, promise]) => {
       const met = promise.met[node] ?? 0;
-      const hasSeenAll = promise.aliveMs >= leaseWaitMs(timing) || met > 0 && met <= left;
+      const hasSeenAll = promise.uptimeMs >= leaseWaitMs(timing) || met > 0 && met <= left;
       return membership.counts(witness) && hasSeenAll && (promise.acknowledged[node] ?? 0) <= left;
     });
     return nodes - witnesses.length < majority(nodes);

@@ -10,10 +10,10 @@
  * @module
  */
 
-import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
-import { binary } from "../e2e/binary.ts";
-import { execute } from "../e2e/commands.ts";
-import { withHome } from "../e2e/homes.ts";
+import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
+import { binary } from "../harness/binary.ts";
+import { execute } from "../harness/processes.ts";
+import { withHome } from "../harness/homes.ts";
 
 interface Load {
   readonly name: string;

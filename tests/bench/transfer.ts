@@ -22,14 +22,14 @@
 
 import { delay } from "@std/async/delay";
 import { parseArgs } from "@std/cli/parse-args";
-import { freePorts, NodeProcess } from "../../scripts/local_cluster.ts";
+import { freePorts, NodeProcess } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
 import { ClientConnection, ConnectionError } from "../../src/client/connection.ts";
 import { formatTable } from "../../src/client/table.ts";
-import type { ClusterStatus } from "../../src/node/info.ts";
+import type { ClusterStatus } from "../../src/node/admin/info.ts";
 import { ErrorReply } from "../../src/resp/value.ts";
-import { binary } from "../e2e/binary.ts";
-import { withHome } from "../e2e/homes.ts";
+import { binary } from "../harness/binary.ts";
+import { withHome } from "../harness/homes.ts";
 
 const CONNECTIONS = 50;
 const VALUE = "v".repeat(100);

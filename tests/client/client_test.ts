@@ -118,7 +118,7 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
     view: 7,
     viewSince: 0,
     cluster: "c",
-    forced: null,
+    origin: null,
     isComplete: false,
     journal: "memory",
     isEphemeral: true,

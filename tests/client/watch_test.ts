@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { changesOf } from "../../src/client/watch.ts";
-import type { ClusterStatus, NodeRole } from "../../src/node/info.ts";
+import type { ClusterStatus, NodeRole } from "../../src/node/admin/info.ts";
 
 function status(view: number, roles: readonly NodeRole[], isComplete = true): ClusterStatus {
   return {
@@ -8,7 +8,7 @@ function status(view: number, roles: readonly NodeRole[], isComplete = true): Cl
     view,
     viewSince: null,
     cluster: "c",
-    forced: null,
+    origin: null,
     isComplete,
     journal: "",
     isEphemeral: true,

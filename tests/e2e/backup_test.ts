@@ -1,12 +1,12 @@
 /** `dks client export` and `import` on real nodes. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
+import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import { parseBackup } from "../../src/client/backup_file.ts";
 import { ClientConnection } from "../../src/client/connection.ts";
-import { binary } from "./binary.ts";
-import { call } from "./checks.ts";
-import { client } from "./commands.ts";
+import { binary } from "../harness/binary.ts";
+import { call } from "../harness/checks.ts";
+import { client } from "../harness/processes.ts";
 
 const KEYS = 5000;
 const ALL_BYTES = String.fromCharCode(...Array.from({ length: 256 }, (_, byte) => byte));

@@ -2,8 +2,8 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { VERSION } from "../../src/version.ts";
-import { binaryPath } from "./binary.ts";
-import { execute } from "./commands.ts";
+import { binaryPath } from "../harness/binary.ts";
+import { execute } from "../harness/processes.ts";
 
 /** What is on every system, and no Deno. */
 const PLAIN_PATH = "/usr/bin:/bin";

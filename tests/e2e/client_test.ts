@@ -1,10 +1,10 @@
 /** `dks client` against a real cluster. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
-import { binary, binaryPath } from "./binary.ts";
-import { client, execute, isInstalled } from "./commands.ts";
-import { Terminal } from "./terminal.ts";
+import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
+import { binary, binaryPath } from "../harness/binary.ts";
+import { client, execute, isInstalled } from "../harness/processes.ts";
+import { Terminal } from "../harness/terminal.ts";
 
 const OPERATIONS = await Deno.readTextFile(
   new URL("../../examples/operations.csv", import.meta.url),

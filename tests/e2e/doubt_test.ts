@@ -1,13 +1,13 @@
 /** What is in doubt for long is told of, with real nodes. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
+import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
-import type { ClusterStatus } from "../../src/node/info.ts";
+import type { ClusterStatus } from "../../src/node/admin/info.ts";
 import { OK } from "../../src/resp/value.ts";
-import { binary } from "./binary.ts";
-import { call } from "./checks.ts";
-import { client, until } from "./commands.ts";
+import { binary } from "../harness/binary.ts";
+import { call } from "../harness/checks.ts";
+import { client, until } from "../harness/processes.ts";
 
 async function statusOf(port: number): Promise<ClusterStatus> {
   return JSON.parse((await client(port, ["status", "--json"])).stdout) as ClusterStatus;

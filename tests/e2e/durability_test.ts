@@ -1,20 +1,20 @@
 /** What was acknowledged is there after `kill -9` of all nodes at once. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { freePorts, LocalCluster, loopback, NodeProcess } from "../../scripts/local_cluster.ts";
+import { freePorts, LocalCluster, loopback, NodeProcess } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
 import { ConnectionError } from "../../src/client/connection.ts";
-import { binary } from "./binary.ts";
+import { binary } from "../harness/binary.ts";
 import {
   assertAgreement,
   call,
   CLIENT_TIMEOUT_MS,
   untilLocksAreFree,
   untilMore,
-} from "./checks.ts";
-import { client, until } from "./commands.ts";
-import { withHome } from "./homes.ts";
-import { Workload } from "./workload.ts";
+} from "../harness/checks.ts";
+import { client, until } from "../harness/processes.ts";
+import { withHome } from "../harness/homes.ts";
+import { Workload } from "../harness/workload.ts";
 
 const ROUNDS = 20;
 

@@ -1,9 +1,9 @@
 /** Redis's own tools against a cluster (Debian: redis-tools). */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
-import { binary } from "./binary.ts";
-import { execute, isInstalled } from "./commands.ts";
+import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
+import { binary } from "../harness/binary.ts";
+import { execute, isInstalled } from "../harness/processes.ts";
 
 Deno.test({
   name: "redis-cli speaks with every node",

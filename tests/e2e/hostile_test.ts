@@ -2,13 +2,7 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
-import {
-  freePorts,
-  FROM_SOURCE,
-  LocalCluster,
-  loopback,
-  NodeProcess,
-} from "../../scripts/local_cluster.ts";
+import { freePorts, FROM_SOURCE, LocalCluster, loopback, NodeProcess } from "../harness/cluster.ts";
 import { fromText } from "../../src/byte_string.ts";
 import { ClientConnection } from "../../src/client/connection.ts";
 import { ErrorReply, OK, type RespValue } from "../../src/resp/value.ts";

@@ -2,14 +2,14 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { freePorts, LocalCluster, loopback, NodeProcess } from "../../scripts/local_cluster.ts";
+import { freePorts, LocalCluster, loopback, NodeProcess } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
-import { chunkKey } from "../../src/node/kv_layout.ts";
-import { binary } from "./binary.ts";
-import { assertAgreement, call, CLIENT_TIMEOUT_MS, untilLocksAreFree } from "./checks.ts";
-import { client, execute, until } from "./commands.ts";
-import { databasesBelow, withHome } from "./homes.ts";
-import { Workload } from "./workload.ts";
+import { chunkKey } from "../../src/node/storage/kv_layout.ts";
+import { binary } from "../harness/binary.ts";
+import { assertAgreement, call, CLIENT_TIMEOUT_MS, untilLocksAreFree } from "../harness/checks.ts";
+import { client, execute, until } from "../harness/processes.ts";
+import { databasesBelow, withHome } from "../harness/homes.ts";
+import { Workload } from "../harness/workload.ts";
 
 type Environment = Readonly<Record<string, string>>;
 

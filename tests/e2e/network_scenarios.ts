@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
-import { LocalCluster, type Place } from "../../scripts/local_cluster.ts";
+import { LocalCluster, type Place } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
 import { ErrorReply } from "../../src/resp/value.ts";
 import {
@@ -15,11 +15,11 @@ import {
   CLIENT_TIMEOUT_MS,
   untilLocksAreFree,
   untilMore,
-} from "./checks.ts";
-import { until } from "./commands.ts";
-import { Freshness } from "./freshness.ts";
-import { TestNetwork } from "./namespaces.ts";
-import { STEADY_LOAD, Workload } from "./workload.ts";
+} from "../harness/checks.ts";
+import { until } from "../harness/processes.ts";
+import { Freshness } from "../harness/freshness.ts";
+import { TestNetwork } from "../harness/namespaces.ts";
+import { STEADY_LOAD, Workload } from "../harness/workload.ts";
 
 /** All nodes listen at the same port, as on machines of their own. */
 const PORT = 5000;

@@ -1,10 +1,10 @@
 /** An older copy of a journal is put back at one of three nodes, with real processes and databases. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { freePorts, loopback, NodeProcess } from "../../scripts/local_cluster.ts";
-import { binary } from "./binary.ts";
-import { client, until } from "./commands.ts";
-import { withHome } from "./homes.ts";
+import { freePorts, loopback, NodeProcess } from "../harness/cluster.ts";
+import { binary } from "../harness/binary.ts";
+import { client, until } from "../harness/processes.ts";
+import { withHome } from "../harness/homes.ts";
 
 Deno.test("a node on an older copy of its journal says so, serves nothing old, and joins from empty", async () => {
   await withHome(async (_env, home) => {

@@ -1,14 +1,14 @@
 /** Writes under tokens, and the ends of transactions, on real nodes. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
+import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
 import { ConnectionError } from "../../src/client/connection.ts";
 import { callOnce, Connector } from "../../src/client/connector.ts";
 import { OK, type RespValue } from "../../src/resp/value.ts";
-import { binary } from "./binary.ts";
-import { call } from "./checks.ts";
-import { client, until } from "./commands.ts";
+import { binary } from "../harness/binary.ts";
+import { call } from "../harness/checks.ts";
+import { client, until } from "../harness/processes.ts";
 
 const ROUNDS = 3;
 const WRITERS = 12;

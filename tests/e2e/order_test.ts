@@ -1,7 +1,7 @@
 /** What one connection may rely on when it sends commands without waiting for the replies. */
 
 import { assertEquals } from "@std/assert";
-import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
+import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import { ClientConnection } from "../../src/client/connection.ts";
 import { OK, type RespValue } from "../../src/resp/value.ts";
 

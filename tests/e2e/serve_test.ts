@@ -1,11 +1,11 @@
 /** Starting nodes: what they print, and how they refuse to start. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { freePorts, LocalCluster, loopback, NodeProcess } from "../../scripts/local_cluster.ts";
+import { freePorts, LocalCluster, loopback, NodeProcess } from "../harness/cluster.ts";
 import { encodeValue } from "../../src/resp/encoder.ts";
 import { VERSION } from "../../src/version.ts";
-import { binary } from "./binary.ts";
-import { client, until } from "./commands.ts";
+import { binary } from "../harness/binary.ts";
+import { client, until } from "../harness/processes.ts";
 
 /** Starts a node that is expected to end by itself. Returns its exit code and what it printed. */
 async function startInVain(

@@ -1,11 +1,11 @@
 /** What goes over the wire: any bytes, large values, pipelines, many clients at one key. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { freePorts, LocalCluster, loopback } from "../../scripts/local_cluster.ts";
+import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import { fromBytes } from "../../src/byte_string.ts";
 import { ClientConnection } from "../../src/client/connection.ts";
 import { ErrorReply, OK, type RespValue } from "../../src/resp/value.ts";
-import { binary } from "./binary.ts";
+import { binary } from "../harness/binary.ts";
 
 const TIMEOUT_MS = 30_000;
 

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Driver, type Transport } from "../../src/node/driver.ts";
-import { type Journal, MemoryJournal } from "../../src/node/journal.ts";
+import { type Journal, MemoryJournal } from "../../src/node/storage/journal.ts";
 import { timingFor } from "../../src/two_phase/context.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import type { JournalRecord, Message, NodeIndex, View } from "../../src/two_phase/messages.ts";
@@ -152,7 +152,7 @@ class Pair {
   /** Has `node` set `key`, in a turn of its own. */
   async put(node: 0 | 1, key: string): Promise<void> {
     this.drivers[node].submit(write({ [key]: "v" }), {
-      answered: ({ kind }: Outcome) => this.log.push(`${key} ${kind}`),
+      onOutcome: ({ kind }: Outcome) => this.log.push(`${key} ${kind}`),
     });
     await this.settle();
   }
@@ -220,7 +220,7 @@ for (const failing of [0, 1] as const) {
     // What it held before still holds, and is no secret.
     let isRead = false;
     pair.drivers[failing].submit(read("z"), {
-      answered: ({ kind }: Outcome) => isRead = kind === "answered",
+      onOutcome: ({ kind }: Outcome) => isRead = kind === "answered",
     });
     await pair.settle();
     assertEquals(isRead, true);

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/errors.ts";
-import { difference, type SharedConfig } from "../../src/node/handshake.ts";
+import { difference, type SharedConfig } from "../../src/node/peer/handshake.ts";
 import { parseServeOptions } from "../../src/node/serve.ts";
 
 function parse(line: string) {

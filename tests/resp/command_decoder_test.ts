@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { fromBytes, toBytes } from "../../src/byte_string.ts";
 import { CommandDecoder, ProtocolError, splitInline } from "../../src/resp/command_decoder.ts";
 import { encodeCommand } from "../../src/resp/encoder.ts";
-import { feed, splits } from "../split.ts";
+import { feed, splits } from "../harness/split.ts";
 
 const BULK_MAX = 1024 * 1024;
 

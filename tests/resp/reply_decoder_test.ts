@@ -4,7 +4,7 @@ import { ProtocolError } from "../../src/resp/command_decoder.ts";
 import { encodeValue } from "../../src/resp/encoder.ts";
 import { ReplyDecoder } from "../../src/resp/reply_decoder.ts";
 import { ErrorReply, type RespValue, SimpleString } from "../../src/resp/value.ts";
-import { feed, splits } from "../split.ts";
+import { feed, splits } from "../harness/split.ts";
 
 function decodeAll(pieces: readonly Uint8Array[]): RespValue[] {
   const decoder = new ReplyDecoder();

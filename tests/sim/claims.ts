@@ -8,7 +8,7 @@
  * @module
  */
 
-import { combineOutcomes } from "../../src/node/outcome.ts";
+import { combineOutcomes } from "../../src/two_phase/outcome.ts";
 import type { JournalRecord, NodeIndex, View } from "../../src/two_phase/messages.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { nameForClients, parseTransactionName } from "../../src/two_phase/transaction_name.ts";

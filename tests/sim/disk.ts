@@ -7,7 +7,7 @@
  */
 
 import type { ByteString } from "../../src/byte_string.ts";
-import type { ChangedEntry } from "../../src/node/journal.ts";
+import type { ChangedEntry } from "../../src/node/storage/journal.ts";
 import type { JournalRecord } from "../../src/two_phase/messages.ts";
 import { Store } from "../../src/two_phase/store.ts";
 import type { Random } from "./random.ts";

@@ -7,7 +7,7 @@
 
 import type { ByteString } from "../../src/byte_string.ts";
 import type { Effect } from "../../src/two_phase/messages.ts";
-import { once as onceRequest } from "../../src/node/once.ts";
+import { once as onceRequest } from "../../src/node/commands/once.ts";
 import type { KeyReader, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import type { Random } from "./random.ts";
 import type { Workload } from "./scenario.ts";

@@ -8,7 +8,7 @@
  */
 
 import type { Clocks } from "../../src/two_phase/clocks.ts";
-import { isHidden } from "../../src/hidden_keys.ts";
+import { isReserved } from "../../src/reserved_keys.ts";
 import type {
   Effect,
   JournalRecord,
@@ -196,12 +196,12 @@ function tokenStoredApart(): PlantedFault {
   return {
     name: "token stored apart from its write",
     onRequest: (request, replica) => {
-      if (request.kind !== "write" || !request.keys.some(isHidden)) return request;
+      if (request.kind !== "write" || !request.keys.some(isReserved)) return request;
       const evaluate: WriteRequest["evaluate"] = (read) => {
         const { effects, reply } = request.evaluate(read);
-        const tokens = effects.filter(({ key }) => isHidden(key));
+        const tokens = effects.filter(({ key }) => isReserved(key));
         held.set(replica, [...held.get(replica) ?? [], ...tokens]);
-        return { effects: effects.filter(({ key }) => !isHidden(key)), reply };
+        return { effects: effects.filter(({ key }) => !isReserved(key)), reply };
       };
       return { ...request, evaluate };
     },
@@ -216,7 +216,7 @@ function tokenStoredApart(): PlantedFault {
           keys: [effect.key],
           evaluate: () => ({ effects: [effect], reply: "OK" }),
         },
-        client: { answered: () => {} },
+        requester: { onOutcome: () => {} },
       }));
     },
   };

@@ -6,18 +6,18 @@
  * @module
  */
 
-import type { ChangedEntry } from "../../src/node/journal.ts";
-import { lastView, ownerOf } from "../../src/node/known_nodes.ts";
+import type { ChangedEntry } from "../../src/node/storage/journal.ts";
+import { lastView, ownerOf } from "../../src/node/storage/journal_identity.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
 import { timingFor } from "../../src/two_phase/context.ts";
 import type { Counters } from "../../src/two_phase/context.ts";
 import { countsAsProgress, type JournalSighting } from "../../src/two_phase/peer_journals.ts";
-import { beginByForce } from "../../src/two_phase/force.ts";
+import { recoverCluster } from "../../src/two_phase/new_cluster.ts";
 import type { JournalRecord, Message, NodeIndex, Prepare } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
-import type { Client, Request } from "../../src/two_phase/request.ts";
+import type { Request, Requester } from "../../src/two_phase/request.ts";
 import type { Store } from "../../src/two_phase/store.ts";
 import { Disk, type DiskCopy } from "./disk.ts";
 import type { Endpoint, Greeting, Network } from "./network.ts";
@@ -113,7 +113,7 @@ export class SimNode implements Endpoint {
   #isFlushPlanned = false;
   /** Positions of the forces asked for, behind those under way. */
   readonly #forces: number[] = [];
-  #isForcing = false;
+  #isStartingCluster = false;
   #slowUntil = 0;
   #hungUntil = 0;
   /** The next such point ends the process. */
@@ -177,7 +177,7 @@ export class SimNode implements Endpoint {
     this.#journal = journal;
     this.#process++;
     this.#isFlushPlanned = false;
-    this.#isForcing = false;
+    this.#isStartingCluster = false;
     this.#forces.length = 0;
     this.#delayed = [];
     this.#crashAt = undefined;
@@ -345,13 +345,13 @@ export class SimNode implements Endpoint {
    *
    * @returns how many transactions were in doubt, and are committed
    */
-  beginByForce(): number {
+  recoverCluster(): number {
     const { onHappening, trace, scheduler, index } = this.#options;
     const replica = this.inspect();
     const at = scheduler.now;
     const id = `forced by ${index} at ${at}`;
     const cluster = { names: replica.context.names, self: index, id, at };
-    const { records, committed, view } = beginByForce(replica, cluster);
+    const { records, committed, view } = recoverCluster(replica, cluster);
     onHappening("a cluster is begun by force");
     if (committed > 0) onHappening("a cluster is begun by force, and commits what was in doubt");
     trace.note(index, `begins view ${view.number} by force`);
@@ -466,7 +466,7 @@ export class SimNode implements Endpoint {
   // --- Inputs --------------------------------------------------------------------------------
 
   /** A client asks for something. It is told when its connection is lost. */
-  submit(request: Request, client: Client & LostConnection): void {
+  submit(request: Request, client: Requester & LostConnection): void {
     if (this.#replica === undefined) {
       client.lost();
       return;
@@ -476,10 +476,10 @@ export class SimNode implements Endpoint {
       this.#step({
         type: "request",
         request: this.#altered(request),
-        client: {
-          answered: (outcome) => {
+        requester: {
+          onOutcome: (outcome) => {
             this.#clients.delete(client);
-            client.answered(outcome);
+            client.onOutcome(outcome);
           },
         },
       })
@@ -570,10 +570,10 @@ export class SimNode implements Endpoint {
       }
     }
     if (effects.records.length > 0 && this.#crashesAt("after the sends")) return;
-    for (const { client, outcome, term } of effects.answers) {
+    for (const { requester, outcome, term } of effects.answers) {
       const now = plantedFault?.leaseClocks?.(this.clocks) ?? this.clocks;
       const isLate = term?.holds(now) === false && plantedFault?.ignoresLeaseEnd !== true;
-      client.answered(isLate ? LEASE_OVER : outcome);
+      requester.onOutcome(isLate ? LEASE_OVER : outcome);
     }
     for (const event of effects.events) {
       if (event.type === "viewInstalled") {
@@ -601,9 +601,9 @@ export class SimNode implements Endpoint {
   /** One write is under way at a time; what is asked for meanwhile is the next one. */
   #force(): void {
     const position = this.#forces.at(-1);
-    if (this.#isForcing || position === undefined) return;
+    if (this.#isStartingCluster || position === undefined) return;
     this.#forces.length = 0;
-    this.#isForcing = true;
+    this.#isStartingCluster = true;
     const { scheduler, scenario, random } = this.#options;
     const slowness = scheduler.now < this.#slowUntil ? random.between(100, 1500) : 0;
     this.#later(random.skewed(0, scenario.forceMsMax) + slowness, () => {
@@ -627,7 +627,7 @@ export class SimNode implements Endpoint {
     }
     if (this.#crashesAt("failed force")) return;
     this.#disk.makeDurable(position - this.#disk.durablePosition);
-    this.#isForcing = false;
+    this.#isStartingCluster = false;
     if (this.#crashesAt("after the force")) return;
     this.#step({ type: "forced", position });
     this.#force();
@@ -691,7 +691,7 @@ function progressOf(records: readonly JournalRecord[]): number {
 function offsetOf(records: readonly JournalRecord[]): number {
   return records.reduce((offset, record) => {
     if (record.type === "offset") return record.incarnations;
-    return record.type === "standing" ? record.offset : offset;
+    return record.type === "membership" ? record.offset : offset;
   }, 0);
 }
 

@@ -302,7 +302,7 @@ class Simulation {
     this.#freshness.forget();
     this.#claims.forget();
     this.#named.clear();
-    const committed = survivor.beginByForce();
+    const committed = survivor.recoverCluster();
     for (const call of committed === 0 ? [] : this.#history.calls) {
       if (call.outcome === "aborted") call.ending = "unknown";
     }
@@ -384,7 +384,7 @@ class Simulation {
     };
     this.#trace.client(`   client ${what.client} asks n${what.node}: ${what.operation.name}`);
     node.submit(requestFor(what.operation), {
-      answered: (outcome: Outcome) => {
+      onOutcome: (outcome: Outcome) => {
         this.#lookAround(outcome, what.operation);
         this.#askLater(outcome);
         if (outcome.kind === "indeterminate") call.transaction = outcome.transaction;
@@ -428,7 +428,7 @@ class Simulation {
       };
       this.#trace.client(`   client ${what.client} asks n${index}: ${what.operation.name}`);
       this.#nodes[index]?.submit(this.#countingRepetitions(requestFor(what.operation)), {
-        answered: (outcome: Outcome) => {
+        onOutcome: (outcome: Outcome) => {
           this.#lookAround(outcome, what.operation);
           this.#askLater(outcome);
           end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : "");

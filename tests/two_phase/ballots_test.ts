@@ -9,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/context.ts";
 import { ballotOf, type Message } from "../../src/two_phase/messages.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
-import { testimonyOf } from "../../src/two_phase/settlement.ts";
+import { transactionReportOf } from "../../src/two_phase/settlement.ts";
 import { Script, write } from "./script.ts";
 
 function node(script: Script, index: number): Replica {
@@ -79,7 +79,7 @@ Deno.test("a proposer proposes nothing while its own promise is not durable", ()
       lastNumber: 0,
       acknowledged: [0, 0, 0],
       met: [0, 0, 0],
-      aliveMs: 1e9,
+      uptimeMs: 1e9,
     };
     script.step(0, { type: "message", from, message });
   }
@@ -175,10 +175,10 @@ Deno.test("a frozen node grants no lock, and its report does not change", () => 
   const ballot = ballotOf(9, 2);
   const viewPrepare: Message = { type: "viewPrepare", view: 1, ballot };
   script.step(1, { type: "message", from: 2, message: viewPrepare });
-  const before = testimonyOf(node(script, 1).context);
+  const before = transactionReportOf(node(script, 1).context);
   script.completeForces(1);
   script.wait(20);
   script.completeForces(1);
   assertEquals(states(), ["aborted", "waiting"]);
-  assertEquals(testimonyOf(node(script, 1).context), before);
+  assertEquals(transactionReportOf(node(script, 1).context), before);
 });

@@ -1,8 +1,8 @@
 /** What a node tells of the transactions that are in doubt for long. */
 
 import { assertEquals } from "@std/assert";
-import { HIDDEN_PREFIX } from "../../src/hidden_keys.ts";
-import { describeDoubt } from "../../src/node/info.ts";
+import { RESERVED_PREFIX } from "../../src/reserved_keys.ts";
+import { describeDoubt } from "../../src/node/admin/info.ts";
 import { LONG_DOUBT_MS } from "../../src/two_phase/doubt.ts";
 import { ballotOf, type NodeIndex } from "../../src/two_phase/messages.ts";
 import { append, Script, write } from "./script.ts";
@@ -109,7 +109,7 @@ Deno.test("Replica.longDoubts() tells of all, the oldest first", () => {
 
 Deno.test("describeDoubt() shows no key that dks keeps for itself, and no line's end", () => {
   const script = Script.complete();
-  script.ask(0, "W", write({ [`${HIDDEN_PREFIX}token`]: "1", "a\r\nb": "2" }));
+  script.ask(0, "W", write({ [`${RESERVED_PREFIX}token`]: "1", "a\r\nb": "2" }));
   script.wait(LONG_DOUBT_MS);
   assertEquals(doubtsOf(script, 0), ['0.1.1 on 1 "a\\r\\nb" waits for the votes of n1, n2']);
 });

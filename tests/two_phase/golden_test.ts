@@ -1,7 +1,7 @@
 /** Whole runs of the protocol, as golden scripts in `golden/`. */
 
 import { assertEquals } from "@std/assert";
-import { assertGolden } from "../golden.ts";
+import { assertGolden } from "../harness/golden.ts";
 import { append, read, Script, setIfAbsent, write } from "./script.ts";
 
 function golden(name: string, play: (script: Script) => void, nodes = 3): void {

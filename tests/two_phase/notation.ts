@@ -125,7 +125,7 @@ export function formatRecord(record: JournalRecord): string {
       return `append mark ${transactionName(record.coordinator, record.upTo)}`;
     case "view":
       return `append view ${formatView(record.view)}`;
-    case "standing":
+    case "membership":
       return `append standing in ${formatView(record.view)}`;
     case "offset":
       return `append offset ${record.incarnations}`;

@@ -16,7 +16,7 @@ const number = (sequence: number, incarnation = 1) => transactionNumber(incarnat
 /** A table that holds one transaction, not decided. */
 function tableWith(sequence: number): { table: TransactionTable; transaction: Transaction } {
   const table = new TransactionTable(3);
-  table.begin(COORDINATOR, incarnationBase(1));
+  table.startIncarnation(COORDINATOR, incarnationBase(1));
   const transaction = new Transaction(COORDINATOR, 1, []);
   table.add(transaction, number(sequence));
   return { table, transaction };
@@ -39,7 +39,7 @@ Deno.test("TransactionTable.outcomeOf() is an abort only when it is durable", ()
   assertEquals(outcome(), "undecided");
   transaction.transitionTo("aborted");
   assertEquals(outcome(), "abortedHere");
-  table.reduce(COORDINATOR, number(1), "aborted");
+  table.discardTransaction(COORDINATOR, number(1), "aborted");
   assertEquals(outcome(), "abortedHere");
   // All members have settled it: nobody can commit it any more.
   table.keepOutcome(COORDINATOR, number(1), undefined);
@@ -50,7 +50,7 @@ Deno.test("TransactionTable.outcomeOf() is an abort only when it is durable", ()
 
 Deno.test("TransactionTable.outcomeOf() is forgotten when the low-water mark has passed", () => {
   const { table } = tableWith(1);
-  table.reduce(COORDINATOR, number(1), "committed");
+  table.discardTransaction(COORDINATOR, number(1), "committed");
   table.settle(COORDINATOR, number(1));
   assertEquals(table.outcomeOf(COORDINATOR, number(1)), "committed");
   table.forget(COORDINATOR, number(1));
@@ -59,8 +59,8 @@ Deno.test("TransactionTable.outcomeOf() is forgotten when the low-water mark has
 
 Deno.test("TransactionTable.outcomeOf() is unknown when an abort is only presumed", () => {
   const { table } = tableWith(1);
-  table.reduce(COORDINATOR, number(1), "committed");
-  table.begin(COORDINATOR, incarnationBase(2));
+  table.discardTransaction(COORDINATOR, number(1), "committed");
+  table.startIncarnation(COORDINATOR, incarnationBase(2));
   assertEquals(table.outcomeOf(COORDINATOR, number(2)), "unknown", "before it is closed");
   table.close(COORDINATOR, [number(3)]);
   assertEquals(table.outcomeOf(COORDINATOR, number(1)), "committed");
@@ -77,7 +77,7 @@ Deno.test("TransactionTable.outcomeOf() is kept beyond the low-water mark when a
   const { table } = tableWith(1);
   table.keepOutcome(COORDINATOR, number(1), undefined);
   assertEquals(table.outcomeOf(COORDINATOR, number(1)), "undecided");
-  table.reduce(COORDINATOR, number(1), "committed");
+  table.discardTransaction(COORDINATOR, number(1), "committed");
   table.settle(COORDINATOR, number(1));
   table.forget(COORDINATOR, number(2));
   assertEquals(table.outcomeOf(COORDINATOR, number(1)), "committed");

@@ -11,7 +11,7 @@ const IMPURE =
 /** Plain modules outside of the folder that have no effects. */
 const ALLOWED_IMPORTS: readonly string[] = [
   "../byte_string.ts",
-  "../hidden_keys.ts",
+  "../reserved_keys.ts",
   "../limits.ts",
 ];
 

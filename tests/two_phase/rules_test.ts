@@ -141,7 +141,7 @@ function acknowledge(peer: NodeIndex, sequence: number): Input {
 }
 
 function ask(request: Request): Input {
-  return { type: "request", request, client: { answered: () => {} } };
+  return { type: "request", request, requester: { onOutcome: () => {} } };
 }
 
 const FORCED = "forced";

@@ -15,7 +15,7 @@ import type { ProcessIdentity } from "../../src/two_phase/membership.ts";
 import type { Store } from "../../src/two_phase/store.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
-import { combineOutcomes } from "../../src/node/outcome.ts";
+import { combineOutcomes } from "../../src/two_phase/outcome.ts";
 import {
   type NamedTransaction,
   parseTransactionName,
@@ -278,12 +278,12 @@ export class Script {
   ask(node: NodeIndex, label: string, request: Request): void {
     this.#write(`${label} asks n${node}`);
     const client = {
-      answered: (outcome: Outcome) => {
+      onOutcome: (outcome: Outcome) => {
         this.outcomes.set(label, outcome);
         this.#write(`  ${label} ${formatOutcome(outcome)}`);
       },
     };
-    this.step(node, { type: "request", request, client });
+    this.step(node, { type: "request", request, requester: client });
   }
 
   /** Delivers the next message from `from` to `to`. Returns whether there was one. */
@@ -471,7 +471,7 @@ export class Script {
           if (link.isUp) link.queue.push(message);
         }
       }
-      for (const { client, outcome } of effects.answers) client.answered(outcome);
+      for (const { requester, outcome } of effects.answers) requester.onOutcome(outcome);
       if (!effects.force) continue;
       if (this.forcesAtOnce) {
         journal.durable = journal.records.length;

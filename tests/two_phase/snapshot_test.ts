@@ -1,7 +1,7 @@
 /** Snapshots: one moment of the cluster, without a copy, whatever is written while they are read. */
 
 import { assert, assertEquals } from "@std/assert";
-import { tokenKey } from "../../src/node/once.ts";
+import { tokenKey } from "../../src/node/commands/once.ts";
 import { timingFor } from "../../src/two_phase/context.ts";
 import type { Snapshot, SnapshotEntry } from "../../src/two_phase/snapshot.ts";
 import { SnapshotRequest } from "../../src/two_phase/snapshot_request.ts";

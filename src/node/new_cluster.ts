@@ -1,0 +1,208 @@
+/**
+ * `--force-new-cluster`: one node begins a new cluster from what its journal holds, as a majority of
+ * the old one is lost for good.
+ *
+ * What may be lost by that nobody can know any more, so all that can be known is looked at first: the
+ * other nodes of the old list are asked, and where a majority of them lives, or anybody who has a
+ * later view, nothing is done. What becomes of the data stands in `two_phase/new_cluster.ts`.
+ *
+ * One checkpoint of the journal does it: a crash leaves the old state or the new one. A node that is
+ * started with the flag once more, and the same list, only says that it is done.
+ *
+ * @module
+ */
+
+import { delay } from "@std/async/delay";
+import type { Logger } from "@std/log";
+import { FatalError } from "../errors.ts";
+import type { Timing } from "../two_phase/context.ts";
+import { leaseWaitMs } from "../two_phase/lease.ts";
+import { type ClusterStart, recoverCluster } from "../two_phase/new_cluster.ts";
+import type { JournalRecord, View } from "../two_phase/messages.ts";
+import { majority } from "../two_phase/node_set.ts";
+import { Replica } from "../two_phase/replica.ts";
+import type { Store } from "../two_phase/store.ts";
+import type { FoundNode, Peers } from "./peer/peers.ts";
+import { clocks } from "./clock.ts";
+import { checkpointOf } from "./driver.ts";
+import { describeClusterPosition, describeOrigin } from "./peer/handshake.ts";
+import type { Journal } from "./storage/journal.ts";
+import { lastView } from "./storage/journal_identity.ts";
+
+/** The other nodes of the old cluster are looked for at least so long, in milliseconds. */
+const LOOK_MS_MIN = 3000;
+
+/** What a journal held. */
+export interface Recovered {
+  readonly store: Store;
+  readonly records: readonly JournalRecord[];
+}
+
+/** What {@linkcode startNewCluster} works on. */
+export interface NewClusterOptions {
+  /** The new list, in which this node has found itself. */
+  readonly peers: Peers;
+  readonly journal: Journal;
+  readonly recovered: Recovered;
+  readonly timing: Timing;
+  readonly logger: Logger;
+}
+
+/**
+ * Begins a new cluster, unless that was done already.
+ *
+ * @returns what the journal holds then
+ * @throws {FatalError} where there is nothing to begin from, or no need to; nothing is changed then.
+ */
+export async function startNewCluster(options: NewClusterOptions): Promise<Recovered> {
+  const { peers, journal, recovered, logger } = options;
+  const { names, self } = peers;
+  const old = lastView(recovered.records);
+  if (old === undefined) {
+    throw refusal(
+      `the journal ${journal.place} is empty: there is nothing to begin from. Start this node ` +
+        "without the flag, and use it where a journal is left",
+    );
+  }
+  const { origin } = old.cluster;
+  if (origin !== undefined && old.names.join() === names.join()) {
+    logger.warn(
+      `--force-new-cluster does nothing: this cluster is ${describeOrigin(origin)} already. Take ` +
+        "the flag away; or, if a majority of this one is lost too, begin with --peers of this node " +
+        "alone first",
+    );
+    return recovered;
+  }
+  const replica = replicaOf(old, options);
+  const others = new Set([...old.names, ...names]);
+  others.delete(names[self] ?? "");
+  logger.warn(`--force-new-cluster: looks for other nodes: ${[...others].join(", ")}`);
+  // So long it takes in any case: then no old node has a lease left from a majority that is gone.
+  const lookMs = Math.max(LOOK_MS_MIN, leaseWaitMs(options.timing));
+  const [found] = await Promise.all([peers.lookFor([...others], lookMs), delay(lookMs)]);
+  const why = whyNotNow(old, found);
+  if (why !== undefined) throw refusal(why);
+  const living = found.filter((node) => isOf(old, node));
+
+  const beginning = recoverCluster(replica, {
+    names,
+    self,
+    id: crypto.randomUUID(),
+    at: Date.now(),
+  });
+  const { store } = recovered;
+  for (const line of describe(old, { beginning, living, keys: store.size })) logger.warn(line);
+  await journal.checkpoint(checkpointOf(store, beginning.records));
+  logger.warn(
+    `view ${beginning.view.number} of ${
+      names.join(", ")
+    } is begun by force. Start the others with ` +
+      "the same --peers and empty journals, and take --force-new-cluster away here",
+  );
+  return { store, records: beginning.records };
+}
+
+/** The node in its old cluster, recovered, and never to run. */
+function replicaOf(old: View, { journal, recovered, timing, peers }: NewClusterOptions): Replica {
+  const self = old.journals.indexOf(journal.identity.journal);
+  const replica = self < 0 ? undefined : new Replica({
+    self,
+    names: old.names,
+    identity: { ...journal.identity, process: peers.instance },
+    timing,
+    random: Math.random,
+    now: clocks(),
+    ...recovered,
+  });
+  if (replica?.membership.isMember === true) return replica;
+  throw refusal(
+    `this node is no member of view ${old.number}, the last one that it knows: its journal holds ` +
+      "nothing, or only a part. Begin at a node that was a member",
+  );
+}
+
+/**
+ * Returns why no cluster is to be begun by force, or `undefined` where nothing speaks against it.
+ *
+ * @param found the other nodes, of the old list and of the new one, that have answered
+ */
+export function whyNotNow(old: View, found: readonly FoundNode[]): string | undefined {
+  const elsewhere = found.find((node) => node.reply.clusterPosition.view > 0 && !isOf(old, node));
+  if (elsewhere !== undefined) {
+    const { name, reply: { clusterPosition } } = elsewhere;
+    // That one may have been given up before it held anything: then this journal is the last copy.
+    return `${name} is of another cluster already (${
+      describeClusterPosition(clusterPosition)
+    }). If that one ` +
+      "serves its clients, this node may join it, without the flag and with an empty journal; if " +
+      "not, stop it, and keep this node's journal";
+  }
+  const forcing = found.filter(({ reply }) => reply.isStartingCluster === true);
+  if (forcing.length > 0) {
+    return `${namesOf(forcing)} is started with --force-new-cluster at the same time: begin at ` +
+      "one node, and stop all others first";
+  }
+  const living = found.filter((node) => isOf(old, node));
+  const later = living.filter(({ reply }) => reply.clusterPosition.view > old.number);
+  if (later.length > 0) {
+    const list = later.map(({ name, reply }) => `${name} (view ${reply.clusterPosition.view})`);
+    return `${list.join(", ")} of the old cluster knows a later view than this node (view ` +
+      `${old.number}), so this one may lack writes: begin there, or stop it if it holds less`;
+  }
+  // Who has lost its journal, and is outside, belongs to no majority.
+  const counting = living.filter(({ name, reply }) =>
+    reply.identity.journal === old.journals[old.names.indexOf(name)]
+  );
+  const { length: nodes } = old.names;
+  if (counting.length === 0 || counting.length + 1 < majority(nodes)) return undefined;
+  return `${namesOf(counting)} of the old cluster answer: with this node they are a majority of ` +
+    `its ${nodes} nodes, which goes on by itself. Start this node without the flag, with --peers ` +
+    old.names.join(",");
+}
+
+/** Returns, as lines, what is about to be done, and what may be lost by it. */
+function describe(
+  old: View,
+  about: { beginning: ClusterStart; living: readonly FoundNode[]; keys: number },
+): string[] {
+  const { beginning, living, keys } = about;
+  const { committed, aborted, leftOutBy, lastStamp } = beginning;
+  const heard = lastStamp === 0
+    ? ""
+    : `; the latest that it has heard of is of ${new Date(lastStamp / 1000).toISOString()}`;
+  const lines = [
+    `--force-new-cluster: begins from view ${old.number} of the old cluster ` +
+    `(${old.names.join(", ")}), of which this node was a member, with ${keys} keys${heard}`,
+    leftOutBy === undefined
+      ? `WHAT MAY BE LOST: if the others went on without this node after view ${old.number}, ` +
+        "everything that they have acknowledged since. Else nothing that was acknowledged"
+      : `WHAT MAY BE LOST: view ${leftOutBy} was about to go on without this node; everything that ` +
+        "was acknowledged from then on",
+  ];
+  if (committed + aborted > 0) {
+    lines.push(
+      `${committed + aborted} transactions were in doubt: ${committed} are committed, ${aborted} ` +
+        "aborted. Of the committed ones, clients may have been told that they were aborted",
+    );
+  }
+  if (living.length > 0) {
+    lines.push(
+      `${namesOf(living)} of the old cluster still runs, and will be refused: stop it, and empty ` +
+        "its journal if it is to join",
+    );
+  }
+  return lines;
+}
+
+/** Tells whether a node that has answered is of the cluster that `view` is of. */
+function isOf(view: View, { reply: { clusterPosition } }: FoundNode): boolean {
+  return clusterPosition.view > 0 && clusterPosition.cluster.id === view.cluster.id;
+}
+
+function namesOf(nodes: readonly FoundNode[]): string {
+  return nodes.map(({ name }) => name).join(", ");
+}
+
+function refusal(reason: string): FatalError {
+  return new FatalError(`--force-new-cluster: ${reason}`);
+}

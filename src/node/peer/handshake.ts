@@ -1,0 +1,356 @@
+/**
+ * The handshake: how a connection becomes a link between two nodes.
+ *
+ * It begins as a command of the Redis protocol, `DKS.PEER json`, and is answered by a bulk string of
+ * JSON, or by an error. So whatever listens at an address, a node or a Redis or a node of another
+ * version, gives an answer that can be shown to people. The four purposes:
+ *
+ * - `find`: "who are you?" A node dials every entry of its list; the entry that answers with the
+ *   node's own instance number is the node itself.
+ * - `link`: "I am entry number i, let us talk in frames." The connection turns to frames behind the
+ *   answer.
+ * - `confirm`: "have you just asked me for a link, with this token?" Asked at the address of who says
+ *   it is entry number i; so a client cannot pass itself off as a node, as it cannot answer there.
+ * - `outcome`: "how did this transaction end, as far as you know?" See `outcome.ts`.
+ *
+ * @module
+ */
+
+import { deadline } from "@std/async/deadline";
+import { type Address, formatAddress } from "../../address.ts";
+import { fromText, quote, toBytes, toText } from "../../byte_string.ts";
+import { FatalError, messageOf } from "../../errors.ts";
+import { encodeCommand } from "../../resp/encoder.ts";
+import { ReplyDecoder } from "../../resp/reply_decoder.ts";
+import { ErrorReply, type RespValue } from "../../resp/value.ts";
+import type { ClusterId, ClusterOrigin, NodeIndex } from "../../two_phase/messages.ts";
+import type { PeerIdentity } from "../../two_phase/membership.ts";
+import type { JournalSighting } from "../../two_phase/peer_journals.ts";
+import type { OutcomeAnswer } from "../../two_phase/replica.ts";
+import { PEER_PROTOCOL_VERSION } from "./frames.ts";
+import { closeQuietly, writeAll } from "../../socket.ts";
+
+/** The name of the command. */
+export const PEER_COMMAND = "DKS.PEER";
+
+/** Time for one attempt to connect. */
+export const CONNECT_MS = 500;
+
+/** Time for the answer to a question, once connected. */
+const ANSWER_MS = 1000;
+
+/** The times of the views, in milliseconds, see `Timing` in `two_phase/context.ts`. */
+export interface ViewTimes {
+  readonly leaseMs: number;
+  readonly suspicionMs: number;
+  readonly heartbeatMs: number;
+}
+
+/** What has to be the same on all nodes. */
+export interface SharedConfig extends ViewTimes {
+  /** The version of the protocol between nodes. */
+  readonly protocol: number;
+  /** All nodes, sorted. */
+  readonly peers: readonly string[];
+  readonly keyBytesMax: number;
+  readonly valueBytesMax: number;
+}
+
+/** Where a node stands, as its journal says. */
+export interface ClusterPosition {
+  /** The view that it has installed last; 0 for none: then it is of no cluster yet. */
+  readonly view: number;
+  readonly cluster: ClusterId;
+}
+
+/** What every question and every answer says about its sender. */
+export interface Introduction {
+  readonly config: SharedConfig;
+  /** Random number of the process. */
+  readonly instance: string;
+  readonly identity: PeerIdentity;
+  readonly clusterPosition: ClusterPosition;
+  /**
+   * With a question for a link and its answer: what the sender has on its disk of the receiver's
+   * journal, see `two_phase/peer_journals.ts`; absent for nothing.
+   */
+  readonly known?: JournalSighting | undefined;
+  /** It is about to begin a cluster by force, see `new_cluster.ts`. */
+  readonly isStartingCluster?: boolean;
+  /** How long the process has been running: of two that differ, the younger one is wrong. */
+  readonly uptimeMs: number;
+}
+
+/** What nodes ask each other for, see the head of this file. */
+const PURPOSES = ["find", "link", "confirm", "outcome"] as const;
+
+/** A question that one node asks another. */
+export interface Question extends Introduction {
+  readonly purpose: typeof PURPOSES[number];
+  /** With `link`: who asks, and whom. */
+  readonly from?: NodeIndex;
+  readonly to?: NodeIndex;
+  /** With `link` and `confirm`: random number of this attempt. */
+  readonly token?: string;
+  /** With `outcome`: the name of the transaction. */
+  readonly transaction?: string;
+}
+
+/** The answer to a question. */
+export interface Reply extends Introduction {
+  /** Why not, or absent where all is well. */
+  readonly refusal?: string;
+  /** With `confirm`. */
+  readonly isConfirmed?: boolean;
+  /** With `outcome`; absent where the node is starting, or the name is none. */
+  readonly outcome?: OutcomeAnswer;
+}
+
+/** Nobody answered, or not what a node answers. */
+export class HandshakeError extends Error {
+  override name = "HandshakeError";
+}
+
+/** A connection, the answer that came on it, and the bytes that came behind the answer. */
+export interface Answered {
+  readonly conn: Deno.TcpConn;
+  readonly reply: Reply;
+  readonly received: Uint8Array;
+}
+
+/**
+ * Dials `address` and asks `question`. The connection stays open.
+ *
+ * @throws {HandshakeError} where nobody answers in time, or not what a node answers.
+ * @throws {FatalError} where the host name has no address.
+ */
+export async function ask(address: Address, question: Question): Promise<Answered> {
+  const conn = await dial(address);
+  try {
+    return await deadline(converse(conn, address, question), ANSWER_MS);
+  } catch (error) {
+    closeQuietly(conn);
+    if (error instanceof HandshakeError) throw error;
+    throw new HandshakeError(`${formatAddress(address)} does not answer: ${messageOf(error)}`);
+  }
+}
+
+/** Dials, asks, and closes the connection. */
+export async function askOnce(address: Address, question: Question): Promise<Reply> {
+  const { conn, reply } = await ask(address, question);
+  closeQuietly(conn);
+  return reply;
+}
+
+async function dial(address: Address): Promise<Deno.TcpConn> {
+  const aborter = new AbortController();
+  const connecting = Deno.connect({ ...address, signal: aborter.signal });
+  try {
+    return await deadline(connecting, CONNECT_MS);
+  } catch (error) {
+    aborter.abort();
+    connecting.then(closeQuietly, () => {}); // It may have come about in the same moment.
+    if (isUnknownHost(error)) {
+      throw new FatalError(`the host name "${address.hostname}" is not known: ${messageOf(error)}`);
+    }
+    throw new HandshakeError(`cannot reach ${formatAddress(address)}: ${messageOf(error)}`);
+  }
+}
+
+/** A name that does not resolve is no network fault but, most likely, a wrong word. */
+function isUnknownHost(error: unknown): boolean {
+  return error instanceof Error && /failed to lookup address|no such host/i.test(error.message);
+}
+
+async function converse(
+  conn: Deno.TcpConn,
+  address: Address,
+  question: Question,
+): Promise<Answered> {
+  const command = encodeCommand([PEER_COMMAND, fromText(JSON.stringify(question))]);
+  await writeAll(conn, toBytes(command));
+  const decoder = new ReplyDecoder();
+  for (;;) {
+    const value = decoder.next();
+    if (value !== undefined) {
+      return { conn, reply: parseReply(value, address), received: decoder.takeRest() };
+    }
+    const count = await conn.read(decoder.space);
+    if (count === null) {
+      throw new HandshakeError(`${formatAddress(address)} closed the connection`);
+    }
+    decoder.received(count);
+  }
+}
+
+function parseReply(value: RespValue, address: Address): Reply {
+  const name = formatAddress(address);
+  if (value instanceof ErrorReply) {
+    throw new HandshakeError(`${name} is no dks node: it says "${value.code} ${value.message}"`);
+  }
+  const reply = typeof value === "string" ? parseJson(value) : undefined;
+  if (!isIntroduction(reply)) throw new HandshakeError(`${name} is no dks node of this kind`);
+  const { refusal } = reply as Partial<Reply>;
+  if (refusal !== undefined && typeof refusal !== "string") {
+    throw new HandshakeError(`${name} refuses with what is no text`);
+  }
+  return reply as Reply;
+}
+
+/**
+ * Returns the question that the argument of a {@linkcode PEER_COMMAND} holds, or `undefined` where it
+ * holds none.
+ */
+export function parseQuestion(text: string): Question | undefined {
+  const question = parseJson(text);
+  if (!isIntroduction(question)) return undefined;
+  const { purpose, from, to, token, transaction } = question as Partial<Question>;
+  if (!PURPOSES.some((known) => known === purpose)) return undefined;
+  const isTyped = [from, to].every((node) => node === undefined || Number.isInteger(node)) &&
+    [token, transaction].every((word) => word === undefined || typeof word === "string");
+  return isTyped ? question as Question : undefined;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(toText(text) ?? "");
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is read as an introduction later on has the types that it says; the values may be wrong. */
+function isIntroduction(value: unknown): value is Introduction {
+  if (typeof value !== "object" || value === null) return false;
+  const { config, instance, identity, clusterPosition, known, uptimeMs } = value as Partial<
+    Introduction
+  >;
+  return typeof config === "object" && config !== null && Number.isInteger(config.protocol) &&
+    Array.isArray(config.peers) && config.peers.every((peer) => typeof peer === "string") &&
+    typeof instance === "string" && typeof uptimeMs === "number" &&
+    // Another version may say other things of itself.
+    (config.protocol !== PEER_PROTOCOL_VERSION ||
+      hasNumbers(config) && isClusterPosition(clusterPosition) &&
+        isSighting(identity) && (known === undefined || isSighting(known)));
+}
+
+function isSighting(value: unknown): value is JournalSighting {
+  if (typeof value !== "object" || value === null) return false;
+  const { journal, incarnation, process, position } = value as Partial<JournalSighting>;
+  return typeof journal === "string" && typeof process === "string" &&
+    Number.isSafeInteger(incarnation) && Number.isSafeInteger(position);
+}
+
+/** Another version may have other ones. */
+function hasNumbers(config: Partial<SharedConfig>): boolean {
+  return COMPARED.every(([name]) => Number.isFinite(config[name]));
+}
+
+function isClusterPosition(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { view, cluster } = value as Partial<ClusterPosition>;
+  if (!Number.isInteger(view) || typeof cluster !== "object" || cluster === null) return false;
+  const { id, origin } = cluster as Partial<ClusterId>;
+  const isOriginTyped = origin === undefined ||
+    typeof origin === "object" && origin !== null && typeof origin.by === "string" &&
+      Number.isFinite(origin.at) && Math.abs(origin.at) <= TIME_MS_MAX;
+  return typeof id === "string" && isOriginTyped;
+}
+
+/** The latest time that a date can have. */
+const TIME_MS_MAX = 8.64e15;
+
+/** The numbers that must be the same on all nodes, with their flags and their units. */
+const COMPARED = [
+  ["keyBytesMax", "--max-key-bytes", ""],
+  ["valueBytesMax", "--max-value-bytes", ""],
+  ["leaseMs", "--lease", "ms"],
+  ["suspicionMs", "--suspicion", "ms"],
+  ["heartbeatMs", "--heartbeat", "ms"],
+] as const;
+
+/** Most characters of what another process said that are shown to people. */
+const SHOWN_MAX = 200;
+
+/** Returns what another process said as one line of a bounded length: it may not be a node at all. */
+export function shown(text: string): string {
+  const head = quote(fromText(text.slice(0, SHOWN_MAX)), Infinity).slice(1, -1);
+  return text.length > SHOWN_MAX ? `${head}…` : head;
+}
+
+/**
+ * Returns how the configurations of two nodes differ, in one sentence that names both values, or
+ * `undefined` where they agree.
+ *
+ * @param options `theirs`: what the other node has; `name`: what it is called
+ */
+export function difference(
+  mine: SharedConfig,
+  options: { theirs: SharedConfig; name: string },
+): string | undefined {
+  const { theirs, name } = options;
+  if (theirs.protocol !== mine.protocol) {
+    return `${name} speaks version ${theirs.protocol} of the peer protocol, this node version ${mine.protocol}: run the same dks everywhere`;
+  }
+  if (theirs.peers.join() !== mine.peers.join()) {
+    const list = quote(fromText(theirs.peers.join()), SHOWN_MAX);
+    return `the peer list of ${name} is ${list}, this node's is "${mine.peers.join()}": give every node the same --peers`;
+  }
+  for (const [value, flag, unit] of COMPARED) {
+    if (theirs[value] === mine[value]) continue;
+    const [their, own] = [`${theirs[value]}${unit}`, `${mine[value]}${unit}`];
+    return `${name} has ${flag} ${their}, this node ${own}: give every node the same`;
+  }
+  return undefined;
+}
+
+/**
+ * Returns that two nodes are of different clusters, in one sentence, or `undefined` where they are of
+ * one, or one of them is of none yet.
+ *
+ * @param options `theirs`: where the other node stands; `name`: what it is called
+ */
+export function clusterDifference(
+  mine: ClusterPosition,
+  options: { theirs: ClusterPosition; name: string },
+): string | undefined {
+  const { theirs, name } = options;
+  if (mine.view === 0 || theirs.view === 0 || mine.cluster.id === theirs.cluster.id) {
+    return undefined;
+  }
+  return `${name} is of another cluster (${describeClusterPosition(theirs)}) than this node ` +
+    `(${
+      describeClusterPosition(mine)
+    }), and what its journal holds does not count here: of the two, empty ` +
+    "the journal of the one that is to join the other";
+}
+
+/** Returns where a node stands, for people. */
+export function describeClusterPosition({ view, cluster: { origin } }: ClusterPosition): string {
+  const how = origin === undefined ? "not begun by force" : describeOrigin(origin);
+  return `view ${view}, ${how}`;
+}
+
+/** Returns who has begun a cluster by force, and when. */
+export function describeOrigin({ by, at }: Pick<ClusterOrigin, "by" | "at">): string {
+  return `begun by force by ${shown(by)} at ${new Date(at).toISOString()}`;
+}
+
+/** Returns the configuration that all nodes must share, for these peers, limits and times. */
+export function sharedConfig(
+  options: ViewTimes & {
+    readonly peers: readonly Address[];
+    readonly keyBytesMax: number;
+    readonly valueBytesMax: number;
+  },
+): SharedConfig {
+  return {
+    protocol: PEER_PROTOCOL_VERSION,
+    peers: options.peers.map(formatAddress),
+    keyBytesMax: options.keyBytesMax,
+    valueBytesMax: options.valueBytesMax,
+    leaseMs: options.leaseMs,
+    suspicionMs: options.suspicionMs,
+    heartbeatMs: options.heartbeatMs,
+  };
+}

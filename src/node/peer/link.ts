@@ -1,0 +1,219 @@
+/**
+ * A link: the connection to one peer, which speaks in frames.
+ *
+ * At most one write is under way. What is to be sent meanwhile collects for the next one, so that a
+ * slow moment makes larger writes, not more of them; when that is too much the link is closed, and the
+ * next one begins with all that is still open. A probe every half second tells whether the
+ * other end lives; a link that has been silent for too long is closed, and is then down.
+ *
+ * @module
+ */
+
+import { MalformedError } from "../../byte_reader.ts";
+import { ByteWriter } from "../../byte_writer.ts";
+import { LINK_BYTES_MAX } from "../../limits.ts";
+import type { Message, NodeIndex, Prepare } from "../../two_phase/messages.ts";
+import { now } from "../clock.ts";
+import { encodePrepare, FrameReader, FrameWriter, type LinkMessage } from "./frames.ts";
+import { closeQuietly, writeAll } from "../../socket.ts";
+
+/** How often the other end is asked whether it lives. */
+export const PROBE_MS = 500;
+
+/** A link on which nothing was heard for this long is closed. */
+export const SILENCE_MS = 3000;
+
+/** What a peer tells of itself in a probe. */
+export interface NodeReport {
+  readonly keys: number;
+  readonly requestsPerSecond: number;
+  /** Whether it may answer reads from its memory. */
+  readonly hasLease: boolean;
+  /** How many chunks it has got, where it joins; `null` where it does not. */
+  readonly chunks: number | null;
+}
+
+/** What a link needs from its owner. */
+export interface LinkOwner {
+  onMessage(from: NodeIndex, message: Message): void;
+  /** The link is closed, for the reason given. Called once. */
+  onClosed(link: PeerLink, reason: string): void;
+  /** What this node tells of itself. */
+  report(): NodeReport;
+}
+
+/** An established connection to a peer. */
+export class PeerLink {
+  readonly peer: NodeIndex;
+  /** Round-trip time of the last probe in milliseconds, `undefined` before the first answer. */
+  roundTripMs: number | undefined;
+  /** What the peer told of itself last; `undefined` before that. */
+  report: NodeReport | undefined;
+  readonly #conn: Deno.TcpConn;
+  readonly #owner: LinkOwner;
+  readonly #reader: FrameReader;
+  #filling = new FrameWriter();
+  #sending = new FrameWriter();
+  #isWriting = false;
+  #isClosed = false;
+  #lastHeard = now();
+  #lastCheck = now();
+  #probeSequence = 0;
+  #probeSentAt = 0;
+  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #onMessage = (message: LinkMessage) => this.#receive(message);
+  readonly #closed = Promise.withResolvers<void>();
+
+  /** @param received bytes that came on `conn` after the handshake */
+  constructor(
+    options: { peer: NodeIndex; conn: Deno.TcpConn; owner: LinkOwner; received: Uint8Array },
+  ) {
+    this.peer = options.peer;
+    this.#conn = options.conn;
+    this.#owner = options.owner;
+    this.#reader = new FrameReader(options.received);
+    this.#timer = setInterval(() => this.#probe(), PROBE_MS);
+  }
+
+  /** Resolves when the link is closed. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** Begins to read. */
+  start(): void {
+    this.#probe();
+    this.#readAll();
+  }
+
+  /** Adds `message` to the frames that {@linkcode flush} sends. */
+  send(message: LinkMessage): void {
+    this.#filling.add(message);
+  }
+
+  /** Adds a message that is encoded already. */
+  sendEncoded(message: Uint8Array): void {
+    this.#filling.addEncoded(message);
+  }
+
+  /** Sends what was added, as soon as the write before is done. */
+  flush(): void {
+    if (this.#isClosed || this.#filling.isEmpty) return;
+    if (this.#filling.length > LINK_BYTES_MAX) {
+      this.close(`it does not take in what it is sent: more than ${LINK_BYTES_MAX} bytes wait`);
+      return;
+    }
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    this.#writeAll();
+  }
+
+  close(reason: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    closeQuietly(this.#conn);
+    this.#owner.onClosed(this, reason);
+    this.#closed.resolve();
+  }
+
+  async #writeAll(): Promise<void> {
+    try {
+      while (!this.#filling.isEmpty && !this.#isClosed) {
+        const frame = this.#filling;
+        this.#filling = this.#sending;
+        this.#sending = frame;
+        await writeAll(this.#conn, frame.finish());
+        frame.reset();
+      }
+    } catch (error) {
+      this.close(reasonOf(error));
+    }
+    this.#isWriting = false;
+  }
+
+  /** Reads until the link is closed. What the owner throws is not caught: it ends the process. */
+  async #readAll(): Promise<void> {
+    this.#drain();
+    while (!this.#isClosed) {
+      const count = await this.#read();
+      if (this.#isClosed) return;
+      if (count === null) {
+        this.close("the peer closed the connection");
+        return;
+      }
+      this.#lastHeard = now();
+      this.#reader.received(count);
+      this.#drain();
+    }
+  }
+
+  async #read(): Promise<number | null> {
+    try {
+      return await this.#conn.read(this.#reader.space);
+    } catch (error) {
+      this.close(reasonOf(error));
+      return null;
+    }
+  }
+
+  #drain(): void {
+    try {
+      this.#reader.drain(this.#onMessage);
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      this.close(error.message);
+    }
+  }
+
+  #receive(message: LinkMessage): void {
+    if (this.#isClosed) return;
+    switch (message.type) {
+      case "probe":
+        this.report = message;
+        this.send({ type: "probeAnswer", sequence: message.sequence });
+        this.flush();
+        return;
+      case "probeAnswer":
+        if (message.sequence === this.#probeSequence) {
+          this.roundTripMs = now() - this.#probeSentAt;
+        }
+        return;
+      default:
+        this.#owner.onMessage(this.peer, message);
+    }
+  }
+
+  #probe(): void {
+    const time = now();
+    // Who was frozen itself has heard nothing for that reason: it must listen before it judges.
+    if (time - this.#lastCheck > 2 * PROBE_MS) this.#lastHeard = time;
+    this.#lastCheck = time;
+    if (time - this.#lastHeard > SILENCE_MS) {
+      this.close(`it was silent for ${SILENCE_MS / 1000} s`);
+      return;
+    }
+    this.#probeSentAt = time;
+    this.send({ type: "probe", sequence: ++this.#probeSequence, ...this.#owner.report() });
+    this.flush();
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+const scratch = new ByteWriter(4096);
+
+/** Memory that is kept from one prepare to the next. */
+const SCRATCH_BYTES_MAX = 1024 * 1024;
+
+/**
+ * Returns the encoding of a message that goes to several peers. It shares memory with the next one:
+ * hand it to {@linkcode PeerLink.sendEncoded} before that.
+ */
+export function encodeOnce(prepare: Prepare): Uint8Array {
+  scratch.reset(SCRATCH_BYTES_MAX);
+  encodePrepare(scratch, prepare);
+  return scratch.bytes;
+}

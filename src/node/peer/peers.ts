@@ -1,0 +1,561 @@
+/**
+ * The cluster as one node sees it: finds out which entry of the list it is, keeps a link to every
+ * other node, and carries messages over the links.
+ *
+ * Of two nodes, the one with the lower index dials; the other one answers. What is wrong for good (a
+ * list that differs, another version, a journal that is not the known one) ends the process that is
+ * at fault: of two that differ, the one that was started later, and never one whose cluster is
+ * complete.
+ *
+ * @module
+ */
+
+import { deadline } from "@std/async/deadline";
+import { delay } from "@std/async/delay";
+import { retry } from "@std/async/retry";
+import type { Logger } from "@std/log";
+import { type Address, formatAddress, parseAddress } from "../../address.ts";
+import { FatalError, messageOf } from "../../errors.ts";
+import type { Message, NodeIndex, NodeSet } from "../../two_phase/messages.ts";
+import type { Membership } from "../../two_phase/membership.ts";
+import type { PeerIdentity } from "../../two_phase/membership.ts";
+import type { JournalSighting } from "../../two_phase/peer_journals.ts";
+import { contains, size } from "../../two_phase/node_set.ts";
+import { parseTransactionName } from "../../two_phase/transaction_name.ts";
+import { now } from "../clock.ts";
+import type { Driver, Transport } from "../driver.ts";
+import {
+  ask,
+  askOnce,
+  clusterDifference,
+  type ClusterPosition,
+  difference,
+  HandshakeError,
+  type Introduction,
+  type Question,
+  type Reply,
+  type SharedConfig,
+  shown,
+} from "./handshake.ts";
+import type { JournalIdentity } from "../storage/journal.ts";
+import type { NodeOutcome } from "../../two_phase/outcome.ts";
+import { encodeOnce, type LinkOwner, type NodeReport, PeerLink } from "./link.ts";
+import { closeQuietly } from "../../socket.ts";
+
+/** Time in which a node must have found its own entry in the list. */
+const FIND_SELF_MS = 5000;
+
+/** Pauses between attempts to reach a peer: from here, doubling, with jitter, up to there. */
+const RETRY_MS_MIN = 50;
+const RETRY_MS_MAX = 1000;
+
+/** Who is looked for is asked so often. */
+const LOOK_AGAIN_MS = 250;
+
+/** Time for another node to tell what it knows of a transaction, in milliseconds. */
+const OUTCOME_MS = 500;
+
+/** The same complaint about the same peer is logged once in this time. */
+const COMPLAINT_MS = 10_000;
+
+/** What the cluster needs to know before it can begin. */
+export interface PeersOptions {
+  readonly addresses: readonly Address[];
+  /** The local address that this node listens at. */
+  readonly hostname: string;
+  readonly config: SharedConfig;
+  /** Who its journal makes this node, at the moment. */
+  readonly identity: () => JournalIdentity;
+  /** Where this node stands at the moment. */
+  readonly clusterPosition: () => ClusterPosition;
+  readonly logger: Logger;
+  /** What this node tells its peers of itself. */
+  readonly report: () => NodeReport;
+  /** Called when the process must end. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** A node that was looked for, and has answered. */
+export interface FoundNode {
+  readonly name: string;
+  readonly reply: Reply;
+}
+
+/** What came of a question for a link. */
+export interface LinkDecision {
+  readonly reply: Reply;
+  /** Who asked, where the connection becomes a link behind the answer. */
+  readonly peer: NodeIndex | undefined;
+}
+
+/** Why a question for a link is refused. */
+interface Refusal {
+  readonly refusal: string;
+}
+
+/** Knows the other nodes and how to reach them. */
+export class Peers implements Transport, LinkOwner {
+  readonly addresses: readonly Address[];
+  readonly names: readonly string[];
+  readonly #options: PeersOptions;
+  /** Random id of this process. */
+  readonly instance: string = crypto.randomUUID();
+  readonly #startedAt = now();
+  readonly #links: (PeerLink | undefined)[];
+  readonly #wasLinked = new Set<NodeIndex>();
+  readonly #tokens = new Set<string>();
+  readonly #complaints = new Map<string, number>();
+  readonly #stopped = new AbortController();
+  #driver: Driver | undefined;
+  #self: NodeIndex | undefined;
+  /** This node is about to begin a cluster by force, until it runs. */
+  #isStartingCluster = false;
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+    this.addresses = options.addresses;
+    this.names = options.addresses.map(formatAddress);
+    this.#links = this.names.map(() => undefined);
+  }
+
+  /** This node's place in the list. */
+  get self(): NodeIndex {
+    if (this.#self === undefined) throw new Error("this node has not found itself yet");
+    return this.#self;
+  }
+
+  /** The links that are up, by node. */
+  get links(): readonly (PeerLink | undefined)[] {
+    return this.#links;
+  }
+
+  // --- Finding itself ------------------------------------------------------------------------
+
+  /** Says which entry this node is, where that is known. */
+  setSelf(self: NodeIndex): void {
+    this.#self = self;
+  }
+
+  /**
+   * Finds out which entry of the list this node is, by asking all of them who they are. The node
+   * must be listening already: it answers itself.
+   *
+   * @throws {FatalError} where no entry is this node.
+   */
+  async findSelf(): Promise<NodeIndex> {
+    const found = new AbortController();
+    const signal = AbortSignal.any([found.signal, this.#stopped.signal]);
+    const searches = this.addresses.map((address, index) => this.#isSelf(address, index, signal));
+    const timer = setTimeout(() => found.abort(), FIND_SELF_MS);
+    try {
+      const self = await Promise.any(searches);
+      this.#self = self;
+      return self;
+    } catch (error) {
+      throw this.#whyNotFound(error);
+    } finally {
+      clearTimeout(timer);
+      found.abort();
+    }
+  }
+
+  #whyNotFound(error: unknown): FatalError {
+    const causes = error instanceof AggregateError ? error.errors : [error];
+    const fatal = causes.find((cause) => cause instanceof FatalError);
+    return fatal ?? new FatalError(
+      `none of the --peers ${this.names.join(", ")} leads to this node${this.#hint}`,
+    );
+  }
+
+  get #hint(): string {
+    const isIpv6 = this.addresses.some(({ hostname }) => hostname.includes(":"));
+    if (isIpv6 && this.#options.hostname === "0.0.0.0") {
+      return ", which listens at 0.0.0.0, so at no IPv6 address: listen at all with --host ::";
+    }
+    return ": name its own entry with --advertise";
+  }
+
+  /** Resolves with `index` when the node at `address` is this one; rejects when it is not. */
+  async #isSelf(address: Address, index: NodeIndex, signal: AbortSignal): Promise<NodeIndex> {
+    const reply = await retry(() => askOnce(address, this.#question({ purpose: "find" })), {
+      minTimeout: RETRY_MS_MIN,
+      maxTimeout: RETRY_MS_MAX,
+      maxAttempts: Number.MAX_SAFE_INTEGER,
+      isRetriable: (error: unknown) => error instanceof HandshakeError && !signal.aborted,
+      signal,
+    });
+    if (reply.instance === this.instance) return index;
+    this.#checkConfig(reply, this.names[index] ?? "");
+    throw new HandshakeError(`${this.names[index]} is another node`);
+  }
+
+  /**
+   * Asks the nodes of another list who they are, again and again for `ms`: what they say last counts,
+   * as they may be about to begin a cluster by force, too. Who asks this one meanwhile is told that it
+   * is.
+   *
+   * @returns those that have answered, this node not among them
+   */
+  async lookFor(names: readonly string[], ms: number): Promise<FoundNode[]> {
+    this.#isStartingCluster = true;
+    const end = now() + ms;
+    const found = await Promise.all(names.map(async (name): Promise<FoundNode[]> => {
+      const address = parseAddress(name, { defaultPort: 0, name: "a view" });
+      let last: Reply | undefined;
+      while (now() < end && !this.#stopped.signal.aborted) {
+        // Who is quick to answer or to refuse is not asked without a pause.
+        const pause = delay(LOOK_AGAIN_MS);
+        const reply = await askOnce(address, this.#question({ purpose: "find" }))
+          .catch(() => undefined);
+        if (reply?.instance === this.instance) return [];
+        last = reply ?? last;
+        await pause;
+      }
+      return last === undefined ? [] : [{ name, reply: last }];
+    }));
+    return found.flat();
+  }
+
+  // --- Links ---------------------------------------------------------------------------------
+
+  /** Begins to link to all other nodes. */
+  start(driver: Driver): void {
+    this.#driver = driver;
+    this.addresses.forEach((_address, peer) => {
+      if (peer > this.self) this.#keepLinked(peer);
+    });
+  }
+
+  /** Gives up all links: there are none until {@linkcode resume}. */
+  pause(): void {
+    this.#driver = undefined;
+    for (const link of this.#links) link?.close("this node starts over");
+  }
+
+  /** Links are made again, for another driver. */
+  resume(driver: Driver): void {
+    this.#driver = driver;
+  }
+
+  /** Closes all links and dials no more. */
+  stop(): void {
+    this.#stopped.abort();
+    for (const link of this.#links) link?.close("this node stops");
+  }
+
+  async #keepLinked(peer: NodeIndex): Promise<void> {
+    const { signal } = this.#stopped;
+    let isFirst = true;
+    while (!signal.aborted) {
+      try {
+        await retry(() => this.#link(peer), {
+          minTimeout: RETRY_MS_MIN,
+          maxTimeout: RETRY_MS_MAX,
+          maxAttempts: Number.MAX_SAFE_INTEGER,
+          // A name that is unknown from the start is a mistake; later on it is an outage.
+          isRetriable: (error: unknown) => error instanceof HandshakeError || !isFirst,
+          signal,
+        });
+        isFirst = false;
+        await this.#links[peer]?.closed;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#options.onFatal(
+          error instanceof FatalError ? error : new FatalError(messageOf(error)),
+        );
+        return;
+      }
+    }
+  }
+
+  async #link(peer: NodeIndex): Promise<void> {
+    const address = this.addresses[peer];
+    const name = this.names[peer] ?? "";
+    if (address === undefined) throw new Error(`no node has the index ${peer}`);
+    if (this.#driver === undefined) throw new HandshakeError(STARTING);
+    const token = crypto.randomUUID();
+    this.#tokens.add(token);
+    try {
+      const known = this.#knownOf(peer);
+      const question = this.#question({ purpose: "link", from: this.self, to: peer, token, known });
+      const { conn, reply, received } = await ask(address, question);
+      const obstacle = this.#obstacle(reply, name);
+      if (obstacle !== undefined) {
+        closeQuietly(conn);
+        // Who is started first meets the others while they start: that is no news to anybody.
+        if (reply.refusal === STARTING) this.#options.logger.debug(obstacle);
+        else this.#complain(name, obstacle);
+        throw new HandshakeError(obstacle);
+      }
+      this.adopt({ peer, conn, received, said: reply });
+    } finally {
+      this.#tokens.delete(token);
+    }
+  }
+
+  /** Tells why the answer to a question for a link makes no link. */
+  #obstacle(reply: Reply, name: string): string | undefined {
+    if (reply.instance === this.instance) {
+      throw new FatalError(`--peers names this node twice: ${this.names[this.self]} and ${name}`);
+    }
+    if (!this.#checkConfig(reply, name)) return `${name} has another configuration`;
+    if (reply.refusal === undefined) return undefined;
+    return `${name} refuses a link: ${shown(reply.refusal)}`;
+  }
+
+  /** Makes a connection a link. An older link to the same peer is given up. */
+  adopt(
+    options: {
+      peer: NodeIndex;
+      conn: Deno.TcpConn;
+      received: Uint8Array;
+      /** What the peer has said of itself, and of this node's journal. */
+      said: Introduction;
+    },
+  ): void {
+    const { peer, conn, received, said: { identity, known } } = options;
+    conn.setNoDelay(true);
+    this.#links[peer]?.close("it has connected anew");
+    const link = new PeerLink({ peer, conn, owner: this, received });
+    this.#links[peer] = link;
+    const { logger } = this.#options;
+    // The first time is told by the cluster being complete; later times are news.
+    if (this.#wasLinked.has(peer)) logger.info(`linked to ${this.names[peer]} again`);
+    else logger.debug(`linked to ${this.names[peer]}`);
+    this.#wasLinked.add(peer);
+    this.#noteStranger(peer, identity);
+    try {
+      this.#driver?.peerUp(peer, { identity, known });
+    } catch (error) {
+      this.#options.onFatal(error); // The protocol is broken, not the connection.
+      return;
+    }
+    link.start();
+  }
+
+  /** There is to be no link to `peer`: it is of another cluster. When it dials again it is told so. */
+  dropForeign(peer: NodeIndex): void {
+    this.#links[peer]?.close("it is of another cluster");
+  }
+
+  /** Says so where the cluster knows the peer by another journal: it has forgotten everything. */
+  #noteStranger(peer: NodeIndex, identity: PeerIdentity): void {
+    if (this.#driver === undefined) return;
+    const { view } = this.#membership;
+    const known = view.journals[peer] ?? "";
+    if (view.number === 0 || known === "" || known === identity.journal) return;
+    this.#options.logger.warn(
+      `${this.names[peer]} has lost its journal ${known}: with its new one it joins from empty`,
+    );
+  }
+
+  /**
+   * Answers the question of another node. Anybody can ask: until the caller has been dialed back at
+   * its address in this node's own list, and has said there that it asks, nothing that it says
+   * counts.
+   *
+   * @returns the answer, and who asked where the connection becomes a link
+   */
+  async decide(question: Question): Promise<LinkDecision> {
+    const reply: Reply = this.#introduction();
+    if (question.purpose === "find" || question.instance === this.instance) {
+      return { reply, peer: undefined };
+    }
+    if (question.purpose === "confirm") {
+      const isConfirmed = this.#tokens.has(question.token ?? "");
+      return { reply: { ...reply, isConfirmed }, peer: undefined };
+    }
+    if (question.purpose === "outcome") {
+      return { reply: { ...reply, ...this.#outcomeHere(question) }, peer: undefined };
+    }
+    const asker = this.#askerOf(question);
+    const answer = asker === undefined ? undefined : await this.#askBack(asker, question);
+    if (asker === undefined || answer === undefined) {
+      const refusal = "nobody at an address of its own --peers confirms that it has asked";
+      return { reply: { ...reply, refusal }, peer: undefined };
+    }
+    const refused = this.#configRefusal(answer, asker) ??
+      this.#refusalOf(question, asker);
+    // Made anew: meanwhile the recovery may have ended, which gives this node its identity.
+    const latest = this.#introduction();
+    if (refused === undefined) {
+      return { reply: { ...latest, known: this.#knownOf(asker) }, peer: asker };
+    }
+    return { reply: { ...latest, ...refused }, peer: undefined };
+  }
+
+  /** Returns which entry of this node's own list the asker says to be, by its name in its own list. */
+  #askerOf(question: Question): NodeIndex | undefined {
+    const { config, from } = question;
+    const asker = this.names.indexOf(config.peers[from ?? -1] ?? "");
+    return asker < 0 ? undefined : asker;
+  }
+
+  /**
+   * Dials the entry of the list that `question` is said to come from.
+   *
+   * @returns what it says of itself, or `undefined` where it has not asked.
+   */
+  async #askBack(asker: NodeIndex, question: Question): Promise<Reply | undefined> {
+    const { token, instance } = question;
+    const address = this.addresses[asker];
+    if (address === undefined || token === undefined) return undefined;
+    try {
+      const answer = await askOnce(address, this.#question({ purpose: "confirm", token }));
+      return answer.isConfirmed === true && answer.instance === instance ? answer : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #configRefusal(answer: Reply, asker: NodeIndex): Refusal | undefined {
+    const isAlike = this.#checkConfig(answer, this.names[asker] ?? "");
+    return isAlike ? undefined : { refusal: "the configurations differ" };
+  }
+
+  /** Tells why a question for a link is refused, though it is confirmed. */
+  #refusalOf(question: Question, asker: NodeIndex): Refusal | undefined {
+    const { from, to } = question;
+    if (this.#driver === undefined) return { refusal: STARTING };
+    if (from !== asker || to !== this.self || asker >= this.self) {
+      return { refusal: `it is node ${this.self}, and node ${from} asked for node ${to}` };
+    }
+    return undefined;
+  }
+
+  // --- Outcomes ------------------------------------------------------------------------------
+
+  #outcomeHere({ transaction = "" }: Question): Pick<Reply, "outcome"> {
+    const parsed = parseTransactionName(transaction, { nodes: this.names.length, shown: "" });
+    if (typeof parsed === "string" || this.#driver === undefined) return {};
+    return { outcome: this.#driver.replica.outcomeOf(parsed) };
+  }
+
+  /** Asks all other nodes what they know of the end of a transaction. */
+  async askOutcomes(transaction: string): Promise<NodeOutcome[]> {
+    const question = { ...this.#question({ purpose: "outcome" }), transaction };
+    const others = this.addresses.flatMap((address, index) => index === this.self ? [] : [address]);
+    return await Promise.all(others.map(async (address): Promise<NodeOutcome> => {
+      const name = formatAddress(address);
+      try {
+        const reply = await deadline(askOnce(address, question), OUTCOME_MS);
+        const isAlike = this.#clusterDifference(reply, name) === undefined &&
+          difference(this.#options.config, { theirs: reply.config, name }) === undefined;
+        return { name, said: isAlike ? reply.outcome : undefined };
+      } catch {
+        return { name, said: undefined };
+      }
+    }));
+  }
+
+  // --- Differences ---------------------------------------------------------------------------
+
+  /**
+   * Compares the configuration of another node with this one's. Where they differ, one of the two
+   * must end: this one, if it was started later and is not part of a complete cluster.
+   *
+   * @param other what was said at an address of this node's own list, not what a caller says
+   * @returns whether they agree
+   */
+  #checkConfig(other: Introduction, name: string): boolean {
+    const strange = this.#clusterDifference(other, name);
+    if (strange !== undefined) {
+      // Which of the two is to join the other is for people to say: neither ends.
+      this.#complain(name, strange);
+      return false;
+    }
+    const sentence = difference(this.#options.config, { theirs: other.config, name });
+    if (sentence === undefined) return true;
+    const isYounger = this.#uptimeMs < other.uptimeMs;
+    if (isYounger && !this.#isComplete) this.#options.onFatal(new FatalError(sentence));
+    else this.#complain(name, sentence);
+    return false;
+  }
+
+  #clusterDifference({ clusterPosition: theirs }: Introduction, name: string): string | undefined {
+    return clusterDifference(this.#options.clusterPosition(), { theirs, name });
+  }
+
+  #complain(name: string, sentence: string): void {
+    const last = this.#complaints.get(name) ?? -Infinity;
+    if (now() - last < COMPLAINT_MS) return;
+    this.#complaints.set(name, now());
+    this.#options.logger.error(sentence);
+  }
+
+  get #uptimeMs(): number {
+    return now() - this.#startedAt;
+  }
+
+  get #isComplete(): boolean {
+    return this.#driver !== undefined && this.#membership.mayWrite;
+  }
+
+  get #membership(): Membership {
+    if (this.#driver === undefined) throw new Error("the cluster has not started yet");
+    return this.#driver.replica.membership;
+  }
+
+  /** What is on this node's disk of the journal of `peer`, see `peer_journals.ts`. */
+  #knownOf(peer: NodeIndex): JournalSighting | undefined {
+    return this.#driver?.replica.membership.peerJournals.of(peer);
+  }
+
+  #introduction(): Introduction {
+    const unknown = { ...this.#options.identity(), process: this.instance, position: 0 };
+    return {
+      config: this.#options.config,
+      instance: this.instance,
+      // Recovery tells the rest: the incarnation may be a higher one than that of the journal.
+      identity: this.#driver?.replica.membership.identity ?? unknown,
+      clusterPosition: this.#options.clusterPosition(),
+      isStartingCluster: this.#isStartingCluster && this.#driver === undefined,
+      uptimeMs: this.#uptimeMs,
+    };
+  }
+
+  #question(about: Pick<Question, "purpose" | "from" | "to" | "token" | "known">): Question {
+    return { ...this.#introduction(), ...about };
+  }
+
+  // --- Transport -----------------------------------------------------------------------------
+
+  send(to: NodeSet, message: Message): void {
+    if (message.type === "prepare" && size(to) > 1) {
+      this.#sendEncoded(to, encodeOnce(message));
+      return;
+    }
+    for (const link of this.#links) {
+      if (link !== undefined && contains(to, link.peer)) link.send(message);
+    }
+  }
+
+  #sendEncoded(to: NodeSet, bytes: Uint8Array): void {
+    for (const link of this.#links) {
+      if (link !== undefined && contains(to, link.peer)) link.sendEncoded(bytes);
+    }
+  }
+
+  flush(): void {
+    for (const link of this.#links) link?.flush();
+  }
+
+  onMessage(from: NodeIndex, message: Message): void {
+    this.#driver?.receive(from, message);
+  }
+
+  onClosed(link: PeerLink, reason: string): void {
+    if (this.#links[link.peer] !== link) return;
+    this.#links[link.peer] = undefined;
+    if (this.#stopped.signal.aborted) return;
+    this.#options.logger.warn(`lost the link to ${this.names[link.peer]}: ${reason}`);
+    this.#driver?.peerDown(link.peer);
+  }
+
+  report(): NodeReport {
+    return this.#options.report();
+  }
+}
+
+/** Why a node gives no links before it has found itself in the list. */
+const STARTING = "it is starting";

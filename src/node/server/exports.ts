@@ -1,0 +1,92 @@
+/**
+ * Exports under way: snapshots that clients read piece by piece (DKS.EXPORT).
+ *
+ * While a snapshot is read, the values that are overwritten meanwhile stay in memory. So there are few
+ * at a time, and one that nobody reads from for a while is dropped. To find the next keys takes long
+ * where few of many entries are shown to clients, so it is done in slices, and everything else goes on
+ * between them.
+ *
+ * @module
+ */
+
+import { type ByteString, quote } from "../../byte_string.ts";
+import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX } from "../../limits.ts";
+import { ErrorReply, type RespValue } from "../../resp/value.ts";
+import type { Snapshot, SnapshotEntry } from "../../two_phase/snapshot.ts";
+
+/** A slice of work ends after so long, in milliseconds. */
+const SLICE_MS = 5;
+
+/** So many keys are looked at between two looks at the clock. */
+const LOOKS_PER_STEP = 256;
+
+interface Export {
+  readonly snapshot: Snapshot;
+  usedAtMs: number;
+}
+
+/** The exports of one node. */
+export class Exports {
+  readonly #nowMs: () => number;
+  readonly #byId = new Map<ByteString, Export>();
+
+  /** @param nowMs returns a time in milliseconds that never goes back */
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Why no export can begin now; `undefined` where one can. */
+  get obstacle(): ErrorReply | undefined {
+    if (this.#byId.size < EXPORTS_MAX) return undefined;
+    return new ErrorReply("REJECTED", `this node has ${EXPORTS_MAX} exports under way already`);
+  }
+
+  /** Begins an export of `snapshot`. Returns its id and how many keys it has. */
+  begin(snapshot: Snapshot): RespValue {
+    const { obstacle } = this;
+    if (obstacle !== undefined) {
+      snapshot.release();
+      return obstacle;
+    }
+    const id = crypto.randomUUID();
+    this.#byId.set(id, { snapshot, usedAtMs: this.#nowMs() });
+    return [id, snapshot.size];
+  }
+
+  /** Returns the next keys, each with its value behind it; none at the end, which ends the export. */
+  async next(id: ByteString): Promise<RespValue> {
+    const found = this.#byId.get(id);
+    if (found === undefined) {
+      const message = `there is no export ${
+        quote(id)
+      }: it has ended, or nobody has read from it for ${EXPORT_IDLE_MS / 1000} s`;
+      return new ErrorReply("ERR", message);
+    }
+    found.usedAtMs = this.#nowMs();
+    const chunk: ByteString[] = [];
+    let bytes = 0;
+    const add = ({ key, value }: SnapshotEntry) => {
+      chunk.push(key, value);
+      bytes += key.length + value.length;
+      return bytes >= EXPORT_CHUNK_BYTES;
+    };
+    let sliceBeganAt = found.usedAtMs;
+    while (bytes < EXPORT_CHUNK_BYTES && found.snapshot.read(LOOKS_PER_STEP, add)) {
+      if (this.#nowMs() - sliceBeganAt < SLICE_MS) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      sliceBeganAt = this.#nowMs();
+    }
+    if (chunk.length === 0) this.#byId.delete(id);
+    return chunk;
+  }
+
+  /** Drops the exports that nobody has read from for a while. */
+  dropIdle(): void {
+    const before = this.#nowMs() - EXPORT_IDLE_MS;
+    for (const [id, { usedAtMs, snapshot }] of this.#byId) {
+      if (usedAtMs >= before) continue;
+      snapshot.release();
+      this.#byId.delete(id);
+    }
+  }
+}

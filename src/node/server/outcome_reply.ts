@@ -1,0 +1,22 @@
+/**
+ * What clients are told of the end of a request.
+ *
+ * @module
+ */
+
+import { ErrorReply, type RespValue } from "../../resp/value.ts";
+import type { Outcome } from "../../two_phase/request.ts";
+
+/** Returns the reply that tells `outcome`; what was answered must be a value of the Redis protocol. */
+export function replyOf(outcome: Outcome): RespValue {
+  switch (outcome.kind) {
+    case "answered":
+      return outcome.reply as RespValue;
+    case "rejected":
+      return new ErrorReply("REJECTED", outcome.reason);
+    default: {
+      const message = `${outcome.reason} (transaction ${outcome.transaction})`;
+      return new ErrorReply(outcome.kind === "aborted" ? "ABORTED" : "INDETERMINATE", message);
+    }
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * Which keys of the embedded store the journal uses, and what stands there.
+ *
+ * | key                       | value                                                          |
+ * | ------------------------- | -------------------------------------------------------------- |
+ * | `dks`, `meta`             | format, id of the journal, incarnation (an object)             |
+ * | `dks`, `owner`            | the process that uses it (an object, `journal_owner.ts`)       |
+ * | `dks`, `manifest`         | what belongs to the state: JSON in a part                      |
+ * | `dks`, `chunk`, n         | part n of the stream of records after the last checkpoint      |
+ * | `dks`, `blob`, id, n      | part n of a blob: a stream of entries (a segment), or of the   |
+ * |                           | records that stood for all earlier ones at the checkpoint      |
+ *
+ * Only what the manifest names is part of the state: the chunks from `firstChunk` on, and its blobs.
+ * So a single write of the manifest replaces the whole state.
+ *
+ * @module
+ */
+
+import { MalformedError } from "../../byte_reader.ts";
+import { seal, unseal } from "./journal_parts.ts";
+import type { JournalOwner } from "./journal_owner.ts";
+
+/** The format that this program writes. A journal of another one is left alone. */
+export const FORMAT = 4;
+
+/** The first part of every key. */
+export const ROOT = "dks";
+
+export const META_KEY: Deno.KvKey = [ROOT, "meta"];
+export const OWNER_KEY: Deno.KvKey = [ROOT, "owner"];
+export const MANIFEST_KEY: Deno.KvKey = [ROOT, "manifest"];
+export const CHUNK_PREFIX: Deno.KvKey = [ROOT, "chunk"];
+export const BLOB_PREFIX: Deno.KvKey = [ROOT, "blob"];
+
+export function chunkKey(number: number): Deno.KvKey {
+  return [...CHUNK_PREFIX, number];
+}
+
+export function blobKey(id: number, part: number): Deno.KvKey {
+  return [...BLOB_PREFIX, id, part];
+}
+
+/** What is known of a journal as a whole. */
+export interface Meta {
+  readonly format: number;
+  /** Random id, made with the journal. */
+  readonly journal: string;
+  /** How often it was recovered. */
+  readonly incarnation: number;
+}
+
+/** A stream of items that is written once. */
+export interface Blob {
+  readonly id: number;
+  readonly parts: number;
+  readonly bytes: number;
+}
+
+/** What belongs to the state. */
+export interface Manifest {
+  /** The number of the first chunk after the last checkpoint. */
+  readonly firstChunk: number;
+  /** Blobs from this id on are of a checkpoint that did not come to its end. */
+  readonly nextBlob: number;
+  /** The records that stand for all before `firstChunk`. */
+  readonly head: readonly Blob[];
+  /** Entries; the later segment overrides the earlier one. */
+  readonly segments: readonly Blob[];
+  /** What the last checkpoint has replaced, and may not be deleted yet. */
+  readonly dead: {
+    readonly blobs: readonly Blob[];
+    /** Chunks from here up to `firstChunk`. */
+    readonly chunksFrom: number;
+  };
+}
+
+/** The state of a new journal. */
+export const EMPTY_MANIFEST: Manifest = {
+  firstChunk: 0,
+  nextBlob: 0,
+  head: [],
+  segments: [],
+  dead: { blobs: [], chunksFrom: 0 },
+};
+
+/** Returns `manifest` with nothing left to delete. */
+export function withoutDead(manifest: Manifest): Manifest {
+  return { ...manifest, dead: { blobs: [], chunksFrom: manifest.firstChunk } };
+}
+
+/** Yields the keys that `manifest` has to be deleted. */
+export function* deadKeys({ dead, firstChunk }: Manifest): Generator<Deno.KvKey> {
+  for (const { id, parts } of dead.blobs) {
+    for (let part = 0; part < parts; part++) yield blobKey(id, part);
+  }
+  for (let number = dead.chunksFrom; number < firstChunk; number++) yield chunkKey(number);
+}
+
+/**
+ * Returns what stands at {@linkcode META_KEY}, whatever its format.
+ *
+ * @throws {MalformedError} where that is something else.
+ */
+export function parseMeta(value: unknown): Meta {
+  if (isObject(value)) {
+    const { format, journal, incarnation } = value;
+    if (isCount(format) && typeof journal === "string" && isCount(incarnation)) {
+      return { format, journal, incarnation };
+    }
+    // A later format may keep anything else here.
+    if (isCount(format) && format !== FORMAT) return { format, journal: "", incarnation: 0 };
+  }
+  throw new MalformedError("it says neither format nor id");
+}
+
+/**
+ * Returns what stands at {@linkcode OWNER_KEY}.
+ *
+ * @returns `undefined` where nobody can be asked.
+ */
+export function parseOwner(value: unknown): JournalOwner | undefined {
+  if (!isObject(value)) return undefined;
+  const { instance, hostname, port } = value;
+  if (typeof instance !== "string" || typeof hostname !== "string" || !isCount(port)) {
+    return undefined;
+  }
+  return { instance, hostname, port };
+}
+
+/** Returns what is to stand at {@linkcode MANIFEST_KEY}. */
+export function writeManifest(manifest: Manifest): Uint8Array<ArrayBuffer> {
+  const { firstChunk, nextBlob, head, segments, dead } = manifest;
+  const text = JSON.stringify({
+    firstChunk,
+    nextBlob,
+    head: head.map(toRow),
+    segments: segments.map(toRow),
+    dead: dead.blobs.map(toRow),
+    chunksFrom: dead.chunksFrom,
+  });
+  return seal(new TextEncoder().encode(text));
+}
+
+/**
+ * Returns what stands at {@linkcode MANIFEST_KEY}.
+ *
+ * @throws {MalformedError} where it is something else.
+ */
+export function parseManifest(value: unknown): Manifest {
+  const fields: unknown = JSON.parse(new TextDecoder().decode(unseal(value)));
+  if (isObject(fields)) {
+    const { firstChunk, nextBlob, chunksFrom } = fields;
+    const [head, segments, blobs] = ["head", "segments", "dead"].map((name) =>
+      toBlobs(fields[name])
+    );
+    if (
+      isCount(firstChunk) && isCount(nextBlob) && isCount(chunksFrom) && head && segments && blobs
+    ) {
+      return { firstChunk, nextBlob, head, segments, dead: { blobs, chunksFrom } };
+    }
+  }
+  throw new MalformedError("it lacks a field");
+}
+
+/** A blob as it stands in the manifest: there may be thousands. */
+function toRow({ id, parts, bytes }: Blob): readonly number[] {
+  return [id, parts, bytes];
+}
+
+function toBlobs(rows: unknown): readonly Blob[] | undefined {
+  if (!Array.isArray(rows)) return undefined;
+  const blobs: Blob[] = [];
+  for (const row of rows) {
+    if (!Array.isArray(row)) return undefined;
+    const [id, parts, bytes]: unknown[] = row;
+    if (!isCount(id) || !isCount(parts) || !isCount(bytes)) return undefined;
+    blobs.push({ id, parts, bytes });
+  }
+  return blobs;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}

@@ -1,0 +1,171 @@
+/**
+ * How the journal's records and entries are written as bytes.
+ *
+ * ```text
+ * record = kind (1 byte) fields
+ * entry  = flag (1 with a value, 0 for a deletion) version key [value]
+ * ```
+ *
+ * | kind | record           | fields                                                      |
+ * | ---- | ---------------- | ----------------------------------------------------------- |
+ * | 1    | prepared         | coordinator, the prepare as in `frames.ts`              |
+ * | 2    | committed, a run | coordinator, first number, count                            |
+ * | 3    | aborted, a run   | coordinator, first number, count                            |
+ * | 127  | any other        | the record as JSON, in UTF-8                                |
+ *
+ * Integers are varints and byte strings have their length before them (`byte_writer.ts`). What
+ * stands around a record, its length and a checksum, is the business of `journal_parts.ts`.
+ *
+ * The three records that every write needs are compact, and what says the same of consecutive
+ * transactions, as under load, is one run. All others are rare, and plain data: as JSON a new one
+ * needs nothing here. A property that is `undefined` comes back as one that is not there.
+ *
+ * @module
+ */
+
+import { type ByteReader, MalformedError } from "../../byte_reader.ts";
+import { fromText, toText } from "../../byte_string.ts";
+import type { ByteWriter } from "../../byte_writer.ts";
+import { NODES_MAX, TRANSACTIONS_MAX } from "../../limits.ts";
+import type { JournalRecord, NodeIndex } from "../../two_phase/messages.ts";
+import type { ChangedEntry } from "./journal.ts";
+import { encodePrepare, PREPARE_KIND, readPrepare } from "../peer/frames.ts";
+
+const KIND = { prepared: 1, committed: 2, aborted: 3, json: 127 } as const;
+
+/**
+ * Writes the records, each run of them as one item: `add` adds what it is given to write.
+ *
+ * @returns how many bytes that took, as `add` tells it.
+ */
+export function writeRecords(
+  records: readonly JournalRecord[],
+  add: (write: (writer: ByteWriter) => void) => number,
+): number {
+  let bytes = 0;
+  for (let at = 0; at < records.length;) {
+    const first = records[at];
+    if (first === undefined) break;
+    const count = runLength(records, at, first);
+    bytes += add((writer) => writeRun(writer, first, count));
+    at += count;
+  }
+  return bytes;
+}
+
+/**
+ * How many records from `at` on, where `first` is, are one run: at most {@linkcode TRANSACTIONS_MAX}.
+ */
+function runLength(records: readonly JournalRecord[], at: number, first: JournalRecord): number {
+  if (first.type !== "committed" && first.type !== "aborted") return 1;
+  let count = 1;
+  for (; count < TRANSACTIONS_MAX; count++) {
+    const next = records[at + count];
+    const continues = next !== undefined && next.type === first.type &&
+      next.coordinator === first.coordinator && next.number === first.number + count;
+    if (!continues) break;
+  }
+  return count;
+}
+
+function writeRun(writer: ByteWriter, record: JournalRecord, count: number): void {
+  switch (record.type) {
+    case "prepared":
+      writer.uint8(KIND.prepared);
+      writer.varint(record.coordinator);
+      encodePrepare(writer, record.prepare);
+      return;
+    case "committed":
+    case "aborted":
+      writer.uint8(KIND[record.type]);
+      writer.varint(record.coordinator);
+      writer.varint(record.number);
+      writer.varint(count);
+      return;
+    default:
+      writer.uint8(KIND.json);
+      writer.byteString(fromText(JSON.stringify(record)));
+  }
+}
+
+/**
+ * Reads one item that {@linkcode writeRecords} has written, and hands over the records in it.
+ *
+ * @throws {MalformedError} where there is none.
+ */
+export function readRecords(reader: ByteReader, receive: (record: JournalRecord) => void): void {
+  const kind = reader.uint8();
+  switch (kind) {
+    case KIND.prepared: {
+      const coordinator = readNode(reader);
+      const prepareKind = reader.uint8();
+      if (prepareKind !== PREPARE_KIND) {
+        throw new MalformedError(`a prepared record holds a message of kind ${prepareKind}`);
+      }
+      receive({ type: "prepared", coordinator, prepare: readPrepare(reader) });
+      return;
+    }
+    case KIND.committed:
+    case KIND.aborted: {
+      const type = kind === KIND.committed ? "committed" : "aborted";
+      const coordinator = readNode(reader);
+      const first = reader.varint();
+      const count = reader.count(TRANSACTIONS_MAX, "records in a run");
+      for (let i = 0; i < count; i++) receive({ type, coordinator, number: first + i });
+      return;
+    }
+    case KIND.json:
+      receive(readJson(reader));
+      return;
+    default:
+      throw new MalformedError(`an unknown kind of record: ${kind}`);
+  }
+}
+
+function readNode(reader: ByteReader): NodeIndex {
+  return reader.count(NODES_MAX - 1, "as the index of a node");
+}
+
+function readJson(reader: ByteReader): JournalRecord {
+  const text = toText(reader.byteString());
+  if (text === undefined) throw new MalformedError("a record is not text");
+  const value = parseJson(text);
+  if (typeof value !== "object" || value === null || !("type" in value)) {
+    throw new MalformedError("a record has no type");
+  }
+  const { type } = value;
+  if (typeof type !== "string" || type in KIND) {
+    throw new MalformedError(`a record cannot have the type ${JSON.stringify(type)}`);
+  }
+  // Its checksum says that it is what this program has written, so it is what it was then.
+  return value as JournalRecord;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new MalformedError("a record is not JSON");
+  }
+}
+
+/** Writes `entry`. */
+export function writeEntry(writer: ByteWriter, entry: ChangedEntry): void {
+  writer.uint8(entry.value === undefined ? 0 : 1);
+  writer.varint(entry.version);
+  writer.byteString(entry.key);
+  if (entry.value !== undefined) writer.byteString(entry.value);
+}
+
+/**
+ * Reads an entry.
+ *
+ * @throws {MalformedError} where there is none.
+ */
+export function readEntry(reader: ByteReader): ChangedEntry {
+  const flag = reader.uint8();
+  if (flag > 1) throw new MalformedError(`an entry cannot have the flag ${flag}`);
+  const version = reader.varint();
+  const key = reader.byteString();
+  return { key, value: flag === 1 ? reader.byteString() : undefined, version };
+}

@@ -1,0 +1,87 @@
+/**
+ * Deletes the entries of DKS.ONCE whose time is over, by ordinary transactions.
+ *
+ * One node sweeps, the first of the list that is linked; should two think that they are, the second
+ * finds nothing left to delete. Whether an entry is old, the node that sweeps says by its own monotonic
+ * clock, from the moment at which it wrote the entry into its own memory. No clock of another node and
+ * no wall-clock time has a part in it. A restart, a transfer, another node whose turn it is, a machine
+ * that sleeps: all of these only make a token's life longer.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../byte_string.ts";
+import { ONCE_WINDOW_MS, SWEEP_DELETIONS_MAX } from "../limits.ts";
+import type { KeyReader, Outcome, Requester, WriteRequest } from "../two_phase/request.ts";
+import type { Store } from "../two_phase/store.ts";
+import { TOKEN_PREFIX } from "./commands/once.ts";
+
+/** What the sweeper works with. */
+export interface SweeperOptions {
+  readonly store: Store;
+  readonly submit: (request: WriteRequest, requester: Requester) => void;
+  /** The monotonic clock by which the store writes down when it was written, in milliseconds. */
+  readonly nowMs: () => number;
+  /** Whether this node is the one that sweeps. */
+  readonly isMyTurn: () => boolean;
+}
+
+/** Deletes old tokens. */
+export class TokenSweeper {
+  readonly #options: SweeperOptions;
+  #isSweeping = false;
+
+  constructor(options: SweeperOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to delete what is old, where that is not under way. To be called every few seconds. */
+  sweep(): void {
+    if (this.#isSweeping || !this.#options.isMyTurn()) return;
+    const keys = this.#oldKeys();
+    if (keys.length === 0) return;
+    this.#isSweeping = true;
+    this.#options.submit(this.#deletionOf(keys), {
+      onOutcome: (outcome: Outcome) => {
+        this.#isSweeping = false;
+        // There may be more; where this failed, the next call comes early enough.
+        if (outcome.kind === "answered") queueMicrotask(() => this.sweep());
+      },
+    });
+  }
+
+  /** Returns the keys of the oldest tokens, as far as they are old. */
+  #oldKeys(): ByteString[] {
+    const old: ByteString[] = [];
+    for (const [key] of this.#options.store.reservedKeys()) {
+      if (!key.startsWith(TOKEN_PREFIX)) continue;
+      // All behind it are younger still.
+      if (!this.#isOld(key) || old.length === SWEEP_DELETIONS_MAX) break;
+      old.push(key);
+    }
+    return old;
+  }
+
+  #isOld(key: ByteString): boolean {
+    const { store, nowMs } = this.#options;
+    const since = store.reservedSince(key);
+    return since !== undefined && nowMs() - since > ONCE_WINDOW_MS;
+  }
+
+  /**
+   * Only what is still old when it is locked is deleted. A token may have been used again: then it is
+   * younger, or what stands in the store is not what the transaction sees.
+   */
+  #deletionOf(keys: readonly ByteString[]): WriteRequest {
+    const { store } = this.#options;
+    return {
+      kind: "write",
+      keys,
+      evaluate: (read: KeyReader) => ({
+        effects: keys.filter((key) => this.#isOld(key) && read(key) === store.get(key)?.value)
+          .map((key) => ({ key, value: undefined })),
+        reply: null,
+      }),
+    };
+  }
+}

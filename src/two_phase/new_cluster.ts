@@ -1,0 +1,117 @@
+/**
+ * A new cluster, begun by force: what to do when a majority of the nodes is lost for good.
+ *
+ * One node takes what its journal holds for the truth. Its undecided transactions end as they would
+ * in a change of the view in which it alone answers (`settlement.ts`); a proposal that it has accepted,
+ * which may have been chosen, is followed instead where it is a member in that. Then comes a view of
+ * another cluster, with itself as the only member, and no journal but its own:
+ *
+ * - Nobody can choose the view after it but this node, as no other journal counts in it. It takes
+ *   joiners in until a majority of the new list is there; before that it serves nobody.
+ * - The others of the old cluster are of another cluster now, see `Membership.isForeign`: should they
+ *   come back, even as a majority, neither side heeds the other.
+ * - All numbers of the coordinators begin behind those that were ever given in the old cluster, as the
+ *   nodes have other places in the list now.
+ *
+ * The records that say so replace all that were before, in one step: a crash leaves the old state or
+ * the new.
+ *
+ * @module
+ */
+
+import { nameOf, namesOfAll, settle, settleAll, transactionReportOf } from "./settlement.ts";
+import {
+  ballotOf,
+  incarnationBase,
+  incarnationOf,
+  type JournalRecord,
+  type NodeIndex,
+  roundOf,
+  type Stamp,
+  type View,
+} from "./messages.ts";
+import { contains, only } from "./node_set.ts";
+import type { Replica } from "./replica.ts";
+
+/** The cluster to begin. */
+export interface NewCluster {
+  /** Its nodes, by index, and which of them this one is. */
+  readonly names: readonly string[];
+  readonly self: NodeIndex;
+  /** Its id: random. */
+  readonly id: string;
+  /** The day's time, in milliseconds. */
+  readonly at: number;
+}
+
+/** What was made of the old cluster's journal. */
+export interface ClusterStart {
+  /** The first view of the new cluster. */
+  readonly view: View;
+  /** They replace all records of the journal. */
+  readonly records: readonly JournalRecord[];
+  /** How many transactions were in doubt, by how they have ended. */
+  readonly committed: number;
+  readonly aborted: number;
+  /**
+   * The next view of the old cluster, which may have been chosen without this node: then it lacks what
+   * was acknowledged in that.
+   */
+  readonly leftOutBy: number | undefined;
+  /** Stamp of the latest write or request that this node has heard of; 0 for none. */
+  readonly lastStamp: Stamp;
+}
+
+/**
+ * Settles everything that `replica`, the node in its old cluster, has in doubt, and returns what its
+ * new journal says. The replica's store holds the data then; the replica itself is of no more use.
+ *
+ * @param replica a member of its installed view, that has only been recovered
+ */
+export function recoverCluster(replica: Replica, cluster: NewCluster): ClusterStart {
+  const { context } = replica;
+  const { membership, clock } = context;
+  if (!membership.isMember) throw new Error("only a member can begin a cluster by force");
+  const { view: old, accepted } = membership;
+  const report = transactionReportOf(context);
+  const { table, marks } = report;
+  // What the next view says may have been told to clients already. One that leaves this node out says
+  // nothing of what its members had all committed, and this node alone still has in doubt.
+  const next = accepted?.proposal.number === old.number + 1 ? accepted.proposal : undefined;
+  const isLeftOut = next !== undefined && !contains(next.members, context.self);
+  const commits = next === undefined || isLeftOut ? settle([report]).commits : next.commits;
+  const numbers = [...old.bases, ...next?.bases ?? [], ...marks, ...table.map((one) => one.number)];
+  const incarnations = [...numbers.map(incarnationOf), membership.identity.incarnation];
+  const base = incarnationBase(Math.max(...incarnations) + 1);
+  settleAll(context, { view: { ...old, commits }, isNext: true });
+
+  const { names, self, id, at } = cluster;
+  const number = (next ?? old).number + 1;
+  const ballot = ballotOf(roundOf(membership.promised) + 1, self);
+  const view: View = {
+    number,
+    cluster: { id, origin: { by: names[self] ?? "", at, view: number } },
+    ballot,
+    names,
+    members: only(self),
+    journals: names.map((_, node) => node === self ? membership.identity.journal : ""),
+    commits: [],
+    bases: names.map(() => base),
+  };
+  const offset = incarnationOf(base);
+  const inDoubt = table.filter(({ state }) => state === "prepared");
+  const committed = namesOfAll(commits);
+  const kept = inDoubt.filter((one) => committed.has(nameOf(one)));
+  return {
+    view,
+    records: [
+      { type: "clock", stamp: clock.last },
+      { type: "membership", view, isMember: true, joined: undefined, offset },
+      { type: "position", position: context.outbox.progress },
+    ],
+    committed: kept.length,
+    aborted: inDoubt.length - kept.length,
+    leftOutBy: isLeftOut ? next.number : undefined,
+    lastStamp: clock.last,
+  };
+}

@@ -1,0 +1,85 @@
+/**
+ * What must hold while nodes fail, and afterwards.
+ *
+ * @module
+ */
+
+import { assertEquals, assertLess } from "@std/assert";
+import { type Address, formatAddress } from "../../src/address.ts";
+import { ClientConnection } from "../../src/client/connection.ts";
+import { ErrorReply, type RespValue } from "../../src/resp/value.ts";
+import { until } from "./processes.ts";
+import type { Workload } from "./workload.ts";
+
+/** How long a client waits: longer than any answer may take. */
+export const CLIENT_TIMEOUT_MS = 20_000;
+
+/** Waits until these nodes, or all, have answered more writes and reads. */
+export async function untilMore(
+  workload: Workload,
+  more: { writes?: number; reads?: number; nodes?: readonly number[] },
+): Promise<void> {
+  const { writes = 0, reads = 0, nodes = [...workload.tallies.keys()] } = more;
+  const goalWrites = workload.writes(nodes) + writes;
+  const goalReads = workload.reads(nodes) + reads;
+  await until(`there are ${writes} more writes and ${reads} more reads`, () => {
+    return workload.writes(nodes) >= goalWrites && workload.reads(nodes) >= goalReads;
+  });
+}
+
+/** Checks that no request at these nodes took longer than `limitMs`. */
+export function assertInTime(
+  workload: Workload,
+  options: { nodes: readonly number[]; limitMs: number },
+): void {
+  for (const node of options.nodes) {
+    const longest = workload.tallies[node]?.longestMs ?? 0;
+    assertLess(longest, options.limitMs, `a request of node ${node} took ${longest} ms`);
+  }
+}
+
+/** Sends one command to one node. */
+export async function call(address: Address, words: readonly string[]): Promise<RespValue> {
+  const options = { timeoutMs: CLIENT_TIMEOUT_MS };
+  const connection = await ClientConnection.open([address], options);
+  try {
+    return await connection.call(words);
+  } finally {
+    connection.close();
+  }
+}
+
+/** As {@linkcode call}, again and again while the command is rejected. */
+async function callUntilAnswered(address: Address, words: readonly string[]): Promise<RespValue> {
+  let reply: RespValue = null;
+  await until(`${formatAddress(address)} answers`, async () => {
+    reply = await call(address, words);
+    return !(reply instanceof ErrorReply && reply.code === "REJECTED");
+  });
+  return reply;
+}
+
+/** Waits until no node has a key locked. */
+export async function untilLocksAreFree(addresses: readonly Address[]): Promise<void> {
+  await until("all locks are free", async () => {
+    const infos = await Promise.all(
+      addresses.map((address) => call(address, ["INFO", "transactions"])),
+    );
+    return infos.every((info) => /^keys_locked:0\r?$/m.test(String(info)));
+  });
+}
+
+/**
+ * Checks that all nodes hold the same values for the keys of the workload. A node that a busy machine
+ * has kept waiting may be outside the view for a moment: it is asked until it answers.
+ */
+export async function assertAgreement(
+  workload: Workload,
+  addresses: readonly Address[],
+): Promise<void> {
+  const names = workload.keys.map((key) => key.name);
+  const contents = await Promise.all(
+    addresses.map((address) => callUntilAnswered(address, ["MGET", ...names])),
+  );
+  for (const content of contents) assertEquals(content, contents[0]);
+}

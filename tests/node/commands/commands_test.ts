@@ -1,0 +1,146 @@
+import { assertEquals } from "@std/assert";
+import {
+  COMMANDS,
+  findCommand,
+  runCommand,
+  type Session,
+} from "../../../src/node/commands/commands.ts";
+import { ErrorReply, OK, type RespValue, SimpleString } from "../../../src/resp/value.ts";
+import type { Effect } from "../../../src/two_phase/messages.ts";
+import { Store } from "../../../src/two_phase/store.ts";
+import { session } from "./session.ts";
+
+/** Runs a command against `state`; returns the reply, and what it would write. */
+function run(
+  words: readonly string[],
+  state: Readonly<Record<string, string>> = {},
+  of: Session = session(),
+): { reply: RespValue; effects: readonly Effect[] } {
+  const result = runCommand(findCommand(words[0] ?? ""), words, of);
+  if ("reply" in result) return { reply: result.reply, effects: [] };
+  if ("later" in result) throw new Error(`the reply of ${words.join(" ")} comes later`);
+  const { request } = result;
+  const read = (key: string) => state[key];
+  switch (request.kind) {
+    case "read":
+      return { reply: request.evaluate(read) as RespValue, effects: [] };
+    case "barrier": {
+      const store = new Store();
+      for (const [key, value] of Object.entries(state)) store.restore(key, value, 1);
+      return { reply: request.begin(store).finish([]) as RespValue, effects: [] };
+    }
+    case "write": {
+      const { reply, effects } = request.evaluate(read);
+      return { reply: reply as RespValue, effects };
+    }
+  }
+}
+
+const STATE = { a: "1", b: "two" };
+
+Deno.test("commands reply and write as their table says", () => {
+  const set = (key: string, value?: string): Effect => ({ key, value });
+  const rows: [words: string[], reply: RespValue, effects?: Effect[]][] = [
+    [["get", "a"], "1"],
+    [["GET", "x"], null],
+    [["SET", "a", "9"], OK, [set("a", "9")]],
+    [["Put", "a", "9"], OK, [set("a", "9")]],
+    [["set", "x", "9", "NX"], OK, [set("x", "9")]],
+    [["set", "a", "9", "nx"], null, []],
+    [["set", "a", "9", "XX"], OK, [set("a", "9")]],
+    [["set", "x", "9", "XX"], null, []],
+    [["set", "a", "9", "GET"], "1", [set("a", "9")]],
+    [["set", "x", "9", "XX", "GET"], null, []],
+    [["set", "a", "9", "NX", "GET"], "1", []],
+    [["set", "a", "9", "KEEPTTL"], OK, [set("a", "9")]],
+    [["del", "a", "x", "b", "a"], 2, [set("a"), set("b")]],
+    [["delete", "x"], 0, []],
+    [["mget", "a", "x", "a"], ["1", null, "1"]],
+    [["mset", "p", "1", "q", "2", "p", "3"], OK, [set("p", "3"), set("q", "2")]],
+    [["exists", "a", "a", "x"], 2],
+    [["strlen", "b"], 3],
+    [["strlen", "x"], 0],
+    [["dbsize"], 2],
+    [["ping"], new SimpleString("PONG")],
+    [["ping", "hi"], "hi"],
+    [["echo", "hi"], "hi"],
+    [["select", "0"], OK],
+    [["client", "id"], 7],
+    [["client", "getname"], null],
+    [["client", "setinfo", "lib-name", "x"], OK],
+    [["command", "count"], COMMANDS.size],
+    [["command", "docs"], new Map()],
+    [["command", "info", "get", "nope"], [
+      ["get", 2, [new SimpleString("readonly")], 1, 1, 1],
+      null,
+    ]],
+    [["config", "get", "save"], new Map([["save", ""]])],
+    [["config", "get", "nothing*"], new Map()],
+    [["info", "Server", "clients"], "info server,clients"],
+    [["dks.status"], "{}"],
+  ];
+  for (const [words, reply, effects = []] of rows) {
+    assertEquals(run(words, STATE), { reply, effects }, words.join(" "));
+  }
+});
+
+Deno.test("commands reply with an error that names the value when the input is bad", () => {
+  const rows: [words: string[], code: string, message: string][] = [
+    [["frobnicate", "x"], "ERR", 'unknown command "frobnicate", with args beginning with: "x"'],
+    [["get"], "ERR", "wrong number of arguments for 'get' command"],
+    [["get", "a", "b"], "ERR", "wrong number of arguments for 'get' command"],
+    [["mset", "a", "1", "b"], "ERR", "wrong number of arguments for 'mset' command"],
+    [["set", "a", "1", "NX", "XX"], "ERR", "syntax error"],
+    [["set", "a", "1", "WHAT"], "ERR", "syntax error"],
+    [["set", "a", "1", "EX", "10"], "ERR", "SET with EX is not supported: keys do not expire"],
+    [["set", "k".repeat(11), "1"], "ERR", "key of 11 bytes, at most 10 are allowed"],
+    [["get", "\0dks:x"], "ERR", 'keys that begin with "\\x00dks:" are kept for dks itself'],
+    [
+      ["mset", "a", "1", "\0dks:", "1"],
+      "ERR",
+      'keys that begin with "\\x00dks:" are kept for dks itself',
+    ],
+    [["set", "a", "v".repeat(21)], "ERR", "value of 21 bytes, at most 20 are allowed"],
+    [["mset", "a", "1", "b", "v".repeat(21)], "ERR", "value of 21 bytes, at most 20 are allowed"],
+    [["mget", "a", "k".repeat(11)], "ERR", "key of 11 bytes, at most 10 are allowed"],
+    [["select", "1"], "ERR", "DB index is out of range"],
+    [["select", "x"], "ERR", "value is not an integer or out of range"],
+    [["dks.export", "a", "b"], "ERR", "wrong number of arguments for 'dks.export' command"],
+    [["hello", "4"], "NOPROTO", "unsupported protocol version"],
+    [["hello", "3", "FOO"], "ERR", 'Syntax error in HELLO option "FOO"'],
+    [["client", "kill"], "ERR", 'unknown subcommand "kill" of CLIENT'],
+    [["config", "set", "a", "b"], "ERR", 'unknown subcommand "set" of CONFIG'],
+    [
+      ["auth", "secret"],
+      "ERR",
+      "AUTH called, but dks has no passwords: keep its port inside a trusted network",
+    ],
+  ];
+  for (const [words, code, message] of rows) {
+    assertEquals(run(words).reply, new ErrorReply(code, message), words.join(" "));
+  }
+});
+
+Deno.test("HELLO switches the version and sets the name, all or nothing", () => {
+  const own = session();
+  const { reply } = run(["hello", "3", "setname", "me"], {}, own);
+  assertEquals(reply instanceof Map && reply.get("proto"), 3);
+  assertEquals([own.version, own.name], [3, "me"]);
+  run(["hello", "2", "setname"], {}, own);
+  assertEquals([own.version, own.name], [3, "me"]);
+});
+
+Deno.test("QUIT closes the connection behind its reply", () => {
+  const own = session();
+  assertEquals(run(["quit"], {}, own).reply, OK);
+  assertEquals(own.isClosing, true);
+});
+
+Deno.test("COMMANDS has every name in lower case, and keys within its arity", () => {
+  for (const [name, command] of COMMANDS) {
+    assertEquals(name, name.toLowerCase());
+    assertEquals(command.name, name);
+    const [first] = command.keys;
+    assertEquals(first < Math.abs(command.arity) || first === 0, true, name);
+  }
+});

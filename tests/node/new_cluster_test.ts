@@ -1,0 +1,118 @@
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { UsageError } from "../../src/errors.ts";
+import type { FoundNode } from "../../src/node/peer/peers.ts";
+import { whyNotNow } from "../../src/node/new_cluster.ts";
+import {
+  clusterDifference,
+  type ClusterPosition,
+  sharedConfig,
+} from "../../src/node/peer/handshake.ts";
+import { parseServeOptions } from "../../src/node/serve.ts";
+import type { View } from "../../src/two_phase/messages.ts";
+
+/** The old cluster's view 5, as node a knows it. */
+const OLD: View = {
+  number: 5,
+  cluster: { id: "old" },
+  ballot: 32,
+  names: ["a:1", "b:1", "c:1", "d:1", "e:1"],
+  members: 0b11111,
+  journals: ["ja", "jb", "jc", "jd", "je"],
+  commits: [],
+  bases: [0, 0, 0, 0, 0],
+};
+
+const CONFIG = sharedConfig({
+  peers: [],
+  keyBytesMax: 1,
+  valueBytesMax: 1,
+  leaseMs: 1000,
+  suspicionMs: 1000,
+  heartbeatMs: 200,
+});
+
+function found(
+  name: string,
+  journal: string,
+  about: Partial<ClusterPosition> & { isStartingCluster?: boolean } = {},
+): FoundNode {
+  const { isStartingCluster = false, ...clusterPosition } = about;
+  return {
+    name,
+    reply: {
+      config: CONFIG,
+      instance: name,
+      identity: { journal, incarnation: 1, process: "p", position: 0 },
+      clusterPosition: { view: 5, cluster: { id: "old" }, ...clusterPosition },
+      isStartingCluster,
+      uptimeMs: 0,
+    },
+  };
+}
+
+Deno.test("whyNotNow() refuses a forced beginning where others know more or get on by themselves", () => {
+  const fresh = { view: 0, cluster: { id: "" } };
+  const recovered = { id: "new", origin: { by: "b:1", at: 0, view: 6 } };
+  const table: [what: string, nodes: FoundNode[], why: RegExp | undefined][] = [
+    ["nobody answers", [], undefined],
+    ["a minority", [found("b:1", "jb")], undefined],
+    ["a majority", [found("b:1", "jb"), found("d:1", "jd")], /^b:1, d:1 of the old .* its 5 nodes/],
+    // Machines that are there anew belong to no majority, whatever they were shown.
+    ["new journals", [found("b:1", "jb"), found("c:1", "x"), found("d:1", "y")], undefined],
+    ["nodes without a view", [found("b:1", "x", fresh), found("z:1", "y", fresh)], undefined],
+    ["a later view", [found("b:1", "jb", { view: 7 })], /^b:1 \(view 7\) of the old .*\(view 5\)/],
+    ["an earlier view", [found("b:1", "jb", { view: 4 })], undefined],
+    [
+      "another cluster",
+      [found("b:1", "jb", { view: 6, cluster: recovered })],
+      /^b:1 is of another cluster already \(view 6, begun by force by b:1 at 1970-.* keep this node's/,
+    ],
+    [
+      "another one that begins by force",
+      [found("b:1", "jb", { isStartingCluster: true })],
+      /^b:1 is started with --force-new-cluster at the same time/,
+    ],
+  ];
+  for (const [what, nodes, why] of table) {
+    const reason = whyNotNow(OLD, nodes);
+    if (why === undefined) assertEquals(reason, undefined, what);
+    else assertMatch(reason ?? "", why, what);
+  }
+});
+
+Deno.test("whyNotNow() lets a cluster of one begin another one", () => {
+  const alone = { ...OLD, names: ["a:1"], journals: ["ja"], members: 1 };
+  assertEquals(whyNotNow(alone, []), undefined);
+});
+
+Deno.test("clusterDifference() says of both nodes where they stand", () => {
+  const mine: ClusterPosition = { view: 9, cluster: { id: "old" } };
+  const theirs: ClusterPosition = {
+    view: 10,
+    cluster: { id: "new", origin: { by: "a:1", at: 0, view: 10 } },
+  };
+  const difference = (one: ClusterPosition, other: ClusterPosition) =>
+    clusterDifference(one, { theirs: other, name: "a:1" });
+  assertEquals(
+    difference(mine, theirs),
+    "a:1 is of another cluster (view 10, begun by force by a:1 at 1970-01-01T00:00:00.000Z) than " +
+      "this node (view 9, not begun by force), and what its journal holds does not count here: of " +
+      "the two, empty the journal of the one that is to join the other",
+  );
+  assertEquals(difference(mine, { ...mine, view: 3 }), undefined);
+  const none: ClusterPosition = { view: 0, cluster: { id: "" } };
+  assertEquals([difference(mine, none), difference(none, theirs)], [undefined, undefined]);
+});
+
+Deno.test("parseServeOptions() takes --force-new-cluster, but not for what stores nothing", () => {
+  const parse = (...args: string[]) => {
+    const options = parseServeOptions(args);
+    return options !== "help" && options.forcesNewCluster;
+  };
+  assertEquals([parse(), parse("--force-new-cluster")], [false, true]);
+  assertThrows(
+    () => parse("--force-new-cluster", "--ephemeral"),
+    UsageError,
+    "--ephemeral stores nothing that --force-new-cluster could begin from",
+  );
+});

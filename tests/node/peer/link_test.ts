@@ -1,0 +1,65 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { LINK_BYTES_MAX } from "../../../src/limits.ts";
+import { FrameWriter } from "../../../src/node/peer/frames.ts";
+import { type LinkOwner, PeerLink } from "../../../src/node/peer/link.ts";
+
+/** Returns both ends of a connection. */
+async function connection(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const ends = await Promise.all([
+    Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
+    listener.accept(),
+  ]);
+  listener.close();
+  return ends;
+}
+
+function owner(reasons: string[], onMessage = () => {}): LinkOwner {
+  return {
+    onMessage,
+    onClosed: (_link, reason) => reasons.push(reason),
+    report: () => ({ keys: 0, requestsPerSecond: 0, hasLease: false, chunks: null }),
+  };
+}
+
+Deno.test("PeerLink.flush() closes the link when the peer does not take in what it is sent", async () => {
+  const [conn, peer] = await connection();
+  const reasons: string[] = [];
+  const received = new Uint8Array();
+  const link = new PeerLink({ peer: 1, conn, owner: owner(reasons), received });
+  const message = new Uint8Array(16 * 1024 * 1024);
+  for (let sent = 0; sent < 2 * LINK_BYTES_MAX && reasons.length === 0; sent += message.length) {
+    link.sendEncoded(message);
+    link.flush();
+  }
+  await link.closed;
+  assertMatch(reasons.join(), /^it does not take in what it is sent: more than \d+ bytes wait$/);
+  peer.close();
+});
+
+Deno.test("PeerLink closes the link when bytes are malformed, and throws what its owner throws", async () => {
+  const writer = new FrameWriter();
+  writer.add({ type: "commit", view: 1, number: 1 });
+  const commit = writer.finish().slice();
+  const uncaught: string[] = [];
+  const listen = (event: PromiseRejectionEvent) => {
+    uncaught.push(String(event.reason));
+    event.preventDefault();
+  };
+  globalThis.addEventListener("unhandledrejection", listen);
+  const reasons: string[] = [];
+  const broken = () => {
+    throw new Error("a broken invariant");
+  };
+  for (const received of [Uint8Array.of(1, 0, 0, 0, 99), commit]) {
+    const [conn, peer] = await connection();
+    const link = new PeerLink({ peer: 1, conn, owner: owner(reasons, broken), received });
+    link.start();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    link.close("the end");
+    peer.close();
+  }
+  globalThis.removeEventListener("unhandledrejection", listen);
+  assertEquals(reasons, ["an unknown kind of message: 99", "the end"]);
+  assertEquals(uncaught, ["Error: a broken invariant"]);
+});

@@ -1,0 +1,38 @@
+import { assertEquals } from "@std/assert";
+import { Connection, type ConnectionHost } from "../../../src/node/server/connection.ts";
+import { SharedBound } from "../../../src/node/server/shared_bound.ts";
+import { session } from "../commands/session.ts";
+
+/** Says `text` on a new connection which only a peer may have. Returns what is answered. */
+async function sayAsPeer(text: string): Promise<string> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  const conn = await listener.accept();
+  listener.close();
+  const host: ConnectionHost = {
+    facts: session().node,
+    driver: undefined,
+    notReady: "it is starting",
+    waitMsMax: 1000,
+    input: new SharedBound(1000),
+    output: new SharedBound(1000),
+    onFatal: () => {},
+    onConnectionFailure: () => {},
+    onRequest: () => {},
+    onPeerQuestion: (question) => Promise.resolve({ reply: `you asked ${question}` }),
+    onClosed: () => {},
+  };
+  const serving = new Connection({ conn, id: 1, host, isForPeers: true }).serve();
+  if (text !== "") await client.write(new TextEncoder().encode(text));
+  const answer = await new Response(client.readable).text();
+  await serving;
+  return answer;
+}
+
+Deno.test("Connection lets in a peer and nobody else when there are too many clients", async () => {
+  const refusal = "-ERR max number of clients reached\r\n";
+  assertEquals(await sayAsPeer("PING\r\n"), refusal);
+  assertEquals(await sayAsPeer("NONSENSE\r\n"), refusal);
+  assertEquals(await sayAsPeer(""), refusal);
+  assertEquals(await sayAsPeer("dks.peer who\r\n"), "$13\r\nyou asked who\r\n");
+});

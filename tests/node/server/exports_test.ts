@@ -1,0 +1,65 @@
+import { assert, assertEquals } from "@std/assert";
+import { Exports } from "../../../src/node/server/exports.ts";
+import { tokenKey } from "../../../src/node/commands/once.ts";
+import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX } from "../../../src/limits.ts";
+import { ErrorReply } from "../../../src/resp/value.ts";
+import { Store } from "../../../src/two_phase/store.ts";
+
+function storeOf(values: Readonly<Record<string, string>>): Store {
+  const store = new Store();
+  for (const [key, value] of Object.entries(values)) store.restore(key, value, 1);
+  return store;
+}
+
+Deno.test("Exports.next() returns all keys and values in pieces, then nothing, then an error", async () => {
+  const exports = new Exports(() => 0);
+  const value = "v".repeat(EXPORT_CHUNK_BYTES / 2);
+  const store = storeOf({ a: value, b: value, c: "" });
+  const [id = "", count] = exports.begin(store.snapshot()) as [string, number];
+  assertEquals(count, 3);
+  assertEquals(await exports.next(id), ["a", value, "b", value]);
+  assertEquals(await exports.next(id), ["c", ""]);
+  assertEquals(await exports.next(id), []);
+  assertEquals(store.snapshots, 0);
+  const message = `there is no export "${id}": it has ended, or nobody has read from it for 60 s`;
+  assertEquals(await exports.next(id), new ErrorReply("ERR", message));
+});
+
+Deno.test("Exports.begin() refuses too many, until some are idle, and keeps no snapshot for those", async () => {
+  let nowMs = 0;
+  const exports = new Exports(() => nowMs);
+  const store = storeOf({ k: "v" });
+  const begin = () => exports.begin(store.snapshot());
+  const ids = Array.from({ length: EXPORTS_MAX }, () => (begin() as [string])[0]);
+  const refused = new ErrorReply("REJECTED", "this node has 4 exports under way already");
+  assertEquals([begin(), exports.obstacle], [refused, refused]);
+  assertEquals(store.snapshots, EXPORTS_MAX);
+  nowMs = EXPORT_IDLE_MS;
+  const [first = "", second = ""] = ids;
+  assertEquals(await exports.next(first), ["k", "v"]);
+  exports.dropIdle();
+  assertEquals(exports.obstacle, refused, "none is idle for long enough");
+  nowMs++;
+  exports.dropIdle();
+  assertEquals(exports.obstacle, undefined);
+  assertEquals(store.snapshots, 0, "the first was read to its end, and the others are given up");
+  assertEquals(await exports.next(first), []);
+  assertEquals(await exports.next(second) instanceof ErrorReply, true);
+});
+
+Deno.test("Exports.next() lets other work through while it looks for the next keys", async () => {
+  // By this clock every look takes a millisecond.
+  let nowMs = 0;
+  const exports = new Exports(() => nowMs++);
+  const store = new Store();
+  // Clients see few of them.
+  for (let i = 0; i < 20_000; i++) store.restore(tokenKey(`${i}`), "", 1);
+  store.restore("k", "v", 1);
+  const [id = ""] = exports.begin(store.snapshot()) as [string];
+  let others = 0;
+  const timer = setInterval(() => others++);
+  const keys = await exports.next(id);
+  clearInterval(timer);
+  assertEquals(keys, ["k", "v"]);
+  assert(others > 5, `others had ${others} turns`);
+});

@@ -1,0 +1,77 @@
+import { assertEquals } from "@std/assert";
+import {
+  ownerOf,
+  whyNotThisJournal,
+  whyNotThisList,
+} from "../../../src/node/storage/journal_identity.ts";
+import type { JournalRecord } from "../../../src/two_phase/messages.ts";
+
+function installed(
+  number: number,
+  names: readonly string[],
+  journals = names.map(() => "j"),
+): JournalRecord {
+  const view = {
+    number,
+    cluster: { id: "c" },
+    ballot: 1,
+    names,
+    members: 1,
+    journals,
+    commits: [],
+    bases: names.map(() => 0),
+  };
+  return { type: "view", view };
+}
+
+Deno.test("whyNotThisList() refuses a journal whose latest view names other nodes", () => {
+  const table: [records: JournalRecord[], names: string[], isRefused: boolean][] = [
+    [[], ["a:1", "b:1"], false],
+    [[installed(0, ["a:1"])], ["a:1", "b:1"], false],
+    [[installed(1, ["a:1", "b:1"])], ["a:1", "b:1"], false],
+    [[installed(1, ["a:1"])], ["b:1"], false],
+    [[installed(1, ["a:1"])], ["a:1", "b:1"], true],
+    [[installed(1, ["a:1", "b:1"])], ["a:1"], true],
+    [[installed(1, ["a:1"]), installed(2, ["a:1", "b:1"])], ["a:1", "c:1"], true],
+  ];
+  for (const [records, names, isRefused] of table) {
+    assertEquals(whyNotThisList(records, names) !== undefined, isRefused, names.join());
+  }
+  assertEquals(
+    whyNotThisList([installed(7, ["a:1", "b:1"])], ["a:1"]),
+    "the journal is of a cluster of a:1, b:1 (view 7), not of a:1: " +
+      "start with the same --peers, or with an empty journal; if a majority of its nodes is lost " +
+      "for good, see --force-new-cluster",
+  );
+});
+
+Deno.test("ownerOf() is the node for which the latest view lists the journal", () => {
+  const names = ["a:1", "b:1"];
+  const first = installed(1, names, ["ja", "jb"]);
+  const table: [records: JournalRecord[], journal: string, owner: number | undefined][] = [
+    [[], "ja", undefined],
+    [[first], "ja", 0],
+    [[first], "jb", 1],
+    [[first], "jc", undefined],
+    // b has lost its journal, and was let in again with another one.
+    [[first, installed(2, names, ["ja", "jc"])], "jc", 1],
+    [[first, installed(2, names, ["ja", "jc"])], "jb", undefined],
+  ];
+  for (const [records, journal, owner] of table) {
+    assertEquals(ownerOf(records, journal), owner, `${journal} in ${records.length} views`);
+  }
+});
+
+Deno.test("whyNotThisJournal() names both nodes where the journal is that of another one", () => {
+  const records = [installed(2, ["a:1", "b:1"], ["ja", "jb"])];
+  const why = (journal: string, name: string) =>
+    whyNotThisJournal(records, { journal, name, place: "/data/x.kv" });
+  assertEquals(
+    why("jb", "a:1"),
+    "the journal in /data/x.kv is that of b:1, and this node is a:1: " +
+      "give each node its own, or this one an empty one",
+  );
+  assertEquals(why("jb", "b:1"), undefined);
+  assertEquals(why("new", "a:1"), undefined);
+  assertEquals(why("jb", "c:1"), undefined); // The list is a new one: b:1 is called c:1 in it.
+});
