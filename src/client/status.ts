@@ -6,7 +6,7 @@
 
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import { toText } from "../byte_string.ts";
-import type { ClusterStatus, DoubtStatus, NodeStatus } from "../node/admin/info.ts";
+import type { ClusterStatus, DoubtStatus, NodeStatus } from "../cluster_status.ts";
 import { ErrorReply } from "../resp/value.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
 import { formatNumber, formatTable } from "./table.ts";

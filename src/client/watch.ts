@@ -9,7 +9,7 @@
 
 import { delay } from "@std/async/delay";
 import { type Address, formatAddress } from "../address.ts";
-import type { ClusterStatus } from "../node/admin/info.ts";
+import type { ClusterStatus } from "../cluster_status.ts";
 import { ConnectionError } from "./connection.ts";
 import { Connector } from "./connector.ts";
 import { fetchStatus } from "./status.ts";

@@ -11,7 +11,7 @@
 import type { Clocks } from "../two_phase/clocks.ts";
 import type { Request, Requester } from "../two_phase/request.ts";
 import { type Answer, type Effects, LEASE_OVER, type ProtocolEvent } from "../two_phase/outbox.ts";
-import type { JournalRecord, Message, NodeIndex, NodeSet } from "../two_phase/messages.ts";
+import type { JournalRecord, Message, NodeId, NodeSet } from "../two_phase/messages.ts";
 import type { Input, MUST_WAIT, Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { JournalSighting } from "../two_phase/peer_journals.ts";
@@ -77,18 +77,18 @@ export class Driver {
   }
 
   /** Takes in a message from another node. */
-  receive(from: NodeIndex, message: Message): void {
+  receive(from: NodeId, message: Message): void {
     this.#step({ type: "message", from, message });
   }
 
   peerUp(
-    peer: NodeIndex,
+    peer: NodeId,
     said: { readonly identity: PeerIdentity; readonly known: JournalSighting | undefined },
   ): void {
     this.#step({ type: "peerUp", peer, ...said });
   }
 
-  peerDown(peer: NodeIndex): void {
+  peerDown(peer: NodeId): void {
     this.#step({ type: "peerDown", peer });
   }
 

@@ -15,13 +15,13 @@
 import { delay } from "@std/async/delay";
 import type { Logger } from "@std/log";
 import { FatalError } from "../errors.ts";
-import type { Timing } from "../two_phase/context.ts";
 import { leaseWaitMs } from "../two_phase/lease.ts";
 import { type ClusterStart, recoverCluster } from "../two_phase/new_cluster.ts";
 import type { JournalRecord, View } from "../two_phase/messages.ts";
-import { majority } from "../two_phase/node_set.ts";
+import { majority } from "../two_phase/quorum.ts";
 import { Replica } from "../two_phase/replica.ts";
 import type { Store } from "../two_phase/store.ts";
+import type { Timing } from "../two_phase/timing.ts";
 import type { FoundNode, Peers } from "./peer/peers.ts";
 import { clocks } from "./clock.ts";
 import { checkpointOf } from "./driver.ts";

@@ -18,7 +18,7 @@ import {
   QUESTION_BYTES_MAX,
 } from "../limits.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import { namesOf, type Timing, timingFor, VIEW_TIMING } from "../two_phase/context.ts";
+import { type Timing, timingFor, VIEW_TIMING } from "../two_phase/timing.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
@@ -43,7 +43,8 @@ import {
   sharedConfig,
   type ViewTimes,
 } from "./peer/handshake.ts";
-import { clusterStatus, type InfoSources, infoText } from "./admin/info.ts";
+import { type InfoSources, infoText } from "./admin/info.ts";
+import { clusterStatus } from "./admin/status.ts";
 import { type Journal, MemoryJournal } from "./storage/journal.ts";
 import { lastView, whyNotThisJournal, whyNotThisList } from "./storage/journal_identity.ts";
 import type { NodeReport } from "./peer/link.ts";
@@ -420,8 +421,7 @@ export class Node implements ConnectionHost {
 
   /** One line for a new view: who is in it, and who is not any more. */
   #describeView(view: View, before: View): string {
-    const { names } = this.#peers;
-    const list = (set: NodeSet) => namesOf(names, members(set));
+    const list = (set: NodeSet) => members(set).map((node) => view.names[node]).join(", ");
     const out = list(before.members & ~view.members);
     const isIn = this.#isInView(view);
     const { cluster: { id, origin } } = view;

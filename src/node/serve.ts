@@ -16,7 +16,7 @@ import { type CommandLine, parseInteger, readCommandLine } from "../command_line
 import { parseDurationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { KEY_BYTES_LIMIT, KEY_BYTES_MAX, VALUE_BYTES_LIMIT, VALUE_BYTES_MAX } from "../limits.ts";
-import { VIEW_TIMING } from "../two_phase/context.ts";
+import { VIEW_TIMING } from "../two_phase/timing.ts";
 import type { ViewTimes } from "./peer/handshake.ts";
 import { Node, type NodeOptions, type Storage } from "./node.ts";
 

@@ -9,12 +9,12 @@
  */
 
 import type { Context } from "./context.ts";
-import type { JournalRecord, NodeIndex } from "./messages.ts";
+import type { JournalRecord, NodeId } from "./messages.ts";
 import type { Transaction } from "./state.ts";
 
 /** Returns the records, in an order in which they can be replayed. */
 export function checkpointRecords(context: Context): JournalRecord[] {
-  const { clock, membership, transactions, outbox, nodes } = context;
+  const { clock, membership, transactions, outbox } = context;
   const { view, promised, promisedTo, accepted } = membership;
   const records: JournalRecord[] = [{ type: "clock", stamp: clock.last }];
   records.push({
@@ -27,7 +27,7 @@ export function checkpointRecords(context: Context): JournalRecord[] {
   if (accepted !== undefined) records.push({ type: "accepted", ...accepted });
   if (promised > 0) records.push({ type: "promise", ballot: promised, journal: promisedTo });
   const prepared: Transaction[] = [];
-  for (let coordinator = 0; coordinator < nodes; coordinator++) {
+  for (const coordinator of transactions.coordinators()) {
     const upTo = transactions.forgottenUpTo(coordinator);
     if (upTo > 0) records.push({ type: "mark", coordinator, upTo });
     for (const [transaction, known] of transactions.of(coordinator)) {
@@ -52,7 +52,7 @@ export function checkpointRecords(context: Context): JournalRecord[] {
 }
 
 /** The outcome of a transaction that is still more than its outcome to this node. */
-function decided(coordinator: NodeIndex, transaction: Transaction): JournalRecord {
+function decided(coordinator: NodeId, transaction: Transaction): JournalRecord {
   const type = transaction.state === "committed" ? "committed" : "aborted";
   return { type, coordinator, number: transaction.number };
 }

@@ -21,35 +21,40 @@
 
 import type { ByteString } from "../byte_string.ts";
 import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
-import { applyEffects, type Context, forgetUpTo, namesOf, restorePrepared } from "./context.ts";
+import type { Context } from "./context.ts";
+import { applyEffects } from "./effects.ts";
+import { invariant } from "./invariant.ts";
+import type { LeaseTerm } from "./lease.ts";
+import type { LowWaterMarks } from "./low_water_mark.ts";
 import type {
   Abort,
   AbortAcknowledged,
   Commit,
   Effect,
-  NodeIndex,
+  NodeId,
   NodeSet,
   Prepare,
   PreparedRecord,
-  Settled,
   Stamp,
   TransactionNumber,
   View,
   Vote,
 } from "./messages.ts";
-import {
-  incarnationBase,
-  incarnationOf,
-  NOTHING_BEFORE,
-  SEQUENCE_MAX,
-  sequenceOf,
-} from "./messages.ts";
-import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
+import { incarnationBase, incarnationOf, SEQUENCE_MAX, sequenceOf } from "./messages.ts";
+import { contains, members, NOBODY, only } from "./node_set.ts";
 import { PendingRequest, PendingRequests } from "./pending_requests.ts";
-import type { LeaseTerm } from "./lease.ts";
 import type { ForceAwaiter } from "./outbox.ts";
+import { restorePrepared } from "./prepared.ts";
+import { Reads } from "./reads.ts";
+import {
+  isHopeless,
+  OLDER_COPY,
+  whyHopeless,
+  whyInLine,
+  whyParked,
+  whyUndecided,
+} from "./refusals.ts";
 import type {
-  BarrierRequest,
   KeyReader,
   Outcome,
   ReadRequest,
@@ -57,7 +62,7 @@ import type {
   Requester,
   WriteRequest,
 } from "./request.ts";
-import { type Observer, Transaction, withFollowers } from "./state.ts";
+import { Transaction, withFollowers } from "./state.ts";
 import type { Entry } from "./store.ts";
 import { nameForClients } from "./transaction_name.ts";
 import type { Known } from "./transaction_table.ts";
@@ -67,9 +72,6 @@ const PROMPT_ATTEMPTS = 3;
 
 /** Longest pause before a further attempt, in milliseconds; it doubles up to here. */
 const PAUSE_MS_MAX = 64;
-
-/** What clients are told where `Membership.isOlderCopy`. */
-const OLDER_COPY = "this node's journal is an older copy of what it had, and counts for nothing";
 
 /** A transaction that this node coordinates. */
 class OwnTransaction extends Transaction {
@@ -97,7 +99,7 @@ class OwnTransaction extends Transaction {
    *   client is gone
    */
   constructor(
-    self: NodeIndex,
+    self: NodeId,
     readonly pending: PendingRequest | undefined,
     priority: Stamp,
     entries: readonly Entry[],
@@ -109,6 +111,8 @@ class OwnTransaction extends Transaction {
 /** Runs the requests of one node's clients. */
 export class Coordinator implements ForceAwaiter {
   readonly #context: Context;
+  readonly #marks: LowWaterMarks;
+  readonly #reads: Reads;
   readonly #pending = new PendingRequests();
   /** Given up, and waiting for a majority to acknowledge the abort; the oldest first. */
   readonly #closing = new PendingRequests();
@@ -125,17 +129,20 @@ export class Coordinator implements ForceAwaiter {
   #next: { readonly incarnation: number; isDurable: boolean } | undefined;
   /** There are earlier incarnations: peers are told what of them is open. */
   #isRestarted = false;
-  /** By member: up to which number it has settled this node's transactions. */
-  readonly #settledBy: TransactionNumber[];
-  /** By member: the last low-water mark that it was told. */
-  readonly #forgetSent: TransactionNumber[];
 
   /** @param options `sequencesMax`: after how many numbers another incarnation is taken */
-  constructor(context: Context, options: { readonly sequencesMax: number }) {
+  constructor(
+    context: Context,
+    options: { readonly marks: LowWaterMarks; readonly sequencesMax: number },
+  ) {
     this.#context = context;
+    this.#marks = options.marks;
     this.#sequencesMax = options.sequencesMax;
-    this.#settledBy = Array.from({ length: context.nodes }, () => NOTHING_BEFORE);
-    this.#forgetSent = Array.from({ length: context.nodes }, () => NOTHING_BEFORE);
+    this.#reads = new Reads(context, {
+      lineUp: (pending, request) => this.#lineUp(pending, request),
+      park: (pending) => this.#park(pending),
+      finish: (pending, outcome, term) => this.#finish(pending, outcome, term),
+    });
   }
 
   /** The last number that was given to a transaction. */
@@ -159,8 +166,8 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /** Members whose prepared record of `transaction`, which this node coordinates, is not known of. */
-  missingVotes(transaction: Transaction): NodeIndex[] {
-    if (!(transaction instanceof OwnTransaction)) throw new Error("not coordinated here");
+  missingVotes(transaction: Transaction): NodeId[] {
+    assertOwn(transaction);
     return members(this.#context.membership.members & ~transaction.votes);
   }
 
@@ -204,57 +211,16 @@ export class Coordinator implements ForceAwaiter {
     }
   }
 
-  /** Nothing hangs that cannot be served: who waits for a majority that is not there is told. */
+  /** Nothing hangs that cannot be served: a client that waits for a lost majority is told. */
   #rejectHopeless(): void {
-    const why = this.#whyHopeless();
-    if (why === undefined) return;
+    if (!isHopeless(this.#context)) return;
+    const why = whyHopeless(this.#context);
     for (const pending of this.#parked.splice(0)) {
       if (pending.state !== "parked") continue;
       this.#context.counters.belowMajority++;
       // A request that was tried before has nothing in doubt: it waits for another attempt.
       this.#reject(pending, why);
     }
-  }
-
-  /** Why no request can be served here for some time, or `undefined` where that may be otherwise. */
-  #whyHopeless(): string | undefined {
-    const { membership, clocks, now, nodes } = this.#context;
-    if (membership.isLeaving) return "this node is stopping";
-    if (membership.isOlderCopy) return OLDER_COPY;
-    if (membership.view.number === 0) return undefined;
-    if (membership.isGathering) {
-      const needed = majority(nodes);
-      return `this cluster was begun by force, and waits until ${needed} of its nodes are members`;
-    }
-    if (membership.isBelowMajority(now)) {
-      if (membership.mayRead(clocks)) return undefined; // Reads go on for a while.
-      const why = this.#whyMissed(membership.unreachable(now)).join(", ");
-      return `no majority: ${why}, and ${majority(nodes)} of ${nodes} are needed`;
-    }
-    if (!membership.isMember) {
-      return `this node is outside view ${membership.view.number}, and is joining again`;
-    }
-    return undefined;
-  }
-
-  /** Why each of `nodes` is none of those that make a majority. */
-  #whyMissed(nodes: readonly NodeIndex[]): string[] {
-    const { membership } = this.#context;
-    const isLinked = (node: NodeIndex) => contains(membership.linked, node);
-    const unlinked = nodes.filter((node) => !isLinked(node));
-    const olderCopies = nodes.filter((node) => isLinked(node) && membership.hasOlderCopy(node));
-    const strangers = nodes.filter((node) =>
-      isLinked(node) && !membership.counts(node) && !olderCopies.includes(node)
-    );
-    const silent = nodes.filter((node) => isLinked(node) && membership.counts(node));
-    return [
-      ...unlinked.length > 0 ? [`${this.#nodes(unlinked)} cannot be reached`] : [],
-      ...silent.length > 0 ? [`${this.#nodes(silent)} said nothing lately`] : [],
-      ...strangers.length > 0 ? [`${this.#nodes(strangers)} started with a new journal`] : [],
-      ...olderCopies.length > 0
-        ? [`${this.#nodes(olderCopies)} started with an older copy of its journal`]
-        : [],
-    ];
   }
 
   /** Answers everybody: this node does nothing any more. */
@@ -283,9 +249,8 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /** Sends everything that `node` may have missed, in the order of the numbers. */
-  onPeerReady(node: NodeIndex): void {
+  onPeerReady(node: NodeId): void {
     const { transactions, self, outbox, counters } = this.#context;
-    this.#forgetSent[node] = NOTHING_BEFORE;
     if (this.#context.membership.isFrozen) return;
     for (const [number, known] of transactions.of(self)) {
       const message = this.#missedBy(node, number, known);
@@ -297,7 +262,7 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /** Tells `node` which transactions of earlier incarnations are still open: no others are. */
-  #sendRecovered(node: NodeIndex): void {
+  #sendRecovered(node: NodeId): void {
     const { transactions, self, outbox, membership } = this.#context;
     const upTo = transactions.baseOf(self);
     const view = membership.view.number;
@@ -365,13 +330,15 @@ export class Coordinator implements ForceAwaiter {
 
   /** What `node` has to be told of a transaction after its link was down. */
   #missedBy(
-    node: NodeIndex,
+    node: NodeId,
     number: TransactionNumber,
     known: Known,
   ): Prepare | Commit | Abort | undefined {
     const view = this.#context.membership.view.number;
     if (known === "committed") {
-      return number > (this.#settledBy[node] ?? 0) ? { type: "commit", view, number } : undefined;
+      return number > this.#context.nodes.of(node).settledBy
+        ? { type: "commit", view, number }
+        : undefined;
     }
     if (!(known instanceof OwnTransaction)) return undefined;
     if (known.isPreparedOrPreparing) {
@@ -386,97 +353,20 @@ export class Coordinator implements ForceAwaiter {
   #dispatch(pending: PendingRequest): void {
     const { membership, clocks, counters } = this.#context;
     const { request } = pending;
-    const why = this.#whyHopeless();
-    if (why !== undefined) {
+    if (isHopeless(this.#context)) {
       counters.belowMajority++;
-      this.#reject(pending, why);
+      this.#reject(pending, whyHopeless(this.#context));
     } else if (!membership.mayRead(clocks)) {
       counters.readsWithoutLease++;
       this.#park(pending);
-    } else if (request.kind === "read") this.#read(pending, request);
-    else if (request.kind === "barrier") this.#waitForPrepared(pending, request);
+    } else if (request.kind === "read") this.#reads.read(pending, request);
+    else if (request.kind === "barrier") this.#reads.waitForPrepared(pending, request);
     else this.#lineUp(pending, request);
   }
 
   #park(pending: PendingRequest): void {
     pending.state = "parked";
     this.#parked.push(pending);
-  }
-
-  // --- Reads ---------------------------------------------------------------------------------
-
-  /**
-   * A key may be read while no transaction that will write it is prepared here; for if one is, it may
-   * have been committed and acknowledged elsewhere (Katsarakis et al. 2020, §3). A read of one key
-   * waits for those that were there when it came, no longer. A read of several keys needs all of them
-   * free at one moment; to be sure of such a moment it stands in line like a write.
-   */
-  #read(pending: PendingRequest, request: ReadRequest): void {
-    const { locks, store, counters } = this.#context;
-    pending.grantOrder = locks.grants;
-    const busy = request.keys.some((key) =>
-      locks.lastWriter(store.get(key), locks.grants) !== undefined
-    );
-    if (!busy) {
-      this.#answerRead(pending, request.evaluate(this.#committedValue));
-    } else {
-      counters.readsThatWaited++;
-      if (request.keys.length === 1) this.#readWhenSettled(pending, request);
-      else this.#lineUp(pending, request);
-    }
-  }
-
-  #readWhenSettled(pending: PendingRequest, request: ReadRequest): void {
-    const [key] = request.keys;
-    if (key === undefined) throw new Error("a read of no key has nothing to wait for");
-    const { locks, store } = this.#context;
-    const writer = locks.lastWriter(store.get(key), pending.grantOrder);
-    if (writer === undefined) {
-      this.#answerRead(pending, request.evaluate(this.#committedValue));
-      return;
-    }
-    this.#observe(pending, [writer], () => this.#readWhenSettled(pending, request));
-  }
-
-  /** Answers what depends on state and is given without a commit: that needs the lease. */
-  #answerRead(pending: PendingRequest, reply: unknown): void {
-    const { membership, clocks } = this.#context;
-    if (!membership.mayRead(clocks)) {
-      this.#park(pending); // What was read is forgotten: it is read anew with the next lease.
-      return;
-    }
-    this.#finish(pending, { kind: "answered", reply }, membership.lease.term);
-  }
-
-  #waitForPrepared(pending: PendingRequest, request: BarrierRequest): void {
-    const { transactions, store } = this.#context;
-    const prepared = transactions.holdingLocks();
-    const barrier = request.begin(store);
-    const finish = () => this.#answerRead(pending, barrier.finish(prepared));
-    if (prepared.length === 0) finish();
-    else this.#observe(pending, prepared, finish);
-  }
-
-  readonly #committedValue: KeyReader = (key) => this.#context.store.get(key)?.value;
-
-  /** Does `then` when all of `transactions` are committed or aborted. */
-  #observe(pending: PendingRequest, transactions: readonly Transaction[], then: () => void): void {
-    pending.state = "observing";
-    pending.isStale = false;
-    pending.awaited = transactions.length;
-    const observer: Observer = {
-      onOutcome: (_transaction, outcome) => {
-        if (outcome === "aborted") pending.isStale = true;
-        pending.awaited--;
-        if (pending.awaited > 0) return;
-        pending.stopObserving = undefined;
-        then();
-      },
-    };
-    for (const transaction of transactions) transaction.observe(observer);
-    pending.stopObserving = () => {
-      for (const transaction of transactions) transaction.unobserve(observer);
-    };
   }
 
   // --- Locks and evaluation ------------------------------------------------------------------
@@ -513,11 +403,11 @@ export class Coordinator implements ForceAwaiter {
 
   /** The locks of `transaction`, which this node coordinates, are held: evaluates and prepares it. */
   onGranted(transaction: Transaction): void {
-    if (!(transaction instanceof OwnTransaction)) throw new Error("not coordinated here");
+    assertOwn(transaction);
     const pending = requestOf(transaction);
     const { request } = pending;
     const { membership } = this.#context;
-    if (request.kind === "barrier") throw new Error("a barrier takes no locks");
+    invariant(request.kind !== "barrier", "a barrier takes no locks");
     const hasNumber = sequenceOf(this.#lastNumber) < SEQUENCE_MAX || this.#next?.isDurable === true;
     if (request.kind === "write" && !(membership.mayWrite && hasNumber)) {
       // A link broke meanwhile. Nothing was sent, so nothing happened: wait for it holding nothing.
@@ -584,13 +474,13 @@ export class Coordinator implements ForceAwaiter {
   ): void {
     pending.transaction = undefined;
     if (leaders.length === 0) {
-      this.#answerRead(pending, reply);
+      this.#reads.answer(pending, reply);
       return;
     }
     this.#context.counters.evaluationsThatWaited++;
-    this.#observe(pending, leaders, () => {
+    this.#reads.observe(pending, leaders, () => {
       if (!pending.isStale) {
-        this.#answerRead(pending, reply);
+        this.#reads.answer(pending, reply);
         return;
       }
       this.#context.counters.evaluationsRedone++;
@@ -683,7 +573,7 @@ export class Coordinator implements ForceAwaiter {
 
   /** What was appended last for `transaction` is durable. */
   onDurable(transaction: Transaction): void {
-    if (!(transaction instanceof OwnTransaction)) throw new Error("not coordinated here");
+    assertOwn(transaction);
     if (transaction.state === "preparing") this.#onPreparedHere(transaction);
     else if (transaction.state === "aborting") this.#onAbortDurable(transaction);
   }
@@ -695,7 +585,7 @@ export class Coordinator implements ForceAwaiter {
     this.#countVote(transaction, this.#context.self);
   }
 
-  onVote(from: NodeIndex, vote: Vote): void {
+  onVote(from: NodeId, vote: Vote): void {
     const { transactions, self, counters } = this.#context;
     const transaction = transactions.get(self, vote.number);
     if (!(transaction instanceof OwnTransaction)) {
@@ -711,15 +601,16 @@ export class Coordinator implements ForceAwaiter {
     else if (vote.vote === "no") this.#onNo(transaction, from, vote);
   }
 
-  #countVote(transaction: OwnTransaction, member: NodeIndex): void {
+  #countVote(transaction: OwnTransaction, member: NodeId): void {
     transaction.votes |= only(member);
     this.#commitIfComplete(transaction);
   }
 
-  #onNo(transaction: OwnTransaction, from: NodeIndex, vote: Vote): void {
+  #onNo(transaction: OwnTransaction, from: NodeId, vote: Vote): void {
+    const name = this.#context.membership.nameOf(from);
     const reason = vote.reason === "conflict"
-      ? `an older transaction holds a key at ${this.#nodes([from])}, or stands in line for it`
-      : `${this.#nodes([from])} refused it (${vote.reason})`;
+      ? `an older transaction holds a key at ${name}, or stands in line for it`
+      : `${name} refused it (${vote.reason})`;
     this.#abort(transaction, { reason, isRetried: true });
   }
 
@@ -776,7 +667,7 @@ export class Coordinator implements ForceAwaiter {
   #abort(transaction: OwnTransaction, cause: { reason: string; isRetried: boolean }): void {
     const { outbox, self, counters, transactions } = this.#context;
     for (const one of withFollowers(transaction)) {
-      if (!(one instanceof OwnTransaction)) throw new Error("not coordinated here");
+      assertOwn(one);
       one.isRetried = one === transaction ? cause.isRetried : true;
       if (one.pending === undefined) counters.recoveredAborts++;
       else {
@@ -813,7 +704,7 @@ export class Coordinator implements ForceAwaiter {
 
   /** Puts the next attempt in line before the locks are free, so that nobody overtakes it. */
   #keepPlace(transaction: OwnTransaction, pending: PendingRequest): void {
-    if (pending.request.kind !== "write") throw new Error("only writes are prepared");
+    invariant(pending.request.kind === "write", "only writes are prepared");
     const next = this.#begin(pending, pending.request);
     next.ready = false;
     next.before = transaction;
@@ -821,7 +712,7 @@ export class Coordinator implements ForceAwaiter {
     this.#context.locks.acquire(next);
   }
 
-  onAbortAcknowledged(from: NodeIndex, message: AbortAcknowledged): void {
+  onAbortAcknowledged(from: NodeId, message: AbortAcknowledged): void {
     const { transactions, self, counters } = this.#context;
     const transaction = transactions.get(self, message.number);
     if (!(transaction instanceof OwnTransaction) || transaction.state !== "aborted") {
@@ -848,11 +739,11 @@ export class Coordinator implements ForceAwaiter {
    * no view change can commit it.
    */
   #isAbortKnown(transaction: OwnTransaction): boolean {
-    const { membership, self, nodes } = this.#context;
+    const { membership, self } = this.#context;
     const neverAsked = membership.others & ~transaction.sentTo;
     if (!contains(transaction.acknowledged, self)) return false;
     const witnesses = (transaction.acknowledged | neverAsked) & membership.members;
-    return size(witnesses) >= majority(nodes);
+    return membership.quorum.isReachedBy(witnesses);
   }
 
   #pauseOrGoOn(next: OwnTransaction): void {
@@ -889,7 +780,7 @@ export class Coordinator implements ForceAwaiter {
     this.#context.counters.givenUp++;
     switch (pending.state) {
       case "parked":
-        this.#reject(pending, this.#whyParked());
+        this.#reject(pending, whyParked(this.#context));
         return;
       case "observing":
         this.#reject(pending, "a key is locked by a transaction whose outcome is not known here");
@@ -898,14 +789,13 @@ export class Coordinator implements ForceAwaiter {
         this.#giveUpInLine(pending);
         return;
       case "running":
-        if (!(transaction instanceof OwnTransaction)) {
-          throw new Error("running without transaction");
-        }
+        invariant(transaction instanceof OwnTransaction, "a running request has a transaction");
         this.#close(pending);
         // A frozen node decides nothing: the view change will, maybe in time.
         if (this.#context.membership.isFrozen) pending.failure ||= "the view is being changed";
         else if (transaction.isPreparedOrPreparing) {
-          this.#abort(transaction, { reason: this.#whoIsSilent(transaction), isRetried: false });
+          const reason = whyUndecided(this.#context, this.missingVotes(transaction));
+          this.#abort(transaction, { reason, isRetried: false });
         }
         return;
       default:
@@ -915,9 +805,9 @@ export class Coordinator implements ForceAwaiter {
 
   #giveUpInLine(pending: PendingRequest): void {
     const { transaction } = pending;
-    if (!(transaction instanceof OwnTransaction)) throw new Error("in line without transaction");
+    invariant(transaction instanceof OwnTransaction, "a request in line has a transaction");
     const { before } = transaction;
-    const ahead = this.#whoIsAhead(transaction);
+    const ahead = whyInLine(this.#context, transaction);
     this.#leave(transaction);
     if (before === undefined) {
       pending.transaction = undefined;
@@ -956,62 +846,10 @@ export class Coordinator implements ForceAwaiter {
     };
   }
 
-  #whyParked(): string {
-    const { membership, clocks } = this.#context;
-    if (membership.view.number === 0) {
-      const { preceding } = membership;
-      if (preceding.length > 0) {
-        return `the cluster has begun without this node's journal, and ${this.#nodes(preceding)} ` +
-          "cannot let it in: no majority of its members is there";
-      }
-      const unmet = members(membership.others & ~membership.linked);
-      return `the cluster has not begun: no link to ${this.#nodes(unmet)}`;
-    }
-    if (!membership.isVerified) {
-      return "this node has not heard from a majority yet what they know of its journal";
-    }
-    if (membership.isFrozen) return "the view is being changed";
-    if (!membership.mayRead(clocks)) return "this node has no lease to answer reads";
-    if (membership.mayWrite) {
-      // What is parked begins as soon as there is room for it.
-      return `${TRANSACTIONS_MAX} transactions were under way at this node`;
-    }
-    const [unlinked, behind] = partition(
-      membership.missing,
-      (node) => !contains(membership.linked, node),
-    );
-    const why = [
-      ...unlinked.length > 0 ? [`no link to ${this.#nodes(unlinked)}`] : [],
-      ...behind.length > 0 ? [`${this.#nodes(behind)} does not take part in the view yet`] : [],
-    ];
-    return `${why.join(", ")}, and a write needs all members`;
-  }
-
-  #whoIsSilent(transaction: OwnTransaction): string {
-    const silent = this.missingVotes(transaction);
-    if (silent.length > 0) return `no vote from ${this.#nodes(silent)} in time`;
-    return "a transaction that it follows was not decided in time";
-  }
-
   /** What clients know a transaction of this node by. */
   #nameOf(number: TransactionNumber): string {
     const { self, membership } = this.#context;
     return nameForClients({ coordinator: self, number }, membership.identity.journal);
-  }
-
-  #whoIsAhead(transaction: OwnTransaction): string {
-    const { membership } = this.#context;
-    for (const { lock } of transaction.entries) {
-      const holder = lock?.holders[0];
-      if (holder === undefined) continue;
-      const name = nameForClients(holder, membership.view.journals[holder.coordinator] ?? "");
-      return `a key is locked by transaction ${name} of ${this.#nodes([holder.coordinator])}`;
-    }
-    return "its turn at a key did not come in time";
-  }
-
-  #nodes(nodes: readonly NodeIndex[]): string {
-    return namesOf(this.#context.names, nodes);
   }
 
   #reject(pending: PendingRequest, reason: string): void {
@@ -1024,7 +862,7 @@ export class Coordinator implements ForceAwaiter {
 
   #finish(pending: PendingRequest, outcome: Outcome, term?: LeaseTerm): void {
     const { outbox, counters, transactions, self } = this.#context;
-    if (pending.state === "finished") throw new Error("a request was answered twice");
+    invariant(pending.state !== "finished", "a request is answered once");
     (pending.state === "closing" ? this.#closing : this.#pending).remove(pending);
     pending.state = "finished";
     pending.transaction = undefined;
@@ -1091,18 +929,17 @@ export class Coordinator implements ForceAwaiter {
     }
     this.#paused.length = 0;
     this.#parked = [];
-    for (const pending of this.#pending.all()) this.#beginAnew(pending);
+    for (const pending of this.#pending.all()) this.#startOver(pending);
     this.#active = 0;
     this.#parked.sort((a, b) => a.priority - b.priority);
     const { bases } = membership.view;
     // A node that has lost its journal goes on behind what it gave before.
     this.#lastNumber = Math.max(this.#lastNumber, bases[self] ?? 0);
-    this.#settledBy.fill(bases[self] ?? 0);
-    this.#forgetSent.fill(bases[self] ?? 0);
+    this.#marks.onViewInstalled(bases[self] ?? 0);
     this.onMembershipChange();
   }
 
-  #beginAnew(pending: PendingRequest): void {
+  #startOver(pending: PendingRequest): void {
     // One that is observing is told by whom it observes, and finds that there is no lease.
     if (pending.state === "observing") return;
     this.#leaveLine(pending);
@@ -1117,48 +954,17 @@ export class Coordinator implements ForceAwaiter {
     }
     pending.transaction = undefined;
   }
-
-  // --- Forgetting ----------------------------------------------------------------------------
-
-  onSettled(from: NodeIndex, message: Settled): void {
-    const before = this.#settledBy[from] ?? 0;
-    if (message.upTo > before) this.#settledBy[from] = message.upTo;
-  }
-
-  /** Forgets what every member has settled, and tells those who are about to hear from this node. */
-  beforeSending(receivers: NodeSet): void {
-    const { transactions, self, membership, outbox } = this.#context;
-    if (membership.isFrozen) return;
-    this.#settledBy[self] = Math.max(transactions.durableUpTo(self), NOTHING_BEFORE);
-    let mark = Infinity;
-    for (const node of members(membership.members)) {
-      mark = Math.min(mark, this.#settledBy[node] ?? 0);
-    }
-    if (mark === Infinity) return;
-    if (mark > transactions.forgottenUpTo(self)) forgetUpTo(this.#context, self, mark);
-    let behind = NOBODY;
-    for (const node of members(receivers)) {
-      if (mark <= (this.#forgetSent[node] ?? 0)) continue;
-      this.#forgetSent[node] = mark;
-      behind |= only(node);
-    }
-    outbox.send(behind, { type: "forget", view: membership.view.number, upTo: mark });
-  }
 }
 
 /** Returns the request that `transaction` runs, which is not one from before a crash. */
 function requestOf(transaction: OwnTransaction): PendingRequest {
   const { pending } = transaction;
-  if (pending === undefined) throw new Error("the transaction's client is gone");
+  invariant(pending !== undefined, "the transaction's client is there");
   return pending;
 }
 
-/** Returns those of `nodes` for which `is` holds, and the others. */
-function partition(
-  nodes: readonly NodeIndex[],
-  is: (node: NodeIndex) => boolean,
-): readonly [readonly NodeIndex[], readonly NodeIndex[]] {
-  return [nodes.filter(is), nodes.filter((node) => !is(node))];
+function assertOwn(transaction: Transaction): asserts transaction is OwnTransaction {
+  invariant(transaction instanceof OwnTransaction, "the transaction is coordinated here");
 }
 
 const NO_EFFECTS: readonly Effect[] = [];

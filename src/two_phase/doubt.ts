@@ -9,7 +9,7 @@
 
 import type { Context } from "./context.ts";
 import type { Coordinator } from "./coordinator.ts";
-import type { NodeIndex } from "./messages.ts";
+import type { NodeId } from "./messages.ts";
 import type { Transaction } from "./state.ts";
 import { nameForClients } from "./transaction_name.ts";
 
@@ -22,9 +22,9 @@ export const LONG_DOUBT_MS = 1000;
 /** What would end a doubt. */
 export type Awaited =
   /** This node coordinates the transaction, and these members have not said that they are prepared. */
-  | { readonly kind: "votes"; readonly nodes: readonly NodeIndex[] }
+  | { readonly kind: "votes"; readonly nodes: readonly NodeId[] }
   /** Another node coordinates it, and alone knows how it ends. */
-  | { readonly kind: "coordinator"; readonly node: NodeIndex }
+  | { readonly kind: "coordinator"; readonly node: NodeId }
   /** The view is being changed: until there is another one, nobody decides anything. */
   | { readonly kind: "view" }
   /** What this node has to say about it is not on its own disk yet. */

@@ -16,8 +16,9 @@
  */
 
 import type { Clocks } from "./clocks.ts";
-import type { NodeIndex, NodeSet } from "./messages.ts";
-import { majority, NOBODY, only, size } from "./node_set.ts";
+import type { NodeId, NodeSet } from "./messages.ts";
+import { only } from "./node_set.ts";
+import type { Quorum } from "./quorum.ts";
 
 /** Rounds whose acknowledgements may still come. Older ones are given up. */
 const ROUNDS_MAX = 16;
@@ -67,21 +68,20 @@ export class LeaseTerm {
 interface Round {
   readonly round: number;
   readonly sentAt: Clocks;
+  readonly quorum: Quorum;
   acknowledged: NodeSet;
 }
 
 /** The lease of one node, for the view that it has installed. */
 export class Lease {
-  readonly #nodes: number;
   readonly #leaseMs: number;
   #rounds: Round[] = [];
   #lastRound = 0;
   #term: LeaseTerm | undefined;
 
-  /** @param options `nodes`: how many are configured; `leaseMs`: how long a round is good for */
-  constructor(options: { nodes: number; leaseMs: number }) {
-    this.#nodes = options.nodes;
-    this.#leaseMs = options.leaseMs;
+  /** @param leaseMs how long a round is good for */
+  constructor(leaseMs: number) {
+    this.#leaseMs = leaseMs;
   }
 
   /** The latest term; `undefined` where there was none in this view. It may be over. */
@@ -95,12 +95,14 @@ export class Lease {
   }
 
   /**
-   * Begins a round. `own` is this node where its own acknowledgement counts.
+   * Begins a round. `own` is this node if its own acknowledgement counts.
    *
    * @returns the round's number
    */
-  begin(sentAt: Clocks, own: NodeSet): number {
-    const round = { round: ++this.#lastRound, sentAt, acknowledged: own };
+  begin(
+    { sentAt, own, quorum }: { sentAt: Clocks; own: NodeSet; quorum: Quorum },
+  ): number {
+    const round = { round: ++this.#lastRound, sentAt, quorum, acknowledged: own };
     this.#rounds.push(round);
     if (this.#rounds.length > ROUNDS_MAX) this.#rounds.shift();
     this.#extend(round);
@@ -108,7 +110,7 @@ export class Lease {
   }
 
   /** `from`, whose acknowledgement counts, has acknowledged `round`. */
-  acknowledge(from: NodeIndex, round: number): void {
+  acknowledge(from: NodeId, round: number): void {
     const known = this.#rounds.find((one) => one.round === round);
     if (known === undefined) return;
     known.acknowledged |= only(from);
@@ -121,11 +123,11 @@ export class Lease {
     this.#rounds = [];
   }
 
-  #extend({ sentAt, acknowledged }: Round): void {
-    if (acknowledged === NOBODY || size(acknowledged) < majority(this.#nodes)) return;
+  #extend({ sentAt, quorum, acknowledged }: Round): void {
+    if (!quorum.isReachedBy(acknowledged)) return;
     const isLater = this.#term === undefined ||
       sentAt.monotonicMs > this.#term.sentAt.monotonicMs;
     // A node alone has nobody who could go on without it.
-    if (isLater) this.#term = new LeaseTerm(sentAt, this.#nodes === 1 ? Infinity : this.#leaseMs);
+    if (isLater) this.#term = new LeaseTerm(sentAt, quorum.size === 1 ? Infinity : this.#leaseMs);
   }
 }

@@ -19,7 +19,7 @@
  * @module
  */
 
-import type { NodeIndex } from "./messages.ts";
+import type { NodeId } from "./messages.ts";
 import type { Transaction } from "./state.ts";
 import type { Entry, Store } from "./store.ts";
 
@@ -42,7 +42,7 @@ export interface LineEvent {
 
 /** The locks of one node. */
 export class LockTable {
-  readonly #self: NodeIndex;
+  readonly #self: NodeId;
   readonly #store: Store;
   readonly #changed: Entry[] = [];
   readonly #refused: Transaction[] = [];
@@ -51,7 +51,7 @@ export class LockTable {
   /** How often something has changed by which somebody in line may get its locks. */
   #changes = 0;
 
-  constructor(self: NodeIndex, store: Store) {
+  constructor(self: NodeId, store: Store) {
     this.#self = self;
     this.#store = store;
   }

@@ -18,7 +18,6 @@
  */
 
 import type { Clocks } from "./clocks.ts";
-import type { Timing } from "./context.ts";
 import { Lease } from "./lease.ts";
 import {
   type AcceptedProposal,
@@ -29,14 +28,17 @@ import {
   type Joined,
   type Leaving,
   type MembershipRecord,
-  type NodeIndex,
+  type NodeId,
   type NodeSet,
   type View,
   type ViewInstalled,
 } from "./messages.ts";
-import { contains, firstNodes, majority, members, NOBODY, only, size } from "./node_set.ts";
+import { contains, members, NOBODY, only, setOf } from "./node_set.ts";
+import type { NodeRecords } from "./nodes.ts";
 import type { Outbox } from "./outbox.ts";
 import { isOlderCopy, type JournalSighting, PeerJournals } from "./peer_journals.ts";
+import { configuredNodes, type Quorum, quorumForNext, quorumOf } from "./quorum.ts";
+import type { Timing } from "./timing.ts";
 
 /**
  * What a node says of itself when a link comes up. `position` is how far its journal had come when the
@@ -49,28 +51,17 @@ export type ProcessIdentity = Omit<PeerIdentity, "position">;
 
 /** What {@linkcode Membership} needs. */
 export interface MembershipOptions {
-  readonly self: NodeIndex;
+  readonly self: NodeId;
+  /** By id: the names of the nodes that are configured; `""` for an id that no node has. */
   readonly names: readonly string[];
+  readonly nodes: NodeRecords;
   readonly identity: ProcessIdentity;
   readonly timing: Timing;
   readonly outbox: Outbox;
-  readonly now: number;
-}
-
-/**
- * Returns of how many nodes that count in `view` the promises, and then the acceptances, make the next
- * one. In the first view of a forced cluster one node counts, and no other journal holds anything.
- */
-export function quorumOf(view: View): number {
-  return isRecoveredCluster(view) ? 1 : majority(view.names.length);
 }
 
 /** Knows the installed view, and who of it is there. */
 export class Membership {
-  /** The set of all configured nodes. */
-  readonly all: NodeSet;
-  /** All configured nodes but this one. */
-  readonly others: NodeSet;
   readonly lease: Lease;
   /** What is on this node's disk of the others' journals. */
   readonly peerJournals = new PeerJournals();
@@ -82,23 +73,14 @@ export class Membership {
   installing: View | undefined;
   /** By how much the next start's incarnation will be ahead of what the journal counts as starts. */
   offset = 0;
-  readonly #self: NodeIndex;
+  readonly #self: NodeId;
   #identity: PeerIdentity;
   readonly #timing: Timing;
   readonly #outbox: Outbox;
-  /** By node: who it was when its link came up last. */
-  readonly #met: (PeerIdentity | undefined)[];
-  /** By node: when anything was heard of it last, with the journal that counts. */
-  readonly #heardAt: number[];
-  /** By node: the incarnation whose heartbeat was acknowledged last. */
-  readonly #acknowledged: number[];
-  /** By node: the first incarnation that this process has met, of its present journal; 0 for none. */
-  readonly #firstMet: number[];
-  /** By node: the incarnation that has said it serves nobody any more; 0 for none. */
-  readonly #left: number[];
-  /** By node: what it has said of its view since its link came up. */
-  readonly #announced: (ViewInstalled | undefined)[];
+  readonly #nodes: NodeRecords;
   #view: View;
+  #all: NodeSet;
+  #quorum: Quorum;
   #promised: Ballot = 0;
   #promisedTo = "";
   #accepted: AcceptedProposal | undefined;
@@ -125,22 +107,14 @@ export class Membership {
   #wasComplete = false;
 
   constructor(options: MembershipOptions) {
-    const { names, self, timing, now } = options;
-    const nodes = names.length;
-    this.all = firstNodes(nodes);
-    this.others = this.all & ~only(self);
-    this.lease = new Lease({ nodes, leaseMs: timing.leaseMs });
+    const { names, self, timing } = options;
+    this.lease = new Lease(timing.leaseMs);
     this.#self = self;
     this.#identity = { ...options.identity, position: 0 };
     this.#timing = timing;
     this.#outbox = options.outbox;
-    this.#met = Array.from({ length: nodes }, () => undefined);
-    this.#met[self] = this.#identity;
-    this.#heardAt = Array.from({ length: nodes }, () => now);
-    this.#acknowledged = Array.from({ length: nodes }, () => 0);
-    this.#firstMet = Array.from({ length: nodes }, () => 0);
-    this.#announced = Array.from({ length: nodes }, () => undefined);
-    this.#left = Array.from({ length: nodes }, () => 0);
+    this.#nodes = options.nodes;
+    this.#nodes.of(self).met = this.#identity;
     this.#connected = only(self);
     this.#linked = only(self);
     this.#view = {
@@ -153,6 +127,8 @@ export class Membership {
       commits: [],
       bases: names.map(() => 0),
     };
+    this.#all = configuredNodes(this.#view);
+    this.#quorum = quorumOf(this.#view);
   }
 
   // --- The view ------------------------------------------------------------------------------
@@ -163,6 +139,32 @@ export class Membership {
 
   get members(): NodeSet {
     return this.#view.members;
+  }
+
+  /** All configured nodes. */
+  get all(): NodeSet {
+    return this.#all;
+  }
+
+  /** All configured nodes but this one. */
+  get others(): NodeSet {
+    return this.#all & ~only(this.#self);
+  }
+
+  /** The quorum of the configured nodes. */
+  get quorum(): Quorum {
+    return this.#quorum;
+  }
+
+  /** Returns the name of `node`. */
+  nameOf(node: NodeId): string {
+    return this.#view.names[node] ?? "";
+  }
+
+  /** Returns the names of `nodes`, in order, as a sentence lists them. */
+  namesOf(nodes: NodeSet | readonly NodeId[]): string {
+    const ids = typeof nodes === "number" ? members(nodes) : nodes;
+    return ids.map((node) => this.nameOf(node)).join(", ");
   }
 
   /** The highest ballot promised: no lower one is taken part in. */
@@ -245,7 +247,7 @@ export class Membership {
     for (const node of members(this.#linked & this.others)) {
       if (this.#isInSameView(node)) this.#installed |= only(node);
     }
-    for (const node of members(view.members)) this.#heardAt[node] = now;
+    for (const node of members(view.members)) this.#nodes.of(node).heardAt = now;
     this.#forgetLeaving(before, view);
     this.#heartbeatAt = -Infinity;
     this.announce(this.#connected & this.others);
@@ -262,7 +264,7 @@ export class Membership {
       const wasMember = contains(before.members, node) &&
         before.journals[node] === view.journals[node];
       const isMet = contains(this.#linked, node) && this.counts(node);
-      if (!wasMember && !isMet) this.#left[node] = 0;
+      if (!wasMember && !isMet) this.#nodes.of(node).left = 0;
     }
   }
 
@@ -270,6 +272,8 @@ export class Membership {
   restore(view: View): void {
     this.#isIncomplete = this.#isListed(view) && !this.#isComplete(view);
     this.#view = view;
+    this.#all = configuredNodes(view);
+    this.#quorum = quorumOf(view);
     this.restoreJoined(undefined); // By this view it is a member, or outside, and has to join anew.
     this.#dropForeign();
     this.promise(view.ballot, "");
@@ -302,12 +306,12 @@ export class Membership {
   }
 
   /** Tells whether `node` is a member, with the journal that it has now, as far as it says. */
-  isInside(node: NodeIndex): boolean {
+  isInside(node: NodeId): boolean {
     return contains(this.#view.members, node) && this.counts(node) && !this.#saysItIsOutside(node);
   }
 
-  #saysItIsOutside(node: NodeIndex): boolean {
-    const announced = this.#announced[node];
+  #saysItIsOutside(node: NodeId): boolean {
+    const { announced } = this.#nodes.of(node);
     return announced?.view === this.#view.number && !announced.isMember;
   }
 
@@ -319,15 +323,14 @@ export class Membership {
   /** This process goes on with numbers of a later incarnation. */
   startIncarnation(incarnation: number): void {
     this.#identity = { ...this.#identity, incarnation };
-    this.#met[this.#self] = this.#identity;
+    this.#nodes.of(this.#self).met = this.#identity;
   }
 
   /** `node` says that it goes on with numbers of a later incarnation than when its link came up. */
-  #noteIncarnation(node: NodeIndex, incarnation: number): void {
-    const met = this.#met[node];
-    if (met !== undefined && incarnation > met.incarnation) {
-      this.#met[node] = { ...met, incarnation };
-    }
+  #noteIncarnation(node: NodeId, incarnation: number): void {
+    const record = this.#nodes.of(node);
+    const { met } = record;
+    if (met !== undefined && incarnation > met.incarnation) record.met = { ...met, incarnation };
   }
 
   /** Begins, after recovery. `isNew`: there was nothing to recover. */
@@ -339,7 +342,7 @@ export class Membership {
       incarnation: incarnation + this.offset,
       position: this.#outbox.progress,
     };
-    this.#met[this.#self] = this.#identity;
+    this.#nodes.of(this.#self).met = this.#identity;
     // What has said nothing to anybody has nothing that it could have forgotten.
     if (isNew) this.#isVerified = true;
     this.#verify();
@@ -360,21 +363,22 @@ export class Membership {
   }
 
   /** The members that stand in the way of a write: not linked, or not in the view yet. */
-  get missing(): NodeIndex[] {
+  get missing(): NodeId[] {
     return members(this.#view.members & ~this.ready);
   }
 
   /** Who `node` was when its link came up last. */
-  identityOf(node: NodeIndex): PeerIdentity | undefined {
-    return this.#met[node];
+  identityOf(node: NodeId): PeerIdentity | undefined {
+    return this.#nodes.of(node).met;
   }
 
   /** Tells whether what `node` says about views counts: `view` lists the journal that it has. */
-  counts(node: NodeIndex, view: View = this.#view): boolean {
+  counts(node: NodeId, view: View = this.#view): boolean {
     if (contains(this.#olderCopies, node)) return false;
     // In view 0 nobody has a part in anything yet: all of the nodes are asked then.
-    if (view.number === 0) return this.#met[node] !== undefined;
-    return this.#met[node]?.journal === view.journals[node];
+    const { met } = this.#nodes.of(node);
+    if (view.number === 0) return met !== undefined;
+    return met?.journal === view.journals[node];
   }
 
   /**
@@ -387,8 +391,8 @@ export class Membership {
   }
 
   /** Tells whether `node` says that it is of another cluster: nothing else that it says counts. */
-  isForeign(node: NodeIndex): boolean {
-    const announced = this.#announced[node];
+  isForeign(node: NodeId): boolean {
+    const { announced } = this.#nodes.of(node);
     return announced !== undefined && announced.view > 0 && this.#view.number > 0 &&
       announced.cluster !== this.#view.cluster.id;
   }
@@ -408,20 +412,24 @@ export class Membership {
    * lost its quorum shows it only to those who belong to that: a new node at their place may be meant
    * for another cluster, which goes on without this one's.
    */
-  mayShowView(node: NodeIndex): boolean {
+  mayShowView(node: NodeId): boolean {
     if (this.counts(node)) return true;
-    const counting = members(this.#linked).filter((one) => this.counts(one));
-    return counting.length >= quorumOf(this.#view);
+    return quorumForNext(this.#view).isReachedBy(this.#counting(this.#linked));
+  }
+
+  /** Those of `nodes` whose word counts. */
+  #counting(nodes: NodeSet): NodeSet {
+    return setOf(members(nodes).filter((node) => this.counts(node)));
   }
 
   /** The linked nodes that say they are in a view already. */
-  get preceding(): NodeIndex[] {
-    return members(this.#linked).filter((node) => (this.#announced[node]?.view ?? 0) > 0);
+  get preceding(): NodeId[] {
+    return members(this.#linked).filter((node) => (this.#nodes.of(node).announced?.view ?? 0) > 0);
   }
 
   /** This node has begun a cluster by force, which has too few members yet to serve anybody. */
   get isGathering(): boolean {
-    return isRecoveredCluster(this.#view) && size(this.#view.members) < majority(size(this.all));
+    return isRecoveredCluster(this.#view) && !this.#quorum.isReachedBy(this.#view.members);
   }
 
   /**
@@ -430,7 +438,7 @@ export class Membership {
    * @param about who the peer is, and what it has on its disk of this node's journal
    */
   onPeerUp(
-    node: NodeIndex,
+    node: NodeId,
     { identity, known, now }: {
       identity: PeerIdentity;
       known: JournalSighting | undefined;
@@ -448,14 +456,15 @@ export class Membership {
     this.#connected |= only(node);
     this.#linked |= only(node);
     this.#installed &= ~only(node);
-    this.#announced[node] = undefined;
-    if (this.#met[node]?.journal !== identity.journal) {
-      // Another journal counts its incarnations anew.
-      this.#acknowledged[node] = 0;
-      this.#left[node] = 0;
-      this.#firstMet[node] = identity.incarnation;
+    const record = this.#nodes.of(node);
+    record.announced = undefined;
+    if (record.met?.journal !== identity.journal) {
+      // Another journal counts its incarnations from the start again.
+      record.acknowledged = 0;
+      record.left = 0;
+      record.firstMet = identity.incarnation;
     }
-    this.#met[node] = identity;
+    record.met = identity;
     this.#judge(node, identity);
     this.#see(node, identity, now);
     this.announce(only(node));
@@ -463,7 +472,7 @@ export class Membership {
   }
 
   /** Finds out whether a peer has come with an older copy of its journal. */
-  #judge(node: NodeIndex, identity: PeerIdentity): void {
+  #judge(node: NodeId, identity: PeerIdentity): void {
     const seen = this.peerJournals.of(node);
     this.#olderCopies &= ~only(node);
     if (seen === undefined || !isOlderCopy(identity, seen)) return;
@@ -472,7 +481,7 @@ export class Membership {
   }
 
   /** Writes down how far the journal of a peer has come, where it is the one that counts. */
-  #see(node: NodeIndex, seen: JournalSighting, now: number): void {
+  #see(node: NodeId, seen: JournalSighting, now: number): void {
     if (!this.counts(node)) return;
     const record = this.peerJournals.see(node, seen, now);
     if (record !== undefined) this.#outbox.append(record);
@@ -487,7 +496,7 @@ export class Membership {
   }
 
   /** Tells whether `node` has come with an older copy of its journal. */
-  hasOlderCopy(node: NodeIndex): boolean {
+  hasOlderCopy(node: NodeId): boolean {
     return contains(this.#olderCopies, node);
   }
 
@@ -500,12 +509,14 @@ export class Membership {
     if (this.#isVerified || this.#isOlderCopy) return;
     let vouching = this.counts(this.#self) ? only(this.#self) : NOBODY;
     for (const node of members(this.#told & this.#linked)) {
-      const announced = this.#announced[node];
+      const { announced } = this.#nodes.of(node);
       // Its journal may be one that only a later view than this node's lists.
       const isInView = (announced?.view ?? 0) > 0 && announced?.isMember === true;
       if (this.counts(node) || isInView) vouching |= only(node);
     }
-    if (size(vouching) < quorumOf(this.#view)) return;
+    // The first view of a recovered cluster lists one journal, which may be lost by now.
+    const isRecovered = isRecoveredCluster(this.#view) && vouching !== NOBODY;
+    if (!isRecovered && !this.#quorum.isReachedBy(vouching)) return;
     this.#isVerified = true;
     for (const node of members(this.#linked & this.others)) {
       if (this.#isInSameView(node)) this.#installed |= only(node);
@@ -515,17 +526,17 @@ export class Membership {
     this.#reportComplete();
   }
 
-  onPeerDown(node: NodeIndex): void {
+  onPeerDown(node: NodeId): void {
     this.#connected &= ~only(node);
     this.#linked &= ~only(node);
     this.#installed &= ~only(node);
     this.#stuck &= ~only(node);
-    this.#announced[node] = undefined;
+    this.#nodes.of(node).announced = undefined;
   }
 
   /** @returns whether the peer is a member of the same view as this node. */
-  onViewInstalled(from: NodeIndex, message: ViewInstalled): boolean {
-    this.#announced[from] = message;
+  onViewInstalled(from: NodeId, message: ViewInstalled): boolean {
+    this.#nodes.of(from).announced = message;
     this.#dropForeign();
     // It was of another cluster, as far as it had said, and is not any more.
     if (contains(this.#connected, from) && !this.isForeign(from)) this.#linked |= only(from);
@@ -539,8 +550,8 @@ export class Membership {
     return true;
   }
 
-  #isInSameView(node: NodeIndex): boolean {
-    const announced = this.#announced[node];
+  #isInSameView(node: NodeId): boolean {
+    const { announced } = this.#nodes.of(node);
     return this.#isVerified && announced?.isMember === true && announced.isVerified &&
       announced.view === this.#view.number && this.isMember && !this.isForeign(node) &&
       contains(this.#view.members, node) && this.counts(node);
@@ -574,8 +585,8 @@ export class Membership {
   // --- Heartbeats ----------------------------------------------------------------------------
 
   /** Something was heard of `node`. */
-  onHeard(node: NodeIndex, now: number): void {
-    if (this.counts(node)) this.#heardAt[node] = now;
+  onHeard(node: NodeId, now: number): void {
+    if (this.counts(node)) this.#nodes.of(node).heardAt = now;
   }
 
   /**
@@ -583,7 +594,7 @@ export class Membership {
    * says nothing of the others, so that time does not count.
    */
   onOwnPause(ms: number): void {
-    for (const node of members(this.others)) this.#heardAt[node] = (this.#heardAt[node] ?? 0) + ms;
+    for (const node of members(this.others)) this.#nodes.of(node).heardAt += ms;
   }
 
   /** Begins a heartbeat round, when it is time. */
@@ -593,7 +604,7 @@ export class Membership {
     const { number: view, ballot } = this.#view;
     const mayCount = this.#isVerified && !this.isFrozen && !this.#isLeaving && this.isMember;
     const own = mayCount ? only(this.#self) : NOBODY;
-    const round = this.lease.begin(now, own);
+    const round = this.lease.begin({ sentAt: now, own, quorum: this.#quorum });
     const { incarnation } = this.#identity;
     const to = this.#linked & this.others;
     const position = this.#outbox.durableProgress;
@@ -615,35 +626,26 @@ export class Membership {
     return forcingSince !== undefined && now - forcingSince > this.#timing.suspicionMs;
   }
 
-  onHeartbeat(from: NodeIndex, message: Heartbeat, now: number): void {
+  onHeartbeat(from: NodeId, message: Heartbeat, now: number): void {
     const { view, ballot, incarnation, round, position } = message;
     this.#stuck = message.isStuck ? this.#stuck | only(from) : this.#stuck & ~only(from);
     this.#noteIncarnation(from, incarnation);
-    const met = this.#met[from];
+    const record = this.#nodes.of(from);
+    const { met } = record;
     if (met !== undefined) this.#see(from, { ...met, incarnation, position }, now);
     if (!this.#isVerified) return;
     // The same view may have been installed here under a later ballot, which proposed it again.
     const ownBallot = view === this.#view.number ? this.#view.ballot : 0;
     if (this.#promised > Math.max(ballot, ownBallot)) return;
-    if (incarnation < (this.#acknowledged[from] ?? 0)) return;
-    this.#acknowledged[from] = incarnation;
+    if (incarnation < record.acknowledged) return;
+    record.acknowledged = incarnation;
     this.#outbox.send(only(from), { type: "heartbeatAcknowledged", view, incarnation, round });
   }
 
-  onHeartbeatAcknowledged(from: NodeIndex, message: HeartbeatAcknowledged): void {
+  onHeartbeatAcknowledged(from: NodeId, message: HeartbeatAcknowledged): void {
     if (message.view !== this.#view.number || !this.counts(from) || this.#isLeaving) return;
     if (message.incarnation !== this.#identity.incarnation) return;
     this.lease.acknowledge(from, message.round);
-  }
-
-  /** By node: the incarnation whose heartbeat was acknowledged last. */
-  get acknowledged(): readonly number[] {
-    return this.#acknowledged;
-  }
-
-  /** By node: the first incarnation of its present journal that this process has met; 0 for none. */
-  get firstMet(): readonly number[] {
-    return this.#firstMet;
   }
 
   // --- Leaving -------------------------------------------------------------------------------
@@ -657,21 +659,21 @@ export class Membership {
     this.#outbox.send(this.#linked & this.others, { type: "leaving", view, incarnation });
   }
 
-  onLeaving(from: NodeIndex, message: Leaving): void {
+  onLeaving(from: NodeId, message: Leaving): void {
     this.#noteIncarnation(from, message.incarnation);
-    if (this.counts(from)) this.#left[from] = message.incarnation;
+    if (this.counts(from)) this.#nodes.of(from).left = message.incarnation;
   }
 
   /** The incarnation of `node` that has said it serves nobody any more; 0 for none. */
-  leftIncarnation(node: NodeIndex): number {
-    return this.#left[node] ?? 0;
+  leftIncarnation(node: NodeId): number {
+    return this.#nodes.of(node).left;
   }
 
   /** Tells whether the present process of `node` has said that it serves nobody any more. */
-  hasLeft(node: NodeIndex): boolean {
+  hasLeft(node: NodeId): boolean {
     if (node === this.#self) return this.#isLeaving;
-    const incarnation = this.#met[node]?.incarnation ?? 0;
-    return incarnation > 0 && this.#left[node] === incarnation;
+    const { met, left } = this.#nodes.of(node);
+    return met !== undefined && met.incarnation > 0 && left === met.incarnation;
   }
 
   // --- Who is missed -------------------------------------------------------------------------
@@ -680,7 +682,7 @@ export class Membership {
   suspected(now: number): NodeSet {
     let set = NOBODY;
     for (const node of members(this.#view.members & this.others)) {
-      const isSilent = now - (this.#heardAt[node] ?? 0) > this.#timing.suspicionMs;
+      const isSilent = now - this.#nodes.of(node).heardAt > this.#timing.suspicionMs;
       const isOut = this.hasLeft(node) || this.#saysItIsOutside(node) || this.hasHungDisk(node);
       if (isSilent || isOut) set |= only(node);
     }
@@ -688,7 +690,7 @@ export class Membership {
   }
 
   /** Tells whether `node`, which is linked, has said that its disk hangs. */
-  hasHungDisk(node: NodeIndex): boolean {
+  hasHungDisk(node: NodeId): boolean {
     return contains(this.#stuck & this.#linked, node);
   }
 
@@ -698,18 +700,18 @@ export class Membership {
     for (const node of members(this.all)) {
       if (node === this.#self) {
         if (this.counts(node)) set |= only(node);
-      } else if (now - (this.#heardAt[node] ?? 0) <= this.#timing.suspicionMs) set |= only(node);
+      } else if (now - this.#nodes.of(node).heardAt <= this.#timing.suspicionMs) set |= only(node);
     }
     return set;
   }
 
   /** Tells whether so few nodes can be reached that nothing can be done about it. */
   isBelowMajority(now: number): boolean {
-    return this.#view.number > 0 && size(this.reachable(now)) < majority(size(this.all));
+    return this.#view.number > 0 && !this.#quorum.isReachedBy(this.reachable(now));
   }
 
   /** The nodes that are missed when there is no majority. */
-  unreachable(now: number): NodeIndex[] {
+  unreachable(now: number): NodeId[] {
     return members(this.all & ~this.reachable(now) & ~only(this.#self));
   }
 }

@@ -12,10 +12,14 @@
 import type { ByteString } from "../byte_string.ts";
 import type { PositionRecord, SightingRecord } from "./peer_journals.ts";
 
-/** A node's place in the sorted list of configured nodes: an integer from 0. */
-export type NodeIndex = number;
+/**
+ * What a node is called in messages and records: an integer from 0 to 30. A cluster gives ids when it
+ * begins, by the place in the sorted list of names; from then on views say which name has which id, and
+ * an id never gets another name, whatever becomes of the list.
+ */
+export type NodeId = number;
 
-/** A set of nodes: bit `i` stands for the node with index `i`. */
+/** A set of nodes: bit `i` stands for the node with the id `i`. */
 export type NodeSet = number;
 
 /**
@@ -122,14 +126,14 @@ export interface Recovered {
 }
 
 /**
- * A ballot of the choice of views (Lamport 2001): round · 32 + node index, so that ballots are ordered
+ * A ballot of the choice of views (Lamport 2001): round · 32 + node id, so that ballots are ordered
  * by round, then by node, across all view numbers. 0: none.
  */
 export type Ballot = number;
 
 /** A transaction, wherever its coordinator does not go without saying. */
 export interface TransactionId {
-  readonly coordinator: NodeIndex;
+  readonly coordinator: NodeId;
   readonly number: TransactionNumber;
 }
 
@@ -158,14 +162,14 @@ export interface View {
   readonly cluster: ClusterId;
   /** The ballot under which it was chosen. */
   readonly ballot: Ballot;
-  /** What the configured nodes are called, by index. */
+  /** What the configured nodes are called, by id. `""`: no configured node has that id. */
   readonly names: readonly string[];
   readonly members: NodeSet;
-  /** By node index: the id of the journal that counts for the node, member or not. `""`: none. */
+  /** By node id: the id of the journal that counts for the node, member or not. `""`: none. */
   readonly journals: readonly string[];
   /** Of the view before: undecided transactions that are committed. All others are aborted. */
   readonly commits: readonly TransactionId[];
-  /** By node index: up to here its transactions belong to earlier views. */
+  /** By node id: up to here its transactions belong to earlier views. */
   readonly bases: readonly TransactionNumber[];
 }
 
@@ -394,21 +398,21 @@ export type Message =
 /** The transaction holds its locks here; needed before a yes vote (Mohan et al. 1986, §2). */
 export interface PreparedRecord {
   readonly type: "prepared";
-  readonly coordinator: NodeIndex;
+  readonly coordinator: NodeId;
   readonly prepare: Prepare;
 }
 
 /** The transaction has taken effect here. Never forced by itself: losing it means asking again. */
 export interface CommittedRecord {
   readonly type: "committed";
-  readonly coordinator: NodeIndex;
+  readonly coordinator: NodeId;
   readonly number: TransactionNumber;
 }
 
 /** The transaction never takes effect. Durable before anybody is told. */
 export interface AbortedRecord {
   readonly type: "aborted";
-  readonly coordinator: NodeIndex;
+  readonly coordinator: NodeId;
   readonly number: TransactionNumber;
 }
 
@@ -464,7 +468,7 @@ export interface JoinedRecord extends Joined {
  */
 export interface MarkRecord {
   readonly type: "mark";
-  readonly coordinator: NodeIndex;
+  readonly coordinator: NodeId;
   readonly upTo: TransactionNumber;
 }
 
@@ -520,7 +524,7 @@ export function isRecoveredCluster(view: View): boolean {
 const BALLOTS_PER_ROUND = 32;
 
 /** Returns the ballot of `node` in `round`. */
-export function ballotOf(round: number, node: NodeIndex): Ballot {
+export function ballotOf(round: number, node: NodeId): Ballot {
   return round * BALLOTS_PER_ROUND + node;
 }
 
@@ -530,7 +534,7 @@ export function roundOf(ballot: Ballot): number {
 }
 
 /** Returns the node that uses `ballot`. */
-export function proposerOf(ballot: Ballot): NodeIndex {
+export function proposerOf(ballot: Ballot): NodeId {
   return ballot % BALLOTS_PER_ROUND;
 }
 
@@ -586,6 +590,6 @@ export function baseOf(number: TransactionNumber): TransactionNumber {
  * Returns how a transaction is written in logs and tables: `node.incarnation.sequence`. Clients are
  * told another name, see `transaction_name.ts`.
  */
-export function transactionName(coordinator: NodeIndex, number: TransactionNumber): string {
+export function transactionName(coordinator: NodeId, number: TransactionNumber): string {
   return `${coordinator}.${incarnationOf(number)}.${sequenceOf(number)}`;
 }

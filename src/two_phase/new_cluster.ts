@@ -25,7 +25,7 @@ import {
   incarnationBase,
   incarnationOf,
   type JournalRecord,
-  type NodeIndex,
+  type NodeId,
   roundOf,
   type Stamp,
   type View,
@@ -37,7 +37,7 @@ import type { Replica } from "./replica.ts";
 export interface NewCluster {
   /** Its nodes, by index, and which of them this one is. */
   readonly names: readonly string[];
-  readonly self: NodeIndex;
+  readonly self: NodeId;
   /** Its id: random. */
   readonly id: string;
   /** The day's time, in milliseconds. */

@@ -11,7 +11,7 @@
  */
 
 import type { LeaseTerm } from "./lease.ts";
-import type { JournalRecord, Message, NodeIndex, NodeSet, View } from "./messages.ts";
+import type { JournalRecord, Message, NodeId, NodeSet, View } from "./messages.ts";
 import { countsAsProgress, type JournalSighting } from "./peer_journals.ts";
 import type { Outcome, Requester } from "./request.ts";
 import type { Transaction } from "./state.ts";
@@ -46,19 +46,19 @@ export type ProtocolEvent =
   /** This node tries to have another view chosen. */
   | { readonly type: "viewChangeBegins"; readonly ballot: string; readonly reason: string }
   /** A peer turns out to be of another cluster: there is to be no link to it. */
-  | { readonly type: "foreignPeer"; readonly peer: NodeIndex }
+  | { readonly type: "foreignPeer"; readonly peer: NodeId }
   /**
    * This node's journal is an older copy of the one that a peer has seen: it counts for nothing, and
    * the replica does nothing any more.
    */
   | {
     readonly type: "olderCopy";
-    readonly peer: NodeIndex;
+    readonly peer: NodeId;
     readonly own: JournalSighting;
     readonly seen: JournalSighting;
   }
   /** A peer has come with an older copy of its journal: it does not count. */
-  | { readonly type: "peerOnOlderCopy"; readonly peer: NodeIndex }
+  | { readonly type: "peerOnOlderCopy"; readonly peer: NodeId }
   /** This node takes part from now on: see `Membership.isVerified`. */
   | { readonly type: "verified" }
   /** All members have installed the view: writes may begin. */

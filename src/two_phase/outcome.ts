@@ -12,7 +12,7 @@
  * @module
  */
 
-import { majority } from "./node_set.ts";
+import { majority } from "./quorum.ts";
 import type { OutcomeAnswer } from "./replica.ts";
 
 /** What one node knows; nothing where it does not answer. */

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { applyEffects, type Context, entriesOf, forgetUpTo, restorePrepared } from "./context.ts";
+import type { Context } from "./context.ts";
+import { applyEffects, entriesOf } from "./effects.ts";
+import { invariant, InvariantError } from "./invariant.ts";
 import type {
   Abort,
   Commit,
-  Forget,
-  NodeIndex,
-  NodeSet,
+  NodeId,
   NoReason,
   Prepare,
   PreparedRecord,
@@ -18,9 +18,9 @@ import type {
   TransactionNumber,
   Vote,
 } from "./messages.ts";
-import { NOTHING_BEFORE } from "./messages.ts";
-import { members, only } from "./node_set.ts";
+import { only } from "./node_set.ts";
 import type { ForceAwaiter } from "./outbox.ts";
+import { restorePrepared } from "./prepared.ts";
 import { Transaction, withFollowers } from "./state.ts";
 import type { Known } from "./transaction_table.ts";
 
@@ -33,22 +33,14 @@ class ForeignTransaction extends Transaction {
 /** Takes part in the transactions of other nodes. */
 export class Participant implements ForceAwaiter {
   readonly #context: Context;
-  /** By coordinator: the last number that it was told to be settled here. */
-  readonly #settledSent: TransactionNumber[];
 
   constructor(context: Context) {
     this.#context = context;
-    this.#settledSent = Array.from({ length: context.nodes }, () => NOTHING_BEFORE);
-  }
-
-  /** A link to `node` is up, and it is in the view: what was sent before may be lost. */
-  onPeerReady(node: NodeIndex): void {
-    this.#settledSent[node] = NOTHING_BEFORE;
   }
 
   // --- Phase 1 -------------------------------------------------------------------------------
 
-  onPrepare(from: NodeIndex, prepare: Prepare): void {
+  onPrepare(from: NodeId, prepare: Prepare): void {
     const { membership, transactions, clock, counters } = this.#context;
     clock.observe(prepare.priority);
     clock.observe(prepare.version);
@@ -82,7 +74,7 @@ export class Participant implements ForceAwaiter {
   }
 
   /** Idempotent: says again what has been said, and does nothing. */
-  #onRepeatedPrepare(from: NodeIndex, prepare: Prepare, known: Known): void {
+  #onRepeatedPrepare(from: NodeId, prepare: Prepare, known: Known): void {
     this.#context.counters.repeatedPrepares++;
     switch (stateOf(known)) {
       case "prepared":
@@ -102,7 +94,7 @@ export class Participant implements ForceAwaiter {
   }
 
   /** A vote for a transaction is also one for those that it follows. */
-  #holdsAll(coordinator: NodeIndex, numbers: readonly TransactionNumber[]): boolean {
+  #holdsAll(coordinator: NodeId, numbers: readonly TransactionNumber[]): boolean {
     const { transactions } = this.#context;
     if (numbers.length === 0) return true;
     return numbers.every((number) => {
@@ -137,19 +129,19 @@ export class Participant implements ForceAwaiter {
   /** The locks of `transaction` are held: makes it durable, then votes. */
   onGranted(transaction: Transaction): void {
     const { outbox } = this.#context;
-    if (!(transaction instanceof ForeignTransaction)) throw new Error("coordinated here");
+    invariant(transaction instanceof ForeignTransaction, "another node coordinates it");
     transaction.transitionTo("preparing");
     transaction.preparedAt = this.#context.now;
     // Crash before the record is durable: it is as if the prepare had never come.
     const { coordinator, prepare } = transaction;
-    if (prepare === undefined) throw new Error("a transaction without content was granted locks");
+    invariant(prepare !== undefined, "a transaction that is granted locks has content");
     outbox.append({ type: "prepared", coordinator, prepare });
     outbox.afterForce(this, transaction);
   }
 
   /** What was appended last for `transaction` is durable. */
   onDurable(transaction: Transaction): void {
-    if (!(transaction instanceof ForeignTransaction)) throw new Error("coordinated here");
+    invariant(transaction instanceof ForeignTransaction, "another node coordinates it");
     if (transaction.state === "preparing") this.#onPrepared(transaction);
     else if (transaction.state === "aborting") this.#onAbortDurable(transaction);
   }
@@ -174,7 +166,7 @@ export class Participant implements ForceAwaiter {
 
   // --- Phase 2 -------------------------------------------------------------------------------
 
-  onCommit(from: NodeIndex, commit: Commit): void {
+  onCommit(from: NodeId, commit: Commit): void {
     const { transactions, store, locks, outbox, counters } = this.#context;
     const { number } = commit;
     const transaction = transactions.get(from, number);
@@ -192,17 +184,19 @@ export class Participant implements ForceAwaiter {
     transaction.tellObservers("committed");
   }
 
-  /** @throws {Error} where `transaction` is committed before one that it follows. */
+  /** @throws {InvariantError} if `transaction` is committed before one that it follows. */
   #assertInOrder(transaction: Transaction): void {
     const { transactions } = this.#context;
     for (const number of transaction.follows) {
       const leader = transactions.get(transaction.coordinator, number);
       if (!(leader instanceof Transaction) || !leader.undecided) continue;
-      throw new Error(`transaction ${transaction.number} is committed before ${number}`);
+      throw new InvariantError(
+        `transaction ${transaction.number} is committed before ${number}, which it follows`,
+      );
     }
   }
 
-  onAbort(from: NodeIndex, abort: Abort): void {
+  onAbort(from: NodeId, abort: Abort): void {
     const { transactions, counters } = this.#context;
     const { number } = abort;
     if (transactions.isForgotten(from, number)) {
@@ -215,14 +209,16 @@ export class Participant implements ForceAwaiter {
       return;
     }
     if (!(known instanceof ForeignTransaction)) {
-      throw new Error(`node ${from} aborts its transaction ${number}, which is ${known}`);
+      throw new InvariantError(
+        `node ${from} aborts its transaction ${number}, which is ${stateOf(known)} here`,
+      );
     }
     known.mustAcknowledge = true;
     if (known.state !== "aborting") this.#abort(known);
   }
 
   /** A transaction known by its number only, so that the number can be refused. */
-  #unheardOf(coordinator: NodeIndex, number: TransactionNumber): ForeignTransaction {
+  #unheardOf(coordinator: NodeId, number: TransactionNumber): ForeignTransaction {
     const { transactions, counters, membership } = this.#context;
     counters.abortsOfUnknown++;
     const transaction = new ForeignTransaction(coordinator, 0, []);
@@ -256,17 +252,11 @@ export class Participant implements ForceAwaiter {
     if (transaction.mustAcknowledge) this.#acknowledge(coordinator, number);
   }
 
-  #acknowledge(to: NodeIndex, number: TransactionNumber): void {
+  #acknowledge(to: NodeId, number: TransactionNumber): void {
     const { outbox, membership } = this.#context;
     if (membership.isFrozen) return;
     const view = membership.view.number;
     outbox.send(only(to), { type: "abortAcknowledged", view, number });
-  }
-
-  // --- Forgetting ----------------------------------------------------------------------------
-
-  onForget(from: NodeIndex, forget: Forget): void {
-    forgetUpTo(this.#context, from, forget.upTo);
   }
 
   // --- Joining -------------------------------------------------------------------------------
@@ -292,7 +282,7 @@ export class Participant implements ForceAwaiter {
   }
 
   /** The coordinator has begun an incarnation: what it has no record of is aborted (presumed abort). */
-  onRecovered(from: NodeIndex, message: Recovered): void {
+  onRecovered(from: NodeId, message: Recovered): void {
     const { transactions, counters } = this.#context;
     const { upTo } = message;
     transactions.startIncarnation(from, upTo); // Where it goes on with another incarnation.
@@ -310,22 +300,10 @@ export class Participant implements ForceAwaiter {
     transactions.close(from, message.undecided);
   }
 
-  /** Tells those coordinators who are about to hear from this node what is settled here. */
-  beforeSending(receivers: NodeSet): void {
-    const { transactions, outbox, membership } = this.#context;
-    if (membership.isFrozen) return;
-    for (const node of members(receivers)) {
-      const upTo = transactions.durableUpTo(node);
-      if (upTo <= (this.#settledSent[node] ?? 0)) continue;
-      this.#settledSent[node] = upTo;
-      outbox.send(only(node), { type: "settled", view: membership.view.number, upTo });
-    }
-  }
-
   // --- Votes ---------------------------------------------------------------------------------
 
   #sendVote(
-    to: NodeIndex,
+    to: NodeId,
     about: { view: number; number: TransactionNumber },
     vote: "yes" | "waiting",
   ): void {
@@ -340,7 +318,7 @@ export class Participant implements ForceAwaiter {
   }
 
   #sendNo(
-    to: NodeIndex,
+    to: NodeId,
     about: { view: number; number: TransactionNumber },
     reason: NoReason,
   ): void {

@@ -14,7 +14,7 @@
  * @module
  */
 
-import type { JournalRecord, NodeIndex } from "./messages.ts";
+import type { JournalRecord, NodeId } from "./messages.ts";
 
 /** A process of a node on its journal, and how far the journal had come. */
 export interface JournalSighting {
@@ -31,7 +31,7 @@ export interface JournalSighting {
 /** This node has met a process of another one, or heard how far it has come. */
 export interface SightingRecord extends JournalSighting {
   readonly type: "sighting";
-  readonly node: NodeIndex;
+  readonly node: NodeId;
 }
 
 /** How far the journal had come at a checkpoint: the last record of each. */
@@ -64,12 +64,12 @@ export function isOlderCopy(present: JournalSighting, seen: JournalSighting): bo
 
 /** What one node has on its disk of the others' journals. */
 export class PeerJournals {
-  readonly #sightings = new Map<NodeIndex, JournalSighting>();
+  readonly #sightings = new Map<NodeId, JournalSighting>();
   /** By node: when the growth of its journal was written down last. */
-  readonly #writtenAt = new Map<NodeIndex, number>();
+  readonly #writtenAt = new Map<NodeId, number>();
 
   /** Returns the latest sighting of `node`; `undefined` for none. */
-  of(node: NodeIndex): JournalSighting | undefined {
+  of(node: NodeId): JournalSighting | undefined {
     return this.#sightings.get(node);
   }
 
@@ -92,7 +92,7 @@ export class PeerJournals {
    *
    * @returns the record to append, where there is something new and it is time for it
    */
-  see(node: NodeIndex, seen: JournalSighting, now: number): SightingRecord | undefined {
+  see(node: NodeId, seen: JournalSighting, now: number): SightingRecord | undefined {
     const before = this.#sightings.get(node);
     const isSameProcess = before?.process === seen.process &&
       before.incarnation === seen.incarnation && before.journal === seen.journal;

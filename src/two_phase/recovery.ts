@@ -13,7 +13,8 @@
  * @module
  */
 
-import { applyEffectsAgain, type Context } from "./context.ts";
+import type { Context } from "./context.ts";
+import { applyEffectsAgain } from "./effects.ts";
 import type { Coordinator } from "./coordinator.ts";
 import { settleAll } from "./settlement.ts";
 import { writeTransferred } from "./transfer.ts";
@@ -21,7 +22,7 @@ import {
   baseOf,
   incarnationBase,
   type JournalRecord,
-  type NodeIndex,
+  type NodeId,
   type TransactionNumber,
   type View,
 } from "./messages.ts";
@@ -132,7 +133,7 @@ function replayView({ context, coordinator }: RecoveryOptions, view: View): void
 
 function restoreOutcome(
   options: RecoveryOptions,
-  about: { readonly coordinator: NodeIndex; readonly number: TransactionNumber },
+  about: { readonly coordinator: NodeId; readonly number: TransactionNumber },
   outcome: TransactionOutcome,
 ): void {
   const { context, coordinator } = options;

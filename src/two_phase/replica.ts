@@ -12,23 +12,26 @@
 import type { ByteString } from "../byte_string.ts";
 import { checkpointRecords } from "./checkpoint.ts";
 import type { Clocks } from "./clocks.ts";
-import { type Context, type Counters, newCounters, type Timing } from "./context.ts";
+import type { Context } from "./context.ts";
 import { Coordinator } from "./coordinator.ts";
+import { type Counters, newCounters } from "./counters.ts";
 import { type Doubt, longDoubts } from "./doubt.ts";
 import { HybridClock } from "./hybrid_clock.ts";
 import { LockTable } from "./lock_table.ts";
+import { LowWaterMarks } from "./low_water_mark.ts";
 import { Membership, type PeerIdentity, type ProcessIdentity } from "./membership.ts";
 import {
   type ControlMessage,
   incarnationBase,
   type JournalRecord,
   type Message,
-  type NodeIndex,
+  type NodeId,
   SEQUENCES_PER_INCARNATION,
   type View,
   type ViewInstalled,
 } from "./messages.ts";
 import { members, only } from "./node_set.ts";
+import { NodeRecords } from "./nodes.ts";
 import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
 import type { JournalSighting } from "./peer_journals.ts";
@@ -36,6 +39,7 @@ import { recover } from "./recovery.ts";
 import type { Request, Requester } from "./request.ts";
 import { settleAll } from "./settlement.ts";
 import { Store } from "./store.ts";
+import type { Timing } from "./timing.ts";
 import { TransferSource, TransferTarget } from "./transfer.ts";
 import { ViewChange } from "./view_change.ts";
 import { journalDigits, type NamedTransaction } from "./transaction_name.ts";
@@ -43,8 +47,8 @@ import { type KnownOutcome, TransactionTable } from "./transaction_table.ts";
 
 /** What a replica has to know before it starts. */
 export interface ReplicaOptions {
-  readonly self: NodeIndex;
-  /** What the configured nodes are called in messages for people, by index. */
+  readonly self: NodeId;
+  /** By id: the names of the configured nodes; `""` for an id that no node has. */
   readonly names: readonly string[];
   readonly identity: ProcessIdentity;
   readonly timing: Timing;
@@ -65,17 +69,17 @@ export type Input =
   /** A client asks for something. */
   | { readonly type: "request"; readonly request: Request; readonly requester: Requester }
   /** A message has arrived on the link from `from`. */
-  | { readonly type: "message"; readonly from: NodeIndex; readonly message: Message }
+  | { readonly type: "message"; readonly from: NodeId; readonly message: Message }
   /** A link has come up: what was sent on an earlier one may be lost. */
   | {
     readonly type: "peerUp";
-    readonly peer: NodeIndex;
+    readonly peer: NodeId;
     readonly identity: PeerIdentity;
     /** What the peer has on its disk of this node's journal; `undefined` for nothing. */
     readonly known?: JournalSighting | undefined;
   }
   /** The link is gone. */
-  | { readonly type: "peerDown"; readonly peer: NodeIndex }
+  | { readonly type: "peerDown"; readonly peer: NodeId }
   /** The journal is durable up to and including record number `position`. */
   | { readonly type: "forced"; readonly position: number }
   /** The process is about to end: the others need not wait for it. */
@@ -131,32 +135,33 @@ export class Replica {
   readonly context: Context;
   readonly #coordinator: Coordinator;
   readonly #participant: Participant;
+  readonly #marks: LowWaterMarks;
   readonly #source: TransferSource;
   readonly #target: TransferTarget;
   readonly #viewChange: ViewChange;
   /** What peers have said to this node before it takes part, in their order. */
-  #heldBack: { readonly from: NodeIndex; readonly message: ControlMessage }[] = [];
+  #heldBack: { readonly from: NodeId; readonly message: ControlMessage }[] = [];
 
   constructor(options: ReplicaOptions) {
     const outbox = new Outbox();
     const store = options.store ?? new Store();
     store.nowMs = options.now.monotonicMs;
+    const nodes = new NodeRecords(options.now.monotonicMs);
     this.context = {
       self: options.self,
-      nodes: options.names.length,
-      names: options.names,
+      nodes,
       timing: options.timing,
       clock: new HybridClock(),
       store,
       locks: new LockTable(options.self, store),
-      transactions: new TransactionTable(options.names.length),
+      transactions: new TransactionTable(),
       membership: new Membership({
         self: options.self,
         names: options.names,
         identity: options.identity,
         timing: options.timing,
+        nodes,
         outbox,
-        now: options.now.monotonicMs,
       }),
       outbox,
       counters: newCounters(),
@@ -165,7 +170,8 @@ export class Replica {
       clocks: options.now,
     };
     const { sequencesMax = SEQUENCES_PER_INCARNATION } = options;
-    this.#coordinator = new Coordinator(this.context, { sequencesMax });
+    this.#marks = new LowWaterMarks(this.context);
+    this.#coordinator = new Coordinator(this.context, { marks: this.#marks, sequencesMax });
     this.#participant = new Participant(this.context);
     const coordinator = this.#coordinator;
     this.#source = new TransferSource(this.context);
@@ -273,7 +279,7 @@ export class Replica {
   }
 
   /** How far transfers from this node are, by node, in chunks. */
-  get transfers(): readonly { readonly node: NodeIndex; readonly chunks: number }[] {
+  get transfers(): readonly { readonly node: NodeId; readonly chunks: number }[] {
     return this.#source.progress;
   }
 
@@ -331,23 +337,21 @@ export class Replica {
     this.#coordinator.onMembershipChange();
   }
 
-  #onPeerReady(node: NodeIndex): void {
-    this.#participant.onPeerReady(node);
+  #onPeerReady(node: NodeId): void {
+    this.#marks.onPeerReady(node);
     this.#coordinator.onPeerReady(node);
   }
 
   /** Returns what is to be done, and forgets it. */
   takeEffects(): Effects {
     const { outbox, transactions, membership, now } = this.context;
-    const receivers = outbox.receivers & membership.ready;
-    this.#coordinator.beforeSending(receivers);
-    this.#participant.beforeSending(receivers);
+    this.#marks.beforeSending(outbox.receivers & membership.ready);
     const effects = outbox.take(now);
     if (effects.force) transactions.forceBegins(effects.position);
     return effects;
   }
 
-  #onMessage(from: NodeIndex, message: Message): void {
+  #onMessage(from: NodeId, message: Message): void {
     const { membership, counters, now } = this.context;
     if (membership.isForeign(from) && message.type !== "viewInstalled") {
       counters.foreign++;
@@ -384,10 +388,10 @@ export class Replica {
         this.#coordinator.onAbortAcknowledged(from, message);
         return;
       case "settled":
-        this.#coordinator.onSettled(from, message);
+        this.#marks.onSettled(from, message.upTo);
         return;
       case "forget":
-        this.#participant.onForget(from, message);
+        this.#marks.onForget(from, message.upTo);
         return;
       case "recovered":
         this.#participant.onRecovered(from, message);
@@ -395,7 +399,7 @@ export class Replica {
     }
   }
 
-  #onControl(from: NodeIndex, message: ControlMessage): void {
+  #onControl(from: NodeId, message: ControlMessage): void {
     const { membership, clocks } = this.context;
     switch (message.type) {
       case "viewInstalled":
@@ -450,7 +454,7 @@ export class Replica {
   }
 
   /** A peer says which view it is in. If it is this node's, it heeds what is said in it from now on. */
-  #onViewInstalled(from: NodeIndex, message: ViewInstalled): void {
+  #onViewInstalled(from: NodeId, message: ViewInstalled): void {
     const { membership } = this.context;
     if (membership.onViewInstalled(from, message)) this.#onPeerReady(from);
     if (!membership.isForeign(from)) this.#viewChange.catchUp(from, message.view);
@@ -459,7 +463,7 @@ export class Replica {
 
   /** The installed view has changed: it has settled everything of the one before. */
   #onInstalled(before: View, wasMember: boolean): void {
-    const { membership, store, transactions, outbox, counters, nodes } = this.context;
+    const { membership, store, transactions, outbox, counters } = this.context;
     const { view } = membership;
     const unsettled = this.#coordinator.unsettled();
     const isNext = view.number === before.number + 1;
@@ -470,7 +474,7 @@ export class Replica {
       counters.exclusions++;
       store.clear();
     } else if (membership.isMember && !wasMember && view.number > 1) counters.admissions++;
-    for (let node = 0; node < nodes; node++) {
+    for (const node of members(membership.all)) {
       const incarnation = membership.identityOf(node)?.incarnation;
       // Who was met on another journal than the view lists gives numbers from the view's base on.
       if (incarnation === undefined || !membership.counts(node)) continue;
@@ -497,9 +501,7 @@ export class Replica {
     // Outcomes are not forced by themselves; when nothing else forces them, this does.
     if (outbox.hasUnforced) outbox.force();
     else if (outbox.isAllDurable) transactions.allDurable();
-    const ready = membership.ready & membership.others;
-    this.#coordinator.beforeSending(ready);
-    this.#participant.beforeSending(ready);
+    this.#marks.beforeSending(membership.ready & membership.others);
   }
 
   /**

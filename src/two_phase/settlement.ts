@@ -4,9 +4,10 @@
  * @module
  */
 
-import { applyEffectsAgain, type Context } from "./context.ts";
+import type { Context } from "./context.ts";
+import { applyEffectsAgain } from "./effects.ts";
 import {
-  type NodeIndex,
+  type NodeId,
   type TableEntry,
   type TransactionId,
   transactionName,
@@ -35,10 +36,10 @@ export interface Settling {
  * locks. Whoever waited for one in line for locks has lost its place.
  */
 export function settleAll(context: Context, { view, isNext }: Settling): Transaction[] {
-  const { transactions, locks, store, nodes } = context;
+  const { transactions, locks, store } = context;
   const holding: Transaction[] = [];
   const inLine: Transaction[] = [];
-  for (let coordinator = 0; coordinator < nodes; coordinator++) {
+  for (const coordinator of transactions.coordinators()) {
     for (const [number, known] of transactions.of(coordinator)) {
       const isCommitted = known === "committed" ||
         typeof known !== "string" && known.state === "committed";
@@ -72,11 +73,17 @@ export function settleAll(context: Context, { view, isNext }: Settling): Transac
 }
 
 /** Returns all transactions of the installed view that this member knows, and the low-water marks. */
-export function transactionReportOf({ transactions, nodes }: Context): TransactionReport {
+export function transactionReportOf(
+  { transactions }: Pick<Context, "transactions">,
+): TransactionReport {
   const table: TableEntry[] = [];
-  const marks: TransactionNumber[] = [];
-  for (let coordinator = 0; coordinator < nodes; coordinator++) {
-    marks.push(transactions.forgottenUpTo(coordinator));
+  const coordinators = transactions.coordinators();
+  const marks: TransactionNumber[] = Array.from(
+    { length: (coordinators.at(-1) ?? -1) + 1 },
+    () => 0,
+  );
+  for (const coordinator of coordinators) {
+    marks[coordinator] = transactions.forgottenUpTo(coordinator);
     for (const [number, known] of transactions.of(coordinator)) {
       if (typeof known === "string") {
         table.push({ coordinator, number, state: known, follows: [] });
@@ -139,7 +146,7 @@ class KnownTransactions {
   }
 
   stateOf(
-    coordinator: NodeIndex,
+    coordinator: NodeId,
     number: TransactionNumber,
   ): TableEntry["state"] | "forgotten" | undefined {
     // Below the mark every member has settled it.

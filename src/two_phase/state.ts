@@ -30,7 +30,7 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
-import type { Effect, NodeIndex, Prepare, Stamp, TransactionNumber } from "./messages.ts";
+import type { Effect, NodeId, Prepare, Stamp, TransactionNumber } from "./messages.ts";
 import type { Entry } from "./store.ts";
 
 /** See the diagram at the head of this file. */
@@ -98,7 +98,7 @@ export class Transaction {
    * @param entries every key that it locks, each once
    */
   constructor(
-    readonly coordinator: NodeIndex,
+    readonly coordinator: NodeId,
     readonly priority: Stamp,
     readonly entries: readonly Entry[],
   ) {}

@@ -15,7 +15,8 @@
  */
 
 import { OUTCOMES_KEPT_MAX } from "../limits.ts";
-import { incarnationBase, type NodeIndex, type TransactionNumber } from "./messages.ts";
+import { InvariantError } from "./invariant.ts";
+import { incarnationBase, type NodeId, type TransactionNumber } from "./messages.ts";
 import { Transaction, type TransactionOutcome } from "./state.ts";
 
 /** What is known of a number: the transaction while that matters, then only how it ended. */
@@ -173,7 +174,7 @@ class Window {
     while (this.#ahead.size > 0 && this.#ahead.delete(this.#settledUpTo + 1)) this.#settledUpTo++;
   }
 
-  /** @throws {Error} where that would forget a transaction which is not decided. */
+  /** @throws {InvariantError} if that would forget a transaction which is not decided. */
   forget(upTo: TransactionNumber): void {
     if (upTo <= this.forgottenUpTo) return;
     this.forgottenUpTo = upTo;
@@ -254,7 +255,7 @@ function outcomeOf(known: Known): TransactionOutcome | undefined {
 
 function assertDecided(number: TransactionNumber, known: Known): void {
   if (known instanceof Transaction && known.undecided) {
-    throw new Error(`transaction ${number} is ${known.state}, and must not be forgotten`);
+    throw new InvariantError(`transaction ${number} is ${known.state}, and must not be forgotten`);
   }
 }
 
@@ -266,26 +267,28 @@ interface Snapshot {
 
 /** All transactions that a node knows. */
 export class TransactionTable {
-  readonly #windows: Window[];
+  /** By the coordinator's id; `undefined` for one that nothing was heard of. */
+  readonly #windows: (Window | undefined)[] = [];
   #snapshots: Snapshot[] = [];
 
-  constructor(nodes: number) {
-    this.#windows = Array.from({ length: nodes }, () => new Window());
+  /** The coordinators that anything is known of, in the order of their ids. */
+  coordinators(): NodeId[] {
+    return this.#windows.flatMap((window, node) => window === undefined ? [] : [node]);
   }
 
   /** Takes note that `coordinator` gives numbers above `base` now: its present incarnation. */
-  startIncarnation(coordinator: NodeIndex, base: TransactionNumber): void {
+  startIncarnation(coordinator: NodeId, base: TransactionNumber): void {
     this.#of(coordinator).startIncarnation(base);
   }
 
   /** Forgets everything: by coordinator, all up to these numbers is settled by a new view. */
   reset(bases: readonly TransactionNumber[]): void {
-    this.#windows.forEach((window, coordinator) => window.reset(bases[coordinator] ?? 0));
+    bases.forEach((base, coordinator) => this.#of(coordinator).reset(base));
     this.#snapshots = [];
   }
 
   /** Returns below which number the earlier incarnations of `coordinator` are. */
-  baseOf(coordinator: NodeIndex): TransactionNumber {
+  baseOf(coordinator: NodeId): TransactionNumber {
     return this.#of(coordinator).base;
   }
 
@@ -293,11 +296,11 @@ export class TransactionTable {
    * Takes note that of the earlier incarnations of `coordinator` only the transactions `undecided`
    * will still be decided.
    */
-  close(coordinator: NodeIndex, undecided: readonly TransactionNumber[]): void {
+  close(coordinator: NodeId, undecided: readonly TransactionNumber[]): void {
     this.#of(coordinator).close(undecided);
   }
 
-  get(coordinator: NodeIndex, number: TransactionNumber): Known {
+  get(coordinator: NodeId, number: TransactionNumber): Known {
     return this.#of(coordinator).get(number);
   }
 
@@ -308,7 +311,7 @@ export class TransactionTable {
    * @param outcome `undefined` where it is not known yet; then it must not have been forgotten
    */
   keepOutcome(
-    coordinator: NodeIndex,
+    coordinator: NodeId,
     number: TransactionNumber,
     outcome: TransactionOutcome | undefined,
   ): void {
@@ -317,7 +320,7 @@ export class TransactionTable {
 
   /** Takes note how a view has ended a transaction, if its name was given to a client here. */
   recordOutcome(
-    coordinator: NodeIndex,
+    coordinator: NodeId,
     number: TransactionNumber,
     outcome: TransactionOutcome,
   ): void {
@@ -325,7 +328,7 @@ export class TransactionTable {
   }
 
   /** Returns what is known of the end of a transaction. A presumed abort is no knowledge. */
-  outcomeOf(coordinator: NodeIndex, number: TransactionNumber): KnownOutcome {
+  outcomeOf(coordinator: NodeId, number: TransactionNumber): KnownOutcome {
     const window = this.#of(coordinator);
     const kept = window.keptOutcome(number);
     if (kept !== undefined) return kept;
@@ -346,13 +349,13 @@ export class TransactionTable {
   }
 
   /** Takes out a transaction that was refused before it was ever prepared. */
-  remove(coordinator: NodeIndex, number: TransactionNumber): void {
+  remove(coordinator: NodeId, number: TransactionNumber): void {
     this.#of(coordinator).set(number, undefined);
   }
 
   /** Keeps of a transaction no more than how it ended. */
   discardTransaction(
-    coordinator: NodeIndex,
+    coordinator: NodeId,
     number: TransactionNumber,
     outcome: TransactionOutcome,
   ): void {
@@ -361,7 +364,7 @@ export class TransactionTable {
 
   /** Returns what is known of the numbers of `coordinator`, in their order. */
   of(
-    coordinator: NodeIndex,
+    coordinator: NodeId,
   ): Generator<[TransactionNumber, TransactionOutcome | Transaction]> {
     return this.#of(coordinator).all();
   }
@@ -370,7 +373,7 @@ export class TransactionTable {
   holdingLocks(): Transaction[] {
     const holding: Transaction[] = [];
     for (const window of this.#windows) {
-      for (const [, known] of window.all()) {
+      for (const [, known] of window?.all() ?? []) {
         if (typeof known !== "string" && known.undecided && known.grantOrder > 0) {
           holding.push(known);
         }
@@ -381,11 +384,11 @@ export class TransactionTable {
 
   /** Returns how many transactions are known: undecided, or decided and not forgotten. */
   get size(): number {
-    return this.#windows.reduce((sum, window) => sum + window.size, 0);
+    return this.#windows.reduce((sum, window) => sum + (window?.size ?? 0), 0);
   }
 
   /** Tells whether `number` lies under the low-water mark. */
-  isForgotten(coordinator: NodeIndex, number: TransactionNumber): boolean {
+  isForgotten(coordinator: NodeId, number: TransactionNumber): boolean {
     return number <= this.#of(coordinator).forgottenUpTo;
   }
 
@@ -393,25 +396,27 @@ export class TransactionTable {
    * Tells whether `number` belongs to an earlier incarnation of `coordinator`, which has said since
    * that it has no record of it.
    */
-  isClosed(coordinator: NodeIndex, number: TransactionNumber): boolean {
+  isClosed(coordinator: NodeId, number: TransactionNumber): boolean {
     return this.#of(coordinator).isClosed(number);
   }
 
   /** Takes note that a transaction is decided and its outcome appended to the journal. */
-  settle(coordinator: NodeIndex, number: TransactionNumber): void {
+  settle(coordinator: NodeId, number: TransactionNumber): void {
     this.#of(coordinator).settle(number);
   }
 
   /** Takes note that everything known is durable: it stands in the journal, and that is forced. */
   allDurable(): void {
-    for (const window of this.#windows) window.durableUpTo = window.settledUpTo;
+    for (const window of this.#windows) {
+      if (window !== undefined) window.durableUpTo = window.settledUpTo;
+    }
   }
 
   /** Takes note that a force has begun which will end at `position`. */
   forceBegins(position: number): void {
     this.#snapshots.push({
       position,
-      settledUpTo: this.#windows.map((window) => window.settledUpTo),
+      settledUpTo: this.#windows.map((window) => window?.settledUpTo ?? 0),
     });
   }
 
@@ -420,29 +425,33 @@ export class TransactionTable {
     const covered = this.#snapshots.filter((snapshot) => snapshot.position <= position);
     this.#snapshots = this.#snapshots.filter((snapshot) => snapshot.position > position);
     covered.at(-1)?.settledUpTo.forEach((upTo, coordinator) => {
-      const window = this.#of(coordinator);
-      if (upTo > window.durableUpTo) window.durableUpTo = upTo;
+      const window = this.#windows[coordinator];
+      if (window !== undefined && upTo > window.durableUpTo) window.durableUpTo = upTo;
     });
   }
 
   /** Returns up to which number this node has durably settled the transactions of `coordinator`. */
-  durableUpTo(coordinator: NodeIndex): TransactionNumber {
+  durableUpTo(coordinator: NodeId): TransactionNumber {
     return this.#of(coordinator).durableUpTo;
   }
 
   /** Forgets the transactions of `coordinator` up to `upTo`, the low-water mark. */
-  forget(coordinator: NodeIndex, upTo: TransactionNumber): void {
+  forget(coordinator: NodeId, upTo: TransactionNumber): void {
     this.#of(coordinator).forget(upTo);
   }
 
   /** Returns the low-water mark of `coordinator`. */
-  forgottenUpTo(coordinator: NodeIndex): TransactionNumber {
+  forgottenUpTo(coordinator: NodeId): TransactionNumber {
     return this.#of(coordinator).forgottenUpTo;
   }
 
-  #of(coordinator: NodeIndex): Window {
-    const window = this.#windows[coordinator];
-    if (window === undefined) throw new Error(`no node has the index ${coordinator}`);
+  #of(coordinator: NodeId): Window {
+    let window = this.#windows[coordinator];
+    if (window === undefined) {
+      window = new Window();
+      while (this.#windows.length < coordinator) this.#windows.push(undefined);
+      this.#windows[coordinator] = window;
+    }
     return window;
   }
 }

@@ -30,7 +30,7 @@ import type {
   JoinChunk,
   JoinFinal,
   JoinRequest,
-  NodeIndex,
+  NodeId,
   NodeSet,
   PreparedRecord,
   TransactionNumber,
@@ -75,7 +75,7 @@ interface Transfer {
 /** A member, as the source of transfers. */
 export class TransferSource {
   readonly #context: Context;
-  readonly #transfers = new Map<NodeIndex, Transfer>();
+  readonly #transfers = new Map<NodeId, Transfer>();
   #lastId: number;
 
   constructor(context: Context) {
@@ -92,7 +92,7 @@ export class TransferSource {
   }
 
   /** How far the transfers are: by node, how many chunks were acknowledged. */
-  get progress(): readonly { readonly node: NodeIndex; readonly chunks: number }[] {
+  get progress(): readonly { readonly node: NodeId; readonly chunks: number }[] {
     return [...this.#transfers].map(([node, { acknowledged }]) => ({
       node,
       chunks: acknowledged + 1,
@@ -100,7 +100,7 @@ export class TransferSource {
   }
 
   /** Begins a transfer to `node`, where there is none. Returns whether it began. */
-  startTransfer(node: NodeIndex): boolean {
+  startTransfer(node: NodeId): boolean {
     const { membership, store, counters } = this.#context;
     const isInside = membership.isInside(node);
     const mayGive = membership.isMember && membership.isVerified && !membership.isLeaving;
@@ -121,14 +121,14 @@ export class TransferSource {
     return true;
   }
 
-  onRequest(from: NodeIndex, { transfer }: JoinRequest): void {
+  onRequest(from: NodeId, { transfer }: JoinRequest): void {
     // It goes on: what was sent is on its way, or the joiner is still busy with it.
     if (transfer !== 0 && this.#transfers.get(from)?.id === transfer) return;
     this.#end(from); // The joiner knows nothing of an earlier one any more.
     this.startTransfer(from);
   }
 
-  onAcknowledged(from: NodeIndex, message: JoinAcknowledged): void {
+  onAcknowledged(from: NodeId, message: JoinAcknowledged): void {
     const transfer = this.#transfers.get(from);
     if (transfer?.id !== message.transfer) return;
     if (message.chunk === DECLINED) {
@@ -143,7 +143,7 @@ export class TransferSource {
     for (const [node, transfer] of this.#transfers) this.#pump(node, transfer);
   }
 
-  onPeerDown(node: NodeIndex): void {
+  onPeerDown(node: NodeId): void {
     this.#end(node);
   }
 
@@ -176,7 +176,7 @@ export class TransferSource {
   }
 
   /** Sends chunks, as far as the joiner keeps up. */
-  #pump(node: NodeIndex, transfer: Transfer): void {
+  #pump(node: NodeId, transfer: Transfer): void {
     const { outbox, membership } = this.#context;
     while (transfer.nextChunk - transfer.acknowledged <= CHUNKS_AHEAD) {
       const entries = this.#nextEntries(transfer);
@@ -240,7 +240,7 @@ export class TransferSource {
       );
   }
 
-  #end(node: NodeIndex): void {
+  #end(node: NodeId): void {
     const transfer = this.#transfers.get(node);
     if (transfer === undefined) return;
     this.#context.store.unwatch(transfer.changed);
@@ -266,7 +266,7 @@ export class TransferTarget {
   readonly #context: Context;
   readonly #participant: Participant;
   readonly #host: JoinHost;
-  #source: NodeIndex | undefined;
+  #source: NodeId | undefined;
   #transfer = 0;
   #nextChunk = 0;
   /** When something was got or asked last. */
@@ -276,7 +276,7 @@ export class TransferTarget {
   /** The last part of the transfer was taken in: there is nothing more to come of it. */
   #isComplete = false;
   /** The last part of a transfer from a source in a view that has not come here yet. */
-  #finalAhead: { readonly from: NodeIndex; readonly message: JoinFinal } | undefined;
+  #finalAhead: { readonly from: NodeId; readonly message: JoinFinal } | undefined;
 
   constructor(context: Context, participant: Participant, host: JoinHost) {
     this.#context = context;
@@ -314,7 +314,7 @@ export class TransferTarget {
     outbox.send(only(source), { type: "joinRequest", view: membership.view.number, transfer });
   }
 
-  onChunk(from: NodeIndex, message: JoinChunk): void {
+  onChunk(from: NodeId, message: JoinChunk): void {
     const { membership, outbox, store, now } = this.#context;
     const { transfer, chunk, entries } = message;
     if (membership.isMember || membership.view.number === 0) return;
@@ -348,7 +348,7 @@ export class TransferTarget {
   }
 
   /** This node builds from another transfer: `from` need not go on with this one. */
-  #decline(from: NodeIndex, transfer: number): void {
+  #decline(from: NodeId, transfer: number): void {
     const { membership, outbox } = this.#context;
     const view = membership.view.number;
     outbox.send(only(from), { type: "joinAcknowledged", view, transfer, chunk: DECLINED });
@@ -366,7 +366,7 @@ export class TransferTarget {
     }
   }
 
-  onFinal(from: NodeIndex, message: JoinFinal): void {
+  onFinal(from: NodeId, message: JoinFinal): void {
     const { membership, outbox, clock, now, counters } = this.#context;
     const { transfer, ballot, entries, prepared, report } = message;
     const stamp = message.clock;

@@ -29,11 +29,11 @@
  * @module
  */
 
-import { type Context, namesOf } from "./context.ts";
+import type { Context } from "./context.ts";
 import type {
   Ballot,
   ControlMessage,
-  NodeIndex,
+  NodeId,
   NodeSet,
   TransactionId,
   TransactionNumber,
@@ -46,8 +46,9 @@ import type {
 } from "./messages.ts";
 import { ballotName, ballotOf, incarnationOf, proposerOf, roundOf } from "./messages.ts";
 import { leaseWaitMs } from "./lease.ts";
-import { contains, majority, members, NOBODY, only, size } from "./node_set.ts";
-import { quorumOf } from "./membership.ts";
+import { contains, members, NOBODY, only, setOf, size } from "./node_set.ts";
+import type { NodeRecord } from "./nodes.ts";
+import { configuredNodes, quorumForNext } from "./quorum.ts";
 import { settle, transactionReportOf } from "./settlement.ts";
 import type { TransferSource } from "./transfer.ts";
 
@@ -74,11 +75,11 @@ interface Attempt {
   readonly ballot: Ballot;
   /** By node. Others are asked only when this node's own is among them. */
   readonly beganAt: number;
-  readonly promises: Map<NodeIndex, ViewPromise>;
+  readonly promises: Map<NodeId, ViewPromise>;
   majorityAt: number;
   lastPromiseAt: number;
   /** Joiners whose confirmation for this ballot has come, and the last number each has given. */
-  readonly confirmed: Map<NodeIndex, TransactionNumber>;
+  readonly confirmed: Map<NodeId, TransactionNumber>;
   proposal: View | undefined;
   accepts: NodeSet;
   /** When the leases of the old view have run out, once the proposal is chosen. */
@@ -132,8 +133,8 @@ export class ViewChange {
       this.#tryAt = -Infinity;
       return;
     }
-    const reachable = members(membership.linked).filter((node) => membership.counts(node)).length;
-    if (reachable < promisesFor(membership.view)) return;
+    const reachable = members(membership.linked).filter((node) => membership.counts(node));
+    if (!isEnoughFor(membership.view, setOf(reachable))) return;
     if (this.#tryAt === -Infinity) {
       // Of several that see the same, one mostly comes first.
       this.#tryAt = this.#isFirstLinked ? now : now + random() * PAUSE_MS;
@@ -162,7 +163,7 @@ export class ViewChange {
 
   /** Why there should be another view, or `undefined` where all is well. */
   #reason(): string | undefined {
-    const { membership, now, names, nodes } = this.#context;
+    const { membership, now } = this.#context;
     if (membership.isLeaving || !membership.isVerified) return undefined;
     if (membership.isStuck(now)) return undefined; // Without its disk it can promise nothing.
     if (this.#isAnotherAtIt) return undefined;
@@ -178,20 +179,20 @@ export class ViewChange {
       return this.#whySuspected(members(suspected)).join(", ");
     }
     const joiners = this.#source.caughtUp;
-    const needed = membership.isGathering ? majority(nodes) - 1 : 1;
+    const needed = membership.isGathering ? membership.quorum.needed - 1 : 1;
     if (size(joiners) < needed) return undefined;
-    return `${namesOf(names, members(joiners))} can join`;
+    return `${membership.namesOf(joiners)} can join`;
   }
 
-  #whySuspected(nodes: readonly NodeIndex[]): string[] {
-    const { membership, names } = this.#context;
+  #whySuspected(nodes: readonly NodeId[]): string[] {
+    const { membership } = this.#context;
     const leaving = nodes.filter((node) => membership.hasLeft(node));
     const stuck = nodes.filter((node) => !leaving.includes(node) && membership.hasHungDisk(node));
     const silent = nodes.filter((node) => !leaving.includes(node) && !stuck.includes(node));
     return [
-      ...leaving.length > 0 ? [`${namesOf(names, leaving)} stops`] : [],
-      ...stuck.length > 0 ? [`the disk hangs at ${namesOf(names, stuck)}`] : [],
-      ...silent.length > 0 ? [`no answer from ${namesOf(names, silent)}`] : [],
+      ...leaving.length > 0 ? [`${membership.namesOf(leaving)} stops`] : [],
+      ...stuck.length > 0 ? [`the disk hangs at ${membership.namesOf(stuck)}`] : [],
+      ...silent.length > 0 ? [`no answer from ${membership.namesOf(silent)}`] : [],
     ];
   }
 
@@ -243,7 +244,7 @@ export class ViewChange {
     this.#tryAt = now + random() * PAUSE_MS * 2;
   }
 
-  onViewPrepare(from: NodeIndex, message: ViewPrepare): void {
+  onViewPrepare(from: NodeId, message: ViewPrepare): void {
     const { membership, outbox, counters } = this.#context;
     const { ballot } = message;
     this.#highestRound = Math.max(this.#highestRound, roundOf(ballot));
@@ -262,14 +263,14 @@ export class ViewChange {
   }
 
   /** Tells whether the latest promise is that of `ballot`, and was made to `proposer` as it is now. */
-  #isPromisedTo(proposer: NodeIndex, ballot: Ballot): boolean {
+  #isPromisedTo(proposer: NodeId, ballot: Ballot): boolean {
     const { membership } = this.#context;
     return ballot === membership.promised && proposerOf(ballot) === proposer &&
       membership.promisedTo === membership.identityOf(proposer)?.journal;
   }
 
   /** Makes a promise durable, and tells the proposer then. */
-  #promise(proposer: NodeIndex, ballot: Ballot): void {
+  #promise(proposer: NodeId, ballot: Ballot): void {
     const { membership, outbox, counters } = this.#context;
     const journal = membership.identityOf(proposer)?.journal ?? "";
     membership.promise(ballot, journal);
@@ -281,7 +282,7 @@ export class ViewChange {
     outbox.whenDurable(() => this.#sendPromise(proposer, ballot));
   }
 
-  #sendPromise(proposer: NodeIndex, ballot: Ballot): void {
+  #sendPromise(proposer: NodeId, ballot: Ballot): void {
     const { membership, self, outbox, now } = this.#context;
     if (membership.promised !== ballot) return;
     const promise: ViewPromise = {
@@ -296,12 +297,20 @@ export class ViewChange {
       ...membership.joinedDurably?.report ?? transactionReportOf(this.#context),
       lastNumber: this.#host.lastNumber,
       // Of its lease, a node's own word is one without any message.
-      acknowledged: membership.acknowledged.with(self, membership.identity.incarnation),
-      met: membership.firstMet.with(self, membership.identity.incarnation),
+      acknowledged: this.#ofNodes((record) => record.acknowledged),
+      met: this.#ofNodes((record) => record.firstMet),
       uptimeMs: now - this.#startedAt,
     };
     if (proposer === self) this.onViewPromise(self, promise);
     else outbox.send(only(proposer), promise);
+  }
+
+  /** By id: what `of` returns of the node's record; of this node itself, its incarnation. */
+  #ofNodes(of: (record: NodeRecord) => number): number[] {
+    const { membership, nodes, self } = this.#context;
+    return membership.view.names.map((_, node) =>
+      node === self ? membership.identity.incarnation : of(nodes.of(node))
+    );
   }
 
   /** What this node has promised is worth more now. */
@@ -312,7 +321,7 @@ export class ViewChange {
     outbox.whenDurable(() => this.#sendPromise(proposerOf(promised), promised));
   }
 
-  onViewRefuse(_from: NodeIndex, message: ViewRefuse): void {
+  onViewRefuse(_from: NodeId, message: ViewRefuse): void {
     this.#highestRound = Math.max(this.#highestRound, roundOf(message.promised));
     if (this.#attempt?.ballot === message.ballot) this.#giveUp();
   }
@@ -325,7 +334,7 @@ export class ViewChange {
     this.#tryAt = now + random() * PAUSE_MS;
   }
 
-  onViewPromise(from: NodeIndex, message: ViewPromise): void {
+  onViewPromise(from: NodeId, message: ViewPromise): void {
     const attempt = this.#attempt;
     if (attempt === undefined || message.ballot !== attempt.ballot) return;
     if (attempt.proposal !== undefined) return;
@@ -335,7 +344,7 @@ export class ViewChange {
   }
 
   /** A joiner holds everything up to the freeze of this attempt. */
-  onConfirmed(joiner: NodeIndex, ballot: Ballot, lastNumber: TransactionNumber): void {
+  onConfirmed(joiner: NodeId, ballot: Ballot, lastNumber: TransactionNumber): void {
     if (this.#attempt?.ballot !== ballot) return;
     this.#attempt.confirmed.set(joiner, lastNumber);
     this.#advance(this.#attempt);
@@ -371,7 +380,7 @@ export class ViewChange {
   }
 
   /** Members of `view` that have promised, and have installed it. */
-  #answering(attempt: Attempt, view: View): NodeIndex[] {
+  #answering(attempt: Attempt, view: View): NodeId[] {
     return [...attempt.promises].flatMap(([node, promise]) =>
       promise.isMember && contains(view.members, node) && counts(promise, node, view) &&
         promise.installed.number === view.number
@@ -381,7 +390,7 @@ export class ViewChange {
   }
 
   /** Nodes outside `view` that have joined in it: each of them speaks for a member that was frozen. */
-  #joined(attempt: Attempt, view: View): NodeIndex[] {
+  #joined(attempt: Attempt, view: View): NodeId[] {
     return [...attempt.promises].flatMap(([node, { installed, isJoined }]) =>
       isJoined && installed.number === view.number ? [node] : []
     );
@@ -389,9 +398,10 @@ export class ViewChange {
 
   /** Nobody but joiners can make a majority of the members that are left. */
   #needsJoiners(attempt: Attempt): boolean {
-    const { nodes, membership } = this.#context;
+    const { membership } = this.#context;
     if (membership.view.number === 0 || attempt.majorityAt === Infinity) return false;
-    return this.#answering(attempt, this.#highest(attempt)).length < majority(nodes);
+    const answering = this.#answering(attempt, this.#highest(attempt));
+    return !membership.quorum.isReachedBy(setOf(answering));
   }
 
   /** Returns what is to be proposed, or `undefined` where it is too early to say. */
@@ -399,8 +409,10 @@ export class ViewChange {
     const { membership, self, now, outbox, counters } = this.#context;
     if (!attempt.promises.has(self)) return undefined;
     const view = this.#highest(attempt);
-    const counting = [...attempt.promises].filter(([node, promise]) => counts(promise, node, view));
-    if (counting.length < promisesFor(view)) return undefined;
+    const counting = [...attempt.promises].flatMap(([node, promise]) =>
+      counts(promise, node, view) ? [node] : []
+    );
+    if (!isEnoughFor(view, setOf(counting))) return undefined;
     if (attempt.majorityAt === Infinity) attempt.majorityAt = now;
 
     if (view.number > membership.view.number) {
@@ -440,7 +452,8 @@ export class ViewChange {
   }
 
   #firstView(attempt: Attempt): View {
-    const { membership, names } = this.#context;
+    const { membership } = this.#context;
+    const { names } = membership.view;
     return {
       number: 1,
       // The id of a journal is random, and a journal that has got beyond view 0 never begins again.
@@ -455,7 +468,9 @@ export class ViewChange {
   }
 
   #nextView(attempt: Attempt, view: View): View | undefined {
-    const { membership, nodes, now, names, counters } = this.#context;
+    const { membership, now, counters } = this.#context;
+    const { quorum } = membership;
+    const { names } = view;
     const answering = this.#answering(attempt, view);
     if (answering.length === 0) return undefined;
     const isAllThere = members(view.members & membership.linked).every((node) =>
@@ -473,8 +488,8 @@ export class ViewChange {
     const whole = setOf([...answering, ...confirmed]);
     // Who is about to end is left out at once, where enough are left without it.
     const staying = whole & ~setOf(members(whole).filter((node) => membership.hasLeft(node)));
-    const set = size(staying) >= majority(nodes) ? staying : whole;
-    if (size(set) < majority(nodes)) return undefined;
+    const set = quorum.isReachedBy(staying) ? staying : whole;
+    if (!quorum.isReachedBy(set)) return undefined;
     counters.proxies += joined.filter((node) => !attempt.confirmed.has(node)).length;
     return {
       number: view.number + 1,
@@ -498,10 +513,10 @@ export class ViewChange {
    * Has joiners sent what is left; where there are too few who hold everything, outsiders become
    * joiners.
    */
-  #bringJoiners(attempt: Attempt, whole: readonly NodeIndex[]): void {
-    const { membership, nodes, self, counters } = this.#context;
+  #bringJoiners(attempt: Attempt, whole: readonly NodeId[]): void {
+    const { membership, self, counters } = this.#context;
     if (!membership.isMember || !attempt.promises.has(self)) return;
-    if (whole.length < majority(nodes)) {
+    if (!membership.quorum.isReachedBy(setOf(whole))) {
       for (const node of members(membership.linked & membership.others)) {
         if (whole.includes(node) || !attempt.promises.has(node)) continue;
         if (this.#source.startTransfer(node)) counters.joinersForced++;
@@ -511,7 +526,7 @@ export class ViewChange {
   }
 
   /** The outcomes of the undecided transactions of the view, by the rule of termination. */
-  #commits(attempt: Attempt, reporting: readonly NodeIndex[]): readonly TransactionId[] {
+  #commits(attempt: Attempt, reporting: readonly NodeId[]): readonly TransactionId[] {
     const { counters } = this.#context;
     const promises = reporting.flatMap((node) => attempt.promises.get(node) ?? []);
     const { commits, aborts } = settle(promises);
@@ -521,7 +536,7 @@ export class ViewChange {
   }
 
   /** Up to where the numbers of `node` belong to views before the next one. */
-  #baseOf(attempt: Attempt, node: NodeIndex): TransactionNumber {
+  #baseOf(attempt: Attempt, node: NodeId): TransactionNumber {
     const { membership } = this.#context;
     let base = membership.view.bases[node] ?? 0;
     base = Math.max(base, attempt.promises.get(node)?.lastNumber ?? 0);
@@ -549,7 +564,7 @@ export class ViewChange {
     this.onViewAccept(self, message);
   }
 
-  onViewAccept(from: NodeIndex, message: ViewAccept): void {
+  onViewAccept(from: NodeId, message: ViewAccept): void {
     const { membership, outbox, self, counters } = this.#context;
     const { ballot, proposal } = message;
     this.#highestRound = Math.max(this.#highestRound, roundOf(ballot));
@@ -578,13 +593,13 @@ export class ViewChange {
     });
   }
 
-  onViewAccepted(from: NodeIndex, message: ViewAccepted): void {
+  onViewAccepted(from: NodeId, message: ViewAccepted): void {
     const attempt = this.#attempt;
     const { membership, now, counters } = this.#context;
     if (attempt?.proposal === undefined || attempt.ballot !== message.ballot) return;
     if (attempt.installAt !== undefined || !membership.counts(from)) return;
     attempt.accepts |= only(from);
-    if (size(attempt.accepts) < quorumOf(membership.view)) return;
+    if (!quorumForNext(membership.view).isReachedBy(attempt.accepts)) return;
     // Chosen. Whoever is left out may still read until its lease is over.
     const excluded = members(membership.members & ~attempt.proposal.members);
     const readers = excluded.filter((node) => !this.#hasGivenUpReading(attempt, node));
@@ -605,16 +620,17 @@ export class ViewChange {
    * ended longer ago than a lease holds. Or the present one has met `node` when that had not left yet:
    * a later incarnation began after that, so after the earlier process had ended.
    */
-  #hasGivenUpReading(attempt: Attempt, node: NodeIndex): boolean {
-    const { membership, nodes, timing } = this.#context;
+  #hasGivenUpReading(attempt: Attempt, node: NodeId): boolean {
+    const { membership, timing } = this.#context;
     const left = membership.leftIncarnation(node);
     if (left === 0) return false;
-    const witnesses = [...attempt.promises].filter(([witness, promise]) => {
+    const witnesses = [...attempt.promises].flatMap(([witness, promise]) => {
       const met = promise.met[node] ?? 0;
       const hasSeenAll = promise.uptimeMs >= leaseWaitMs(timing) || met > 0 && met <= left;
-      return membership.counts(witness) && hasSeenAll && (promise.acknowledged[node] ?? 0) <= left;
+      const isLower = (promise.acknowledged[node] ?? 0) <= left;
+      return membership.counts(witness) && hasSeenAll && isLower ? [witness] : [];
     });
-    return nodes - witnesses.length < majority(nodes);
+    return !membership.quorum.isReachedBy(membership.all & ~setOf(witnesses));
   }
 
   // --- Installing ----------------------------------------------------------------------------
@@ -685,7 +701,7 @@ export class ViewChange {
   }
 
   /** A link is up: whoever is at it may have missed what this attempt has asked for. */
-  onPeerUp(peer: NodeIndex): void {
+  onPeerUp(peer: NodeId): void {
     const attempt = this.#attempt;
     const { membership, self, outbox } = this.#context;
     if (attempt === undefined || attempt.installAt !== undefined) return;
@@ -705,7 +721,7 @@ export class ViewChange {
   }
 
   /** Sends a peer that is in an earlier view the installed one. */
-  catchUp(peer: NodeIndex, theirs: number): void {
+  catchUp(peer: NodeId, theirs: number): void {
     const { membership, outbox } = this.#context;
     const { view } = membership;
     if (theirs >= view.number || !membership.mayShowView(peer)) return;
@@ -713,7 +729,7 @@ export class ViewChange {
   }
 
   /** Takes in what is said about the choice of views. */
-  onMessage(from: NodeIndex, message: ControlMessage): void {
+  onMessage(from: NodeId, message: ControlMessage): void {
     switch (message.type) {
       case "viewPrepare":
         this.onViewPrepare(from, message);
@@ -740,17 +756,14 @@ export class ViewChange {
   }
 }
 
-/** How many promises the next view takes: for view 1 all, or a wiped disk might begin once more. */
-function promisesFor(view: View): number {
-  return view.number === 0 ? view.names.length : quorumOf(view);
+/** Tells whether the promises of `nodes` are enough: for view 1 all, or a wiped disk might begin again. */
+function isEnoughFor(view: View, nodes: NodeSet): boolean {
+  const all = configuredNodes(view);
+  return view.number === 0 ? (nodes & all) === all : quorumForNext(view).isReachedBy(nodes);
 }
 
 /** Tells whether `promise`, which `node` gave, counts in `view`: that lists the node's journal. */
-function counts({ journal }: ViewPromise, node: NodeIndex, view: View): boolean {
+function counts({ journal }: ViewPromise, node: NodeId, view: View): boolean {
   // In view 0 nobody has a part in anything yet: all of the nodes are asked then.
   return view.number === 0 || journal === view.journals[node];
-}
-
-function setOf(nodes: readonly NodeIndex[]): NodeSet {
-  return nodes.reduce((set, node) => set | only(node), NOBODY);
 }

@@ -26,7 +26,7 @@ import { freePorts, NodeProcess } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
 import { ClientConnection, ConnectionError } from "../../src/client/connection.ts";
 import { formatTable } from "../../src/client/table.ts";
-import type { ClusterStatus } from "../../src/node/admin/info.ts";
+import type { ClusterStatus } from "../../src/cluster_status.ts";
 import { ErrorReply } from "../../src/resp/value.ts";
 import { binary } from "../harness/binary.ts";
 import { withHome } from "../harness/homes.ts";

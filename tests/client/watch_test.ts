@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { changesOf } from "../../src/client/watch.ts";
-import type { ClusterStatus, NodeRole } from "../../src/node/admin/info.ts";
+import type { ClusterStatus, NodeRole } from "../../src/cluster_status.ts";
 
 function status(view: number, roles: readonly NodeRole[], isComplete = true): ClusterStatus {
   return {

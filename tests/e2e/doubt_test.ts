@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
-import type { ClusterStatus } from "../../src/node/admin/info.ts";
+import type { ClusterStatus } from "../../src/cluster_status.ts";
 import { OK } from "../../src/resp/value.ts";
 import { binary } from "../harness/binary.ts";
 import { call } from "../harness/checks.ts";

@@ -9,7 +9,7 @@ import { delay } from "@std/async/delay";
 import type { Address } from "../../src/address.ts";
 import { ClientConnection } from "../../src/client/connection.ts";
 import { formatTable } from "../../src/client/table.ts";
-import type { ClusterStatus } from "../../src/node/admin/info.ts";
+import type { ClusterStatus } from "../../src/cluster_status.ts";
 import { type NetworkNames, TestNetwork } from "./namespaces.ts";
 import { Workload } from "./workload.ts";
 import { freePorts, NodeProcess } from "./cluster.ts";

@@ -3,9 +3,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { Driver, type Transport } from "../../src/node/driver.ts";
 import { type Journal, MemoryJournal } from "../../src/node/storage/journal.ts";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
-import type { JournalRecord, Message, NodeIndex, View } from "../../src/two_phase/messages.ts";
+import type { JournalRecord, Message, NodeId, View } from "../../src/two_phase/messages.ts";
 import { ballotOf, incarnationBase } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import { Replica } from "../../src/two_phase/replica.ts";
@@ -22,7 +22,7 @@ class HeldJournal extends MemoryJournal implements Journal {
   #hasFailed = false;
   isHeld = false;
 
-  constructor(node: NodeIndex) {
+  constructor(node: NodeId) {
     super();
     this.identity = { journal: `journal ${node}`, incarnation: 1, process: `${node}`, position: 0 };
   }
@@ -55,7 +55,7 @@ class HeldJournal extends MemoryJournal implements Journal {
   }
 
   /** Tells whether it is durable that `transaction` of `coordinator` is prepared. */
-  holds(coordinator: NodeIndex, transaction: number): boolean {
+  holds(coordinator: NodeId, transaction: number): boolean {
     return this.records.slice(0, this.durable).some((record) =>
       record.type === "prepared" && record.coordinator === coordinator &&
       record.prepare.number === transaction
@@ -106,7 +106,7 @@ class Pair {
     return pair;
   }
 
-  #newDriver(self: NodeIndex): Driver {
+  #newDriver(self: NodeId): Driver {
     const journal = self === 0 ? this.journals[0] : this.journals[1];
     return new Driver({
       replica: new Replica({
@@ -124,8 +124,8 @@ class Pair {
     });
   }
 
-  #newTransport(self: NodeIndex): Transport {
-    let queue: { to: NodeIndex; message: Message }[] = [];
+  #newTransport(self: NodeId): Transport {
+    let queue: { to: NodeId; message: Message }[] = [];
     return {
       send: (to, message) => {
         this.#expectDurable(self, message);
@@ -142,7 +142,7 @@ class Pair {
   }
 
   /** The rule: a yes is sent by a node that would still know of it after a crash. */
-  #expectDurable(self: NodeIndex, message: Message): void {
+  #expectDurable(self: NodeId, message: Message): void {
     if (message.type !== "vote" || message.vote !== "yes") return;
     this.log.push(`n${self} votes`);
     const journal = self === 0 ? this.journals[0] : this.journals[1];

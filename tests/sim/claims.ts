@@ -9,7 +9,7 @@
  */
 
 import { combineOutcomes } from "../../src/two_phase/outcome.ts";
-import type { JournalRecord, NodeIndex, View } from "../../src/two_phase/messages.ts";
+import type { JournalRecord, NodeId, View } from "../../src/two_phase/messages.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { nameForClients, parseTransactionName } from "../../src/two_phase/transaction_name.ts";
 import type { Violation } from "./checkers.ts";
@@ -44,7 +44,7 @@ export class Claims {
     }
   }
 
-  #commit(view: View, id: { readonly coordinator: NodeIndex; readonly number: number }): void {
+  #commit(view: View, id: { readonly coordinator: NodeId; readonly number: number }): void {
     this.#committed.add(nameForClients(id, view.journals[id.coordinator] ?? ""));
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import type { Message, NodeId } from "../../src/two_phase/messages.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import type { JournalSighting } from "../../src/two_phase/peer_journals.ts";
 import type { Random } from "./random.ts";
@@ -32,20 +32,20 @@ export interface Greeting {
 export interface Endpoint {
   /** The process runs, and is not paused: it accepts connections. */
   readonly isReachable: boolean;
-  readonly index: NodeIndex;
+  readonly index: NodeId;
   /** What it says to `peer` when a connection is made. */
-  greet(peer: NodeIndex): Greeting | undefined;
-  onConnected(peer: NodeIndex, greeting: Greeting): void;
-  onDisconnected(peer: NodeIndex): void;
-  onMessage(from: NodeIndex, message: Message): void;
+  greet(peer: NodeId): Greeting | undefined;
+  onConnected(peer: NodeId, greeting: Greeting): void;
+  onDisconnected(peer: NodeId): void;
+  onMessage(from: NodeId, message: Message): void;
   /** Does `action` when the process is not paused; `otherwise`, if it ends before. */
   whenRunning(action: () => void, otherwise?: () => void): void;
 }
 
 /** One direction of one connection. */
 interface Stream {
-  readonly from: NodeIndex;
-  readonly to: NodeIndex;
+  readonly from: NodeId;
+  readonly to: NodeId;
   /** Nothing arrives before what was sent before it. */
   lastArrivalAt: number;
   /** What has been sent while nothing passes. */
@@ -57,7 +57,7 @@ class Link {
   readonly streams: readonly [Stream, Stream];
   readonly isOpen: [boolean, boolean] = [true, true];
 
-  constructor(readonly ends: readonly [NodeIndex, NodeIndex]) {
+  constructor(readonly ends: readonly [NodeId, NodeId]) {
     const [a, b] = ends;
     this.streams = [
       { from: a, to: b, lastArrivalAt: 0, stalled: [] },
@@ -65,7 +65,7 @@ class Link {
     ];
   }
 
-  sideOf(node: NodeIndex): 0 | 1 {
+  sideOf(node: NodeId): 0 | 1 {
     return this.ends[0] === node ? 0 : 1;
   }
 }
@@ -102,7 +102,7 @@ export class Network {
     for (const peer of peers) this.#keepConnected(peer, endpoint);
   }
 
-  send(from: NodeIndex, to: NodeIndex, message: Message): void {
+  send(from: NodeId, to: NodeId, message: Message): void {
     const link = this.#links[from]?.[to];
     if (link === undefined) return;
     const stream = link.streams[link.sideOf(from)];
@@ -127,7 +127,7 @@ export class Network {
   }
 
   /** The process of `node` is gone: its ends of all connections are. */
-  onProcessEnd(node: NodeIndex): void {
+  onProcessEnd(node: NodeId): void {
     this.#recent[node] = [];
     for (const row of this.#recent) row[node] = [];
     this.#links[node]?.forEach((link, peer) => {
@@ -136,14 +136,14 @@ export class Network {
   }
 
   /** Breaks the connection between two nodes, if there is one: what is on its way is lost. */
-  cut(a: NodeIndex, b: NodeIndex): void {
+  cut(a: NodeId, b: NodeId): void {
     const link = this.#links[a]?.[b];
     if (link === undefined) return;
     this.#close(link, a, { peer: b, isTold: true });
   }
 
   /** Stops everything from `from` to `to`. */
-  block(from: NodeIndex, to: NodeIndex): void {
+  block(from: NodeId, to: NodeId): void {
     this.#add(this.#blocks, { from, to, amount: 1 });
     this.#scheduler.after(SILENCE_MS + this.#random.between(0, 500), () => {
       if (!this.#isBlocked(from, to)) return;
@@ -153,7 +153,7 @@ export class Network {
   }
 
   /** Takes one {@linkcode block} back. What was stopped goes on. */
-  unblock(from: NodeIndex, to: NodeIndex): void {
+  unblock(from: NodeId, to: NodeId): void {
     this.#add(this.#blocks, { from, to, amount: -1 });
     const link = this.#links[from]?.[to];
     if (link === undefined || this.#isBlocked(from, to)) return;
@@ -162,7 +162,7 @@ export class Network {
   }
 
   /** Adds `ms` to every delay from `from` to `to`. */
-  clog(from: NodeIndex, to: NodeIndex, ms: number): void {
+  clog(from: NodeId, to: NodeId, ms: number): void {
     this.#add(this.#clogs, { from, to, amount: ms });
   }
 
@@ -178,13 +178,13 @@ export class Network {
 
   #add(
     table: number[][],
-    what: { from: NodeIndex; to: NodeIndex; amount: number },
+    what: { from: NodeId; to: NodeId; amount: number },
   ): void {
     const row = table[what.from];
     if (row !== undefined) row[what.to] = (row[what.to] ?? 0) + what.amount;
   }
 
-  #isBlocked(from: NodeIndex, to: NodeIndex): boolean {
+  #isBlocked(from: NodeId, to: NodeId): boolean {
     return (this.#blocks[from]?.[to] ?? 0) > 0;
   }
 
@@ -231,7 +231,7 @@ export class Network {
     for (const message of recent.slice(-count)) this.#transmit(link, stream, message);
   }
 
-  #adopt(end: Endpoint, about: { peer: NodeIndex; greeting: Greeting; link: Link }): void {
+  #adopt(end: Endpoint, about: { peer: NodeId; greeting: Greeting; link: Link }): void {
     const { peer, greeting, link } = about;
     const older = this.#links[end.index]?.[peer];
     if (older === link) return;
@@ -242,7 +242,7 @@ export class Network {
   }
 
   /** Closes one end; the other end learns of it, if anything passes. */
-  #close(link: Link, node: NodeIndex, about: { peer: NodeIndex; isTold: boolean }): void {
+  #close(link: Link, node: NodeId, about: { peer: NodeId; isTold: boolean }): void {
     const { peer } = about;
     const side = link.sideOf(node);
     if (!link.isOpen[side]) return;

@@ -13,10 +13,12 @@ import type {
   Effect,
   JournalRecord,
   Message,
-  NodeIndex,
+  NodeId,
+  NodeSet,
   TransactionNumber,
 } from "../../src/two_phase/messages.ts";
-import { majority } from "../../src/two_phase/node_set.ts";
+import { members, size } from "../../src/two_phase/node_set.ts";
+import { majority } from "../../src/two_phase/quorum.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import type { Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Request, WriteRequest } from "../../src/two_phase/request.ts";
@@ -34,13 +36,13 @@ export interface PlantedFault {
   /** Changes what a checkpoint stores. */
   readonly onCheckpoint?: (records: readonly JournalRecord[]) => readonly JournalRecord[];
   /** Changes a message. */
-  readonly onSend?: (message: Message, from: NodeIndex, to: NodeIndex) => Message;
+  readonly onSend?: (message: Message, from: NodeId, to: NodeId) => Message;
   /** Changes a request. */
   readonly onRequest?: (request: Request, replica: Replica) => Request;
   /** Returns further inputs, which the replica is given behind `input`. */
   readonly afterInput?: (input: Input, replica: Replica) => readonly Input[];
   /** Whether the protocol is told at once that its records are durable. */
-  readonly skipsForce?: (effects: Effects, node: NodeIndex) => boolean;
+  readonly skipsForce?: (effects: Effects, node: NodeId) => boolean;
   /** A force that fails is taken for one that has succeeded. */
   readonly ignoresFailedForce?: boolean;
   /** Reads are answered however long ago the lease ran out. */
@@ -131,10 +133,10 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
   }),
   () => ({
     name: "low-water mark taken from one member",
-    afterInput: (input, { context: { nodes } }) => {
+    afterInput: (input, { context: { membership } }) => {
       if (input.type !== "message" || input.message.type !== "settled") return [];
       const { message } = input;
-      return fromAll(message, nodes);
+      return fromAll(message, membership.all);
     },
   }),
   () => ({
@@ -256,10 +258,10 @@ function viewFaults(): (() => PlantedFault)[] {
     }),
     () => ({
       name: "abort told to the client before a majority knows",
-      afterInput: (input, { context: { nodes } }) => {
+      afterInput: (input, { context: { membership } }) => {
         if (input.type !== "message" || input.message.type !== "abortAcknowledged") return [];
         const { message } = input;
-        return fromAll(message, nodes);
+        return fromAll(message, membership.all);
       },
     }),
     () => ({
@@ -324,7 +326,7 @@ function leaseWithout(name: string, clock: keyof Clocks): PlantedFault {
     onStart: ({ context: { membership: { lease } } }) => {
       const extend = lease.begin.bind(lease);
       const onOther = (at: Clocks): Clocks => ({ ...at, [clock]: at[other] });
-      lease.begin = (sentAt, own) => extend(onOther(sentAt), own);
+      lease.begin = (round) => extend({ ...round, sentAt: onOther(round.sentAt) });
       lease.holds = (at) => lease.term?.holds(onOther(at)) === true;
     },
     leaseClocks: (at) => ({ ...at, [clock]: at[other] }),
@@ -400,18 +402,18 @@ function votesInvented(
   name: string,
   isEnough: (votes: number, nodes: number) => boolean,
 ): PlantedFault {
-  const voters = new Map<string, Set<NodeIndex>>();
+  const voters = new Map<string, Set<NodeId>>();
   return {
     name,
-    afterInput: (input, { context: { nodes, self } }) => {
+    afterInput: (input, { context: { membership, self } }) => {
       if (input.type !== "message" || input.message.type !== "vote") return [];
       const { message, from } = input;
       if (message.vote !== "yes") return [];
       const key = `${self} ${message.number}`;
       const known = voters.get(key) ?? new Set();
       voters.set(key, known.add(from));
-      if (!isEnough(known.size + 1, nodes)) return [];
-      return fromAll(message, nodes);
+      if (!isEnough(known.size + 1, size(membership.all))) return [];
+      return fromAll(message, membership.all);
     },
   };
 }
@@ -421,17 +423,17 @@ function duplicateVotesCounted(): PlantedFault {
   const seen = new Set<string>();
   return {
     name: "a duplicate vote counted twice",
-    afterInput: (input, { context: { nodes, self } }) => {
+    afterInput: (input, { context: { membership, self } }) => {
       if (input.type !== "message" || input.message.type !== "vote") return [];
       const { message, from } = input;
       if (message.vote !== "yes") return [];
-      const key: `${NodeIndex} ${TransactionNumber} ${NodeIndex}` =
-        `${self} ${message.number} ${from}`;
+      const key: `${NodeId} ${TransactionNumber} ${NodeId}` = `${self} ${message.number} ${from}`;
       if (!seen.has(key)) {
         seen.add(key);
         return [];
       }
-      return fromAll(message, nodes).filter(({ from: other }) => other === (from + 1) % nodes);
+      const next = (from + 1) % size(membership.all);
+      return fromAll(message, membership.all).filter(({ from: other }) => other === next);
     },
   };
 }
@@ -439,7 +441,7 @@ function duplicateVotesCounted(): PlantedFault {
 /** The message, as if every node had sent it. */
 function fromAll(
   message: Message,
-  nodes: number,
-): { readonly type: "message"; readonly from: NodeIndex; readonly message: Message }[] {
-  return Array.from({ length: nodes }, (_, from) => ({ type: "message", from, message }));
+  nodes: NodeSet,
+): { readonly type: "message"; readonly from: NodeId; readonly message: Message }[] {
+  return members(nodes).map((from) => ({ type: "message", from, message }));
 }

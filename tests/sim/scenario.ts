@@ -8,8 +8,8 @@
  * @module
  */
 
-import type { NodeIndex } from "../../src/two_phase/messages.ts";
-import { VIEW_TIMING } from "../../src/two_phase/context.ts";
+import type { NodeId } from "../../src/two_phase/messages.ts";
+import { VIEW_TIMING } from "../../src/two_phase/timing.ts";
 import { Random } from "./random.ts";
 
 /** Where in the life of a journal write a node crashes. */
@@ -32,18 +32,18 @@ export type Fault =
   & { readonly at: number; readonly ms: number }
   & (
     /** The process ends at the next such point, and starts again after `ms`. */
-    | { readonly kind: "crash"; readonly node: NodeIndex; readonly point: CrashPoint }
+    | { readonly kind: "crash"; readonly node: NodeId; readonly point: CrashPoint }
     /** A force fails, so the process ends, and starts again after `ms`. */
-    | { readonly kind: "failed force"; readonly node: NodeIndex }
+    | { readonly kind: "failed force"; readonly node: NodeId }
     /** The process crashes, and its disk is empty when it starts again. */
-    | { readonly kind: "wipe"; readonly node: NodeIndex }
+    | { readonly kind: "wipe"; readonly node: NodeId }
     /**
      * A copy of the disk is put back after `ms`, and the process starts again on that; but only where
      * the others have it on their disks that the journal has come further.
      */
-    | { readonly kind: "older copy"; readonly node: NodeIndex }
+    | { readonly kind: "older copy"; readonly node: NodeId }
     /** Both processes crash, and start with each other's disk; after `ms` they have their own again. */
-    | { readonly kind: "swap"; readonly a: NodeIndex; readonly b: NodeIndex }
+    | { readonly kind: "swap"; readonly a: NodeId; readonly b: NodeId }
     /**
      * All processes crash, and a majority of the disks is gone for good. One of the nodes that know
      * most begins a new cluster by force; those of the others that have kept their disks come back
@@ -51,29 +51,29 @@ export type Fault =
      */
     | { readonly kind: "lost majority" }
     /** The process is told to end: it leaves first. It starts again after `ms`. */
-    | { readonly kind: "stop"; readonly node: NodeIndex }
+    | { readonly kind: "stop"; readonly node: NodeId }
     /** The process does nothing for a while (SIGSTOP, a long collection). */
-    | { readonly kind: "pause"; readonly node: NodeIndex }
+    | { readonly kind: "pause"; readonly node: NodeId }
     /** The machine sleeps: as a pause, and its monotonic clock stands still. */
-    | { readonly kind: "suspend"; readonly node: NodeIndex }
+    | { readonly kind: "suspend"; readonly node: NodeId }
     /** The wall clock is set forward by `by` milliseconds, or back. */
-    | { readonly kind: "set clock"; readonly node: NodeIndex; readonly by: number }
+    | { readonly kind: "set clock"; readonly node: NodeId; readonly by: number }
     /** The network passes nothing from `from` to the others, and if `isTwoWay` nothing back either. */
     | {
       readonly kind: "partition";
-      readonly from: readonly NodeIndex[];
+      readonly from: readonly NodeId[];
       readonly isTwoWay: boolean;
     }
     /** Everything from one node to another takes longer. */
-    | { readonly kind: "clog"; readonly from: NodeIndex; readonly to: NodeIndex }
+    | { readonly kind: "clog"; readonly from: NodeId; readonly to: NodeId }
     /** A connection breaks: what is on its way is lost. */
-    | { readonly kind: "cut"; readonly a: NodeIndex; readonly b: NodeIndex }
+    | { readonly kind: "cut"; readonly a: NodeId; readonly b: NodeId }
     /** Forces take long. */
-    | { readonly kind: "slow disk"; readonly node: NodeIndex }
+    | { readonly kind: "slow disk"; readonly node: NodeId }
     /** No force ends before that time is over. */
-    | { readonly kind: "hung disk"; readonly node: NodeIndex }
+    | { readonly kind: "hung disk"; readonly node: NodeId }
     /** What one node sends another arrives when that time is over, and nothing of it is lost. */
-    | { readonly kind: "hold"; readonly from: NodeIndex; readonly to: NodeIndex }
+    | { readonly kind: "hold"; readonly from: NodeId; readonly to: NodeId }
   );
 
 /** The kinds of operations that clients mix. */
@@ -251,7 +251,7 @@ function stormy(scenario: Scenario, random: Random): Scenario {
 
 function randomFault(
   random: Random,
-  about: { indices: readonly NodeIndex[]; healAt: number; isQuick: boolean },
+  about: { indices: readonly NodeId[]; healAt: number; isQuick: boolean },
 ): Fault {
   const { indices } = about;
   // Where clients hardly pause, most of the work is done early.

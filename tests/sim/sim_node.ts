@@ -9,11 +9,11 @@
 import type { ChangedEntry } from "../../src/node/storage/journal.ts";
 import { lastView, ownerOf } from "../../src/node/storage/journal_identity.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
-import { timingFor } from "../../src/two_phase/context.ts";
-import type { Counters } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
+import type { Counters } from "../../src/two_phase/counters.ts";
 import { countsAsProgress, type JournalSighting } from "../../src/two_phase/peer_journals.ts";
 import { recoverCluster } from "../../src/two_phase/new_cluster.ts";
-import type { JournalRecord, Message, NodeIndex, Prepare } from "../../src/two_phase/messages.ts";
+import type { JournalRecord, Message, NodeId, Prepare } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
@@ -73,7 +73,7 @@ export type Happening = typeof HAPPENINGS[number];
 
 /** What a node needs of the simulation. */
 export interface SimNodeOptions {
-  readonly index: NodeIndex;
+  readonly index: NodeId;
   readonly scenario: Scenario;
   readonly scheduler: Scheduler;
   readonly network: Network;
@@ -91,7 +91,7 @@ export interface SimNodeOptions {
 
 /** One simulated node. */
 export class SimNode implements Endpoint {
-  readonly index: NodeIndex;
+  readonly index: NodeId;
   #disk: Disk;
   /** The id of the journal that the last process of this node was started on. */
   #journal: string;
@@ -154,7 +154,7 @@ export class SimNode implements Endpoint {
   // --- The process ---------------------------------------------------------------------------
 
   /** Whose journal is on the disk, as far as it says so itself. */
-  get #owner(): NodeIndex | undefined {
+  get #owner(): NodeId | undefined {
     return ownerOf(this.#disk.records, this.#disk.journal);
   }
 
@@ -302,7 +302,7 @@ export class SimNode implements Endpoint {
   }
 
   /** Returns the latest sighting of the journal of `node` that is durable here. */
-  #sightingOf(node: NodeIndex): JournalSighting | undefined {
+  #sightingOf(node: NodeId): JournalSighting | undefined {
     let latest: JournalSighting | undefined;
     for (const record of this.#disk.records) {
       if (record.type === "sighting" && record.node === node) latest = record;
@@ -311,7 +311,7 @@ export class SimNode implements Endpoint {
   }
 
   /** Tells whether the disk of this node says that the journal of `node` has got beyond `copy`. */
-  knowsMoreThan(copy: DiskCopy, node: NodeIndex): boolean {
+  knowsMoreThan(copy: DiskCopy, node: NodeId): boolean {
     const seen = this.#sightingOf(node);
     if (seen?.journal !== copy.journal) return false;
     const next = copy.incarnation + 1 + offsetOf(copy.records);
@@ -350,7 +350,7 @@ export class SimNode implements Endpoint {
     const replica = this.inspect();
     const at = scheduler.now;
     const id = `forced by ${index} at ${at}`;
-    const cluster = { names: replica.context.names, self: index, id, at };
+    const cluster = { names: replica.membership.view.names, self: index, id, at };
     const { records, committed, view } = recoverCluster(replica, cluster);
     onHappening("a cluster is begun by force");
     if (committed > 0) onHappening("a cluster is begun by force, and commits what was in doubt");
@@ -492,25 +492,25 @@ export class SimNode implements Endpoint {
     return plantedFault.onRequest(request, this.#replica);
   }
 
-  greet(peer: NodeIndex): Greeting | undefined {
+  greet(peer: NodeId): Greeting | undefined {
     if (this.#replica === undefined) return undefined;
     const { identity, peerJournals } = this.#replica.membership;
     return { identity, known: peerJournals.of(peer) };
   }
 
-  onConnected(peer: NodeIndex, greeting: Greeting): void {
+  onConnected(peer: NodeId, greeting: Greeting): void {
     if (this.#replica === undefined) return;
     this.#options.trace.note(this.index, `is linked to n${peer}`);
     this.#step({ type: "peerUp", peer, ...greeting });
   }
 
-  onDisconnected(peer: NodeIndex): void {
+  onDisconnected(peer: NodeId): void {
     if (this.#replica === undefined) return;
     this.#options.trace.note(this.index, `has lost the link to n${peer}`);
     this.#step({ type: "peerDown", peer });
   }
 
-  onMessage(from: NodeIndex, message: Message): void {
+  onMessage(from: NodeId, message: Message): void {
     this.#options.trace.received(from, this.index, message);
     this.#step({ type: "message", from, message });
   }

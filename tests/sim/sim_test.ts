@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { newCounters } from "../../src/two_phase/context.ts";
+import { newCounters } from "../../src/two_phase/counters.ts";
 import { FIXED_SET, scenarioOf } from "./scenario.ts";
 import { HAPPENINGS } from "./sim_node.ts";
 import { simulate } from "./simulation.ts";

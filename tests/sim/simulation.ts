@@ -9,9 +9,9 @@
  */
 
 import type { ByteString } from "../../src/byte_string.ts";
-import type { Counters } from "../../src/two_phase/context.ts";
+import type { Counters } from "../../src/two_phase/counters.ts";
 import { type Prepare, type Stamp, transactionName } from "../../src/two_phase/messages.ts";
-import { majority } from "../../src/two_phase/node_set.ts";
+import { majority } from "../../src/two_phase/quorum.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import * as checkers from "./checkers.ts";
 import type { MemberAtRest, Violation } from "./checkers.ts";

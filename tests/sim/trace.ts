@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import type { Message, NodeId } from "../../src/two_phase/messages.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import { coordinatorOf, formatMessage, formatRecord } from "../two_phase/notation.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -20,7 +20,7 @@ export class Trace {
     this.#isOn = options.isOn;
   }
 
-  note(node: NodeIndex, text: string): void {
+  note(node: NodeId, text: string): void {
     if (this.#isOn) this.#write(`n${node} ${text}`);
   }
 
@@ -28,12 +28,12 @@ export class Trace {
     if (this.#isOn) this.#write(text);
   }
 
-  received(from: NodeIndex, to: NodeIndex, message: Message): void {
+  received(from: NodeId, to: NodeId, message: Message): void {
     if (!this.#isOn) return;
     this.#write(`n${from} -> n${to}  ${formatMessage(message, coordinatorOf(message, from, to))}`);
   }
 
-  effects(node: NodeIndex, effects: Effects): void {
+  effects(node: NodeId, effects: Effects): void {
     if (!this.#isOn) return;
     for (const record of effects.records) this.#write(`   n${node} ${formatRecord(record)}`);
     if (effects.force) this.#write(`   n${node} force up to ${effects.position}`);

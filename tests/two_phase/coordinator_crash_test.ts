@@ -16,7 +16,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Timing, timingFor } from "../../src/two_phase/context.ts";
+import { type Timing, timingFor } from "../../src/two_phase/timing.ts";
 import { transactionNumber } from "../../src/two_phase/messages.ts";
 import { nameForClients } from "../../src/two_phase/transaction_name.ts";
 import { append, outcomesOf, read, Script, write } from "./script.ts";

@@ -2,16 +2,19 @@
 
 import { assertEquals } from "@std/assert";
 import { RESERVED_PREFIX } from "../../src/reserved_keys.ts";
-import { describeDoubt } from "../../src/node/admin/info.ts";
+import { describeDoubt } from "../../src/node/admin/status.ts";
 import { LONG_DOUBT_MS } from "../../src/two_phase/doubt.ts";
-import { ballotOf, type NodeIndex } from "../../src/two_phase/messages.ts";
+import { ballotOf, type NodeId } from "../../src/two_phase/messages.ts";
 import { append, Script, write } from "./script.ts";
 
 /** What `node` tells, a line for each. */
-function doubtsOf(script: Script, node: NodeIndex): string[] {
+function doubtsOf(script: Script, node: NodeId): string[] {
   const replica = script.replicas[node];
   return (replica?.longDoubts() ?? []).map((doubt) => {
-    const { transaction, waitsFor, keys, key } = describeDoubt(doubt, replica?.context.names ?? []);
+    const { transaction, waitsFor, keys, key } = describeDoubt(
+      doubt,
+      replica?.membership.view.names ?? [],
+    );
     const [, name] = /^(\d+\.\d+\.\d+)\.[0-9a-f]{6}$/.exec(transaction) ?? [];
     return `${name} on ${keys} ${key} waits for ${waitsFor}`;
   });

@@ -1,7 +1,7 @@
 /** A disk that hangs: whoever's it is, the others go on without that node, and nobody waits for ever. */
 
 import { assert, assertEquals } from "@std/assert";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { read, Script, write } from "./script.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import { ballotOf } from "../../src/two_phase/messages.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome } from "../../src/two_phase/request.ts";

@@ -2,9 +2,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import { CLOCK_GAP_MS_MAX, Lease, LeaseTerm, leaseWaitMs } from "../../src/two_phase/lease.ts";
 import { only } from "../../src/two_phase/node_set.ts";
+import { Quorum } from "../../src/two_phase/quorum.ts";
 import { bothAt, read, Script, write } from "./script.ts";
 
 const SENT_AT: Clocks = { monotonicMs: 5_000, wallMs: 1_700_000_000_000 };
@@ -33,8 +34,8 @@ for (
 }
 
 Deno.test("LeaseTerm.holds() is true at any time for a node alone", () => {
-  const alone = new Lease({ nodes: 1, leaseMs: 1000 });
-  alone.begin(SENT_AT, only(0));
+  const alone = new Lease(1000);
+  alone.begin({ sentAt: SENT_AT, own: only(0), quorum: new Quorum(only(0)) });
   assert(alone.holds(after(1e9, -1e9)));
 });
 

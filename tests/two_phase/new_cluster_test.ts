@@ -4,14 +4,14 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import { type ClusterStart, recoverCluster } from "../../src/two_phase/new_cluster.ts";
 import {
   ballotOf,
   incarnationBase,
   incarnationOf,
   type JournalRecord,
-  type NodeIndex,
+  type NodeId,
   type NodeSet,
   type TransactionNumber,
   transactionNumber,
@@ -72,7 +72,7 @@ const LATE: JournalRecord = {
 };
 
 function newReplica(
-  self: NodeIndex,
+  self: NodeId,
   journal: string,
   { records, store, names = NAMES }: {
     records: readonly JournalRecord[];
@@ -132,7 +132,7 @@ function begun(names: readonly string[] = NAMES): StartedOn {
 }
 
 /** A node that has lost its disk. */
-function fresh(node: NodeIndex): StartedOn {
+function fresh(node: NodeId): StartedOn {
   return { journal: `new${node}`, records: [], store: new Store() };
 }
 

@@ -10,7 +10,7 @@ import {
   type Effect,
   type JournalRecord,
   type Message,
-  type NodeIndex,
+  type NodeId,
   transactionName,
   type View,
 } from "../../src/two_phase/messages.ts";
@@ -19,7 +19,7 @@ import type { Effects, ProtocolEvent } from "../../src/two_phase/outbox.ts";
 import type { Outcome } from "../../src/two_phase/request.ts";
 
 /** Returns `message`, about a transaction of `coordinator`, as a line. */
-export function formatMessage(message: Message, coordinator: NodeIndex): string {
+export function formatMessage(message: Message, coordinator: NodeId): string {
   const { view } = message;
   switch (message.type) {
     case "prepare": {
@@ -91,7 +91,7 @@ function formatView(view: View): string {
 }
 
 /** Returns which node coordinates the transaction that `message` is about. */
-export function coordinatorOf(message: Message, from: NodeIndex, to: NodeIndex): NodeIndex {
+export function coordinatorOf(message: Message, from: NodeId, to: NodeId): NodeId {
   switch (message.type) {
     case "vote":
     case "abortAcknowledged":
@@ -179,7 +179,7 @@ export function formatEvent(event: ProtocolEvent): string {
 }
 
 /** Returns all effects of a step of node `self`, a line each, in the order in which they count. */
-export function formatAll(effects: Effects, self: NodeIndex): string[] {
+export function formatAll(effects: Effects, self: NodeId): string[] {
   const lines = effects.records.map(formatRecord);
   if (effects.force) lines.push("force");
   for (const { to, message } of effects.sends) {

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import { ballotOf, type JournalRecord, type Message } from "../../src/two_phase/messages.ts";
 import type { ProtocolEvent } from "../../src/two_phase/outbox.ts";
 import {

@@ -1,7 +1,7 @@
 /** What a node's table tells of the end of a transaction. */
 
 import { assertEquals } from "@std/assert";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import { incarnationBase, transactionNumber } from "../../src/two_phase/messages.ts";
 import { OUTCOMES_KEPT_MAX } from "../../src/limits.ts";
 import { Transaction } from "../../src/two_phase/state.ts";
@@ -15,7 +15,7 @@ const number = (sequence: number, incarnation = 1) => transactionNumber(incarnat
 
 /** A table that holds one transaction, not decided. */
 function tableWith(sequence: number): { table: TransactionTable; transaction: Transaction } {
-  const table = new TransactionTable(3);
+  const table = new TransactionTable();
   table.startIncarnation(COORDINATOR, incarnationBase(1));
   const transaction = new Transaction(COORDINATOR, 1, []);
   table.add(transaction, number(sequence));

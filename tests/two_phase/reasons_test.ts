@@ -1,7 +1,7 @@
 /** The reasons in errors: each is true, or is not given. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { read, Script, write } from "./script.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import { read, Script, write } from "./script.ts";
 
 /** A cluster whose processes have lived for as long as a lease: they know what leases there are. */

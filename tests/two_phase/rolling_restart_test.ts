@@ -1,7 +1,7 @@
 /** A planned restart of one node after the other: nobody waits for a lease that was given up. */
 
 import { assert, assertEquals } from "@std/assert";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { read, Script, write } from "./script.ts";
 

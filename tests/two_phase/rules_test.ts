@@ -6,8 +6,8 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { timingFor } from "../../src/two_phase/context.ts";
-import type { Message, NodeIndex, Prepare, View } from "../../src/two_phase/messages.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
+import type { Message, NodeId, Prepare, View } from "../../src/two_phase/messages.ts";
 import { ballotOf, incarnationBase, transactionNumber } from "../../src/two_phase/messages.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
@@ -43,7 +43,7 @@ const TIMING = timingFor(5000, {
 const T = nameForClients({ coordinator: 1, number: transactionNumber(1, 1) }, "j1");
 
 /** Who a peer of the node under test is. */
-function identityOf(peer: NodeIndex): PeerIdentity {
+function identityOf(peer: NodeId): PeerIdentity {
   return { journal: `j${peer}`, incarnation: 1, process: `p${peer}`, position: 0 };
 }
 
@@ -100,12 +100,12 @@ class Bench {
   }
 }
 
-function from(peer: NodeIndex, message: Message): Input {
+function from(peer: NodeId, message: Message): Input {
   return { type: "message", from: peer, message };
 }
 
 /** Transaction `sequence` of node `peer`; the lower the priority, the older. */
-function prepare(peer: NodeIndex, sequence: number, about: {
+function prepare(peer: NodeId, sequence: number, about: {
   keys: readonly string[];
   priority?: number;
   view?: number;
@@ -125,17 +125,17 @@ function prepare(peer: NodeIndex, sequence: number, about: {
   return from(peer, message);
 }
 
-function decide(peer: NodeIndex, type: "commit" | "abort", sequence: number, view = 1): Input {
+function decide(peer: NodeId, type: "commit" | "abort", sequence: number, view = 1): Input {
   return from(peer, { type, view, number: transactionNumber(1, sequence) });
 }
 
-function vote(peer: NodeIndex, answer: "yes" | "no" | "waiting", sequence: number): Input {
+function vote(peer: NodeId, answer: "yes" | "no" | "waiting", sequence: number): Input {
   const reason = answer === "no" ? "conflict" : "none";
   const number = transactionNumber(1, sequence);
   return from(peer, { type: "vote", view: 1, number, vote: answer, reason });
 }
 
-function acknowledge(peer: NodeIndex, sequence: number): Input {
+function acknowledge(peer: NodeId, sequence: number): Input {
   const number = transactionNumber(1, sequence);
   return from(peer, { type: "abortAcknowledged", view: 1, number });
 }

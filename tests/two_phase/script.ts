@@ -7,9 +7,9 @@
  * @module
  */
 
-import { type Timing, timingFor } from "../../src/two_phase/context.ts";
+import { type Timing, timingFor } from "../../src/two_phase/timing.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
-import type { JournalRecord, Message, NodeIndex } from "../../src/two_phase/messages.ts";
+import type { JournalRecord, Message, NodeId } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import type { ProcessIdentity } from "../../src/two_phase/membership.ts";
 import type { Store } from "../../src/two_phase/store.ts";
@@ -89,7 +89,7 @@ export interface StartedOn {
 export interface ScriptOptions {
   readonly timing?: Timing;
   /** By node, what it starts on; all others start on empty journals. */
-  readonly journals?: ReadonlyMap<NodeIndex, StartedOn>;
+  readonly journals?: ReadonlyMap<NodeId, StartedOn>;
   /** After so many transactions a coordinator takes another incarnation. */
   readonly sequencesMax?: number;
 }
@@ -110,7 +110,7 @@ interface ScriptJournal {
 
 /** The process of a node that was started so often on this journal. */
 function processOf(
-  node: NodeIndex,
+  node: NodeId,
   { journal, incarnation }: { journal: string; incarnation: number },
 ): ProcessIdentity {
   return { journal, incarnation, process: `n${node}, start ${incarnation} on ${journal}` };
@@ -122,7 +122,7 @@ export function outcomesOf(script: Script, name: string): KnownOutcome[] {
 }
 
 /** What DKS.OUTCOME answers if these nodes, by index, can be reached. */
-export function outcomeSaid(script: Script, name: string, nodes?: readonly NodeIndex[]): string {
+export function outcomeSaid(script: Script, name: string, nodes?: readonly NodeId[]): string {
   const answering = nodes ?? [...script.replicas.keys()];
   return combineOutcomes(script.replicas.map((replica, index) => ({
     name: `n${index}`,
@@ -154,20 +154,20 @@ export class Script {
   /** By node: the store that it starts with, where that is not empty. */
   readonly #stores: readonly (Store | undefined)[];
   /** Nodes whose process has ended. */
-  readonly #down = new Set<NodeIndex>();
+  readonly #down = new Set<NodeId>();
   readonly #timing: Timing;
   readonly #sequencesMax: number | undefined;
   #now = BEGIN_MS;
   /** How many journals were put back: such processes are others than those before. */
   #processes = 0;
   /** By node: how far its clocks are off. */
-  readonly #clockErrors = new Map<NodeIndex, Clocks>();
+  readonly #clockErrors = new Map<NodeId, Clocks>();
   #isMuted = false;
   /** Whether forces are completed as soon as they begin. */
   forcesAtOnce = true;
 
   constructor(nodes = 3, options: ScriptOptions = {}) {
-    const { timing = TIMING, journals = new Map<NodeIndex, StartedOn>() } = options;
+    const { timing = TIMING, journals = new Map<NodeId, StartedOn>() } = options;
     this.#timing = timing;
     this.#sequencesMax = options.sequencesMax;
     const indices = Array.from({ length: nodes }, (_, index) => index);
@@ -184,7 +184,7 @@ export class Script {
     this.replicas = indices.map((self) => this.#newReplica(self, nodes));
   }
 
-  #newReplica(self: NodeIndex, nodes: number): Replica {
+  #newReplica(self: NodeId, nodes: number): Replica {
     const store = this.#stores[self];
     return new Replica({
       self,
@@ -230,21 +230,21 @@ export class Script {
   }
 
   /** Both clocks of `node`: they show the time, unless something was done to them. */
-  clocksOf(node: NodeIndex): Clocks {
+  clocksOf(node: NodeId): Clocks {
     const { monotonicMs = 0, wallMs = 0 } = this.#clockErrors.get(node) ?? {};
     return { monotonicMs: this.#now + monotonicMs, wallMs: this.#now + wallMs };
   }
 
   /** As {@linkcode pause}, and the monotonic clock of `node` stands still meanwhile. */
-  suspend(node: NodeIndex, ms: number): void {
+  suspend(node: NodeId, ms: number): void {
     this.pause(node, ms);
     this.#shift(node, { monotonicMs: -ms });
   }
 
   /** `node` takes in nothing for `ms`. The others go on. */
-  pause(node: NodeIndex, ms: number): void {
+  pause(node: NodeId, ms: number): void {
     this.#write(`n${node} stands still for ${ms} ms`);
-    const isAsleep = (_from: NodeIndex, to: NodeIndex) => to === node;
+    const isAsleep = (_from: NodeId, to: NodeId) => to === node;
     for (const end = this.#now + ms; this.#now < end;) {
       this.#now += Math.min(20, end - this.#now);
       this.replicas.forEach((_replica, other) => {
@@ -255,11 +255,11 @@ export class Script {
   }
 
   /** Somebody sets the wall clock of `node` forward by `ms`, or back. */
-  setClock(node: NodeIndex, ms: number): void {
+  setClock(node: NodeId, ms: number): void {
     this.#shift(node, { wallMs: ms });
   }
 
-  #shift(node: NodeIndex, { monotonicMs = 0, wallMs = 0 }: Partial<Clocks>): void {
+  #shift(node: NodeId, { monotonicMs = 0, wallMs = 0 }: Partial<Clocks>): void {
     const before = this.#clockErrors.get(node) ?? { monotonicMs: 0, wallMs: 0 };
     this.#clockErrors.set(node, {
       monotonicMs: before.monotonicMs + monotonicMs,
@@ -268,14 +268,14 @@ export class Script {
   }
 
   /** Gives `node` an input, and carries out its effects. */
-  step(node: NodeIndex, input: Input): void {
+  step(node: NodeId, input: Input): void {
     if (this.#down.has(node)) return;
     this.#replica(node).step(input, this.clocksOf(node));
     this.#carryOut(node);
   }
 
   /** A client of `node` asks for something; `label` is what the log and the outcome call it. */
-  ask(node: NodeIndex, label: string, request: Request): void {
+  ask(node: NodeId, label: string, request: Request): void {
     this.#write(`${label} asks n${node}`);
     const client = {
       onOutcome: (outcome: Outcome) => {
@@ -287,7 +287,7 @@ export class Script {
   }
 
   /** Delivers the next message from `from` to `to`. Returns whether there was one. */
-  deliver(from: NodeIndex, to: NodeIndex): boolean {
+  deliver(from: NodeId, to: NodeId): boolean {
     const message = this.#link(from, to).queue.shift();
     if (message === undefined) return false;
     const line = formatMessage(message, coordinatorOf(message, from, to));
@@ -297,7 +297,7 @@ export class Script {
   }
 
   /** Delivers messages, link by link, until none is left. */
-  deliverAll(except: (from: NodeIndex, to: NodeIndex) => boolean = () => false): void {
+  deliverAll(except: (from: NodeId, to: NodeId) => boolean = () => false): void {
     for (let isMoving = true; isMoving;) {
       isMoving = false;
       this.#links.forEach((row, from) => {
@@ -320,7 +320,7 @@ export class Script {
   /** Delivers one message after the other, and lets time pass where there is none. */
   deliverUntil(
     isOver: () => boolean,
-    except: (from: NodeIndex, to: NodeIndex) => boolean = () => false,
+    except: (from: NodeId, to: NodeId) => boolean = () => false,
   ): void {
     const nodes = [...this.replicas.keys()];
     const links = nodes.flatMap((from) => nodes.map((to) => ({ from, to })))
@@ -333,12 +333,12 @@ export class Script {
   }
 
   /** Completes the forces under way at `nodes`, and those that begin with that. */
-  completeForces(...nodes: readonly NodeIndex[]): void {
+  completeForces(...nodes: readonly NodeId[]): void {
     for (const node of nodes) while (this.forcesUnderWay(node) > 0) this.completeForce(node);
   }
 
   /** Completes the oldest force that is under way at `node`. */
-  completeForce(node: NodeIndex): void {
+  completeForce(node: NodeId): void {
     const position = this.#forces[node]?.shift();
     if (position === undefined) throw new Error(`no force is under way at node ${node}`);
     this.#write(`n${node} force completed`);
@@ -348,11 +348,11 @@ export class Script {
   }
 
   /** How many forces are under way at `node`. */
-  forcesUnderWay(node: NodeIndex): number {
+  forcesUnderWay(node: NodeId): number {
     return this.#forces[node]?.length ?? 0;
   }
 
-  connect(a: NodeIndex, b: NodeIndex): void {
+  connect(a: NodeId, b: NodeId): void {
     this.#write(`n${a} and n${b} are linked`);
     for (const [from, to] of [[a, b], [b, a]] as const) {
       const link = this.#link(from, to);
@@ -360,7 +360,7 @@ export class Script {
       link.isUp = true;
     }
     // Each says what it knows before it has met the other one.
-    const said = (from: NodeIndex, to: NodeIndex) => {
+    const said = (from: NodeId, to: NodeId) => {
       const { identity, peerJournals } = this.#replica(from).membership;
       return { type: "peerUp", peer: from, identity, known: peerJournals.of(to) } as const;
     };
@@ -370,7 +370,7 @@ export class Script {
   }
 
   /** Breaks the link: what was on its way is lost. */
-  cut(a: NodeIndex, b: NodeIndex): void {
+  cut(a: NodeId, b: NodeId): void {
     this.#write(`n${a} and n${b} are cut off from each other`);
     for (const [from, to] of [[a, b], [b, a]] as const) {
       const link = this.#link(from, to);
@@ -385,13 +385,13 @@ export class Script {
    *
    * @param linked the nodes that it has links to then; all that are up, if not given
    */
-  restart(node: NodeIndex, linked?: readonly NodeIndex[]): void {
+  restart(node: NodeId, linked?: readonly NodeId[]): void {
     this.kill(node);
     this.start(node, linked);
   }
 
   /** The process ends as by `kill -9`, and starts again with a new journal, which is empty. */
-  wipe(node: NodeIndex, linked?: readonly NodeIndex[]): void {
+  wipe(node: NodeId, linked?: readonly NodeId[]): void {
     this.kill(node);
     const journal = this.#journal(node);
     journal.records.length = 0;
@@ -405,13 +405,13 @@ export class Script {
   }
 
   /** Returns a copy of what `node` has durable in its journal. */
-  copyJournal(node: NodeIndex): JournalCopy {
+  copyJournal(node: NodeId): JournalCopy {
     const { records, durable } = this.#journal(node);
     return { identity: this.#identity(node), records: records.slice(0, durable) };
   }
 
   /** The process ends as by `kill -9`; {@linkcode start} starts it on an older copy of its journal. */
-  putBack(node: NodeIndex, { identity, records }: JournalCopy): void {
+  putBack(node: NodeId, { identity, records }: JournalCopy): void {
     this.kill(node);
     const journal = this.#journal(node);
     journal.records.splice(0, Infinity, ...records);
@@ -423,7 +423,7 @@ export class Script {
   }
 
   /** The process ends as by `kill -9`: what is on its way from it or to it is lost. */
-  kill(node: NodeIndex): void {
+  kill(node: NodeId): void {
     this.#write(`n${node} crashes`);
     this.#down.add(node);
     for (const peer of this.#upBut(node)) this.cut(node, peer);
@@ -434,7 +434,7 @@ export class Script {
   }
 
   /** A process starts again on what was durable; for `linked` see {@linkcode restart}. */
-  start(node: NodeIndex, linked?: readonly NodeIndex[]): void {
+  start(node: NodeId, linked?: readonly NodeId[]): void {
     this.#write(`n${node} starts again`);
     this.#down.delete(node);
     const { journal, incarnation } = this.#identity(node);
@@ -445,7 +445,7 @@ export class Script {
     for (const peer of linked ?? this.#upBut(node)) this.connect(node, peer);
   }
 
-  #upBut(node: NodeIndex): NodeIndex[] {
+  #upBut(node: NodeId): NodeId[] {
     return [...this.replicas.keys()].filter((peer) => peer !== node && !this.#down.has(peer));
   }
 
@@ -456,7 +456,7 @@ export class Script {
     this.replicas.forEach((_replica, node) => this.step(node, { type: "tick" }));
   }
 
-  #carryOut(node: NodeIndex): void {
+  #carryOut(node: NodeId): void {
     const replica = this.#replica(node);
     while (replica.hasEffects) {
       const effects = replica.takeEffects();
@@ -484,23 +484,23 @@ export class Script {
     if (!this.#isMuted) this.log.push(line);
   }
 
-  #replica(node: NodeIndex): Replica {
+  #replica(node: NodeId): Replica {
     const replica = this.replicas[node];
     if (replica === undefined) throw new Error(`there is no node ${node}`);
     return replica;
   }
 
-  #journal(node: NodeIndex): ScriptJournal {
+  #journal(node: NodeId): ScriptJournal {
     const journal = this.#journals[node];
     if (journal === undefined) throw new Error(`there is no node ${node}`);
     return journal;
   }
 
-  #identity(node: NodeIndex): ProcessIdentity {
+  #identity(node: NodeId): ProcessIdentity {
     return this.#identities[node] ?? processOf(node, { journal: "", incarnation: 1 });
   }
 
-  #link(from: NodeIndex, to: NodeIndex): Link {
+  #link(from: NodeId, to: NodeId): Link {
     const link = this.#links[from]?.[to];
     if (link === undefined) throw new Error(`there is no link from ${from} to ${to}`);
     return link;

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { tokenKey } from "../../src/node/commands/once.ts";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import type { Snapshot, SnapshotEntry } from "../../src/two_phase/snapshot.ts";
 import { SnapshotRequest } from "../../src/two_phase/snapshot_request.ts";
 import { Store } from "../../src/two_phase/store.ts";

@@ -1,7 +1,7 @@
 /** Versions of a key only grow, over deletions, joins, restarts and clocks that are off. */
 
 import { assert, assertEquals } from "@std/assert";
-import { timingFor } from "../../src/two_phase/context.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import type { Stamp } from "../../src/two_phase/messages.ts";
 import { Script, write } from "./script.ts";
 

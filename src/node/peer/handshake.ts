@@ -23,7 +23,7 @@ import { FatalError, messageOf } from "../../errors.ts";
 import { encodeCommand } from "../../resp/encoder.ts";
 import { ReplyDecoder } from "../../resp/reply_decoder.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
-import type { ClusterId, ClusterOrigin, NodeIndex } from "../../two_phase/messages.ts";
+import type { ClusterId, ClusterOrigin, NodeId } from "../../two_phase/messages.ts";
 import type { PeerIdentity } from "../../two_phase/membership.ts";
 import type { JournalSighting } from "../../two_phase/peer_journals.ts";
 import type { OutcomeAnswer } from "../../two_phase/replica.ts";
@@ -88,8 +88,8 @@ const PURPOSES = ["find", "link", "confirm", "outcome"] as const;
 export interface Question extends Introduction {
   readonly purpose: typeof PURPOSES[number];
   /** With `link`: who asks, and whom. */
-  readonly from?: NodeIndex;
-  readonly to?: NodeIndex;
+  readonly from?: NodeId;
+  readonly to?: NodeId;
   /** With `link` and `confirm`: random number of this attempt. */
   readonly token?: string;
   /** With `outcome`: the name of the transaction. */

@@ -12,7 +12,7 @@
 import { MalformedError } from "../../byte_reader.ts";
 import { ByteWriter } from "../../byte_writer.ts";
 import { LINK_BYTES_MAX } from "../../limits.ts";
-import type { Message, NodeIndex, Prepare } from "../../two_phase/messages.ts";
+import type { Message, NodeId, Prepare } from "../../two_phase/messages.ts";
 import { now } from "../clock.ts";
 import { encodePrepare, FrameReader, FrameWriter, type LinkMessage } from "./frames.ts";
 import { closeQuietly, writeAll } from "../../socket.ts";
@@ -35,7 +35,7 @@ export interface NodeReport {
 
 /** What a link needs from its owner. */
 export interface LinkOwner {
-  onMessage(from: NodeIndex, message: Message): void;
+  onMessage(from: NodeId, message: Message): void;
   /** The link is closed, for the reason given. Called once. */
   onClosed(link: PeerLink, reason: string): void;
   /** What this node tells of itself. */
@@ -44,7 +44,7 @@ export interface LinkOwner {
 
 /** An established connection to a peer. */
 export class PeerLink {
-  readonly peer: NodeIndex;
+  readonly peer: NodeId;
   /** Round-trip time of the last probe in milliseconds, `undefined` before the first answer. */
   roundTripMs: number | undefined;
   /** What the peer told of itself last; `undefined` before that. */
@@ -66,7 +66,7 @@ export class PeerLink {
 
   /** @param received bytes that came on `conn` after the handshake */
   constructor(
-    options: { peer: NodeIndex; conn: Deno.TcpConn; owner: LinkOwner; received: Uint8Array },
+    options: { peer: NodeId; conn: Deno.TcpConn; owner: LinkOwner; received: Uint8Array },
   ) {
     this.peer = options.peer;
     this.#conn = options.conn;

@@ -16,7 +16,7 @@ import { retry } from "@std/async/retry";
 import type { Logger } from "@std/log";
 import { type Address, formatAddress, parseAddress } from "../../address.ts";
 import { FatalError, messageOf } from "../../errors.ts";
-import type { Message, NodeIndex, NodeSet } from "../../two_phase/messages.ts";
+import type { Message, NodeId, NodeSet } from "../../two_phase/messages.ts";
 import type { Membership } from "../../two_phase/membership.ts";
 import type { PeerIdentity } from "../../two_phase/membership.ts";
 import type { JournalSighting } from "../../two_phase/peer_journals.ts";
@@ -85,7 +85,7 @@ export interface FoundNode {
 export interface LinkDecision {
   readonly reply: Reply;
   /** Who asked, where the connection becomes a link behind the answer. */
-  readonly peer: NodeIndex | undefined;
+  readonly peer: NodeId | undefined;
 }
 
 /** Why a question for a link is refused. */
@@ -102,12 +102,12 @@ export class Peers implements Transport, LinkOwner {
   readonly instance: string = crypto.randomUUID();
   readonly #startedAt = now();
   readonly #links: (PeerLink | undefined)[];
-  readonly #wasLinked = new Set<NodeIndex>();
+  readonly #wasLinked = new Set<NodeId>();
   readonly #tokens = new Set<string>();
   readonly #complaints = new Map<string, number>();
   readonly #stopped = new AbortController();
   #driver: Driver | undefined;
-  #self: NodeIndex | undefined;
+  #self: NodeId | undefined;
   /** This node is about to begin a cluster by force, until it runs. */
   #isStartingCluster = false;
 
@@ -119,7 +119,7 @@ export class Peers implements Transport, LinkOwner {
   }
 
   /** This node's place in the list. */
-  get self(): NodeIndex {
+  get self(): NodeId {
     if (this.#self === undefined) throw new Error("this node has not found itself yet");
     return this.#self;
   }
@@ -132,7 +132,7 @@ export class Peers implements Transport, LinkOwner {
   // --- Finding itself ------------------------------------------------------------------------
 
   /** Says which entry this node is, where that is known. */
-  setSelf(self: NodeIndex): void {
+  setSelf(self: NodeId): void {
     this.#self = self;
   }
 
@@ -142,7 +142,7 @@ export class Peers implements Transport, LinkOwner {
    *
    * @throws {FatalError} where no entry is this node.
    */
-  async findSelf(): Promise<NodeIndex> {
+  async findSelf(): Promise<NodeId> {
     const found = new AbortController();
     const signal = AbortSignal.any([found.signal, this.#stopped.signal]);
     const searches = this.addresses.map((address, index) => this.#isSelf(address, index, signal));
@@ -176,7 +176,7 @@ export class Peers implements Transport, LinkOwner {
   }
 
   /** Resolves with `index` when the node at `address` is this one; rejects when it is not. */
-  async #isSelf(address: Address, index: NodeIndex, signal: AbortSignal): Promise<NodeIndex> {
+  async #isSelf(address: Address, index: NodeId, signal: AbortSignal): Promise<NodeId> {
     const reply = await retry(() => askOnce(address, this.#question({ purpose: "find" })), {
       minTimeout: RETRY_MS_MIN,
       maxTimeout: RETRY_MS_MAX,
@@ -243,7 +243,7 @@ export class Peers implements Transport, LinkOwner {
     for (const link of this.#links) link?.close("this node stops");
   }
 
-  async #keepLinked(peer: NodeIndex): Promise<void> {
+  async #keepLinked(peer: NodeId): Promise<void> {
     const { signal } = this.#stopped;
     let isFirst = true;
     while (!signal.aborted) {
@@ -268,7 +268,7 @@ export class Peers implements Transport, LinkOwner {
     }
   }
 
-  async #link(peer: NodeIndex): Promise<void> {
+  async #link(peer: NodeId): Promise<void> {
     const address = this.addresses[peer];
     const name = this.names[peer] ?? "";
     if (address === undefined) throw new Error(`no node has the index ${peer}`);
@@ -306,7 +306,7 @@ export class Peers implements Transport, LinkOwner {
   /** Makes a connection a link. An older link to the same peer is given up. */
   adopt(
     options: {
-      peer: NodeIndex;
+      peer: NodeId;
       conn: Deno.TcpConn;
       received: Uint8Array;
       /** What the peer has said of itself, and of this node's journal. */
@@ -334,12 +334,12 @@ export class Peers implements Transport, LinkOwner {
   }
 
   /** There is to be no link to `peer`: it is of another cluster. When it dials again it is told so. */
-  dropForeign(peer: NodeIndex): void {
+  dropForeign(peer: NodeId): void {
     this.#links[peer]?.close("it is of another cluster");
   }
 
   /** Says so where the cluster knows the peer by another journal: it has forgotten everything. */
-  #noteStranger(peer: NodeIndex, identity: PeerIdentity): void {
+  #noteStranger(peer: NodeId, identity: PeerIdentity): void {
     if (this.#driver === undefined) return;
     const { view } = this.#membership;
     const known = view.journals[peer] ?? "";
@@ -385,7 +385,7 @@ export class Peers implements Transport, LinkOwner {
   }
 
   /** Returns which entry of this node's own list the asker says to be, by its name in its own list. */
-  #askerOf(question: Question): NodeIndex | undefined {
+  #askerOf(question: Question): NodeId | undefined {
     const { config, from } = question;
     const asker = this.names.indexOf(config.peers[from ?? -1] ?? "");
     return asker < 0 ? undefined : asker;
@@ -396,7 +396,7 @@ export class Peers implements Transport, LinkOwner {
    *
    * @returns what it says of itself, or `undefined` where it has not asked.
    */
-  async #askBack(asker: NodeIndex, question: Question): Promise<Reply | undefined> {
+  async #askBack(asker: NodeId, question: Question): Promise<Reply | undefined> {
     const { token, instance } = question;
     const address = this.addresses[asker];
     if (address === undefined || token === undefined) return undefined;
@@ -408,13 +408,13 @@ export class Peers implements Transport, LinkOwner {
     }
   }
 
-  #configRefusal(answer: Reply, asker: NodeIndex): Refusal | undefined {
+  #configRefusal(answer: Reply, asker: NodeId): Refusal | undefined {
     const isAlike = this.#checkConfig(answer, this.names[asker] ?? "");
     return isAlike ? undefined : { refusal: "the configurations differ" };
   }
 
   /** Tells why a question for a link is refused, though it is confirmed. */
-  #refusalOf(question: Question, asker: NodeIndex): Refusal | undefined {
+  #refusalOf(question: Question, asker: NodeId): Refusal | undefined {
     const { from, to } = question;
     if (this.#driver === undefined) return { refusal: STARTING };
     if (from !== asker || to !== this.self || asker >= this.self) {
@@ -497,7 +497,7 @@ export class Peers implements Transport, LinkOwner {
   }
 
   /** What is on this node's disk of the journal of `peer`, see `peer_journals.ts`. */
-  #knownOf(peer: NodeIndex): JournalSighting | undefined {
+  #knownOf(peer: NodeId): JournalSighting | undefined {
     return this.#driver?.replica.membership.peerJournals.of(peer);
   }
 
@@ -540,7 +540,7 @@ export class Peers implements Transport, LinkOwner {
     for (const link of this.#links) link?.flush();
   }
 
-  onMessage(from: NodeIndex, message: Message): void {
+  onMessage(from: NodeId, message: Message): void {
     this.#driver?.receive(from, message);
   }
 

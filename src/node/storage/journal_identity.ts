@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { JournalRecord, NodeIndex, View } from "../../two_phase/messages.ts";
+import type { JournalRecord, NodeId, View } from "../../two_phase/messages.ts";
 
 /** Returns the view that a node with these records has installed last; `undefined` for none. */
 export function lastView(records: readonly JournalRecord[]): View | undefined {
@@ -50,7 +50,7 @@ export function whyNotThisList(
 export function ownerOf(
   records: readonly JournalRecord[],
   journal: string,
-): NodeIndex | undefined {
+): NodeId | undefined {
   const owner = lastView(records)?.journals.indexOf(journal) ?? -1;
   return owner < 0 ? undefined : owner;
 }

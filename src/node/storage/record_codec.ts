@@ -27,7 +27,7 @@ import { type ByteReader, MalformedError } from "../../byte_reader.ts";
 import { fromText, toText } from "../../byte_string.ts";
 import type { ByteWriter } from "../../byte_writer.ts";
 import { NODES_MAX, TRANSACTIONS_MAX } from "../../limits.ts";
-import type { JournalRecord, NodeIndex } from "../../two_phase/messages.ts";
+import type { JournalRecord, NodeId } from "../../two_phase/messages.ts";
 import type { ChangedEntry } from "./journal.ts";
 import { encodePrepare, PREPARE_KIND, readPrepare } from "../peer/frames.ts";
 
@@ -122,7 +122,7 @@ export function readRecords(reader: ByteReader, receive: (record: JournalRecord)
   }
 }
 
-function readNode(reader: ByteReader): NodeIndex {
+function readNode(reader: ByteReader): NodeId {
   return reader.count(NODES_MAX - 1, "as the index of a node");
 }
 

@@ -1,0 +1,140 @@
+/**
+ * What DKS.STATUS tells: the cluster as this node sees it.
+ *
+ * @module
+ */
+
+import { quote } from "../../byte_string.ts";
+import type { ClusterStatus, DoubtStatus, NodeRole, NodeStatus } from "../../cluster_status.ts";
+import { DOUBTS_LISTED_MAX } from "../../limits.ts";
+import { isReserved } from "../../reserved_keys.ts";
+import type { Awaited, Doubt } from "../../two_phase/doubt.ts";
+import type { NodeId } from "../../two_phase/messages.ts";
+import { contains } from "../../two_phase/node_set.ts";
+import type { Replica } from "../../two_phase/replica.ts";
+import { VERSION } from "../../version.ts";
+import { clocks } from "../clock.ts";
+import type { Peers } from "../peer/peers.ts";
+import type { Statistics } from "./statistics.ts";
+
+/** Where the figures come from. */
+export interface StatusSources {
+  readonly replica: Replica | undefined;
+  readonly peers: Pick<Peers, "names" | "self" | "links">;
+  readonly statistics: Statistics;
+  /** When the view was installed here, in milliseconds of the day's time; see {@linkcode ClusterStatus}. */
+  readonly viewSince: number | undefined;
+  readonly journal: { readonly place: string; readonly isEphemeral: boolean };
+}
+
+/** Returns the cluster as this node sees it. */
+export function clusterStatus(sources: StatusSources): ClusterStatus {
+  const { replica, peers, statistics } = sources;
+  const inView = replica?.membership.members ?? 0;
+  const nodes = peers.names.map((address, index): NodeStatus => {
+    const link = peers.links[index];
+    const isSelf = replica !== undefined && index === peers.self;
+    return {
+      address,
+      isSelf,
+      isUp: isSelf || link !== undefined,
+      isInView: contains(inView, index),
+      ...roleOf(sources, index),
+      roundTripMs: link?.roundTripMs ?? null,
+      keys: isSelf ? replica.store.size : link?.report?.keys ?? null,
+      requestsPerSecond: isSelf
+        ? statistics.requestsPerSecond
+        : link?.report?.requestsPerSecond ?? null,
+    };
+  });
+  return {
+    version: VERSION,
+    view: replica?.membership.view.number ?? 0,
+    viewSince: sources.viewSince ?? null,
+    cluster: replica?.membership.view.cluster.id ?? "",
+    origin: replica?.membership.view.cluster.origin ?? null,
+    isComplete: replica?.membership.mayWrite ?? false,
+    journal: sources.journal.place,
+    isEphemeral: sources.journal.isEphemeral,
+    uptimeSeconds: statistics.uptimeSeconds,
+    nodes,
+    ...doubtStatus(sources),
+  };
+}
+
+/** What is in doubt here for long. */
+export function doubtStatus(
+  { replica, peers }: Pick<StatusSources, "replica" | "peers">,
+): Pick<ClusterStatus, "inDoubt" | "doubts"> {
+  const doubts = replica?.longDoubts() ?? [];
+  return {
+    inDoubt: doubts.length,
+    doubts: doubts.slice(0, DOUBTS_LISTED_MAX).map((doubt) => describeDoubt(doubt, peers.names)),
+  };
+}
+
+/** Most characters of a key that are shown where it only says what a transaction is about. */
+const KEY_SHOWN_MAX = 32;
+
+/** Returns `doubt` with the nodes called as in `names`. */
+export function describeDoubt(doubt: Doubt, names: readonly string[]): DoubtStatus {
+  const { transaction: { entries }, name, since, awaited } = doubt;
+  const keys = entries.map(({ key }) => key).filter((key) => !isReserved(key));
+  const [first] = keys;
+  const nodes = awaitedNodes(awaited).map((node) => names[node] ?? "");
+  return {
+    transaction: name,
+    since: Math.floor(since),
+    keys: keys.length,
+    key: first === undefined ? "" : quote(first, KEY_SHOWN_MAX),
+    waitsFor: describeAwaited(awaited, nodes),
+    nodes,
+  };
+}
+
+function awaitedNodes(awaited: Awaited): readonly NodeId[] {
+  if (awaited.kind === "votes") return awaited.nodes;
+  return awaited.kind === "coordinator" ? [awaited.node] : [];
+}
+
+function describeAwaited({ kind }: Awaited, nodes: readonly string[]): string {
+  const list = nodes.join(", ");
+  switch (kind) {
+    case "votes":
+      return `${nodes.length === 1 ? "the vote" : "the votes"} of ${list}`;
+    case "coordinator":
+      return `its coordinator ${list}`;
+    case "view":
+      return "the next view";
+    case "disk":
+      return "the disk of this node";
+  }
+}
+
+/** What a node is to the cluster, as this one sees it. */
+export function roleOf(
+  { replica, peers }: Pick<StatusSources, "replica" | "peers">,
+  index: number,
+): Pick<NodeStatus, "role" | "chunks" | "hasLease"> {
+  if (replica === undefined) return { role: "outside", chunks: null, hasLease: null };
+  const { membership } = replica;
+  if (index === peers.self) {
+    const chunks = replica.chunksReceived ?? null;
+    const hasLease = membership.mayRead(clocks());
+    return { ...roleFor(membership.isMember, chunks), hasLease };
+  }
+  const link = peers.links[index];
+  if (link === undefined) return { role: "down", chunks: null, hasLease: null };
+  const chunks = replica.transfers.find(({ node }) => node === index)?.chunks ??
+    link.report?.chunks ?? null;
+  const hasLease = link.report?.hasLease ?? null;
+  return { ...roleFor(membership.isInside(index), chunks), hasLease };
+}
+
+function roleFor(
+  isMember: boolean,
+  chunks: number | null,
+): { readonly role: NodeRole; readonly chunks: number | null } {
+  if (isMember) return { role: "member", chunks: null };
+  return { role: chunks === null ? "outside" : "joining", chunks };
+}

@@ -1,0 +1,45 @@
+/**
+ * What a transaction does to the store: which entries it locks, and how its effects are carried out.
+ *
+ * @module
+ */
+
+import type { Prepare } from "./messages.ts";
+import { invariant } from "./invariant.ts";
+import type { Transaction } from "./state.ts";
+import type { Entry, Store } from "./store.ts";
+
+/** Returns the entries that `prepare` locks: those it writes, then those it only reads. */
+export function entriesOf(store: Store, prepare: Prepare): Entry[] {
+  const [first] = prepare.effects;
+  if (first !== undefined && prepare.effects.length === 1 && prepare.reads.length === 0) {
+    return [store.entryOf(first.key)]; // The most frequent case, without a closure.
+  }
+  const entries = prepare.effects.map((effect) => store.entryOf(effect.key));
+  for (const key of prepare.reads) entries.push(store.entryOf(key));
+  return entries;
+}
+
+/** Carries out effects that a checkpoint may have stored already, with what came after them. */
+export function applyEffectsAgain(store: Store, transaction: Transaction): void {
+  const { prepare } = transaction;
+  invariant(prepare !== undefined, "a transaction without content cannot be committed");
+  for (const { key, value } of prepare.effects) {
+    const entry = store.entryOf(key);
+    if (prepare.version > entry.version) store.write(entry, value, prepare.version);
+  }
+}
+
+/** Carries out the effects of `transaction`, which is committed. */
+export function applyEffects(store: Store, transaction: Transaction): void {
+  const { prepare, entries } = transaction;
+  invariant(prepare !== undefined, "a transaction without content cannot be committed");
+  for (let i = 0; i < prepare.effects.length; i++) {
+    const effect = prepare.effects[i];
+    const entry = entries[i];
+    if (effect === undefined) continue;
+    // Entries mostly stand in the order of the effects; where they do not, the store is asked.
+    const isSame = entry !== undefined && entry.key === effect.key;
+    store.write(isSame ? entry : store.entryOf(effect.key), effect.value, prepare.version);
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What a node knows of each of the nodes, itself included: one record a node.
+ *
+ * What is a yes or no of a node stands in sets (`node_set.ts`) where it is used.
+ *
+ * @module
+ */
+
+import type { NodeId, TransactionNumber, ViewInstalled } from "./messages.ts";
+import { NOTHING_BEFORE } from "./messages.ts";
+import type { JournalSighting } from "./peer_journals.ts";
+
+/** What is known of one node. */
+export interface NodeRecord {
+  readonly id: NodeId;
+
+  // --- Membership
+
+  /** Who it was when its link came up last. */
+  met: JournalSighting | undefined;
+  /** The first incarnation that this process has met, of its present journal; 0 for none. */
+  firstMet: number;
+  /** When anything was heard of it last, with the journal that counts. */
+  heardAt: number;
+  /** The incarnation whose heartbeat was acknowledged last. */
+  acknowledged: number;
+  /** The incarnation that has said it serves nobody any more; 0 for none. */
+  left: number;
+  /** What it has said of its view since its link came up. */
+  announced: ViewInstalled | undefined;
+
+  // --- Forgetting
+
+  /** Up to which number it has settled this node's transactions. */
+  settledBy: TransactionNumber;
+  /** The last low-water mark of this node that it was told. */
+  forgetSent: TransactionNumber;
+  /** Up to which of its numbers it was told that they are settled here. */
+  settledSent: TransactionNumber;
+}
+
+/** The records of all nodes that this one has to do with. */
+export class NodeRecords {
+  readonly #records = new Map<NodeId, NodeRecord>();
+  readonly #startedAt: number;
+
+  /** @param startedAt the local clock: nobody is silent for longer than since then */
+  constructor(startedAt: number) {
+    this.#startedAt = startedAt;
+  }
+
+  /** Returns the record of `node`, which is made where there is none. */
+  of(node: NodeId): NodeRecord {
+    let record = this.#records.get(node);
+    if (record === undefined) {
+      record = {
+        id: node,
+        met: undefined,
+        firstMet: 0,
+        heardAt: this.#startedAt,
+        acknowledged: 0,
+        left: 0,
+        announced: undefined,
+        settledBy: NOTHING_BEFORE,
+        forgetSent: NOTHING_BEFORE,
+        settledSent: NOTHING_BEFORE,
+      };
+      this.#records.set(node, record);
+    }
+    return record;
+  }
+
+  /** All records, in no order that means anything. */
+  all(): IterableIterator<NodeRecord> {
+    return this.#records.values();
+  }
+}

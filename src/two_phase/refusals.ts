@@ -1,0 +1,117 @@
+/**
+ * The sentences that tell a client why its request was not served.
+ *
+ * Each is made when a request is refused, from what the node knows at that moment; nothing else depends
+ * on them.
+ *
+ * @module
+ */
+
+import { TRANSACTIONS_MAX } from "../limits.ts";
+import type { Context } from "./context.ts";
+import type { NodeId } from "./messages.ts";
+import { contains } from "./node_set.ts";
+import type { Transaction } from "./state.ts";
+import { nameForClients } from "./transaction_name.ts";
+
+/** What clients are told if `Membership.isOlderCopy`. */
+export const OLDER_COPY =
+  "this node's journal is an older copy of what it had, and counts for nothing";
+
+/**
+ * Tells whether no request can be served here for some time: {@linkcode whyHopeless} says why. Asked for
+ * each request, so it makes no sentence.
+ */
+export function isHopeless({ membership, clocks, now }: Context): boolean {
+  if (membership.isLeaving || membership.isOlderCopy) return true;
+  if (membership.view.number === 0) return false;
+  if (membership.isGathering) return true;
+  // Reads go on for as long as the lease does.
+  if (membership.isBelowMajority(now)) return !membership.mayRead(clocks);
+  return !membership.isMember;
+}
+
+/** Says why {@linkcode isHopeless} holds. */
+export function whyHopeless(context: Context): string {
+  const { membership, now } = context;
+  const { quorum } = membership;
+  if (membership.isLeaving) return "this node is stopping";
+  if (membership.isOlderCopy) return OLDER_COPY;
+  if (membership.isGathering) {
+    return `this cluster was begun by force, and waits until ${quorum.needed} of its nodes are members`;
+  }
+  if (membership.isBelowMajority(now)) {
+    const why = whyMissed(context, membership.unreachable(now)).join(", ");
+    return `no majority: ${why}, and ${quorum.needed} of ${quorum.size} are needed`;
+  }
+  return `this node is outside view ${membership.view.number}, and is joining again`;
+}
+
+/** Why each of `nodes` does not count towards a majority. */
+function whyMissed({ membership }: Context, nodes: readonly NodeId[]): string[] {
+  const isLinked = (node: NodeId) => contains(membership.linked, node);
+  const unlinked = nodes.filter((node) => !isLinked(node));
+  const olderCopies = nodes.filter((node) => isLinked(node) && membership.hasOlderCopy(node));
+  const strangers = nodes.filter((node) =>
+    isLinked(node) && !membership.counts(node) && !olderCopies.includes(node)
+  );
+  const silent = nodes.filter((node) => isLinked(node) && membership.counts(node));
+  const names = (some: readonly NodeId[]) => membership.namesOf(some);
+  return [
+    ...unlinked.length > 0 ? [`${names(unlinked)} cannot be reached`] : [],
+    ...silent.length > 0 ? [`${names(silent)} said nothing lately`] : [],
+    ...strangers.length > 0 ? [`${names(strangers)} started with a new journal`] : [],
+    ...olderCopies.length > 0
+      ? [`${names(olderCopies)} started with an older copy of its journal`]
+      : [],
+  ];
+}
+
+/** Says what a request that has not begun was waiting for. */
+export function whyParked({ membership, clocks }: Context): string {
+  if (membership.view.number === 0) {
+    const { preceding } = membership;
+    if (preceding.length > 0) {
+      return "the cluster has begun without this node's journal, and " +
+        `${membership.namesOf(preceding)} cannot let it in: no majority of its members is there`;
+    }
+    const unmet = membership.others & ~membership.linked;
+    return `the cluster has not begun: no link to ${membership.namesOf(unmet)}`;
+  }
+  if (!membership.isVerified) {
+    return "this node has not heard from a majority yet what they know of its journal";
+  }
+  if (membership.isFrozen) return "the view is being changed";
+  if (!membership.mayRead(clocks)) return "this node has no lease to answer reads";
+  if (membership.mayWrite) {
+    // What is parked begins as soon as there is room for it.
+    return `${TRANSACTIONS_MAX} transactions were under way at this node`;
+  }
+  const { missing } = membership;
+  const unlinked = missing.filter((node) => !contains(membership.linked, node));
+  const behind = missing.filter((node) => contains(membership.linked, node));
+  const why = [
+    ...unlinked.length > 0 ? [`no link to ${membership.namesOf(unlinked)}`] : [],
+    ...behind.length > 0
+      ? [`${membership.namesOf(behind)} does not take part in the view yet`]
+      : [],
+  ];
+  return `${why.join(", ")}, and a write needs all members`;
+}
+
+/** Says why a prepared transaction, which lacks the votes of the nodes `silent`, was not decided. */
+export function whyUndecided({ membership }: Context, silent: readonly NodeId[]): string {
+  if (silent.length > 0) return `no vote from ${membership.namesOf(silent)} in time`;
+  return "a transaction that it follows was not decided in time";
+}
+
+/** Says what `transaction` waited for in line. */
+export function whyInLine({ membership }: Context, transaction: Transaction): string {
+  for (const { lock } of transaction.entries) {
+    const holder = lock?.holders[0];
+    if (holder === undefined) continue;
+    const name = nameForClients(holder, membership.view.journals[holder.coordinator] ?? "");
+    return `a key is locked by transaction ${name} of ${membership.nameOf(holder.coordinator)}`;
+  }
+  return "its turn at a key did not come in time";
+}

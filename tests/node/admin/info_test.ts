@@ -1,0 +1,40 @@
+/** INFO: its names are unique, and where Redis has a name it means what Redis means. */
+
+import { assert, assertEquals } from "@std/assert";
+import { infoText } from "../../../src/node/admin/info.ts";
+import { Statistics } from "../../../src/node/admin/statistics.ts";
+import { COUNTER_NAMES, COUNTERS } from "../../../src/two_phase/counters.ts";
+import { Script } from "../../two_phase/script.ts";
+
+/** The lines of INFO of a member of three nodes, as names and values. */
+function fields(sections: readonly string[] = []): (readonly [string, string])[] {
+  const [replica] = Script.complete(3).replicas;
+  assert(replica !== undefined);
+  const text = infoText({
+    port: 5000,
+    connections: 2,
+    replica,
+    peers: { names: ["n1:5000", "n2:5000", "n3:5000"], self: 0, links: [] },
+    statistics: new Statistics(),
+    viewSince: undefined,
+    journal: { place: "memory", isEphemeral: true },
+  }, sections);
+  return text.split("\r\n").filter((line) => line !== "" && !line.startsWith("#")).map((line) => {
+    const colon = line.indexOf(":");
+    return [line.slice(0, colon), line.slice(colon + 1)];
+  });
+}
+
+Deno.test("infoText() has each name once, and every counter", () => {
+  const names = fields().map(([name]) => name);
+  assertEquals(names.length, new Set(names).size, `twice: ${names.toSorted()}`);
+  for (const counter of COUNTER_NAMES) assert(names.includes(COUNTERS[counter].name), counter);
+});
+
+Deno.test("infoText() says role:master, as clients look for who takes writes", () => {
+  const all = new Map(fields());
+  assertEquals(all.get("role"), "master");
+  assertEquals(all.get("node_role"), "member");
+  assertEquals(all.get("tcp_port"), "5000");
+  assertEquals(new Map(fields(["replication"])).get("role"), "master");
+});
