@@ -27,7 +27,7 @@ import { clocks } from "./clock.ts";
 import { checkpointOf } from "./driver.ts";
 import { describeClusterPosition, describeOrigin } from "./peer/handshake.ts";
 import type { Journal } from "./storage/journal.ts";
-import { lastView } from "./storage/journal_identity.ts";
+import { configuredNames, isSameList, lastView } from "./storage/journal_identity.ts";
 
 /** The other nodes of the old cluster are looked for at least so long, in milliseconds. */
 const LOOK_MS_MIN = 3000;
@@ -56,7 +56,7 @@ export interface NewClusterOptions {
  */
 export async function startNewCluster(options: NewClusterOptions): Promise<Recovered> {
   const { peers, journal, recovered, logger } = options;
-  const { names, self } = peers;
+  const { list, ownName } = peers;
   const old = lastView(recovered.records);
   if (old === undefined) {
     throw refusal(
@@ -65,7 +65,7 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
     );
   }
   const { origin } = old.cluster;
-  if (origin !== undefined && old.names.join() === names.join()) {
+  if (origin !== undefined && isSameList(configuredNames(old), list)) {
     logger.warn(
       `--force-new-cluster does nothing: this cluster is ${describeOrigin(origin)} already. Take ` +
         "the flag away; or, if a majority of this one is lost too, begin with --peers of this node " +
@@ -74,8 +74,8 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
     return recovered;
   }
   const replica = replicaOf(old, options);
-  const others = new Set([...old.names, ...names]);
-  others.delete(names[self] ?? "");
+  const others = new Set([...configuredNames(old), ...list]);
+  others.delete(ownName);
   logger.warn(`--force-new-cluster: looks for other nodes: ${[...others].join(", ")}`);
   // So long it takes in any case: then no old node has a lease left from a majority that is gone.
   const lookMs = Math.max(LOOK_MS_MIN, leaseWaitMs(options.timing));
@@ -85,8 +85,8 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
   const living = found.filter((node) => isOf(old, node));
 
   const beginning = recoverCluster(replica, {
-    names,
-    self,
+    nodes: list,
+    name: ownName,
     id: crypto.randomUUID(),
     at: Date.now(),
   });
@@ -95,7 +95,7 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
   await journal.checkpoint(checkpointOf(store, beginning.records));
   logger.warn(
     `view ${beginning.view.number} of ${
-      names.join(", ")
+      list.join(", ")
     } is begun by force. Start the others with ` +
       "the same --peers and empty journals, and take --force-new-cluster away here",
   );
@@ -153,11 +153,11 @@ export function whyNotNow(old: View, found: readonly FoundNode[]): string | unde
   const counting = living.filter(({ name, reply }) =>
     reply.identity.journal === old.journals[old.names.indexOf(name)]
   );
-  const { length: nodes } = old.names;
+  const { length: nodes } = configuredNames(old);
   if (counting.length === 0 || counting.length + 1 < majority(nodes)) return undefined;
   return `${namesOf(counting)} of the old cluster answer: with this node they are a majority of ` +
     `its ${nodes} nodes, which goes on by itself. Start this node without the flag, with --peers ` +
-    old.names.join(",");
+    configuredNames(old).join(",");
 }
 
 /** Returns, as lines, what is about to be done, and what may be lost by it. */

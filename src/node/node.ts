@@ -46,7 +46,12 @@ import {
 import { type InfoSources, infoText } from "./admin/info.ts";
 import { clusterStatus } from "./admin/status.ts";
 import { type Journal, MemoryJournal } from "./storage/journal.ts";
-import { lastView, whyNotThisJournal, whyNotThisList } from "./storage/journal_identity.ts";
+import {
+  lastView,
+  namesById,
+  whyNotThisJournal,
+  whyNotThisList,
+} from "./storage/journal_identity.ts";
 import type { NodeReport } from "./peer/link.ts";
 import { combineOutcomes } from "../two_phase/outcome.ts";
 import { replyOf } from "./server/outcome_reply.ts";
@@ -113,6 +118,7 @@ export class Node implements ConnectionHost {
   #sweeps: ReturnType<typeof setInterval> | undefined;
   #isCheckpointing = false;
   #isStopping = false;
+  #isStartingOver = false;
   #driver: Driver | undefined;
   #nextConnectionId = 1;
   /** Why this node has begun the change of the view that is under way. */
@@ -164,7 +170,9 @@ export class Node implements ConnectionHost {
       logger: options.logger,
       report: () => reportOf(this.#driver?.replica, this.#statistics),
       onFatal: (error) => this.onFatal(error),
+      onOtherIds: (names) => this.#takeIds(names),
     });
+    this.#peers.setNames(namesById(opened.recovered.records, this.#peers.list));
     this.facts = {
       keyBytesMax: options.keyBytesMax,
       valueBytesMax: options.valueBytesMax,
@@ -217,11 +225,11 @@ export class Node implements ConnectionHost {
   async #begin(): Promise<void> {
     const peers = this.#peers;
     const { forcesNewCluster } = this.#options;
-    const refusal = whyNotThisList(this.#recovered.records, peers.names);
+    const refusal = whyNotThisList(this.#recovered.records, peers.list);
     if (refusal !== undefined && !forcesNewCluster) throw new FatalError(refusal);
-    const self = this.#knownSelf() ?? await peers.findSelf();
-    peers.setSelf(self);
-    this.#expectOwnJournal(self);
+    const name = this.#knownName() ?? await peers.findSelf();
+    peers.setSelf(name);
+    this.#expectOwnJournal(name);
     if (forcesNewCluster) {
       this.#recovered = await startNewCluster({
         peers,
@@ -230,10 +238,11 @@ export class Node implements ConnectionHost {
         timing: this.#timing,
         logger: this.#options.logger,
       });
+      peers.setNames(namesById(this.#recovered.records, peers.list));
     }
     const driver = this.#startReplica();
     this.#options.logger.info(
-      `listening on port ${this.port}, peers reach this node as ${peers.names[self]}`,
+      `listening on port ${this.port}, peers reach this node as ${name}`,
     );
     this.#options.logger.info(this.#whereStored);
     peers.start(driver);
@@ -263,15 +272,28 @@ export class Node implements ConnectionHost {
     return driver;
   }
 
-  /** This node's journal is an older copy: it goes on with a new one, as a stranger who joins. */
-  async #startOver(): Promise<void> {
+  /**
+   * A cluster that this node is to join knows the nodes by other ids than the list gives: this node starts
+   * over with those. It is in no view yet, so nothing is lost.
+   */
+  #takeIds(names: readonly string[]): void {
+    if (this.#isStartingOver || this.#driver === undefined) return;
+    this.#options.logger.info("takes over the ids by which the cluster knows its nodes");
+    this.#startOver(names).catch((error) => this.#ended.reject(error));
+  }
+
+  /** Goes on with a new journal, as a stranger that joins, and with `names` by their ids. */
+  async #startOver(names: readonly string[]): Promise<void> {
+    this.#isStartingOver = true;
     this.#stopReplica();
     this.#peers.pause();
     await this.#journal.renew();
+    this.#peers.setNames(names);
     const store = new Store();
     store.trackChanges();
     this.#recovered = { store, records: [] };
     this.#peers.resume(this.#startReplica());
+    this.#isStartingOver = false;
   }
 
   #stopReplica(): void {
@@ -282,12 +304,12 @@ export class Node implements ConnectionHost {
   }
 
   /** @throws {FatalError} where the journal is that of another node of the list. */
-  #expectOwnJournal(self: number): void {
+  #expectOwnJournal(name: string): void {
     const { identity: { journal }, place } = this.#journal;
     const refusal = whyNotThisJournal(this.#recovered.records, {
       journal,
       place,
-      name: this.#peers.names[self] ?? "",
+      name,
     });
     if (refusal !== undefined) throw new FatalError(refusal);
   }
@@ -301,7 +323,8 @@ export class Node implements ConnectionHost {
   /** Where this node stands: by its journal, until it runs. */
   get #clusterPosition(): ClusterPosition {
     const view = this.#driver?.replica.membership.view ?? lastView(this.#recovered.records);
-    return { view: view?.number ?? 0, cluster: view?.cluster ?? { id: "" } };
+    const { names } = this.#peers;
+    return { view: view?.number ?? 0, cluster: view?.cluster ?? { id: "" }, names };
   }
 
   /**
@@ -348,17 +371,17 @@ export class Node implements ConnectionHost {
     this.#isCheckpointing = false;
   }
 
-  /** This node's place in the list, where it needs no search. */
-  #knownSelf(): number | undefined {
+  /** The name of this node, if it needs no search. */
+  #knownName(): string | undefined {
     const { peers, advertise } = this.#options;
-    if (peers === undefined) return 0;
+    const { list } = this.#peers;
+    if (peers === undefined) return list[0];
     if (advertise === undefined) return undefined;
     const name = formatAddress(advertise);
-    const self = this.#peers.names.indexOf(name);
-    if (self < 0) {
-      throw new FatalError(`--advertise ${name} is not among the --peers ${this.#peers.names}`);
+    if (!list.includes(name)) {
+      throw new FatalError(`--advertise ${name} is not among the --peers ${list}`);
     }
-    return self;
+    return name;
   }
 
   #onEvent(event: ProtocolEvent): void {
@@ -385,7 +408,7 @@ export class Node implements ConnectionHost {
         logger.error(this.#describeOlderCopy(event));
         // After the turn: those who wait for an answer get theirs.
         this.#driver?.afterTurn(() => {
-          this.#startOver().catch((error) => this.#ended.reject(error));
+          this.#startOver(this.#peers.names).catch((error) => this.#ended.reject(error));
         });
         return;
       case "peerOnOlderCopy":
@@ -400,7 +423,7 @@ export class Node implements ConnectionHost {
         logger.debug("a majority knows no more of this node's journal than it holds");
         return;
       case "complete":
-        logger.info(`the cluster is complete: ${this.#peers.names.join(", ")}`);
+        logger.info(`the cluster is complete: ${this.#peers.list.join(", ")}`);
         return;
     }
   }
@@ -495,7 +518,7 @@ export class Node implements ConnectionHost {
     this.#outcomeQuestions++;
     try {
       const others = await this.#peers.askOutcomes(transaction);
-      const own = { name: this.#peers.names[this.#peers.self] ?? "", said };
+      const own = { name: this.#peers.ownName, said };
       return fromText(combineOutcomes([own, ...others]));
     } finally {
       this.#outcomeQuestions--;
@@ -577,7 +600,8 @@ export class Node implements ConnectionHost {
     if (peer === undefined) return { reply: json };
     return {
       reply: json,
-      takeOver: (conn, received) => this.#peers.adopt({ peer, conn, received, said: question }),
+      takeOver: (conn, received) =>
+        this.#peers.adopt({ name: peer, conn, received, said: question }),
     };
   }
 }

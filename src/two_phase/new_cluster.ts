@@ -10,8 +10,9 @@
  *   joiners in until a majority of the new list is there; before that it serves nobody.
  * - The others of the old cluster are of another cluster now, see `Membership.isForeign`: should they
  *   come back, even as a majority, neither side heeds the other.
- * - All numbers of the coordinators begin behind those that were ever given in the old cluster, as the
- *   nodes have other places in the list now.
+ * - A node that both lists name keeps its id; the others get ids that the old list did not use, as far
+ *   as there are any. All numbers of the coordinators begin behind those that were ever given in the old
+ *   cluster, as an id may mean another node now.
  *
  * The records that say so replace all that were before, in one step: a crash leaves the old state or
  * the new.
@@ -19,28 +20,29 @@
  * @module
  */
 
+import { invariant } from "./invariant.ts";
 import { nameOf, namesOfAll, settle, settleAll, transactionReportOf } from "./settlement.ts";
 import {
   ballotOf,
   incarnationBase,
   incarnationOf,
   type JournalRecord,
-  type NodeId,
   roundOf,
   type Stamp,
   type View,
 } from "./messages.ts";
 import { contains, only } from "./node_set.ts";
+import { keepIds } from "./nodes.ts";
 import type { Replica } from "./replica.ts";
 
 /** The cluster to begin. */
 export interface NewCluster {
-  /** Its nodes, by index, and which of them this one is. */
-  readonly names: readonly string[];
-  readonly self: NodeId;
+  /** The names of its nodes, in any order, and which of them is this one's. */
+  readonly nodes: readonly string[];
+  readonly name: string;
   /** Its id: random. */
   readonly id: string;
-  /** The day's time, in milliseconds. */
+  /** The wall-clock time, in milliseconds. */
   readonly at: number;
 }
 
@@ -71,7 +73,7 @@ export interface ClusterStart {
 export function recoverCluster(replica: Replica, cluster: NewCluster): ClusterStart {
   const { context } = replica;
   const { membership, clock } = context;
-  if (!membership.isMember) throw new Error("only a member can begin a cluster by force");
+  invariant(membership.isMember, "only a member can begin a cluster by force");
   const { view: old, accepted } = membership;
   const report = transactionReportOf(context);
   const { table, marks } = report;
@@ -85,12 +87,14 @@ export function recoverCluster(replica: Replica, cluster: NewCluster): ClusterSt
   const base = incarnationBase(Math.max(...incarnations) + 1);
   settleAll(context, { view: { ...old, commits }, isNext: true });
 
-  const { names, self, id, at } = cluster;
+  const { nodes, name, id, at } = cluster;
+  const names = keepIds(old.names, nodes);
+  const self = names.indexOf(name);
   const number = (next ?? old).number + 1;
   const ballot = ballotOf(roundOf(membership.promised) + 1, self);
   const view: View = {
     number,
-    cluster: { id, origin: { by: names[self] ?? "", at, view: number } },
+    cluster: { id, origin: { by: name, at, view: number } },
     ballot,
     names,
     members: only(self),

@@ -6,6 +6,8 @@
  * @module
  */
 
+import { NODES_MAX } from "../limits.ts";
+import { invariant } from "./invariant.ts";
 import type { NodeId, TransactionNumber, ViewInstalled } from "./messages.ts";
 import { NOTHING_BEFORE } from "./messages.ts";
 import type { JournalSighting } from "./peer_journals.ts";
@@ -74,4 +76,28 @@ export class NodeRecords {
   all(): IterableIterator<NodeRecord> {
     return this.#records.values();
   }
+}
+
+/**
+ * Returns the names of `nodes` by id: a node that stands in `old` keeps its id; the others get the lowest
+ * ids that `old` does not use, and then those that it uses for nodes that are gone.
+ *
+ * @param old the names by id; `""` for an id that no node has
+ * @param nodes at most `NODES_MAX` names, each once
+ */
+export function keepIds(old: readonly string[], nodes: readonly string[]): string[] {
+  const names = old.map((name) => nodes.includes(name) ? name : "");
+  const isUnused = (id: NodeId) => (old[id] ?? "") === "";
+  const ids = Array.from({ length: NODES_MAX }, (_, id) => id);
+  const free = [...ids.filter(isUnused), ...ids.filter((id) => !isUnused(id))]
+    .filter((id) => (names[id] ?? "") === "");
+  for (const name of nodes) {
+    if (names.includes(name)) continue;
+    const id = free.shift();
+    invariant(id !== undefined, `a cluster has at most ${NODES_MAX} nodes`);
+    while (names.length < id) names.push("");
+    names[id] = name;
+  }
+  while (names.at(-1) === "") names.pop();
+  return names;
 }

@@ -185,9 +185,11 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
     assert(alone instanceof ErrorReply && alone.code === "REJECTED", `${alone}`);
     assertStringIncludes(alone.message, "waits until 2 of its nodes are members");
 
-    await machines.start(x, list);
+    const fresh = await machines.start(x, list);
     await machines.start(y, list);
     await machines.untilMembers(list);
+    // The ids of the old cluster stay with its nodes, so the list gives new ones other ids.
+    assertStringIncludes(fresh.printed, "takes over the ids by which the cluster knows its nodes");
     for (const port of list) await assertKept(before, port);
     await assertAgreement(before, list.map(addressOf));
     const after = load(list, "after");

@@ -43,7 +43,7 @@ function found(
       config: CONFIG,
       instance: name,
       identity: { journal, incarnation: 1, process: "p", position: 0 },
-      clusterPosition: { view: 5, cluster: { id: "old" }, ...clusterPosition },
+      clusterPosition: { view: 5, cluster: { id: "old" }, names: [], ...clusterPosition },
       isStartingCluster,
       uptimeMs: 0,
     },
@@ -86,10 +86,11 @@ Deno.test("whyNotNow() lets a cluster of one begin another one", () => {
 });
 
 Deno.test("clusterDifference() says of both nodes where they stand", () => {
-  const mine: ClusterPosition = { view: 9, cluster: { id: "old" } };
+  const mine: ClusterPosition = { view: 9, cluster: { id: "old" }, names: [] };
   const theirs: ClusterPosition = {
     view: 10,
     cluster: { id: "new", origin: { by: "a:1", at: 0, view: 10 } },
+    names: [],
   };
   const difference = (one: ClusterPosition, other: ClusterPosition) =>
     clusterDifference(one, { theirs: other, name: "a:1" });
@@ -100,7 +101,7 @@ Deno.test("clusterDifference() says of both nodes where they stand", () => {
       "the two, empty the journal of the one that is to join the other",
   );
   assertEquals(difference(mine, { ...mine, view: 3 }), undefined);
-  const none: ClusterPosition = { view: 0, cluster: { id: "" } };
+  const none: ClusterPosition = { view: 0, cluster: { id: "" }, names: [] };
   assertEquals([difference(mine, none), difference(none, theirs)], [undefined, undefined]);
 });
 

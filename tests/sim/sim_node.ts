@@ -350,7 +350,8 @@ export class SimNode implements Endpoint {
     const replica = this.inspect();
     const at = scheduler.now;
     const id = `forced by ${index} at ${at}`;
-    const cluster = { names: replica.membership.view.names, self: index, id, at };
+    const { names } = replica.membership.view;
+    const cluster = { nodes: names, name: names[index] ?? "", id, at };
     const { records, committed, view } = recoverCluster(replica, cluster);
     onHappening("a cluster is begun by force");
     if (committed > 0) onHappening("a cluster is begun by force, and commits what was in doubt");

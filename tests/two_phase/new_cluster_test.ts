@@ -95,7 +95,7 @@ function newReplica(
 /** Node 0 of the old cluster, which held `kept` and then wrote these records, begins a new one. */
 function begin(
   records: readonly JournalRecord[],
-  names: readonly string[] = NAMES,
+  nodes: readonly string[] = NAMES,
 ): { beginning: ClusterStart; store: Store } {
   const store = new Store();
   store.restore("kept", "old", 7);
@@ -104,7 +104,7 @@ function begin(
     records: [standing(oldView(5)), ...records],
     store,
   });
-  const beginning = recoverCluster(old, { names, self: 0, id: "new", at: 1e12 });
+  const beginning = recoverCluster(old, { nodes, name: "n0", id: "new", at: 1e12 });
   return { beginning, store };
 }
 
@@ -183,11 +183,11 @@ Deno.test("recoverCluster() makes a view above all that was, with this node and 
   ]);
   const { view } = beginning;
   assert(view.ballot > promised);
-  assertEquals([view.number, view.members, view.names], [6, 0b1, ["x", "n0", "y"]]);
-  assertEquals(view.journals, ["j0", "", ""]);
-  assertEquals(view.cluster, { id: "new", origin: { by: "x", at: 1e12, view: 6 } });
-  // Nodes have other places now: no number comes twice.
-  assertEquals(view.bases.map(incarnationOf), [10, 10, 10]);
+  // The old list named n0, n1 and n2: their ids mean no other nodes.
+  assertEquals([view.number, view.members, view.names], [6, 0b1, ["n0", "", "", "x", "y"]]);
+  assertEquals(view.journals, ["j0", "", "", "", ""]);
+  assertEquals(view.cluster, { id: "new", origin: { by: "n0", at: 1e12, view: 6 } });
+  assertEquals(view.bases.map(incarnationOf), [10, 10, 10, 10, 10]);
 });
 
 Deno.test("recoverCluster() has records from which the node starts as what it has become", () => {

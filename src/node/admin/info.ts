@@ -95,7 +95,7 @@ function viewFields(
     forced_at: origin === undefined ? "" : new Date(origin.at).toISOString(),
     self: nameOf(peers.self),
     node_role: roleOf({ replica, peers }, peers.self).role,
-    nodes: peers.names.join(","),
+    nodes: peers.names.filter((name) => name !== "").join(","),
     linked: members(membership.linked).map(nameOf).join(","),
     complete: membership.mayWrite ? 1 : 0,
     lease: hasLease ? 1 : 0,

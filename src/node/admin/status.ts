@@ -31,10 +31,11 @@ export interface StatusSources {
 export function clusterStatus(sources: StatusSources): ClusterStatus {
   const { replica, peers, statistics } = sources;
   const inView = replica?.membership.members ?? 0;
-  const nodes = peers.names.map((address, index): NodeStatus => {
+  const nodes = peers.names.flatMap((address, index): NodeStatus[] => {
+    if (address === "") return [];
     const link = peers.links[index];
     const isSelf = replica !== undefined && index === peers.self;
-    return {
+    return [{
       address,
       isSelf,
       isUp: isSelf || link !== undefined,
@@ -45,7 +46,7 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
       requestsPerSecond: isSelf
         ? statistics.requestsPerSecond
         : link?.report?.requestsPerSecond ?? null,
-    };
+    }];
   });
   return {
     version: VERSION,

@@ -58,7 +58,7 @@ import type {
 } from "../../two_phase/messages.ts";
 
 /** The version of this format. Nodes of different versions do not talk to each other. */
-export const PEER_PROTOCOL_VERSION = 5;
+export const PEER_PROTOCOL_VERSION = 6;
 
 /** A link's own question whether the other end lives, with what a node tells of itself. */
 export interface Probe {

@@ -7,10 +7,9 @@
  *
  * - `find`: "who are you?" A node dials every entry of its list; the entry that answers with the
  *   node's own instance number is the node itself.
- * - `link`: "I am entry number i, let us talk in frames." The connection turns to frames behind the
- *   answer.
- * - `confirm`: "have you just asked me for a link, with this token?" Asked at the address of who says
- *   it is entry number i; so a client cannot pass itself off as a node, as it cannot answer there.
+ * - `link`: "I am n1, let us talk in frames." The connection turns to frames behind the answer.
+ * - `confirm`: "have you just asked me for a link, with this token?" Asked at the address of the node
+ *   that the asker claims to be; so a client cannot pass itself off as a node, as it cannot answer there.
  * - `outcome`: "how did this transaction end, as far as you know?" See `outcome.ts`.
  *
  * @module
@@ -20,10 +19,11 @@ import { deadline } from "@std/async/deadline";
 import { type Address, formatAddress } from "../../address.ts";
 import { fromText, quote, toBytes, toText } from "../../byte_string.ts";
 import { FatalError, messageOf } from "../../errors.ts";
+import { NODES_MAX } from "../../limits.ts";
 import { encodeCommand } from "../../resp/encoder.ts";
 import { ReplyDecoder } from "../../resp/reply_decoder.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
-import type { ClusterId, ClusterOrigin, NodeId } from "../../two_phase/messages.ts";
+import type { ClusterId, ClusterOrigin } from "../../two_phase/messages.ts";
 import type { PeerIdentity } from "../../two_phase/membership.ts";
 import type { JournalSighting } from "../../two_phase/peer_journals.ts";
 import type { OutcomeAnswer } from "../../two_phase/replica.ts";
@@ -61,6 +61,8 @@ export interface ClusterPosition {
   /** The view that it has installed last; 0 for none: then it is of no cluster yet. */
   readonly view: number;
   readonly cluster: ClusterId;
+  /** By id: the names of the configured nodes; `""` for an id that no node has. */
+  readonly names: readonly string[];
 }
 
 /** What every question and every answer says about its sender. */
@@ -87,9 +89,9 @@ const PURPOSES = ["find", "link", "confirm", "outcome"] as const;
 /** A question that one node asks another. */
 export interface Question extends Introduction {
   readonly purpose: typeof PURPOSES[number];
-  /** With `link`: who asks, and whom. */
-  readonly from?: NodeId;
-  readonly to?: NodeId;
+  /** With `link`: the names of the node that asks, and of the one that it asks. */
+  readonly from?: string;
+  readonly to?: string;
   /** With `link` and `confirm`: random number of this attempt. */
   readonly token?: string;
   /** With `outcome`: the name of the transaction. */
@@ -206,8 +208,9 @@ export function parseQuestion(text: string): Question | undefined {
   if (!isIntroduction(question)) return undefined;
   const { purpose, from, to, token, transaction } = question as Partial<Question>;
   if (!PURPOSES.some((known) => known === purpose)) return undefined;
-  const isTyped = [from, to].every((node) => node === undefined || Number.isInteger(node)) &&
-    [token, transaction].every((word) => word === undefined || typeof word === "string");
+  const isTyped = [from, to, token, transaction].every((word) =>
+    word === undefined || typeof word === "string"
+  );
   return isTyped ? question as Question : undefined;
 }
 
@@ -248,8 +251,12 @@ function hasNumbers(config: Partial<SharedConfig>): boolean {
 
 function isClusterPosition(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  const { view, cluster } = value as Partial<ClusterPosition>;
-  if (!Number.isInteger(view) || typeof cluster !== "object" || cluster === null) return false;
+  const { view, cluster, names } = value as Partial<ClusterPosition>;
+  const hasNames = Array.isArray(names) && names.length <= NODES_MAX &&
+    names.every((name) => typeof name === "string");
+  if (!hasNames || !Number.isInteger(view) || typeof cluster !== "object" || cluster === null) {
+    return false;
+  }
   const { id, origin } = cluster as Partial<ClusterId>;
   const isOriginTyped = origin === undefined ||
     typeof origin === "object" && origin !== null && typeof origin.by === "string" &&

@@ -2,10 +2,13 @@
  * The cluster as one node sees it: finds out which entry of the list it is, keeps a link to every
  * other node, and carries messages over the links.
  *
- * Of two nodes, the one with the lower index dials; the other one answers. What is wrong for good (a
- * list that differs, another version, a journal that is not the known one) ends the process that is
- * at fault: of two that differ, the one that was started later, and never one whose cluster is
+ * Of two nodes, the one whose name comes first as text dials; the other one answers. What is wrong for
+ * good (a list that differs, another version, a journal that is not the known one) ends the process that
+ * is at fault: of two that differ, the one that was started later, and never one whose cluster is
  * complete.
+ *
+ * Messages name nodes by ids, which the first view of a cluster gives once. So a link needs two nodes
+ * that know the same names by the same ids. A node that is in no view yet takes the ids of one that is.
  *
  * @module
  */
@@ -20,6 +23,7 @@ import type { Message, NodeId, NodeSet } from "../../two_phase/messages.ts";
 import type { Membership } from "../../two_phase/membership.ts";
 import type { PeerIdentity } from "../../two_phase/membership.ts";
 import type { JournalSighting } from "../../two_phase/peer_journals.ts";
+import { invariant } from "../../two_phase/invariant.ts";
 import { contains, size } from "../../two_phase/node_set.ts";
 import { parseTransactionName } from "../../two_phase/transaction_name.ts";
 import { now } from "../clock.ts";
@@ -73,6 +77,8 @@ export interface PeersOptions {
   readonly report: () => NodeReport;
   /** Called when the process must end. */
   readonly onFatal: (error: unknown) => void;
+  /** A node of a cluster knows the configured nodes by other ids, and this one is in no view yet. */
+  readonly onOtherIds: (names: readonly string[]) => void;
 }
 
 /** A node that was looked for, and has answered. */
@@ -84,8 +90,8 @@ export interface FoundNode {
 /** What came of a question for a link. */
 export interface LinkDecision {
   readonly reply: Reply;
-  /** Who asked, where the connection becomes a link behind the answer. */
-  readonly peer: NodeId | undefined;
+  /** The name of the node that asked, if the connection becomes a link behind the answer. */
+  readonly peer: string | undefined;
 }
 
 /** Why a question for a link is refused. */
@@ -95,33 +101,60 @@ interface Refusal {
 
 /** Knows the other nodes and how to reach them. */
 export class Peers implements Transport, LinkOwner {
-  readonly addresses: readonly Address[];
-  readonly names: readonly string[];
   readonly #options: PeersOptions;
   /** Random id of this process. */
   readonly instance: string = crypto.randomUUID();
   readonly #startedAt = now();
-  readonly #links: (PeerLink | undefined)[];
-  readonly #wasLinked = new Set<NodeId>();
+  /** By id: the names of the configured nodes; `""` for an id that no node has. */
+  #names: readonly string[];
+  /** By name. */
+  readonly #addresses: ReadonlyMap<string, Address>;
+  /** By id: the links that are up. */
+  #links: (PeerLink | undefined)[] = [];
+  readonly #wasLinked = new Set<string>();
   readonly #tokens = new Set<string>();
   readonly #complaints = new Map<string, number>();
   readonly #stopped = new AbortController();
   #driver: Driver | undefined;
-  #self: NodeId | undefined;
+  /** The name of this node. */
+  #self: string | undefined;
   /** This node is about to begin a cluster by force, until it runs. */
   #isStartingCluster = false;
 
   constructor(options: PeersOptions) {
     this.#options = options;
-    this.addresses = options.addresses;
-    this.names = options.addresses.map(formatAddress);
-    this.#links = this.names.map(() => undefined);
+    this.#names = options.addresses.map(formatAddress);
+    this.#addresses = new Map(options.addresses.map((one) => [formatAddress(one), one]));
   }
 
-  /** This node's place in the list. */
-  get self(): NodeId {
-    if (this.#self === undefined) throw new Error("this node has not found itself yet");
+  /** By id: the names of the configured nodes; `""` for an id that no node has. */
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
+  /** The names of the configured nodes, in the order of `--peers`, sorted. */
+  get list(): readonly string[] {
+    return [...this.#addresses.keys()];
+  }
+
+  /** The name of this node. */
+  get ownName(): string {
+    invariant(this.#self !== undefined, "this node has found itself");
     return this.#self;
+  }
+
+  /** The id of this node. */
+  get self(): NodeId {
+    return this.#names.indexOf(this.ownName);
+  }
+
+  /** Knows the configured nodes by other ids from now on. There must be no links. */
+  setNames(names: readonly string[]): void {
+    invariant(
+      this.#links.every((link) => link === undefined),
+      "ids change while there are no links",
+    );
+    this.#names = names;
   }
 
   /** The links that are up, by node. */
@@ -131,9 +164,9 @@ export class Peers implements Transport, LinkOwner {
 
   // --- Finding itself ------------------------------------------------------------------------
 
-  /** Says which entry this node is, where that is known. */
-  setSelf(self: NodeId): void {
-    this.#self = self;
+  /** Says which entry this node is, if that is known. */
+  setSelf(name: string): void {
+    this.#self = name;
   }
 
   /**
@@ -142,15 +175,13 @@ export class Peers implements Transport, LinkOwner {
    *
    * @throws {FatalError} where no entry is this node.
    */
-  async findSelf(): Promise<NodeId> {
+  async findSelf(): Promise<string> {
     const found = new AbortController();
     const signal = AbortSignal.any([found.signal, this.#stopped.signal]);
-    const searches = this.addresses.map((address, index) => this.#isSelf(address, index, signal));
+    const searches = [...this.#addresses.values()].map((one) => this.#isSelf(one, signal));
     const timer = setTimeout(() => found.abort(), FIND_SELF_MS);
     try {
-      const self = await Promise.any(searches);
-      this.#self = self;
-      return self;
+      return await Promise.any(searches);
     } catch (error) {
       throw this.#whyNotFound(error);
     } finally {
@@ -163,20 +194,21 @@ export class Peers implements Transport, LinkOwner {
     const causes = error instanceof AggregateError ? error.errors : [error];
     const fatal = causes.find((cause) => cause instanceof FatalError);
     return fatal ?? new FatalError(
-      `none of the --peers ${this.names.join(", ")} leads to this node${this.#hint}`,
+      `none of the --peers ${this.list.join(", ")} leads to this node${this.#hint}`,
     );
   }
 
   get #hint(): string {
-    const isIpv6 = this.addresses.some(({ hostname }) => hostname.includes(":"));
+    const isIpv6 = [...this.#addresses.values()].some(({ hostname }) => hostname.includes(":"));
     if (isIpv6 && this.#options.hostname === "0.0.0.0") {
       return ", which listens at 0.0.0.0, so at no IPv6 address: listen at all with --host ::";
     }
     return ": name its own entry with --advertise";
   }
 
-  /** Resolves with `index` when the node at `address` is this one; rejects when it is not. */
-  async #isSelf(address: Address, index: NodeId, signal: AbortSignal): Promise<NodeId> {
+  /** Resolves with the name of `address` when the node there is this one; rejects when it is not. */
+  async #isSelf(address: Address, signal: AbortSignal): Promise<string> {
+    const name = formatAddress(address);
     const reply = await retry(() => askOnce(address, this.#question({ purpose: "find" })), {
       minTimeout: RETRY_MS_MIN,
       maxTimeout: RETRY_MS_MAX,
@@ -184,9 +216,9 @@ export class Peers implements Transport, LinkOwner {
       isRetriable: (error: unknown) => error instanceof HandshakeError && !signal.aborted,
       signal,
     });
-    if (reply.instance === this.instance) return index;
-    this.#checkConfig(reply, this.names[index] ?? "");
-    throw new HandshakeError(`${this.names[index]} is another node`);
+    if (reply.instance === this.instance) return name;
+    this.#checkConfig(reply, name);
+    throw new HandshakeError(`${name} is another node`);
   }
 
   /**
@@ -221,9 +253,7 @@ export class Peers implements Transport, LinkOwner {
   /** Begins to link to all other nodes. */
   start(driver: Driver): void {
     this.#driver = driver;
-    this.addresses.forEach((_address, peer) => {
-      if (peer > this.self) this.#keepLinked(peer);
-    });
+    for (const name of this.list) if (this.ownName < name) this.#keepLinked(name);
   }
 
   /** Gives up all links: there are none until {@linkcode resume}. */
@@ -243,12 +273,12 @@ export class Peers implements Transport, LinkOwner {
     for (const link of this.#links) link?.close("this node stops");
   }
 
-  async #keepLinked(peer: NodeId): Promise<void> {
+  async #keepLinked(name: string): Promise<void> {
     const { signal } = this.#stopped;
     let isFirst = true;
     while (!signal.aborted) {
       try {
-        await retry(() => this.#link(peer), {
+        await retry(() => this.#link(name), {
           minTimeout: RETRY_MS_MIN,
           maxTimeout: RETRY_MS_MAX,
           maxAttempts: Number.MAX_SAFE_INTEGER,
@@ -257,7 +287,7 @@ export class Peers implements Transport, LinkOwner {
           signal,
         });
         isFirst = false;
-        await this.#links[peer]?.closed;
+        await this.#links[this.#names.indexOf(name)]?.closed;
       } catch (error) {
         if (signal.aborted) return;
         this.#options.onFatal(
@@ -268,26 +298,32 @@ export class Peers implements Transport, LinkOwner {
     }
   }
 
-  async #link(peer: NodeId): Promise<void> {
-    const address = this.addresses[peer];
-    const name = this.names[peer] ?? "";
-    if (address === undefined) throw new Error(`no node has the index ${peer}`);
+  async #link(name: string): Promise<void> {
+    const address = this.#addresses.get(name);
+    invariant(address !== undefined, `${name} is a configured node`);
     if (this.#driver === undefined) throw new HandshakeError(STARTING);
     const token = crypto.randomUUID();
     this.#tokens.add(token);
     try {
-      const known = this.#knownOf(peer);
-      const question = this.#question({ purpose: "link", from: this.self, to: peer, token, known });
+      const known = this.#knownOf(name);
+      const question = this.#question({
+        purpose: "link",
+        from: this.ownName,
+        to: name,
+        token,
+        known,
+      });
       const { conn, reply, received } = await ask(address, question);
       const obstacle = this.#obstacle(reply, name);
       if (obstacle !== undefined) {
         closeQuietly(conn);
         // Who is started first meets the others while they start: that is no news to anybody.
-        if (reply.refusal === STARTING) this.#options.logger.debug(obstacle);
-        else this.#complain(name, obstacle);
+        if (reply.refusal === STARTING || obstacle === OTHER_IDS) {
+          this.#options.logger.debug(`${name}: ${obstacle}`);
+        } else this.#complain(name, obstacle);
         throw new HandshakeError(obstacle);
       }
-      this.adopt({ peer, conn, received, said: reply });
+      this.adopt({ name, conn, received, said: reply });
     } finally {
       this.#tokens.delete(token);
     }
@@ -296,9 +332,10 @@ export class Peers implements Transport, LinkOwner {
   /** Tells why the answer to a question for a link makes no link. */
   #obstacle(reply: Reply, name: string): string | undefined {
     if (reply.instance === this.instance) {
-      throw new FatalError(`--peers names this node twice: ${this.names[this.self]} and ${name}`);
+      throw new FatalError(`--peers names this node twice: ${this.ownName} and ${name}`);
     }
     if (!this.#checkConfig(reply, name)) return `${name} has another configuration`;
+    if (!this.#hasSameIds(reply, name)) return OTHER_IDS;
     if (reply.refusal === undefined) return undefined;
     return `${name} refuses a link: ${shown(reply.refusal)}`;
   }
@@ -306,26 +343,31 @@ export class Peers implements Transport, LinkOwner {
   /** Makes a connection a link. An older link to the same peer is given up. */
   adopt(
     options: {
-      peer: NodeId;
+      name: string;
       conn: Deno.TcpConn;
       received: Uint8Array;
       /** What the peer has said of itself, and of this node's journal. */
       said: Introduction;
     },
   ): void {
-    const { peer, conn, received, said: { identity, known } } = options;
+    const { name, conn, received, said: { identity, known } } = options;
+    const peer = this.#names.indexOf(name);
+    if (this.#driver === undefined || peer < 0) {
+      closeQuietly(conn); // This node has begun to start over meanwhile.
+      return;
+    }
     conn.setNoDelay(true);
-    this.#links[peer]?.close("it has connected anew");
+    this.#links[peer]?.close("it has connected again");
     const link = new PeerLink({ peer, conn, owner: this, received });
     this.#links[peer] = link;
     const { logger } = this.#options;
     // The first time is told by the cluster being complete; later times are news.
-    if (this.#wasLinked.has(peer)) logger.info(`linked to ${this.names[peer]} again`);
-    else logger.debug(`linked to ${this.names[peer]}`);
-    this.#wasLinked.add(peer);
+    if (this.#wasLinked.has(name)) logger.info(`linked to ${name} again`);
+    else logger.debug(`linked to ${name}`);
+    this.#wasLinked.add(name);
     this.#noteStranger(peer, identity);
     try {
-      this.#driver?.peerUp(peer, { identity, known });
+      this.#driver.peerUp(peer, { identity, known });
     } catch (error) {
       this.#options.onFatal(error); // The protocol is broken, not the connection.
       return;
@@ -345,7 +387,7 @@ export class Peers implements Transport, LinkOwner {
     const known = view.journals[peer] ?? "";
     if (view.number === 0 || known === "" || known === identity.journal) return;
     this.#options.logger.warn(
-      `${this.names[peer]} has lost its journal ${known}: with its new one it joins from empty`,
+      `${this.#names[peer]} has lost its journal ${known}: with its new one it joins from empty`,
     );
   }
 
@@ -384,11 +426,9 @@ export class Peers implements Transport, LinkOwner {
     return { reply: { ...latest, ...refused }, peer: undefined };
   }
 
-  /** Returns which entry of this node's own list the asker says to be, by its name in its own list. */
-  #askerOf(question: Question): NodeId | undefined {
-    const { config, from } = question;
-    const asker = this.names.indexOf(config.peers[from ?? -1] ?? "");
-    return asker < 0 ? undefined : asker;
+  /** Returns which entry of this node's own list the asker claims to be. */
+  #askerOf({ from = "" }: Question): string | undefined {
+    return this.#addresses.has(from) ? from : undefined;
   }
 
   /**
@@ -396,9 +436,9 @@ export class Peers implements Transport, LinkOwner {
    *
    * @returns what it says of itself, or `undefined` where it has not asked.
    */
-  async #askBack(asker: NodeId, question: Question): Promise<Reply | undefined> {
+  async #askBack(asker: string, question: Question): Promise<Reply | undefined> {
     const { token, instance } = question;
-    const address = this.addresses[asker];
+    const address = this.#addresses.get(asker);
     if (address === undefined || token === undefined) return undefined;
     try {
       const answer = await askOnce(address, this.#question({ purpose: "confirm", token }));
@@ -408,17 +448,17 @@ export class Peers implements Transport, LinkOwner {
     }
   }
 
-  #configRefusal(answer: Reply, asker: NodeId): Refusal | undefined {
-    const isAlike = this.#checkConfig(answer, this.names[asker] ?? "");
-    return isAlike ? undefined : { refusal: "the configurations differ" };
+  #configRefusal(answer: Reply, asker: string): Refusal | undefined {
+    if (!this.#checkConfig(answer, asker)) return { refusal: "the configurations differ" };
+    return this.#hasSameIds(answer, asker) ? undefined : { refusal: OTHER_IDS };
   }
 
   /** Tells why a question for a link is refused, though it is confirmed. */
-  #refusalOf(question: Question, asker: NodeId): Refusal | undefined {
-    const { from, to } = question;
+  #refusalOf({ to = "" }: Question, asker: string): Refusal | undefined {
     if (this.#driver === undefined) return { refusal: STARTING };
-    if (from !== asker || to !== this.self || asker >= this.self) {
-      return { refusal: `it is node ${this.self}, and node ${from} asked for node ${to}` };
+    if (to !== this.ownName) return { refusal: `it is ${this.ownName}, and not ${shown(to)}` };
+    if (asker >= to) {
+      return { refusal: `${this.ownName} is to dial ${asker}, not the other way round` };
     }
     return undefined;
   }
@@ -426,7 +466,7 @@ export class Peers implements Transport, LinkOwner {
   // --- Outcomes ------------------------------------------------------------------------------
 
   #outcomeHere({ transaction = "" }: Question): Pick<Reply, "outcome"> {
-    const parsed = parseTransactionName(transaction, { nodes: this.names.length, shown: "" });
+    const parsed = parseTransactionName(transaction, { nodes: this.#names.length, shown: "" });
     if (typeof parsed === "string" || this.#driver === undefined) return {};
     return { outcome: this.#driver.replica.outcomeOf(parsed) };
   }
@@ -434,9 +474,8 @@ export class Peers implements Transport, LinkOwner {
   /** Asks all other nodes what they know of the end of a transaction. */
   async askOutcomes(transaction: string): Promise<NodeOutcome[]> {
     const question = { ...this.#question({ purpose: "outcome" }), transaction };
-    const others = this.addresses.flatMap((address, index) => index === this.self ? [] : [address]);
-    return await Promise.all(others.map(async (address): Promise<NodeOutcome> => {
-      const name = formatAddress(address);
+    const others = [...this.#addresses].filter(([name]) => name !== this.ownName);
+    return await Promise.all(others.map(async ([name, address]): Promise<NodeOutcome> => {
       try {
         const reply = await deadline(askOnce(address, question), OUTCOME_MS);
         const isAlike = this.#clusterDifference(reply, name) === undefined &&
@@ -472,6 +511,20 @@ export class Peers implements Transport, LinkOwner {
     return false;
   }
 
+  /** Tells whether another node knows the configured nodes by the ids by which this one does. */
+  #hasSameIds({ clusterPosition: theirs }: Introduction, name: string): boolean {
+    if (theirs.names.join() === this.#names.join()) return true;
+    const mine = this.#options.clusterPosition();
+    const isList = theirs.names.filter((one) => one !== "").toSorted().join() ===
+      this.list.toSorted().join();
+    if (mine.view === 0 && theirs.view > 0 && isList) this.#options.onOtherIds(theirs.names);
+    // Of two nodes that are in no view, one may have taken the ids of a third one already.
+    else if (mine.view > 0 && theirs.view > 0) {
+      this.#complain(name, `${name} knows the nodes of the cluster by other ids than this node`);
+    }
+    return false;
+  }
+
   #clusterDifference({ clusterPosition: theirs }: Introduction, name: string): string | undefined {
     return clusterDifference(this.#options.clusterPosition(), { theirs, name });
   }
@@ -492,13 +545,13 @@ export class Peers implements Transport, LinkOwner {
   }
 
   get #membership(): Membership {
-    if (this.#driver === undefined) throw new Error("the cluster has not started yet");
+    invariant(this.#driver !== undefined, "the node runs");
     return this.#driver.replica.membership;
   }
 
   /** What is on this node's disk of the journal of `peer`, see `peer_journals.ts`. */
-  #knownOf(peer: NodeId): JournalSighting | undefined {
-    return this.#driver?.replica.membership.peerJournals.of(peer);
+  #knownOf(name: string): JournalSighting | undefined {
+    return this.#driver?.replica.membership.peerJournals.of(this.#names.indexOf(name));
   }
 
   #introduction(): Introduction {
@@ -548,7 +601,7 @@ export class Peers implements Transport, LinkOwner {
     if (this.#links[link.peer] !== link) return;
     this.#links[link.peer] = undefined;
     if (this.#stopped.signal.aborted) return;
-    this.#options.logger.warn(`lost the link to ${this.names[link.peer]}: ${reason}`);
+    this.#options.logger.warn(`lost the link to ${this.#names[link.peer]}: ${reason}`);
     this.#driver?.peerDown(link.peer);
   }
 
@@ -559,3 +612,6 @@ export class Peers implements Transport, LinkOwner {
 
 /** Why a node gives no links before it has found itself in the list. */
 const STARTING = "it is starting";
+
+/** Why there is no link to a node whose messages would mean other nodes. */
+const OTHER_IDS = "it knows the nodes of the cluster by other ids";

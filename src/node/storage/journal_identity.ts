@@ -2,8 +2,8 @@
  * What the views in a journal say: which cluster it belongs to, which nodes that has, and which of them
  * this is.
  *
- * Views name nodes by their place in the list, so with another list the journal would mean others; and
- * they list whose journal is whose.
+ * Views give each node its id, so with another list the journal would mean others; and they list whose
+ * journal is whose.
  *
  * @module
  */
@@ -19,6 +19,38 @@ export function lastView(records: readonly JournalRecord[]): View | undefined {
   return view?.number === 0 ? undefined : view;
 }
 
+/** Returns the names of the nodes that `view` lists as configured, in the order of their ids. */
+export function configuredNames({ names }: Pick<View, "names">): string[] {
+  return names.filter((name) => name !== "");
+}
+
+/** Tells whether two lists name the same nodes, in whatever order. */
+export function isSameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.toSorted().join() === b.toSorted().join();
+}
+
+/**
+ * Returns the names of the configured nodes by id, for a node with these records: ids are given once, by
+ * the first view of a cluster, and never move. Without a view, a node has the place of its name in the
+ * list.
+ *
+ * @param names what the configured nodes are called, sorted
+ */
+export function namesById(
+  records: readonly JournalRecord[],
+  names: readonly string[],
+): readonly string[] {
+  const view = lastView(records);
+  if (view === undefined) return names;
+  if (isSameList(configuredNames(view), names)) return view.names;
+  const [alone] = names;
+  // A node alone may be reached by another name than before.
+  const isAlone = names.length === 1 && configuredNames(view).length === 1;
+  return isAlone && alone !== undefined
+    ? view.names.map((name) => name === "" ? "" : alone)
+    : names;
+}
+
 /**
  * Returns why a node with these records cannot be started with this list, or `undefined` where it can.
  *
@@ -31,9 +63,10 @@ export function whyNotThisList(
   const view = lastView(records);
   if (view === undefined) return undefined;
   // A node alone may be reached by another name than before.
-  if (view.names.length === 1 && names.length === 1) return undefined;
-  if (view.names.join() === names.join()) return undefined;
-  return `the journal is of a cluster of ${view.names.join(", ")} (view ${view.number}), not of ` +
+  const old = configuredNames(view);
+  if (old.length === 1 && names.length === 1) return undefined;
+  if (isSameList(old, names)) return undefined;
+  return `the journal is of a cluster of ${old.join(", ")} (view ${view.number}), not of ` +
     `${names.join(", ")}: start with the same --peers, or with an empty journal; if a majority ` +
     "of its nodes is lost for good, see --force-new-cluster";
 }

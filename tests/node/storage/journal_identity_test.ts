@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import {
+  namesById,
   ownerOf,
   whyNotThisJournal,
   whyNotThisList,
@@ -43,6 +44,20 @@ Deno.test("whyNotThisList() refuses a journal whose latest view names other node
       "start with the same --peers, or with an empty journal; if a majority of its nodes is lost " +
       "for good, see --force-new-cluster",
   );
+});
+
+Deno.test("namesById() has each node at the id that the latest view gives it", () => {
+  const table: [records: JournalRecord[], list: string[], expected: readonly string[]][] = [
+    [[], ["a:1", "b:1"], ["a:1", "b:1"]],
+    [[installed(4, ["b:1", "", "a:1"])], ["a:1", "b:1"], ["b:1", "", "a:1"]],
+    // A node alone may have another name than before; its id is the old one.
+    [[installed(4, ["", "a:1"])], ["new:1"], ["", "new:1"]],
+    // The journal is of another list: the node may only begin a cluster by force.
+    [[installed(4, ["b:1", "", "a:1"])], ["a:1", "c:1"], ["a:1", "c:1"]],
+  ];
+  for (const [records, list, expected] of table) {
+    assertEquals(namesById(records, list), expected);
+  }
 });
 
 Deno.test("ownerOf() is the node for which the latest view lists the journal", () => {
