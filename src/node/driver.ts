@@ -11,14 +11,14 @@
 import type { Clocks } from "../two_phase/clocks.ts";
 import type { Request, Requester } from "../two_phase/request.ts";
 import { type Answer, type Effects, LEASE_OVER, type ProtocolEvent } from "../two_phase/outbox.ts";
-import type { JournalRecord, Message, NodeId, NodeSet } from "../two_phase/messages.ts";
+import type { JournalRecord, KeyRecord, Message, NodeId, NodeSet } from "../two_phase/messages.ts";
 import type { Input, MUST_WAIT, Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { JournalSighting } from "../two_phase/peer_journals.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { ByteString } from "../byte_string.ts";
 import { clocks } from "./clock.ts";
-import type { ChangedEntry, CheckpointOptions, Journal } from "./storage/journal.ts";
+import type { CheckpointOptions, Journal } from "./storage/journal.ts";
 
 /** How often the replica is told that time has passed. */
 const TICK_MS = 20;
@@ -176,10 +176,11 @@ export class Driver {
 export function checkpointOf(store: Store, tail: readonly JournalRecord[]): CheckpointOptions {
   return {
     tail,
-    changed: changedEntries(store, store.takeChanged()),
-    isCurrent: ({ key, value, version }) => {
+    changed: recordsOf(store, store.takeChanged()),
+    isCurrent: ({ key, value, version, expiresAtMs }) => {
       const entry = store.get(key);
-      return entry?.version === version && entry.value === value;
+      return entry?.version === version && entry.value === value &&
+        entry.expiresAtMs === expiresAtMs;
     },
     liveKeys: store.sizeWithReserved,
     liveBytes: store.bytes,
@@ -187,9 +188,6 @@ export function checkpointOf(store: Store, tail: readonly JournalRecord[]): Chec
 }
 
 /** The keys as they are when they are read. */
-function* changedEntries(store: Store, keys: ReadonlySet<ByteString>): Generator<ChangedEntry> {
-  for (const key of keys) {
-    const entry = store.get(key);
-    yield { key, value: entry?.value, version: entry?.version ?? 0 };
-  }
+function* recordsOf(store: Store, keys: ReadonlySet<ByteString>): Generator<KeyRecord> {
+  for (const key of keys) yield store.recordOf(key);
 }

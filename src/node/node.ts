@@ -52,7 +52,7 @@ import {
   whyNotThisJournal,
   whyNotThisList,
 } from "./storage/journal_identity.ts";
-import type { NodeReport } from "./peer/link.ts";
+import type { NodeReport } from "./peer/messages.ts";
 import { combineOutcomes } from "../two_phase/outcome.ts";
 import { replyOf } from "./server/outcome_reply.ts";
 import { SharedBound } from "./server/shared_bound.ts";
@@ -641,7 +641,7 @@ async function recover(journal: Journal): Promise<Recovered> {
   const records: JournalRecord[] = [];
   await journal.recover({
     isRestored: (key) => store.get(key)?.value !== undefined,
-    restoreEntry: ({ key, value, version }) => store.restore(key, value, version),
+    restoreEntry: (entry) => store.restore(entry),
     restoreRecord: (record) => records.push(record),
   });
   store.trackChanges();

@@ -24,9 +24,9 @@ export function entriesOf(store: Store, prepare: Prepare): Entry[] {
 export function applyEffectsAgain(store: Store, transaction: Transaction): void {
   const { prepare } = transaction;
   invariant(prepare !== undefined, "a transaction without content cannot be committed");
-  for (const { key, value } of prepare.effects) {
+  for (const { key, value, expiresAtMs } of prepare.effects) {
     const entry = store.entryOf(key);
-    if (prepare.version > entry.version) store.write(entry, value, prepare.version);
+    if (prepare.version > entry.version) store.write(entry, value, prepare.version, expiresAtMs);
   }
 }
 
@@ -40,6 +40,7 @@ export function applyEffects(store: Store, transaction: Transaction): void {
     if (effect === undefined) continue;
     // Entries mostly stand in the order of the effects; where they do not, the store is asked.
     const isSame = entry !== undefined && entry.key === effect.key;
-    store.write(isSame ? entry : store.entryOf(effect.key), effect.value, prepare.version);
+    const target = isSame ? entry : store.entryOf(effect.key);
+    store.write(target, effect.value, prepare.version, effect.expiresAtMs);
   }
 }

@@ -35,6 +35,17 @@ export type Stamp = number;
 export interface Effect {
   readonly key: ByteString;
   readonly value: ByteString | undefined;
+  /** When the value goes, in milliseconds of wall-clock time since 1970; absent: never. */
+  readonly expiresAtMs?: number | undefined;
+}
+
+/**
+ * A key, and what was written to it last: the one form that it has in memory, in the journal and in
+ * transfers. Without a value it was deleted.
+ */
+export interface KeyRecord extends Effect {
+  /** The stamp of the transaction that wrote it: higher than that of any earlier write of the key. */
+  readonly version: Stamp;
 }
 
 /** Coordinator → member: "can you commit this?" (Gray 1978, phase 1). */
@@ -303,11 +314,6 @@ export interface ViewInstall {
   readonly chosen: View;
 }
 
-/** A key that goes to a joiner: its value, or `undefined` where it was deleted since. */
-export interface TransferredEntry extends Effect {
-  readonly version: Stamp;
-}
-
 /**
  * Outsider → member: let me in. Begins a transfer, or asks whether the one goes on that the outsider has
  * a part of.
@@ -326,7 +332,7 @@ export interface JoinChunk {
   /** Chosen by the member. */
   readonly transfer: number;
   readonly chunk: number;
-  readonly entries: readonly TransferredEntry[];
+  readonly entries: readonly KeyRecord[];
 }
 
 /** Joiner → member: all up to this chunk is durable here. */
@@ -343,7 +349,7 @@ export interface JoinFinal {
   readonly view: number;
   readonly transfer: number;
   readonly ballot: Ballot;
-  readonly entries: readonly TransferredEntry[];
+  readonly entries: readonly KeyRecord[];
   readonly prepared: readonly PreparedRecord[];
   /** What the proposer says in its own promise of this ballot. */
   readonly report: TransactionReport;
@@ -364,36 +370,96 @@ export interface JoinConfirmed {
   readonly lastNumber: TransactionNumber;
 }
 
-/** What is said about views, whatever view one is in. */
-export type ControlMessage =
-  | ViewInstalled
-  | Heartbeat
-  | HeartbeatAcknowledged
-  | Leaving
-  | ViewPrepare
-  | ViewPromise
-  | ViewRefuse
-  | ViewAbandoned
-  | ViewAccept
-  | ViewAccepted
-  | ViewInstall
-  | JoinRequest
-  | JoinChunk
-  | JoinAcknowledged
-  | JoinFinal
-  | JoinConfirmed;
+/** Everything that one node may say to another, by its type. */
+export interface MessageByType {
+  readonly prepare: Prepare;
+  readonly vote: Vote;
+  readonly commit: Commit;
+  readonly abort: Abort;
+  readonly abortAcknowledged: AbortAcknowledged;
+  readonly settled: Settled;
+  readonly forget: Forget;
+  readonly recovered: Recovered;
+  readonly viewInstalled: ViewInstalled;
+  readonly heartbeat: Heartbeat;
+  readonly heartbeatAcknowledged: HeartbeatAcknowledged;
+  readonly leaving: Leaving;
+  readonly viewPrepare: ViewPrepare;
+  readonly viewPromise: ViewPromise;
+  readonly viewRefuse: ViewRefuse;
+  readonly viewAbandoned: ViewAbandoned;
+  readonly viewAccept: ViewAccept;
+  readonly viewAccepted: ViewAccepted;
+  readonly viewInstall: ViewInstall;
+  readonly joinRequest: JoinRequest;
+  readonly joinChunk: JoinChunk;
+  readonly joinAcknowledged: JoinAcknowledged;
+  readonly joinFinal: JoinFinal;
+  readonly joinConfirmed: JoinConfirmed;
+}
+
+/** The types of messages. */
+export type MessageType = keyof MessageByType;
 
 /** Everything that one node may say to another. */
-export type Message =
-  | Prepare
-  | Vote
-  | Commit
-  | Abort
-  | AbortAcknowledged
-  | Settled
-  | Forget
-  | Recovered
-  | ControlMessage;
+export type Message = MessageByType[MessageType];
+
+/** What holds for all messages of one type. */
+export interface MessageRule {
+  /**
+   * `transaction`: it means something in the sender's view only, and between members. `view`: it is
+   * said about views, whatever view one is in.
+   */
+  readonly about: "transaction" | "view";
+  /** A node heeds it before it takes part: it says who is there, and asks the node for nothing. */
+  readonly isHeededAtOnce?: true;
+  /**
+   * What the sender must have on its disk before it sends one: see `outbox.ts`. `nothing`: after a crash
+   * it is as if the message had never been sent, or it is sent again.
+   */
+  readonly durableFirst: string;
+}
+
+/** What holds for the messages of each type. */
+export const MESSAGE_RULES = {
+  prepare: { about: "transaction", durableFirst: "nothing" },
+  vote: { about: "transaction", durableFirst: "with yes, the prepared record" },
+  commit: { about: "transaction", durableFirst: "the prepared record" },
+  abort: { about: "transaction", durableFirst: "the aborted record" },
+  abortAcknowledged: { about: "transaction", durableFirst: "the aborted record" },
+  settled: { about: "transaction", durableFirst: "the outcomes that it tells of" },
+  forget: { about: "transaction", durableFirst: "its own outcomes up to the mark" },
+  recovered: { about: "transaction", durableFirst: "the incarnation that it begins" },
+  viewInstalled: { about: "view", isHeededAtOnce: true, durableFirst: "the view record" },
+  heartbeat: { about: "view", isHeededAtOnce: true, durableFirst: "up to the position it tells" },
+  heartbeatAcknowledged: { about: "view", durableFirst: "nothing" },
+  leaving: { about: "view", isHeededAtOnce: true, durableFirst: "nothing" },
+  viewPrepare: { about: "view", durableFirst: "its own promise of the ballot" },
+  viewPromise: { about: "view", durableFirst: "the promise, and all that it tells" },
+  viewRefuse: { about: "view", durableFirst: "nothing" },
+  viewAbandoned: { about: "view", durableFirst: "nothing" },
+  viewAccept: { about: "view", durableFirst: "its own promise of the ballot" },
+  viewAccepted: { about: "view", durableFirst: "the accepted record" },
+  viewInstall: { about: "view", durableFirst: "nothing" },
+  joinRequest: { about: "view", durableFirst: "nothing" },
+  joinChunk: { about: "view", durableFirst: "nothing" },
+  joinAcknowledged: { about: "view", durableFirst: "the transfer record" },
+  joinFinal: { about: "view", durableFirst: "its own promise of the ballot" },
+  joinConfirmed: { about: "view", durableFirst: "the joined record" },
+} as const satisfies { readonly [Type in MessageType]: MessageRule };
+
+/** The types of messages that are said about views, whatever view one is in. */
+export type ControlType = {
+  [Type in MessageType]: typeof MESSAGE_RULES[Type]["about"] extends "view" ? Type : never;
+}[MessageType];
+
+/** What is said about views, whatever view one is in. */
+export type ControlMessage = MessageByType[ControlType];
+
+/** Tells messages about views from those about transactions. */
+export function isControl(message: Message): message is ControlMessage {
+  return MESSAGE_RULES[message.type].about === "view";
+}
 
 /** The transaction holds its locks here; needed before a yes vote (Mohan et al. 1986, §2). */
 export interface PreparedRecord {
@@ -439,7 +505,7 @@ export interface AcceptedRecord extends AcceptedProposal {
 export interface TransferRecord {
   readonly type: "transfer";
   readonly isFirst: boolean;
-  readonly entries: readonly TransferredEntry[];
+  readonly entries: readonly KeyRecord[];
 }
 
 /** A joiner holds all that its source held when that was frozen, and stays so in this view. */
@@ -456,7 +522,7 @@ export interface Joined {
  */
 export interface JoinedRecord extends Joined {
   readonly type: "joined";
-  readonly entries: readonly TransferredEntry[];
+  readonly entries: readonly KeyRecord[];
   readonly prepared: readonly PreparedRecord[];
   /** As in {@linkcode JoinFinal}. */
   readonly clock: Stamp;

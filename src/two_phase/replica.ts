@@ -23,8 +23,11 @@ import { Membership, type PeerIdentity, type ProcessIdentity } from "./membershi
 import {
   type ControlMessage,
   incarnationBase,
+  isControl,
   type JournalRecord,
   type Message,
+  MESSAGE_RULES,
+  type MessageRule,
   type NodeId,
   SEQUENCES_PER_INCARNATION,
   type View,
@@ -94,37 +97,6 @@ export interface OutcomeAnswer {
   readonly view: number;
   readonly isMember: boolean;
 }
-
-/** Tells messages about views from those about transactions. */
-function isControl(message: Message): message is ControlMessage {
-  return CONTROL[message.type] === true;
-}
-
-const CONTROL: Readonly<Partial<Record<Message["type"], true>>> = {
-  viewInstalled: true,
-  heartbeat: true,
-  heartbeatAcknowledged: true,
-  leaving: true,
-  viewPrepare: true,
-  viewPromise: true,
-  viewRefuse: true,
-  viewAbandoned: true,
-  viewAccept: true,
-  viewAccepted: true,
-  viewInstall: true,
-  joinRequest: true,
-  joinChunk: true,
-  joinAcknowledged: true,
-  joinFinal: true,
-  joinConfirmed: true,
-};
-
-/** Messages that a node heeds before it takes part: they say who is there, and ask it for nothing. */
-const HEEDED_AT_ONCE: Readonly<Partial<Record<Message["type"], true>>> = {
-  viewInstalled: true,
-  heartbeat: true,
-  leaving: true,
-};
 
 /** What {@linkcode Replica.peek} returns where a read has to be submitted as a request. */
 export const MUST_WAIT: unique symbol = Symbol("must wait");
@@ -359,7 +331,8 @@ export class Replica {
     }
     membership.onHeard(from, now);
     if (isControl(message)) {
-      if (membership.isVerified || HEEDED_AT_ONCE[message.type] === true) {
+      const rule: MessageRule = MESSAGE_RULES[message.type];
+      if (membership.isVerified || rule.isHeededAtOnce === true) {
         this.#onControl(from, message);
       } else this.#heldBack.push({ from, message });
       return;
@@ -396,6 +369,8 @@ export class Replica {
       case "recovered":
         this.#participant.onRecovered(from, message);
         return;
+      default:
+        message satisfies never;
     }
   }
 
@@ -434,8 +409,17 @@ export class Replica {
       case "joinConfirmed":
         this.#viewChange.onConfirmed(from, message.ballot, message.lastNumber);
         return;
-      default:
+      case "viewPrepare":
+      case "viewPromise":
+      case "viewRefuse":
+      case "viewAbandoned":
+      case "viewAccept":
+      case "viewAccepted":
+      case "viewInstall":
         this.#viewChange.onMessage(from, message);
+        return;
+      default:
+        message satisfies never;
     }
   }
 

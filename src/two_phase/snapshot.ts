@@ -21,24 +21,16 @@
 
 import type { ByteString } from "../byte_string.ts";
 import { isReserved } from "../reserved_keys.ts";
+import { invariant } from "./invariant.ts";
 import type { Effect } from "./messages.ts";
 
 /** A key that existed at the moment of a snapshot. */
-export interface SnapshotEntry {
-  readonly key: ByteString;
+export interface SnapshotEntry extends Effect {
   readonly value: ByteString;
 }
 
-/** A key that was looked at: it may not have existed at the moment. */
-interface Looked {
-  readonly key: ByteString;
-  readonly value: ByteString | undefined;
-}
-
 /** What a snapshot needs of an entry of the store. */
-export interface OrderedEntry {
-  readonly key: ByteString;
-  readonly value: ByteString | undefined;
+export interface OrderedEntry extends Effect {
   /** Its place in the order in which entries were made. */
   readonly order: number;
 }
@@ -59,7 +51,7 @@ export interface SnapshotSource {
 export class Snapshot {
   readonly #source: SnapshotSource;
   /** The values of keys that were written since the moment, and have not been looked at. */
-  readonly #left = new Map<ByteString, ByteString | undefined>();
+  readonly #left = new Map<ByteString, Effect>();
   /** The order of the last entry that was looked at. */
   #position = 0;
   #hasSeenAll = false;
@@ -76,9 +68,9 @@ export class Snapshot {
   }
 
   /** Is called before `entry` gets another value. */
-  beforeWrite({ key, value, order }: OrderedEntry): void {
+  beforeWrite({ key, value, expiresAtMs, order }: OrderedEntry): void {
     if (order > this.#source.lastOrder || order <= this.#position || this.#left.has(key)) return;
-    this.#left.set(key, value);
+    this.#left.set(key, { key, value, expiresAtMs });
   }
 
   /**
@@ -86,14 +78,15 @@ export class Snapshot {
    * before anything is read, in the order of the versions.
    */
   include(effects: readonly Effect[]): void {
-    if (this.#position > 0) throw new Error("a snapshot is read already");
-    for (const { key, value } of effects) {
+    invariant(this.#position === 0, "a snapshot takes effects in before it is read");
+    for (const effect of effects) {
+      const { key, value } = effect;
       if (!isReserved(key)) {
-        const before = this.#left.get(key); // It was left behind when this was committed.
+        const before = this.#left.get(key)?.value; // It was left behind when this was committed.
         if (before === undefined && value !== undefined) this.#size++;
         if (before !== undefined && value === undefined) this.#size--;
       }
-      this.#left.set(key, value);
+      this.#left.set(key, effect);
     }
   }
 
@@ -110,13 +103,14 @@ export class Snapshot {
         this.release();
         return false;
       }
-      const { key, value } = looked;
-      if (value !== undefined && !isReserved(key) && receive({ key, value })) break;
+      const { key, value, expiresAtMs } = looked;
+      if (value === undefined || isReserved(key)) continue;
+      if (receive({ key, value, expiresAtMs })) break;
     }
     return true;
   }
 
-  #nextEntry(): Looked | undefined {
+  #nextEntry(): Effect | undefined {
     const { entries, lastOrder } = this.#source;
     const { value: entry, done } = entries.next();
     if (done === true || entry.order > lastOrder) {
@@ -125,17 +119,17 @@ export class Snapshot {
       return this.#nextLeft();
     }
     this.#position = entry.order;
-    const { key } = entry;
-    const value = this.#left.has(key) ? this.#left.get(key) : entry.value;
-    this.#left.delete(key);
-    return { key, value };
+    const left = this.#left.get(entry.key);
+    if (left === undefined) return entry;
+    this.#left.delete(entry.key);
+    return left;
   }
 
   /** What is left at the end was deleted before it was looked at. */
-  #nextLeft(): Looked | undefined {
-    for (const [key, value] of this.#left) {
+  #nextLeft(): Effect | undefined {
+    for (const [key, left] of this.#left) {
       this.#left.delete(key);
-      return { key, value };
+      return left;
     }
     return undefined;
   }

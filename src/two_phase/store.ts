@@ -11,16 +11,15 @@
 import type { ByteString } from "../byte_string.ts";
 import { isReserved } from "../reserved_keys.ts";
 import type { Lock } from "./lock_table.ts";
-import type { Stamp } from "./messages.ts";
+import type { KeyRecord, Stamp } from "./messages.ts";
 import { Snapshot } from "./snapshot.ts";
 
-/** A key: its committed value, and its lock. */
-export interface Entry {
-  readonly key: ByteString;
-  /** `undefined` where the key does not exist. */
+/** A key: what is committed of it, and its lock. */
+export interface Entry extends KeyRecord {
+  /** `undefined` if the key does not exist. */
   value: ByteString | undefined;
-  /** The stamp of the transaction that wrote it: higher than that of any earlier write of the key. */
   version: Stamp;
+  expiresAtMs: number | undefined;
   /** Its place in the order in which entries were made, from 1. */
   readonly order: number;
   /** `undefined` where nobody holds the key or stands in line for it. */
@@ -66,14 +65,26 @@ export class Store {
   entryOf(key: ByteString): Entry {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      entry = { key, value: undefined, version: 0, order: ++this.#lastOrder, lock: undefined };
+      entry = {
+        key,
+        value: undefined,
+        version: 0,
+        expiresAtMs: undefined,
+        order: ++this.#lastOrder,
+        lock: undefined,
+      };
       this.#entries.set(key, entry);
     }
     return entry;
   }
 
   /** Gives `entry` a committed value, or takes it away. */
-  write(entry: Entry, value: ByteString | undefined, version: Stamp): void {
+  write(
+    entry: Entry,
+    value: ByteString | undefined,
+    version: Stamp,
+    expiresAtMs?: number,
+  ): void {
     const { key, value: before } = entry;
     if (this.#snapshots.size > 0) { for (const one of this.#snapshots) one.beforeWrite(entry); }
     if (before !== undefined) {
@@ -90,6 +101,7 @@ export class Store {
     }
     entry.value = value;
     entry.version = version;
+    entry.expiresAtMs = expiresAtMs;
     this.#changed?.add(key);
     if (this.#watchers.size > 0) { for (const watcher of this.#watchers) watcher.add(key); }
   }
@@ -106,11 +118,19 @@ export class Store {
     return changed;
   }
 
-  /** Gives `key` the value that was stored before a restart. */
-  restore(key: ByteString, value: ByteString | undefined, version: Stamp): void {
+  /** Gives a key what was written to it before a restart, or at another node. */
+  restore({ key, value, version, expiresAtMs }: KeyRecord): void {
     const entry = this.entryOf(key);
-    this.write(entry, value, version);
+    this.write(entry, value, version, expiresAtMs);
     this.dropIfEmpty(entry);
+  }
+
+  /** Returns what is committed of `key`; a key that is not known was never written. */
+  recordOf(key: ByteString): KeyRecord {
+    const { value, version = 0, expiresAtMs } = this.#entries.get(key) ?? {};
+    return expiresAtMs === undefined
+      ? { key, value, version }
+      : { key, value, version, expiresAtMs };
   }
 
   /** Forgets everything. */

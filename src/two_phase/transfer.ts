@@ -30,11 +30,11 @@ import type {
   JoinChunk,
   JoinFinal,
   JoinRequest,
+  KeyRecord,
   NodeId,
   NodeSet,
   PreparedRecord,
   TransactionNumber,
-  TransferredEntry,
 } from "./messages.ts";
 import { members, NOBODY, only } from "./node_set.ts";
 import type { Participant } from "./participant.ts";
@@ -191,8 +191,8 @@ export class TransferSource {
     }
   }
 
-  #nextEntries(transfer: Transfer): TransferredEntry[] | undefined {
-    const entries: TransferredEntry[] = [];
+  #nextEntries(transfer: Transfer): KeyRecord[] | undefined {
+    const entries: KeyRecord[] = [];
     let bytes = 0;
     for (; transfer.scan !== undefined && bytes < CHUNK_BYTES;) {
       const { value: entry, done } = transfer.scan.next();
@@ -200,9 +200,9 @@ export class TransferSource {
         transfer.scan = undefined;
         break;
       }
-      const { key, value, version } = entry;
-      entries.push({ key, value, version });
-      bytes += key.length + (value?.length ?? 0);
+      const record = this.#context.store.recordOf(entry.key);
+      entries.push(record);
+      bytes += record.key.length + (record.value?.length ?? 0);
     }
     // The first chunk is sent even where there is nothing: it tells the joiner to begin.
     if (entries.length > 0 || transfer.nextChunk === 0) return entries;
@@ -210,7 +210,7 @@ export class TransferSource {
     return this.#takeChanged(transfer.changed);
   }
 
-  #takeChanged(changed: Set<ByteString>): TransferredEntry[] {
+  #takeChanged(changed: Set<ByteString>): KeyRecord[] {
     const taken: ByteString[] = [];
     let bytes = 0;
     for (const key of changed) {
@@ -223,12 +223,9 @@ export class TransferSource {
     return entries;
   }
 
-  #entriesNow(keys: Iterable<ByteString>): TransferredEntry[] {
+  #entriesNow(keys: Iterable<ByteString>): KeyRecord[] {
     const { store } = this.#context;
-    return Array.from(keys, (key) => {
-      const entry = store.get(key);
-      return { key, value: entry?.value, version: entry?.version ?? 0 };
-    });
+    return Array.from(keys, (key) => store.recordOf(key));
   }
 
   #undecided(): PreparedRecord[] {
@@ -408,12 +405,10 @@ export class TransferTarget {
 /** Writes entries that come from another node over what is there. */
 export function writeTransferred(
   { store, clock }: Pick<Context, "store" | "clock">,
-  entries: readonly TransferredEntry[],
+  entries: readonly KeyRecord[],
 ): void {
-  for (const { key, value, version } of entries) {
-    clock.observe(version); // This node's own writes of the key must come after it.
-    const entry = store.entryOf(key);
-    store.write(entry, value, version);
-    store.dropIfEmpty(entry);
+  for (const entry of entries) {
+    clock.observe(entry.version); // This node's own writes of the key must come after it.
+    store.restore(entry);
   }
 }

@@ -32,14 +32,15 @@
 import type { Context } from "./context.ts";
 import type {
   Ballot,
-  ControlMessage,
   NodeId,
   NodeSet,
   TransactionId,
   TransactionNumber,
   View,
+  ViewAbandoned,
   ViewAccept,
   ViewAccepted,
+  ViewInstall,
   ViewPrepare,
   ViewPromise,
   ViewRefuse,
@@ -87,6 +88,16 @@ interface Attempt {
   /** Members that were sent the installed view, which they lacked. */
   caughtUp: NodeSet;
 }
+
+/** What nodes say to each other about the choice of views. */
+export type ViewChangeMessage =
+  | ViewPrepare
+  | ViewPromise
+  | ViewRefuse
+  | ViewAbandoned
+  | ViewAccept
+  | ViewAccepted
+  | ViewInstall;
 
 /** What {@linkcode ViewChange} has done elsewhere. */
 export interface ViewChangeHost {
@@ -729,7 +740,7 @@ export class ViewChange {
   }
 
   /** Takes in what is said about the choice of views. */
-  onMessage(from: NodeId, message: ControlMessage): void {
+  onMessage(from: NodeId, message: ViewChangeMessage): void {
     switch (message.type) {
       case "viewPrepare":
         this.onViewPrepare(from, message);
@@ -752,6 +763,8 @@ export class ViewChange {
       case "viewInstall":
         this.#onViewInstall(message.chosen);
         return;
+      default:
+        message satisfies never;
     }
   }
 }

@@ -7,8 +7,7 @@
  */
 
 import type { ByteString } from "../../src/byte_string.ts";
-import type { ChangedEntry } from "../../src/node/storage/journal.ts";
-import type { JournalRecord } from "../../src/two_phase/messages.ts";
+import type { JournalRecord, KeyRecord } from "../../src/two_phase/messages.ts";
 import { Store } from "../../src/two_phase/store.ts";
 import type { Random } from "./random.ts";
 
@@ -16,7 +15,7 @@ import type { Random } from "./random.ts";
 const SEGMENTS_MAX = 3;
 
 /** Entries that were written together: of a key that comes twice, the first one counts. */
-type Segment = readonly ChangedEntry[];
+type Segment = readonly KeyRecord[];
 
 /** What was durable on a disk at some moment. */
 export interface DiskCopy {
@@ -44,7 +43,7 @@ export class Disk {
   #appended = 0;
   /** A checkpoint under way: what takes the place of the records up to `position`. */
   #cut: { readonly tail: readonly JournalRecord[]; readonly position: number } | undefined;
-  #staged: ChangedEntry[] = [];
+  #staged: KeyRecord[] = [];
 
   constructor(journal: string) {
     this.journal = journal;
@@ -140,7 +139,7 @@ export class Disk {
   }
 
   /** Stores one entry as it is now, as part of the checkpoint. */
-  stage(entry: ChangedEntry): void {
+  stage(entry: KeyRecord): void {
     this.#staged.push(entry);
   }
 
@@ -149,7 +148,7 @@ export class Disk {
    *
    * @param isCurrent tells whether a stored entry is what its key has now
    */
-  endCheckpoint(isCurrent: (entry: ChangedEntry) => boolean): void {
+  endCheckpoint(isCurrent: (entry: KeyRecord) => boolean): void {
     const cut = this.#cut;
     if (cut === undefined || !this.mayEndCheckpoint) throw new Error("it is not time for that");
     const after = this.#records.slice(this.#records.length - (this.#durable - cut.position));
@@ -175,9 +174,9 @@ export class Disk {
     const store = new Store();
     const seen = new Set<ByteString>();
     for (const segment of this.#segments.toReversed()) {
-      for (const { key, value, version } of segment) {
-        if (!seen.has(key) && value !== undefined) store.restore(key, value, version);
-        seen.add(key);
+      for (const entry of segment) {
+        if (!seen.has(entry.key) && entry.value !== undefined) store.restore(entry);
+        seen.add(entry.key);
       }
     }
     store.trackChanges();

@@ -6,14 +6,19 @@
  * @module
  */
 
-import type { ChangedEntry } from "../../src/node/storage/journal.ts";
 import { lastView, ownerOf } from "../../src/node/storage/journal_identity.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
 import { timingFor } from "../../src/two_phase/timing.ts";
 import type { Counters } from "../../src/two_phase/counters.ts";
 import { countsAsProgress, type JournalSighting } from "../../src/two_phase/peer_journals.ts";
 import { recoverCluster } from "../../src/two_phase/new_cluster.ts";
-import type { JournalRecord, Message, NodeId, Prepare } from "../../src/two_phase/messages.ts";
+import type {
+  JournalRecord,
+  KeyRecord,
+  Message,
+  NodeId,
+  Prepare,
+} from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
@@ -661,14 +666,14 @@ export class SimNode implements Endpoint {
     this.#later(random.between(0, 5), () => {
       if (this.#crashesAt("during a checkpoint")) return;
       for (const key of keys.splice(0, STAGED_KEYS)) {
-        const entry = this.#replica?.store.get(key);
-        this.#disk.stage({ key, value: entry?.value, version: entry?.version ?? 0 });
+        const record = this.#replica?.store.recordOf(key);
+        if (record !== undefined) this.#disk.stage(record);
       }
       if (keys.length > 0 || !this.#disk.mayEndCheckpoint) {
         this.#stage(keys);
         return;
       }
-      const isCurrent = ({ key, value, version }: ChangedEntry) => {
+      const isCurrent = ({ key, value, version }: KeyRecord) => {
         const entry = this.#replica?.store.get(key);
         return entry?.version === version && entry.value === value;
       };

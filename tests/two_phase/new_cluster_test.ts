@@ -98,8 +98,8 @@ function begin(
   nodes: readonly string[] = NAMES,
 ): { beginning: ClusterStart; store: Store } {
   const store = new Store();
-  store.restore("kept", "old", 7);
-  store.restore("a", "old", 8);
+  store.restore({ key: "kept", value: "old", version: 7 });
+  store.restore({ key: "a", value: "old", version: 8 });
   const old = newReplica(0, "j0", {
     records: [standing(oldView(5)), ...records],
     store,
@@ -308,7 +308,7 @@ const SURVIVOR: StartedOn = {
 
 Deno.test("a node of the old cluster and the forced one never heed each other", () => {
   const survivor = new Store();
-  survivor.restore("kept", "survivor's", 9);
+  survivor.restore({ key: "kept", value: "survivor's", version: 9 });
   const script = new Script(3, {
     journals: new Map([[0, begun()], [1, { ...SURVIVOR, store: survivor }]]),
   });

@@ -72,7 +72,7 @@ Deno.test("Snapshot has the values of its moment, whatever is written while it i
 Deno.test("Store.snapshot() takes no longer when there are more keys", () => {
   // Not a copy: none of the entries is looked at.
   const store = new Store();
-  for (let i = 0; i < 1000; i++) store.restore(`k${i}`, "v", 1);
+  for (let i = 0; i < 1000; i++) store.restore({ key: `k${i}`, value: "v", version: 1 });
   let looks = 0;
   for (const entry of store.entries()) {
     const { value } = entry;

@@ -27,7 +27,7 @@ import type { ClusterId, ClusterOrigin } from "../../two_phase/messages.ts";
 import type { PeerIdentity } from "../../two_phase/membership.ts";
 import type { JournalSighting } from "../../two_phase/peer_journals.ts";
 import type { OutcomeAnswer } from "../../two_phase/replica.ts";
-import { PEER_PROTOCOL_VERSION } from "./frames.ts";
+import { PEER_PROTOCOL_VERSION } from "./messages.ts";
 import { closeQuietly, writeAll } from "../../socket.ts";
 
 /** The name of the command. */

@@ -13,8 +13,10 @@ import { MalformedError } from "../../byte_reader.ts";
 import { ByteWriter } from "../../byte_writer.ts";
 import { LINK_BYTES_MAX } from "../../limits.ts";
 import type { Message, NodeId, Prepare } from "../../two_phase/messages.ts";
+import { invariant } from "../../two_phase/invariant.ts";
 import { now } from "../clock.ts";
-import { encodePrepare, FrameReader, FrameWriter, type LinkMessage } from "./frames.ts";
+import { FrameReader, FrameWriter } from "./frames.ts";
+import { type LinkMessage, type MessageSink, type NodeReport, writeMessage } from "./messages.ts";
 import { closeQuietly, writeAll } from "../../socket.ts";
 
 /** How often the other end is asked whether it lives. */
@@ -22,16 +24,6 @@ export const PROBE_MS = 500;
 
 /** A link on which nothing was heard for this long is closed. */
 export const SILENCE_MS = 3000;
-
-/** What a peer tells of itself in a probe. */
-export interface NodeReport {
-  readonly keys: number;
-  readonly requestsPerSecond: number;
-  /** Whether it may answer reads from its memory. */
-  readonly hasLease: boolean;
-  /** How many chunks it has got, where it joins; `null` where it does not. */
-  readonly chunks: number | null;
-}
 
 /** What a link needs from its owner. */
 export interface LinkOwner {
@@ -205,6 +197,14 @@ function reasonOf(error: unknown): string {
 
 const scratch = new ByteWriter(4096);
 
+const scratchSink: MessageSink = {
+  begin: (kind) => {
+    scratch.uint8(kind);
+    return scratch;
+  },
+  addToRun: () => invariant(false, "a message of a run is not encoded by itself"),
+};
+
 /** Memory that is kept from one prepare to the next. */
 const SCRATCH_BYTES_MAX = 1024 * 1024;
 
@@ -214,6 +214,6 @@ const SCRATCH_BYTES_MAX = 1024 * 1024;
  */
 export function encodeOnce(prepare: Prepare): Uint8Array {
   scratch.reset(SCRATCH_BYTES_MAX);
-  encodePrepare(scratch, prepare);
+  writeMessage(scratchSink, prepare);
   return scratch.bytes;
 }

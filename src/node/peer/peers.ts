@@ -43,7 +43,8 @@ import {
 } from "./handshake.ts";
 import type { JournalIdentity } from "../storage/journal.ts";
 import type { NodeOutcome } from "../../two_phase/outcome.ts";
-import { encodeOnce, type LinkOwner, type NodeReport, PeerLink } from "./link.ts";
+import { encodeOnce, type LinkOwner, PeerLink } from "./link.ts";
+import type { NodeReport } from "./messages.ts";
 import { closeQuietly } from "../../socket.ts";
 
 /** Time in which a node must have found its own entry in the list. */

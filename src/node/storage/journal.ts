@@ -9,29 +9,14 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
-import type { JournalRecord } from "../../two_phase/messages.ts";
-
-/** A key that exists, as a journal keeps it. */
-export interface StoredEntry {
-  readonly key: ByteString;
-  readonly value: ByteString;
-  /** The version of the write: an integer from 0 to 2⁵³ - 1. */
-  readonly version: number;
-}
-
-/** A key that was written, or deleted: then it has no value. */
-export interface ChangedEntry {
-  readonly key: ByteString;
-  readonly value: ByteString | undefined;
-  readonly version: number;
-}
+import type { JournalRecord, KeyRecord } from "../../two_phase/messages.ts";
 
 /** Where the recovered state goes: first all entries, then all records, in order. */
 export interface RecoveryTarget {
   /** Tells whether `key` was restored: what the journal has of it besides is older. */
   isRestored(key: ByteString): boolean;
   /** Takes an entry in. A key comes once at the most. */
-  restoreEntry(entry: StoredEntry): void;
+  restoreEntry(entry: KeyRecord): void;
   /**
    * Takes a record in. An entry may already hold the effect of a record: it is as new as the end of
    * the checkpoint that wrote it, and the records go on from that checkpoint's beginning.
@@ -49,13 +34,13 @@ export interface CheckpointOptions {
    * is read over many turns of the event loop, so it must stand that keys change meanwhile; a key
    * that changes after the call belongs to the next checkpoint too.
    */
-  readonly changed: Iterable<ChangedEntry>;
+  readonly changed: Iterable<KeyRecord>;
   /**
    * Tells whether a stored entry is what its key has now. An older segment may hold an entry that was
    * overridden since, and that one is left away: the version alone does not tell, the value must be
    * the same too.
    */
-  readonly isCurrent: (entry: StoredEntry) => boolean;
+  readonly isCurrent: (entry: KeyRecord) => boolean;
   /** How many keys have a value. With `liveBytes` it tells how much of what is stored is garbage. */
   readonly liveKeys: number;
   /** How many bytes these keys and their values have, together. */

@@ -35,6 +35,7 @@ import type { Logger } from "@std/log";
 import { type ByteReader, MalformedError } from "../../byte_reader.ts";
 import type { ByteString } from "../../byte_string.ts";
 import { FatalError, messageOf } from "../../errors.ts";
+import { readKeyRecord, writeKeyRecord } from "../../transaction_codec.ts";
 import { INCARNATION_MAX, type JournalRecord } from "../../two_phase/messages.ts";
 import { BlobWriter } from "./blob_writer.ts";
 import type { CheckpointOptions, Journal, JournalIdentity, RecoveryTarget } from "./journal.ts";
@@ -62,7 +63,7 @@ import {
   writeManifest,
 } from "./kv_layout.ts";
 import { type KvBatch, type KvStore, openKvStore, reasonOf } from "./kv_store.ts";
-import { readEntry, readRecords, writeEntry, writeRecords } from "./record_codec.ts";
+import { readRecords, writeRecords } from "./record_codec.ts";
 
 /** Chunks of one commit of a force: the store takes 800 KB at a time. */
 const CHUNKS_PER_COMMIT = 8;
@@ -368,10 +369,11 @@ class KvJournal implements Journal {
   async #readEntries(segments: readonly Blob[], target: RecoveryTarget): Promise<void> {
     const deleted = new Set<ByteString>();
     await this.#readBlobs("segment", segments.toReversed(), (reader) => {
-      const { key, value, version } = readEntry(reader);
+      const entry = readKeyRecord(reader);
+      const { key, value } = entry;
       if (target.isRestored(key) || deleted.has(key)) return;
       if (value === undefined) deleted.add(key);
-      else target.restoreEntry({ key, value, version });
+      else target.restoreEntry(entry);
     });
   }
 
@@ -660,7 +662,7 @@ class KvJournal implements Journal {
     const needsDeletions = old.segments.length > 0 && !plan.discards;
     for (const entry of plan.changed) {
       if (entry.value === undefined && !needsDeletions) continue;
-      writer.add((bytes) => writeEntry(bytes, entry));
+      writer.add((bytes) => writeKeyRecord(bytes, entry));
       if (writer.isFull) await writer.flush();
     }
     const kept = plan.discards ? [] : await this.#rewriteOldest({ plan, writer, old });
@@ -715,10 +717,9 @@ class KvJournal implements Journal {
       name: "segment",
       batchSize: READ_BATCH_IN_BACKGROUND,
       receive: (reader) => {
-        const entry = readEntry(reader);
-        const { key, value, version } = entry;
-        if (value === undefined || !plan.isCurrent({ key, value, version })) return;
-        writer.add((bytes) => writeEntry(bytes, entry));
+        const entry = readKeyRecord(reader);
+        if (entry.value === undefined || !plan.isCurrent(entry)) return;
+        writer.add((bytes) => writeKeyRecord(bytes, entry));
       },
       afterPart: () => writer.isFull ? writer.flush() : undefined,
     });

@@ -1,14 +1,13 @@
 /**
- * How the journal's records and entries are written as bytes.
+ * How the journal's records are written as bytes.
  *
  * ```text
  * record = kind (1 byte) fields
- * entry  = flag (1 with a value, 0 for a deletion) version key [value]
  * ```
  *
  * | kind | record           | fields                                                      |
  * | ---- | ---------------- | ----------------------------------------------------------- |
- * | 1    | prepared         | coordinator, the prepare as in `frames.ts`              |
+ * | 1    | prepared         | coordinator, the prepare as in `transaction_codec.ts` |
  * | 2    | committed, a run | coordinator, first number, count                            |
  * | 3    | aborted, a run   | coordinator, first number, count                            |
  * | 127  | any other        | the record as JSON, in UTF-8                                |
@@ -28,8 +27,7 @@ import { fromText, toText } from "../../byte_string.ts";
 import type { ByteWriter } from "../../byte_writer.ts";
 import { NODES_MAX, TRANSACTIONS_MAX } from "../../limits.ts";
 import type { JournalRecord, NodeId } from "../../two_phase/messages.ts";
-import type { ChangedEntry } from "./journal.ts";
-import { encodePrepare, PREPARE_KIND, readPrepare } from "../peer/frames.ts";
+import { readPrepare, writePrepare } from "../../transaction_codec.ts";
 
 const KIND = { prepared: 1, committed: 2, aborted: 3, json: 127 } as const;
 
@@ -73,7 +71,7 @@ function writeRun(writer: ByteWriter, record: JournalRecord, count: number): voi
     case "prepared":
       writer.uint8(KIND.prepared);
       writer.varint(record.coordinator);
-      encodePrepare(writer, record.prepare);
+      writePrepare(writer, record.prepare);
       return;
     case "committed":
     case "aborted":
@@ -98,10 +96,6 @@ export function readRecords(reader: ByteReader, receive: (record: JournalRecord)
   switch (kind) {
     case KIND.prepared: {
       const coordinator = readNode(reader);
-      const prepareKind = reader.uint8();
-      if (prepareKind !== PREPARE_KIND) {
-        throw new MalformedError(`a prepared record holds a message of kind ${prepareKind}`);
-      }
       receive({ type: "prepared", coordinator, prepare: readPrepare(reader) });
       return;
     }
@@ -147,25 +141,4 @@ function parseJson(text: string): unknown {
   } catch {
     throw new MalformedError("a record is not JSON");
   }
-}
-
-/** Writes `entry`. */
-export function writeEntry(writer: ByteWriter, entry: ChangedEntry): void {
-  writer.uint8(entry.value === undefined ? 0 : 1);
-  writer.varint(entry.version);
-  writer.byteString(entry.key);
-  if (entry.value !== undefined) writer.byteString(entry.value);
-}
-
-/**
- * Reads an entry.
- *
- * @throws {MalformedError} where there is none.
- */
-export function readEntry(reader: ByteReader): ChangedEntry {
-  const flag = reader.uint8();
-  if (flag > 1) throw new MalformedError(`an entry cannot have the flag ${flag}`);
-  const version = reader.varint();
-  const key = reader.byteString();
-  return { key, value: flag === 1 ? reader.byteString() : undefined, version };
 }

@@ -26,7 +26,7 @@ function run(
       return { reply: request.evaluate(read) as RespValue, effects: [] };
     case "barrier": {
       const store = new Store();
-      for (const [key, value] of Object.entries(state)) store.restore(key, value, 1);
+      for (const [key, value] of Object.entries(state)) store.restore({ key, value, version: 1 });
       return { reply: request.begin(store).finish([]) as RespValue, effects: [] };
     }
     case "write": {

@@ -181,7 +181,9 @@ class Swept {
 
   #apply(request: WriteRequest): number {
     const { effects } = request.evaluate((key) => this.store.get(key)?.value);
-    for (const { key, value } of effects) this.store.restore(key, value, ++this.#version);
+    for (const { key, value } of effects) {
+      this.store.restore({ key, value, version: ++this.#version });
+    }
     return effects.length;
   }
 
@@ -192,7 +194,7 @@ class Swept {
 
 Deno.test("TokenSweeper.sweep() deletes the tokens that are older than the window", async () => {
   const swept = new Swept();
-  swept.store.restore("user", "v", 1);
+  swept.store.restore({ key: "user", value: "v", version: 1 });
   swept.add("old");
   swept.store.nowMs = 1;
   swept.add("just");
@@ -231,7 +233,7 @@ Deno.test("TokenSweeper.sweep() counts from when this process has the token: a r
   // Another process, or another node that was sent everything, an hour later.
   const store = new Store();
   store.nowMs = 3_600_000;
-  store.restore(tokenKey("t"), value, 1);
+  store.restore({ key: tokenKey("t"), value, version: 1 });
   let asked = 0;
   const sweeper = new TokenSweeper({
     store,
@@ -269,12 +271,12 @@ for (const isCommitted of [true, false]) {
     });
     sweeper.sweep();
     const old = swept.store.get(tokenKey("t"))?.value;
-    swept.store.restore(tokenKey("t"), undefined, 100);
+    swept.store.restore({ key: tokenKey("t"), value: undefined, version: 100 });
     swept.add("t");
     const again = swept.store.get(tokenKey("t"))?.value;
     if (!isCommitted) {
       swept.store.nowMs = 0;
-      swept.store.restore(tokenKey("t"), old, 101);
+      swept.store.restore({ key: tokenKey("t"), value: old, version: 101 });
       swept.store.nowMs = 2 * ONCE_WINDOW_MS;
     }
     // The transaction sees what the one before it intends.

@@ -2,12 +2,9 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { MalformedError } from "../../../src/byte_reader.ts";
 import { type ByteString, fromBytes } from "../../../src/byte_string.ts";
 import { ByteWriter } from "../../../src/byte_writer.ts";
-import {
-  encodePrepare,
-  FrameReader,
-  FrameWriter,
-  type LinkMessage,
-} from "../../../src/node/peer/frames.ts";
+import { FrameReader, FrameWriter } from "../../../src/node/peer/frames.ts";
+import type { LinkMessage } from "../../../src/node/peer/messages.ts";
+import { writePrepare } from "../../../src/transaction_codec.ts";
 import {
   COMMAND_BYTES_MAX,
   FRAME_BYTES_TARGET,
@@ -32,7 +29,7 @@ const MESSAGES: LinkMessage[] = [
       { key: "k", value: "v" },
       { key: ALL_BYTES, value: ALL_BYTES },
       { key: "", value: undefined },
-      { key: "empty", value: "" },
+      { key: "empty", value: "", expiresAtMs: 1_790_000_000_000 },
     ],
     reads: ["r1", "r2"],
     follows: [NUMBER - 2, NUMBER - 1],
@@ -76,11 +73,10 @@ const MESSAGES: LinkMessage[] = [
     view: 3,
     transfer: 5,
     chunk: 0,
-    entries: [{ key: "k\xff", value: "\0v", version: 9 }, {
-      key: "gone",
-      value: undefined,
-      version: 8,
-    }],
+    entries: [
+      { key: "k\xff", value: "\0v", version: 9, expiresAtMs: 12 },
+      { key: "gone", value: undefined, version: 8 },
+    ],
   },
   {
     type: "probe",
@@ -115,7 +111,7 @@ Deno.test("FrameReader.drain() returns what FrameWriter was given when it is spl
   for (const pieces of splits(input)) assertEquals(decode(pieces), expected);
 });
 
-Deno.test("encodePrepare() writes a received prepare as it came, whatever came after it", () => {
+Deno.test("writePrepare() writes a received prepare as it came, whatever came after it", () => {
   const sent = Array.from({ length: 5000 }, (_, index): Prepare => ({
     type: "prepare",
     view: 1,
@@ -143,7 +139,7 @@ Deno.test("encodePrepare() writes a received prepare as it came, whatever came a
 
 function encodingOf(prepare: Prepare): ByteString {
   const writer = new ByteWriter();
-  encodePrepare(writer, prepare);
+  writePrepare(writer, prepare);
   return fromBytes(writer.bytes);
 }
 
@@ -244,7 +240,7 @@ Deno.test("FrameReader.drain() throws when the bytes are no frames", () => {
     [frame(99), "an unknown kind of message: 99"],
     [frame(5), "the data ends in the middle of a number"],
     [frame(5, 1, 1, 255, 255, 255, 127), "messages in a run, but 16384 is the most"],
-    [frame(1, 1, 1, 1, 1, 1, 7), "an effect cannot have the flag 7"],
+    [frame(1, 1, 1, 1, 1, 1, 7), "a key cannot have the flags 7"],
     [frame(1, 1, 1, 1, 1, 1, 1, 100, 0), "a string of 100 bytes, but only 1 are left"],
     [frame(1, 1, 1, 1, 1, 255, 255, 255, 127), "effects, but 65536 is the most"],
     [frame(4, 1, 1, 9), "an unknown reason"],

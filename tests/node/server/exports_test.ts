@@ -7,7 +7,7 @@ import { Store } from "../../../src/two_phase/store.ts";
 
 function storeOf(values: Readonly<Record<string, string>>): Store {
   const store = new Store();
-  for (const [key, value] of Object.entries(values)) store.restore(key, value, 1);
+  for (const [key, value] of Object.entries(values)) store.restore({ key, value, version: 1 });
   return store;
 }
 
@@ -53,8 +53,8 @@ Deno.test("Exports.next() lets other work through while it looks for the next ke
   const exports = new Exports(() => nowMs++);
   const store = new Store();
   // Clients see few of them.
-  for (let i = 0; i < 20_000; i++) store.restore(tokenKey(`${i}`), "", 1);
-  store.restore("k", "v", 1);
+  for (let i = 0; i < 20_000; i++) store.restore({ key: tokenKey(`${i}`), value: "", version: 1 });
+  store.restore({ key: "k", value: "v", version: 1 });
   const [id = ""] = exports.begin(store.snapshot()) as [string];
   let others = 0;
   const timer = setInterval(() => others++);

@@ -6,7 +6,7 @@ import { Store } from "../../../src/two_phase/store.ts";
 
 Deno.test("checkpointOf() takes a stored entry for current only when version and value are the same", () => {
   const store = new Store();
-  store.restore("k", "new", 7);
+  store.restore({ key: "k", value: "new", version: 7 });
   const { isCurrent } = checkpointOf(store, []);
   assertEquals(isCurrent({ key: "k", value: "new", version: 7 }), true);
   assertEquals(isCurrent({ key: "k", value: "old", version: 7 }), false);

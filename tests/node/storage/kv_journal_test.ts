@@ -1,12 +1,7 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { ByteString } from "../../../src/byte_string.ts";
 import { FatalError } from "../../../src/errors.ts";
-import type {
-  ChangedEntry,
-  Journal,
-  RecoveryTarget,
-  StoredEntry,
-} from "../../../src/node/storage/journal.ts";
+import type { Journal, RecoveryTarget } from "../../../src/node/storage/journal.ts";
 import { type KvJournalOptions, openKvJournal } from "../../../src/node/storage/kv_journal.ts";
 import { chunkKey, META_KEY } from "../../../src/node/storage/kv_layout.ts";
 import {
@@ -15,7 +10,7 @@ import {
   type KvStore,
   openKvStore,
 } from "../../../src/node/storage/kv_store.ts";
-import type { Effect, JournalRecord } from "../../../src/two_phase/messages.ts";
+import type { Effect, JournalRecord, KeyRecord } from "../../../src/two_phase/messages.ts";
 
 // --- Helpers ---------------------------------------------------------------------------------
 
@@ -86,14 +81,14 @@ function neverFatal(error: FatalError): void {
 
 /** What a journal has handed over. */
 class Recovered implements RecoveryTarget {
-  readonly entries = new Map<ByteString, StoredEntry>();
+  readonly entries = new Map<ByteString, KeyRecord>();
   readonly records: JournalRecord[] = [];
 
   isRestored(key: ByteString): boolean {
     return this.entries.has(key);
   }
 
-  restoreEntry(entry: StoredEntry): void {
+  restoreEntry(entry: KeyRecord): void {
     assertEquals(this.isRestored(entry.key), false);
     this.entries.set(entry.key, entry);
   }
@@ -140,7 +135,7 @@ function prepared(number: number, effects: readonly Effect[]): JournalRecord {
 class SmallNode implements RecoveryTarget {
   readonly journal: Journal;
   /** What is committed, as far as the node knows. */
-  readonly state = new Map<ByteString, StoredEntry>();
+  readonly state = new Map<ByteString, KeyRecord>();
   /** What a transaction does that may be durable or not. */
   underWay: readonly Effect[] = [];
   #number = 0;
@@ -156,7 +151,7 @@ class SmallNode implements RecoveryTarget {
     return this.state.has(key);
   }
 
-  restoreEntry(entry: StoredEntry): void {
+  restoreEntry(entry: KeyRecord): void {
     this.state.set(entry.key, entry);
     this.#number = Math.max(this.#number, entry.version);
   }
@@ -185,7 +180,7 @@ class SmallNode implements RecoveryTarget {
   }
 
   /** What may be recovered: the state as it is, or as the transaction under way makes it. */
-  get possibleStates(): ReadonlyMap<ByteString, StoredEntry>[] {
+  get possibleStates(): ReadonlyMap<ByteString, KeyRecord>[] {
     const next = new Map(this.state);
     apply(next, this.underWay, this.#number);
     return [this.state, next];
@@ -196,7 +191,7 @@ class SmallNode implements RecoveryTarget {
     this.#changed = new Set();
     let liveBytes = 0;
     for (const { key, value } of this.state.values()) {
-      liveBytes += key.length + value.length;
+      liveBytes += key.length + (value?.length ?? 0);
     }
     return this.journal.checkpoint({
       tail: this.#undecided,
@@ -210,7 +205,7 @@ class SmallNode implements RecoveryTarget {
     });
   }
 
-  *#entries(keys: ReadonlySet<ByteString>): Generator<ChangedEntry> {
+  *#entries(keys: ReadonlySet<ByteString>): Generator<KeyRecord> {
     for (const key of keys) {
       yield this.state.get(key) ?? { key, value: undefined, version: this.#number };
     }
@@ -219,7 +214,7 @@ class SmallNode implements RecoveryTarget {
 
 /** Carries out what a transaction does, but for keys that hold a later write already. */
 function apply(
-  state: Map<ByteString, StoredEntry>,
+  state: Map<ByteString, KeyRecord>,
   effects: readonly Effect[],
   version: number,
 ): void {
@@ -596,7 +591,7 @@ Deno.test("checkpoint() keeps the state when the process crashes at any commit",
   }
 });
 
-function equal(a: ReadonlyMap<string, StoredEntry>, b: ReadonlyMap<string, StoredEntry>): boolean {
+function equal(a: ReadonlyMap<string, KeyRecord>, b: ReadonlyMap<string, KeyRecord>): boolean {
   return a.size === b.size && [...a.values()].every(({ key, value, version }) => {
     const other = b.get(key);
     return other?.version === version && other.value === value;
@@ -676,7 +671,7 @@ Deno.test("checkpoint() bounds what is stored, and loses nothing, when keys are 
     most = Math.max(most, await store.blobBytes());
   }
   let live = 0;
-  for (const { key, value } of node.state.values()) live += key.length + value.length + 16;
+  for (const { key, value } of node.state.values()) live += key.length + (value?.length ?? 0) + 16;
   // Twice what lives, the slack, and what the last checkpoint itself has written.
   assertEquals(most < 2 * live + 20_000 + 25_000, true, `${most} stored, ${live} live`);
   await node.journal.close();
@@ -706,12 +701,12 @@ Deno.test("checkpoint() keeps the last value when two values of a key have one v
   const journal = await openKvJournal({ store, sizes, onFatal: neverFatal });
   await recover(journal);
   /** What the node holds: the version of x never changes. */
-  const state = new Map<ByteString, StoredEntry>();
+  const state = new Map<ByteString, KeyRecord>();
   const checkpoint = (key: string, value: string) => {
     const entry = { key, value, version: 1 };
     state.set(key, entry);
     let liveBytes = 0;
-    for (const one of state.values()) liveBytes += one.key.length + one.value.length;
+    for (const one of state.values()) liveBytes += one.key.length + (one.value?.length ?? 0);
     return journal.checkpoint({
       tail: [],
       changed: [entry],

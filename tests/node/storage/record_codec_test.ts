@@ -2,13 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { ByteReader, MalformedError } from "../../../src/byte_reader.ts";
 import { fromBytes } from "../../../src/byte_string.ts";
 import { ByteWriter } from "../../../src/byte_writer.ts";
-import type { ChangedEntry } from "../../../src/node/storage/journal.ts";
-import {
-  readEntry,
-  readRecords,
-  writeEntry,
-  writeRecords,
-} from "../../../src/node/storage/record_codec.ts";
+import { readRecords, writeRecords } from "../../../src/node/storage/record_codec.ts";
 import { TRANSACTIONS_MAX } from "../../../src/limits.ts";
 import { type JournalRecord, transactionNumber } from "../../../src/two_phase/messages.ts";
 
@@ -33,7 +27,10 @@ const RECORDS: readonly JournalRecord[] = [
       number: NUMBER,
       priority: 1_790_000_000_000_000,
       version: 1_790_000_000_000_001,
-      effects: [{ key: ALL_BYTES, value: ALL_BYTES }, { key: "", value: undefined }],
+      effects: [
+        { key: ALL_BYTES, value: ALL_BYTES, expiresAtMs: 1_790_000_000_000 },
+        { key: "", value: undefined },
+      ],
       reads: ["r1", "r2"],
       follows: [NUMBER - 2, NUMBER - 1],
     },
@@ -128,27 +125,10 @@ Deno.test("readRecords() throws when a record makes no sense", () => {
     Uint8Array.of(2, 0, 1, 129, 128, 1),
     "16385 records in a run, but 16384 is the most",
   );
-  expectMalformed(Uint8Array.of(1, 0, 2), "a prepared record holds a message of kind 2");
   expectMalformed(json("{"), "a record is not JSON");
   expectMalformed(json("\xff"), "a record is not text");
   expectMalformed(json("[]"), "a record has no type");
   expectMalformed(json("null"), "a record has no type");
   expectMalformed(json('{"type":1}'), "a record cannot have the type 1");
   expectMalformed(json('{"type":"committed"}'), 'a record cannot have the type "committed"');
-});
-
-Deno.test("readEntry() returns what writeEntry() was given, and throws when it ends too early", () => {
-  const entries: readonly ChangedEntry[] = [
-    { key: ALL_BYTES, value: ALL_BYTES, version: 1_790_000_000_000_001 },
-    { key: "", value: "", version: 0 },
-    { key: "gone", value: undefined, version: 7 },
-  ];
-  for (const entry of entries) {
-    const bytes = bytesOf((writer) => writeEntry(writer, entry));
-    assertEquals(readEntry(new ByteReader(bytes)), entry);
-    for (let length = 0; length < bytes.length; length++) {
-      assertThrows(() => readEntry(new ByteReader(bytes.slice(0, length))), MalformedError);
-    }
-  }
-  assertThrows(() => readEntry(new ByteReader(Uint8Array.of(2))), MalformedError, "the flag 2");
 });

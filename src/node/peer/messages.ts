@@ -1,0 +1,351 @@
+/**
+ * How each message between nodes is written as bytes: its kind (1 byte), then its fields.
+ *
+ * Integers are varints and byte strings have their length before them (`byte_writer.ts`). Messages that
+ * say the same of consecutive transaction numbers, as votes, commits and aborts under load do, are one
+ * *run*: kind, view, first number, count.
+ *
+ * | kind | message                   | fields                                                       |
+ * | ---- | ------------------------- | ------------------------------------------------------------ |
+ * | 1    | prepare                   | as in `transaction_codec.ts`                                 |
+ * | 2    | vote yes, a run           | view, number, count                                          |
+ * | 3    | vote waiting, a run       | view, number, count                                          |
+ * | 4    | vote no                   | view, number, reason                                         |
+ * | 5    | commit, a run             | view, number, count                                          |
+ * | 6    | abort, a run              | view, number, count                                          |
+ * | 7    | abort acknowledged, a run | view, number, count                                          |
+ * | 8    | settled                   | view, upTo                                                   |
+ * | 9    | forget                    | view, upTo                                                   |
+ * | 11   | recovered                 | view, upTo, undecided                                        |
+ * | 12   | heartbeat                 | view, ballot, incarnation, round, position, 1 if stuck or 0  |
+ * | 13   | heartbeat acknowledged    | view, incarnation, round                                     |
+ * | 14   | the rest                  | the message as JSON, a byte string                           |
+ * | 15   | join chunk                | view, transfer, chunk, entries                               |
+ * | 32   | probe                     | sequence, keys, requests a second, 1 with a lease or 0, chunks + 1 |
+ * | 33   | probe answer              | sequence                                                     |
+ *
+ * What `recovered` names is given as the distance below `upTo`.
+ *
+ * {@linkcode CODECS} has one row for each type of message: a type without one does not compile.
+ *
+ * @module
+ */
+
+import { type ByteReader, MalformedError } from "../../byte_reader.ts";
+import { fromText, toText } from "../../byte_string.ts";
+import type { ByteWriter } from "../../byte_writer.ts";
+import { TRANSACTIONS_MAX } from "../../limits.ts";
+import {
+  type ReadBuffer,
+  readKeyRecord,
+  readList,
+  readPrepare,
+  writeKeyRecord,
+  writePrepare,
+} from "../../transaction_codec.ts";
+import type { MessageByType, NoReason, TransactionNumber, Vote } from "../../two_phase/messages.ts";
+
+/** The version of this format. Nodes of different versions do not talk to each other. */
+export const PEER_PROTOCOL_VERSION = 6;
+
+/** What a node tells of itself with every probe. */
+export interface NodeReport {
+  /** How many keys the node holds. */
+  readonly keys: number;
+  readonly requestsPerSecond: number;
+  /** Whether it may answer reads from its memory. */
+  readonly hasLease: boolean;
+  /** How many chunks it has got, if it joins; else `null`. */
+  readonly chunks: number | null;
+}
+
+/** A link's own question whether the other end lives. */
+export interface Probe extends NodeReport {
+  readonly type: "probe";
+  readonly sequence: number;
+}
+
+/** The answer to a {@linkcode Probe}. */
+export interface ProbeAnswer {
+  readonly type: "probeAnswer";
+  readonly sequence: number;
+}
+
+/** Everything that goes over a link, by its type. */
+export interface LinkMessageByType extends MessageByType {
+  readonly probe: Probe;
+  readonly probeAnswer: ProbeAnswer;
+}
+
+/** The types of what goes over a link. */
+export type LinkMessageType = keyof LinkMessageByType;
+
+/** Anything that goes over a link. */
+export type LinkMessage = LinkMessageByType[LinkMessageType];
+
+/** Takes messages in, in a form that can be sent. */
+export interface MessageSink {
+  /** Returns the writer for one message, which begins with its kind. */
+  begin(kind: number): ByteWriter;
+  /** Adds a message that says the same of consecutive numbers. */
+  addToRun(kind: number, view: number, number: TransactionNumber): void;
+}
+
+/** What messages are read from. */
+export interface MessageSource {
+  readonly reader: ByteReader;
+  readonly buffer: ReadBuffer;
+}
+
+type Receive<Message> = (message: Message) => void;
+
+/** How messages of one type are written and read. */
+interface Codec<Message> {
+  /** The kinds that the type has. */
+  readonly kinds: readonly number[];
+  write(sink: MessageSink, message: Message): void;
+  read(source: MessageSource, receive: Receive<Message>, kind: number): void;
+}
+
+/** Messages of one kind, which are read as they were written. */
+function plain<Message>(
+  kind: number,
+  write: (writer: ByteWriter, message: Message) => void,
+  read: (reader: ByteReader, source: MessageSource) => Message,
+): Codec<Message> {
+  return {
+    kinds: [kind],
+    write: (sink, message) => write(sink.begin(kind), message),
+    read: (source, receive) => receive(read(source.reader, source)),
+  };
+}
+
+/** Messages that say the same of consecutive numbers. */
+function run<Message extends { readonly view: number; readonly number: TransactionNumber }>(
+  kind: number,
+  make: (view: number, number: TransactionNumber) => Message,
+): Codec<Message> {
+  return {
+    kinds: [kind],
+    write: (sink, { view, number }) => sink.addToRun(kind, view, number),
+    read: ({ reader }, receive) => {
+      readRun(reader, (view, number) => receive(make(view, number)));
+    },
+  };
+}
+
+function readRun(
+  reader: ByteReader,
+  receive: (view: number, number: TransactionNumber) => void,
+): void {
+  const view = reader.varint();
+  const first = reader.varint();
+  const count = reader.count(TRANSACTIONS_MAX, "messages in a run");
+  for (let i = 0; i < count; i++) receive(view, first + i);
+}
+
+const JSON_KIND = 14;
+
+/**
+ * Messages that are rare, and of many shapes. Keys and values are byte strings, which JSON carries as
+ * they are. What a peer of the same version has written is not checked further than its type.
+ */
+function json<Type extends LinkMessageType>(type: Type): Codec<LinkMessageByType[Type]> {
+  return {
+    kinds: [],
+    write: (sink, message) => {
+      sink.begin(JSON_KIND).byteString(fromText(JSON.stringify(message)));
+    },
+    read: () => {
+      throw new MalformedError(`a message ${type} comes as JSON`);
+    },
+  };
+}
+
+const VOTE_KIND = { yes: 2, waiting: 3, no: 4 } as const;
+
+const NO_REASONS: readonly NoReason[] = ["conflict", "view", "follows", "aborted"];
+
+const vote: Codec<Vote> = {
+  kinds: Object.values(VOTE_KIND),
+  write: (sink, message) => {
+    if (message.vote !== "no") {
+      sink.addToRun(VOTE_KIND[message.vote], message.view, message.number);
+      return;
+    }
+    const writer = sink.begin(VOTE_KIND.no);
+    writer.varint(message.view);
+    writer.varint(message.number);
+    writer.uint8(message.reason === "none" ? 0 : NO_REASONS.indexOf(message.reason));
+  },
+  read: ({ reader }, receive, kind) => {
+    if (kind !== VOTE_KIND.no) {
+      const said = kind === VOTE_KIND.yes ? "yes" : "waiting";
+      readRun(reader, (view, number) => {
+        receive({ type: "vote", view, number, vote: said, reason: "none" });
+      });
+      return;
+    }
+    const view = reader.varint();
+    const number = reader.varint();
+    const reason = NO_REASONS[reader.uint8()];
+    if (reason === undefined) throw new MalformedError("an unknown reason for a no vote");
+    receive({ type: "vote", view, number, vote: "no", reason });
+  },
+};
+
+/** One row for each type of message. */
+const CODECS: { readonly [Type in LinkMessageType]: Codec<LinkMessageByType[Type]> } = {
+  prepare: plain(1, writePrepare, (reader, { buffer }) => readPrepare(reader, buffer)),
+  vote,
+  commit: run(5, (view, number) => ({ type: "commit", view, number })),
+  abort: run(6, (view, number) => ({ type: "abort", view, number })),
+  abortAcknowledged: run(7, (view, number) => ({ type: "abortAcknowledged", view, number })),
+  settled: plain(8, (writer, { view, upTo }) => {
+    writer.varint(view);
+    writer.varint(upTo);
+  }, (reader) => ({ type: "settled", view: reader.varint(), upTo: reader.varint() })),
+  forget: plain(9, (writer, { view, upTo }) => {
+    writer.varint(view);
+    writer.varint(upTo);
+  }, (reader) => ({ type: "forget", view: reader.varint(), upTo: reader.varint() })),
+  recovered: plain(11, (writer, { view, upTo, undecided }) => {
+    writer.varint(view);
+    writer.varint(upTo);
+    writer.varint(undecided.length);
+    for (const number of undecided) writer.varint(upTo - number);
+  }, (reader) => {
+    const view = reader.varint();
+    const upTo = reader.varint();
+    const count = reader.count(TRANSACTIONS_MAX, "transactions");
+    const undecided = Array.from({ length: count }, () => upTo - reader.varint());
+    return { type: "recovered", view, upTo, undecided };
+  }),
+  heartbeat: plain(12, (writer, message) => {
+    writer.varint(message.view);
+    writer.varint(message.ballot);
+    writer.varint(message.incarnation);
+    writer.varint(message.round);
+    writer.varint(message.position);
+    writer.varint(message.isStuck ? 1 : 0);
+  }, (reader) => ({
+    type: "heartbeat",
+    view: reader.varint(),
+    ballot: reader.varint(),
+    incarnation: reader.varint(),
+    round: reader.varint(),
+    position: reader.varint(),
+    isStuck: reader.varint() === 1,
+  })),
+  heartbeatAcknowledged: plain(13, (writer, message) => {
+    writer.varint(message.view);
+    writer.varint(message.incarnation);
+    writer.varint(message.round);
+  }, (reader) => ({
+    type: "heartbeatAcknowledged",
+    view: reader.varint(),
+    incarnation: reader.varint(),
+    round: reader.varint(),
+  })),
+  viewInstalled: json("viewInstalled"),
+  leaving: json("leaving"),
+  viewPrepare: json("viewPrepare"),
+  viewPromise: json("viewPromise"),
+  viewRefuse: json("viewRefuse"),
+  viewAbandoned: json("viewAbandoned"),
+  viewAccept: json("viewAccept"),
+  viewAccepted: json("viewAccepted"),
+  viewInstall: json("viewInstall"),
+  joinRequest: json("joinRequest"),
+  joinChunk: plain(15, (writer, message) => {
+    writer.varint(message.view);
+    writer.varint(message.transfer);
+    writer.varint(message.chunk);
+    writer.varint(message.entries.length);
+    for (const entry of message.entries) writeKeyRecord(writer, entry);
+  }, (reader) => ({
+    type: "joinChunk",
+    view: reader.varint(),
+    transfer: reader.varint(),
+    chunk: reader.varint(),
+    entries: readList(reader, "entries", () => readKeyRecord(reader)),
+  })),
+  joinAcknowledged: json("joinAcknowledged"),
+  joinFinal: json("joinFinal"),
+  joinConfirmed: json("joinConfirmed"),
+  probe: plain(32, (writer, message) => {
+    writer.varint(message.sequence);
+    writer.varint(message.keys);
+    writer.varint(message.requestsPerSecond);
+    writer.varint(message.hasLease ? 1 : 0);
+    writer.varint(message.chunks === null ? 0 : message.chunks + 1);
+  }, (reader) => ({
+    type: "probe",
+    sequence: reader.varint(),
+    keys: reader.varint(),
+    requestsPerSecond: reader.varint(),
+    hasLease: reader.varint() === 1,
+    chunks: chunksFrom(reader.varint()),
+  })),
+  probeAnswer: plain(33, (writer, { sequence }) => writer.varint(sequence), (reader) => ({
+    type: "probeAnswer",
+    sequence: reader.varint(),
+  })),
+};
+
+/** 0 stands for none, as chunks are counted from 0. */
+function chunksFrom(number: number): number | null {
+  return number === 0 ? null : number - 1;
+}
+
+type Read = Codec<LinkMessage>["read"];
+
+/** By kind: how it is read. */
+const READ_BY_KIND: readonly (Read | undefined)[] = byKind();
+
+function byKind(): readonly (Read | undefined)[] {
+  const readers: (Read | undefined)[] = Array.from({ length: 256 }, () => undefined);
+  for (const { kinds, read } of Object.values(CODECS)) {
+    for (const kind of kinds) readers[kind] = read as Read;
+  }
+  readers[JSON_KIND] = ({ reader }, receive) => receive(readJson(reader));
+  return readers;
+}
+
+/** Adds `message` to what is sent. */
+export function writeMessage<Type extends LinkMessageType>(
+  sink: MessageSink,
+  message: LinkMessageByType[Type] & { readonly type: Type },
+): void {
+  CODECS[message.type].write(sink, message);
+}
+
+/**
+ * Reads one message, or a run of them, and hands over what was read.
+ *
+ * @throws {MalformedError} if there is none.
+ */
+export function readMessages(source: MessageSource, receive: Receive<LinkMessage>): void {
+  const kind = source.reader.uint8();
+  const read = READ_BY_KIND[kind];
+  if (read === undefined) throw new MalformedError(`an unknown kind of message: ${kind}`);
+  read(source, receive, kind);
+}
+
+function readJson(reader: ByteReader): LinkMessage {
+  const text = toText(reader.byteString());
+  try {
+    const message: unknown = JSON.parse(text ?? "");
+    if (isJsonMessage(message)) return message;
+  } catch {
+    // Falls through to the error below.
+  }
+  throw new MalformedError("a message about views that cannot be read");
+}
+
+function isJsonMessage(value: unknown): value is LinkMessage {
+  if (typeof value !== "object" || value === null || !("type" in value)) return false;
+  const { type } = value;
+  return typeof type === "string" && Object.hasOwn(CODECS, type) &&
+    CODECS[type as LinkMessageType].kinds.length === 0;
+}
