@@ -17,26 +17,21 @@ import type { Logger } from "@std/log";
 import { FatalError } from "../errors.ts";
 import { leaseWaitMs } from "../two_phase/lease.ts";
 import { type ClusterStart, recoverCluster } from "../two_phase/new_cluster.ts";
-import type { JournalRecord, View } from "../two_phase/messages.ts";
+import type { View } from "../two_phase/messages.ts";
 import { majority } from "../two_phase/quorum.ts";
+import { isOlderCopy, type JournalSighting } from "../two_phase/peer_journals.ts";
 import { Replica } from "../two_phase/replica.ts";
-import type { Store } from "../two_phase/store.ts";
 import type { Timing } from "../two_phase/timing.ts";
 import type { FoundNode, Peers } from "./peer/peers.ts";
 import { clocks } from "./clock.ts";
 import { checkpointOf } from "./driver.ts";
-import { describeClusterPosition, describeOrigin } from "./peer/handshake.ts";
+import { describeClusterPosition, describeOrigin, describeSighting } from "./peer/handshake.ts";
 import type { Journal } from "./storage/journal.ts";
+import type { Recovered } from "./storage/recovery.ts";
 import { configuredNames, isSameList, lastView } from "./storage/journal_identity.ts";
 
 /** The other nodes of the old cluster are looked for at least so long, in milliseconds. */
 const LOOK_MS_MIN = 3000;
-
-/** What a journal held. */
-export interface Recovered {
-  readonly store: Store;
-  readonly records: readonly JournalRecord[];
-}
 
 /** What {@linkcode startNewCluster} works on. */
 export interface NewClusterOptions {
@@ -80,7 +75,7 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
   // So long it takes in any case: then no old node has a lease left from a majority that is gone.
   const lookMs = Math.max(LOOK_MS_MIN, leaseWaitMs(options.timing));
   const [found] = await Promise.all([peers.lookFor([...others], lookMs), delay(lookMs)]);
-  const why = whyNotNow(old, found);
+  const why = whyNotNow(old, { found, own: replica.membership.identity });
   if (why !== undefined) throw refusal(why);
   const living = found.filter((node) => isOf(old, node));
 
@@ -99,7 +94,7 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
     } is begun by force. Start the others with ` +
       "the same --peers and empty journals, and take --force-new-cluster away here",
   );
-  return { store, records: beginning.records };
+  return { store, records: beginning.records, isTrusted: true };
 }
 
 /** The node in its old cluster, recovered, and never to run. */
@@ -124,9 +119,13 @@ function replicaOf(old: View, { journal, recovered, timing, peers }: NewClusterO
 /**
  * Returns why no cluster is to be begun by force, or `undefined` where nothing speaks against it.
  *
- * @param found the other nodes, of the old list and of the new one, that have answered
+ * @param asked `found`: the other nodes, of the old list and of the new one, that have answered; `own`:
+ *   the journal of this node, and how far it has come
  */
-export function whyNotNow(old: View, found: readonly FoundNode[]): string | undefined {
+export function whyNotNow(
+  old: View,
+  { found, own }: { readonly found: readonly FoundNode[]; readonly own: JournalSighting },
+): string | undefined {
   const elsewhere = found.find((node) => node.reply.clusterPosition.view > 0 && !isOf(old, node));
   if (elsewhere !== undefined) {
     const { name, reply: { clusterPosition } } = elsewhere;
@@ -148,6 +147,16 @@ export function whyNotNow(old: View, found: readonly FoundNode[]): string | unde
     const list = later.map(({ name, reply }) => `${name} (view ${reply.clusterPosition.view})`);
     return `${list.join(", ")} of the old cluster knows a later view than this node (view ` +
       `${old.number}), so this one may lack writes: begin there, or stop it if it holds less`;
+  }
+  const better = living.find(({ reply: { known } }) =>
+    known !== undefined && isOlderCopy(own, known)
+  );
+  if (better?.reply.known !== undefined) {
+    const { name, reply: { known } } = better;
+    return `this node's journal is an older copy: it ends at ${
+      describeSighting(own)
+    }, and ${name} ` +
+      `has seen it at ${describeSighting(known)}. Begin at ${name}, or find the later copy`;
   }
   // Who has lost its journal, and is outside, belongs to no majority.
   const counting = living.filter(({ name, reply }) =>

@@ -22,9 +22,8 @@ import { type Timing, timingFor, VIEW_TIMING } from "../two_phase/timing.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
-import type { JournalRecord, NodeSet, View } from "../two_phase/messages.ts";
+import type { NodeSet, View } from "../two_phase/messages.ts";
 import { members } from "../two_phase/node_set.ts";
-import type { JournalSighting } from "../two_phase/peer_journals.ts";
 import type { Outcome } from "../two_phase/request.ts";
 import type { Snapshot } from "../two_phase/snapshot.ts";
 import { SnapshotRequest } from "../two_phase/snapshot_request.ts";
@@ -35,10 +34,11 @@ import { Connection, type ConnectionHost, type PeerAnswer } from "./server/conne
 import { clocks, now } from "./clock.ts";
 import { Driver } from "./driver.ts";
 import { Exports } from "./server/exports.ts";
-import { type Recovered, startNewCluster } from "./new_cluster.ts";
+import { startNewCluster } from "./new_cluster.ts";
 import {
   type ClusterPosition,
   describeOrigin,
+  describeSighting,
   parseQuestion,
   sharedConfig,
   type ViewTimes,
@@ -46,6 +46,7 @@ import {
 import { type InfoSources, infoText } from "./admin/info.ts";
 import { clusterStatus } from "./admin/status.ts";
 import { type Journal, MemoryJournal } from "./storage/journal.ts";
+import { recover, type Recovered } from "./storage/recovery.ts";
 import {
   lastView,
   namesById,
@@ -141,7 +142,7 @@ export class Node implements ConnectionHost {
     ended.promise.catch(() => {}); // Whoever runs the node is told.
     const journal = await openJournal(options, (error) => ended.reject(error));
     try {
-      const recovered = await recover(journal);
+      const recovered = await recover(journal, now());
       return new Node(options, { journal, recovered, ended });
     } catch (error) {
       await journal.close();
@@ -289,7 +290,7 @@ export class Node implements ConnectionHost {
     this.#peers.pause();
     await this.#journal.renew();
     this.#peers.setNames(names);
-    const store = new Store();
+    const store = new Store(now());
     store.trackChanges();
     this.#recovered = { store, records: [] };
     this.#peers.resume(this.#startReplica());
@@ -406,10 +407,30 @@ export class Node implements ConnectionHost {
         return;
       case "olderCopy":
         logger.error(this.#describeOlderCopy(event));
+        return;
+      case "startOver":
+        logger.error(
+          `gives up the older copy of its journal, as ${
+            this.#peers.names[event.peer]
+          } takes part in ` +
+            "the view: this node goes on with a new journal, and joins from empty",
+        );
         // After the turn: those who wait for an answer get theirs.
         this.#driver?.afterTurn(() => {
           this.#startOver(this.#peers.names).catch((error) => this.#ended.reject(error));
         });
+        return;
+      case "contradicted":
+        logger.error(
+          `${this.#peers.names[event.peer]} has seen this node's journal at ${
+            describeSighting(event.seen)
+          }, and it is at ${
+            describeSighting(event.own)
+          }: as this node takes part in the view, the ` +
+            `journal of ${
+              this.#peers.names[event.peer]
+            } comes from elsewhere, and counts for nothing`,
+        );
         return;
       case "peerOnOlderCopy":
         logger.error(
@@ -429,13 +450,12 @@ export class Node implements ConnectionHost {
   }
 
   #describeOlderCopy({ peer, own, seen }: ProtocolEvent & { readonly type: "olderCopy" }): string {
-    const at = ({ incarnation, position }: JournalSighting) =>
-      `start number ${incarnation}, record ${position}`;
-    return `THE JOURNAL IN ${this.#journal.place} IS AN OLDER COPY: it ends at ${at(own)}, and ` +
-      `${this.#peers.names[peer]} has seen it at ${
-        at(seen)
-      }. It has forgotten what this node has ` +
-      "promised, so it counts for nothing: this node goes on with a new one, and joins from empty";
+    return `THE JOURNAL IN ${this.#journal.place} IS AN OLDER COPY: it ends at ${
+      describeSighting(own)
+    }, and ${this.#peers.names[peer]} has seen it at ${
+      describeSighting(seen)
+    }. It has forgotten what this node has promised, so this node counts for nothing. It joins from ` +
+      "empty as soon as a member that takes part says the same";
   }
 
   #isInView(view: View): boolean {
@@ -561,7 +581,9 @@ export class Node implements ConnectionHost {
   }
 
   get notReady(): string {
-    return "this node is starting: it is finding its own entry in the list of peers";
+    return this.#isStartingOver
+      ? "this node starts over with a new journal"
+      : "this node is starting: it is finding its own entry in the list of peers";
   }
 
   /** Ends the node: what it holds to be true is not, or nobody can go on like this. */
@@ -595,13 +617,13 @@ export class Node implements ConnectionHost {
     if (question === undefined) {
       return { reply: new ErrorReply("ERR", "not a question of a dks node") };
     }
-    const { reply, peer } = await this.#peers.decide(question);
+    const { reply, peer, epoch } = await this.#peers.decide(question);
     const json = fromText(JSON.stringify(reply));
     if (peer === undefined) return { reply: json };
     return {
       reply: json,
       takeOver: (conn, received) =>
-        this.#peers.adopt({ name: peer, conn, received, said: question }),
+        this.#peers.adopt({ name: peer, conn, received, said: question, epoch }),
     };
   }
 }
@@ -634,18 +656,6 @@ async function openJournal(
     onFatal,
     logger,
   });
-}
-
-async function recover(journal: Journal): Promise<Recovered> {
-  const store = new Store();
-  const records: JournalRecord[] = [];
-  await journal.recover({
-    isRestored: (key) => store.get(key)?.value !== undefined,
-    restoreEntry: (entry) => store.restore(entry),
-    restoreRecord: (record) => records.push(record),
-  });
-  store.trackChanges();
-  return { store, records };
 }
 
 function listen(options: NodeOptions): Deno.TcpListener {

@@ -12,6 +12,7 @@ import type { Membership } from "./membership.ts";
 import type { NodeId } from "./messages.ts";
 import type { NodeRecords } from "./nodes.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Stillness } from "./stillness.ts";
 import type { Store } from "./store.ts";
 import type { Timing } from "./timing.ts";
 import type { TransactionTable } from "./transaction_table.ts";
@@ -28,6 +29,7 @@ export interface Context {
   readonly nodes: NodeRecords;
   readonly outbox: Outbox;
   readonly counters: Counters;
+  readonly stillness: Stillness;
   /** A number from 0 up to but not including 1, different each time. */
   readonly random: () => number;
   /** The monotonic clock at the present step, in milliseconds; never goes back. */

@@ -63,6 +63,7 @@ import type {
   WriteRequest,
 } from "./request.ts";
 import { Transaction, withFollowers } from "./state.ts";
+import type { Moment } from "./stillness.ts";
 import type { Entry } from "./store.ts";
 import { nameForClients } from "./transaction_name.ts";
 import type { Known } from "./transaction_table.ts";
@@ -73,8 +74,12 @@ const PROMPT_ATTEMPTS = 3;
 /** Longest pause before a further attempt, in milliseconds; it doubles up to here. */
 const PAUSE_MS_MAX = 64;
 
+const NEVER_SENT: Moment = { at: -Infinity, stoodStillMs: 0 };
+
 /** A transaction that this node coordinates. */
 class OwnTransaction extends Transaction {
+  /** When the prepare was sent. */
+  sent: Moment = NEVER_SENT;
   /** Who was sent the prepare. */
   sentTo: NodeSet = NOBODY;
   /** Members whose prepared record is known to be durable. */
@@ -120,6 +125,8 @@ export class Coordinator implements ForceAwaiter {
   #parked: PendingRequest[] = [];
   /** Attempts that wait for a moment to pass. */
   readonly #paused: { readonly transaction: OwnTransaction; readonly until: number }[] = [];
+  /** Aborted, and not acknowledged by all members yet: there are few, if any. */
+  readonly #unacknowledged = new Set<OwnTransaction>();
   /** Transactions in line or running. */
   #active = 0;
   #lastNumber: TransactionNumber = 0;
@@ -141,6 +148,7 @@ export class Coordinator implements ForceAwaiter {
     this.#reads = new Reads(context, {
       lineUp: (pending, request) => this.#lineUp(pending, request),
       park: (pending) => this.#park(pending),
+      dispatch: (pending) => this.#dispatch(pending),
       finish: (pending, outcome, term) => this.#finish(pending, outcome, term),
     });
   }
@@ -152,14 +160,14 @@ export class Coordinator implements ForceAwaiter {
 
   /** Members that have left a prepare unanswered for the time of suspicion. */
   silentMembers(): NodeSet {
-    const { membership, now, timing } = this.#context;
+    const { membership, now, timing, stillness } = this.#context;
     let silent = NOBODY;
     for (let one = this.#pending.first; one !== undefined; one = one.next) {
       if (now - one.arrivedAt < timing.suspicionMs) break; // All others are younger still.
       const { transaction } = one;
       if (one.state !== "running" || !(transaction instanceof OwnTransaction)) continue;
       if (!transaction.isPreparedOrPreparing) continue;
-      if (now - transaction.preparedAt < timing.suspicionMs) continue;
+      if (stillness.msSince(transaction.sent, now) < timing.suspicionMs) continue;
       silent |= membership.members & ~transaction.heardOf;
     }
     return silent & membership.others;
@@ -201,6 +209,7 @@ export class Coordinator implements ForceAwaiter {
       if (now - first.arrivedAt < timing.timeoutMs) break;
       this.#answerClosing(first, false);
     }
+    this.#reads.onTick();
     if (this.#parked.length > 0) this.#rejectHopeless();
     if (this.#active < TRANSACTIONS_MAX) this.onMembershipChange();
     for (let i = this.#paused.length - 1; i >= 0; i--) {
@@ -496,6 +505,7 @@ export class Coordinator implements ForceAwaiter {
     effects: Prepare["effects"],
   ): void {
     const { clock, membership, transactions, outbox, self, now, counters } = this.#context;
+    const { stillness } = this.#context;
     this.#takeIncarnationIfDue();
     const number = ++this.#lastNumber;
     const prepare: Prepare = {
@@ -524,6 +534,7 @@ export class Coordinator implements ForceAwaiter {
     outbox.append({ type: "prepared", coordinator: self, prepare });
     transaction.transitionTo("preparing");
     transaction.preparedAt = now;
+    transaction.sent = stillness.moment(now);
     transaction.sentTo = membership.ready & membership.others;
     outbox.send(transaction.sentTo, prepare);
     outbox.afterForce(this, transaction);
@@ -699,7 +710,20 @@ export class Coordinator implements ForceAwaiter {
     const told = membership.isFrozen ? NOBODY : membership.ready & membership.others;
     outbox.send(told, { type: "abort", view: transaction.view, number: transaction.number });
     transaction.tellObservers("aborted");
+    this.#unacknowledged.add(transaction);
     this.#onAcknowledged(transaction);
+  }
+
+  /**
+   * All members have settled this node's transactions up to `upTo`: that acknowledges their aborts, even
+   * if the acknowledgement itself was lost with a link.
+   */
+  onAllSettled(upTo: TransactionNumber): void {
+    for (const transaction of this.#unacknowledged) {
+      if (transaction.number > upTo) continue;
+      transaction.acknowledged = this.#context.membership.members;
+      this.#onAcknowledged(transaction);
+    }
   }
 
   /** Puts the next attempt in line before the locks are free, so that nobody overtakes it. */
@@ -730,6 +754,7 @@ export class Coordinator implements ForceAwaiter {
       if (this.#isAbortKnown(transaction)) this.#answerClosing(pending, true);
     }
     if (transaction.acknowledged !== membership.members) return;
+    this.#unacknowledged.delete(transaction);
     transactions.discardTransaction(self, transaction.number, "aborted");
     if (after !== undefined) this.#pauseOrGoOn(after);
   }
@@ -927,6 +952,7 @@ export class Coordinator implements ForceAwaiter {
       const known = pending.transaction;
       if (known?.state === "aborted") this.#answerClosing(pending, true);
     }
+    this.#unacknowledged.clear();
     this.#paused.length = 0;
     this.#parked = [];
     for (const pending of this.#pending.all()) this.#startOver(pending);

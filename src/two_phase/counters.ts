@@ -57,6 +57,10 @@ export const COUNTERS = {
     name: "reads_that_waited",
     help: "Reads that waited for the outcome of a transaction.",
   },
+  holdsGivenUp: {
+    name: "exports_delayed",
+    help: "Times an export gave up to wait for the transactions under way, and tried again later.",
+  },
   evaluationsThatWaited: {
     name: "evaluations_that_waited",
     help: "Evaluations without an effect that waited for what they had seen to be committed.",

@@ -47,6 +47,7 @@ export class LockTable {
   readonly #changed: Entry[] = [];
   readonly #refused: Transaction[] = [];
   #grants = 0;
+  #isHoldingBack = false;
   #size = 0;
   /** How often something has changed by which somebody in line may get its locks. */
   #changes = 0;
@@ -54,6 +55,21 @@ export class LockTable {
   constructor(self: NodeId, store: Store) {
     this.#self = self;
     this.#store = store;
+  }
+
+  /**
+   * Grants nothing until {@linkcode goOn}: all that ask for locks stand in line, and wait-die refuses as
+   * always. Not for long: a transaction that waits here may hold locks at other nodes, for which others
+   * wait that are older, so nothing but the end of this resolves such a circle.
+   */
+  holdBack(): void {
+    this.#isHoldingBack = true;
+  }
+
+  /** Grants again. Call {@linkcode next} afterwards until it returns nothing. */
+  goOn(): void {
+    this.#isHoldingBack = false;
+    this.#changes++;
   }
 
   /** Returns how many grants there were: the order of the latest one. */
@@ -71,7 +87,7 @@ export class LockTable {
    * it. Call {@linkcode next} afterwards until it returns nothing.
    */
   acquire(transaction: Transaction): Acquisition {
-    if (transaction.ready && this.#mayHoldAll(transaction)) {
+    if (transaction.ready && !this.#isHoldingBack && this.#mayHoldAll(transaction)) {
       this.#grant(transaction);
       return "held";
     }
@@ -79,7 +95,11 @@ export class LockTable {
       for (const entry of transaction.entries) this.#store.dropIfEmpty(entry);
       return "refused";
     }
-    for (const entry of transaction.entries) this.#standInLine(transaction, entry);
+    for (const entry of transaction.entries) {
+      this.#standInLine(transaction, entry);
+      // The keys may be free: nothing else will bring it about that it is looked at.
+      if (this.#isHoldingBack) this.#changed.push(entry);
+    }
     return "waiting";
   }
 
@@ -122,6 +142,7 @@ export class LockTable {
   next(): LineEvent | undefined {
     const refused = this.#refused.shift();
     if (refused !== undefined) return { transaction: refused, what: "refused" };
+    if (this.#isHoldingBack) return undefined;
     for (let entry = this.#changed.at(-1); entry !== undefined; entry = this.#changed.at(-1)) {
       const { lock } = entry;
       const first = lock?.line?.[0];

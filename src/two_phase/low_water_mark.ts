@@ -17,9 +17,12 @@ const MARK_STEP = 4096;
 /** The low-water marks of this node's transactions, and what it has settled of the others'. */
 export class LowWaterMarks {
   readonly #context: Context;
+  readonly #onAllSettled: (upTo: TransactionNumber) => void;
 
-  constructor(context: Context) {
+  /** @param onAllSettled is called before this node's transactions up to a number are forgotten */
+  constructor(context: Context, onAllSettled: (upTo: TransactionNumber) => void) {
     this.#context = context;
+    this.#onAllSettled = onAllSettled;
   }
 
   /** A link to `node` is up, and it is in the view: what was sent before may be lost. */
@@ -72,7 +75,10 @@ export class LowWaterMarks {
       mark = Math.min(mark, nodes.of(node).settledBy);
     }
     if (mark === Infinity) return;
-    if (mark > transactions.forgottenUpTo(self)) this.onForget(self, mark);
+    if (mark > transactions.forgottenUpTo(self)) {
+      this.#onAllSettled(mark);
+      this.onForget(self, mark);
+    }
     let behind = NOBODY;
     for (const node of members(receivers)) {
       const record = nodes.of(node);

@@ -33,11 +33,12 @@ import {
   type View,
   type ViewInstalled,
 } from "./messages.ts";
-import { contains, members, NOBODY, only, setOf } from "./node_set.ts";
-import type { NodeRecords } from "./nodes.ts";
+import { contains, members, NOBODY, only, setOf, size } from "./node_set.ts";
+import type { NodeRecord, NodeRecords } from "./nodes.ts";
 import type { Outbox } from "./outbox.ts";
 import { isOlderCopy, type JournalSighting, PeerJournals } from "./peer_journals.ts";
 import { configuredNodes, type Quorum, quorumForNext, quorumOf } from "./quorum.ts";
+import type { Stillness } from "./stillness.ts";
 import type { Timing } from "./timing.ts";
 
 /**
@@ -58,6 +59,7 @@ export interface MembershipOptions {
   readonly identity: ProcessIdentity;
   readonly timing: Timing;
   readonly outbox: Outbox;
+  readonly stillness: Stillness;
 }
 
 /** Knows the installed view, and who of it is there. */
@@ -77,6 +79,7 @@ export class Membership {
   #identity: PeerIdentity;
   readonly #timing: Timing;
   readonly #outbox: Outbox;
+  readonly #stillness: Stillness;
   readonly #nodes: NodeRecords;
   #view: View;
   #all: NodeSet;
@@ -97,10 +100,11 @@ export class Membership {
   /** How often a process was started on this journal, with this one. */
   #starts = 0;
   #isVerified = false;
-  #isOlderCopy = false;
+  /** It was reported that this node can start over. */
+  #isToStartOver = false;
   /** Peers that have told what they know of this node's journal. */
   #told: NodeSet = NOBODY;
-  /** Peers that have come with an older copy of their journal. */
+  /** Peers that have come with an older copy of their journal, or with one from elsewhere. */
   #olderCopies: NodeSet = NOBODY;
   /** The view lists this node, which does not hold what its members hold: it is none. */
   #isIncomplete = false;
@@ -113,6 +117,7 @@ export class Membership {
     this.#identity = { ...options.identity, position: 0 };
     this.#timing = timing;
     this.#outbox = options.outbox;
+    this.#stillness = options.stillness;
     this.#nodes = options.nodes;
     this.#nodes.of(self).met = this.#identity;
     this.#connected = only(self);
@@ -247,7 +252,7 @@ export class Membership {
     for (const node of members(this.#linked & this.others)) {
       if (this.#isInSameView(node)) this.#installed |= only(node);
     }
-    for (const node of members(view.members)) this.#nodes.of(node).heardAt = now;
+    for (const node of members(view.members)) this.#hear(this.#nodes.of(node), now);
     this.#forgetLeaving(before, view);
     this.#heartbeatAt = -Infinity;
     this.announce(this.#connected & this.others);
@@ -333,8 +338,13 @@ export class Membership {
     if (met !== undefined && incarnation > met.incarnation) record.met = { ...met, incarnation };
   }
 
-  /** Begins, after recovery. `isNew`: there was nothing to recover. */
-  start({ isNew }: { isNew: boolean }): void {
+  /**
+   * Begins, after recovery.
+   *
+   * @param how `isTrusted`: nothing can be later than the journal. There was nothing to recover, or the
+   *   operator has just had the node begin a cluster from it.
+   */
+  start({ isTrusted }: { isTrusted: boolean }): void {
     const { incarnation } = this.#identity;
     this.#starts = incarnation;
     this.#identity = {
@@ -344,7 +354,7 @@ export class Membership {
     };
     this.#nodes.of(this.#self).met = this.#identity;
     // What has said nothing to anybody has nothing that it could have forgotten.
-    if (isNew) this.#isVerified = true;
+    if (isTrusted) this.#isVerified = true;
     this.#verify();
     if (this.isMember) this.#installed |= only(this.#self);
     this.#reportComplete();
@@ -445,13 +455,6 @@ export class Membership {
       now: number;
     },
   ): void {
-    if (known !== undefined && isOlderCopy(this.#identity, known)) {
-      this.#isOlderCopy = true;
-      this.#isVerified = false;
-      this.lease.end();
-      this.#outbox.report({ type: "olderCopy", peer: node, own: this.#identity, seen: known });
-      return;
-    }
     this.#told |= only(node);
     this.#connected |= only(node);
     this.#linked |= only(node);
@@ -466,9 +469,55 @@ export class Membership {
     }
     record.met = identity;
     this.#judge(node, identity);
+    this.#hearOfOwn(node, known);
     this.#see(node, identity, now);
-    this.announce(only(node));
+    if (!this.isOlderCopy) this.announce(only(node));
     this.#verify();
+  }
+
+  /**
+   * `node` says what it has on its disk of this node's journal.
+   *
+   * A node that takes part goes on, whatever it is told: a majority has vouched for its journal, so the
+   * one that knows more of it has come with a journal from elsewhere. Two nodes that each know more of
+   * the other's journal say nothing by that.
+   */
+  #hearOfOwn(node: NodeId, seen: JournalSighting | undefined): void {
+    const record = this.#nodes.of(node);
+    const isLater = seen !== undefined && isOlderCopy(this.#identity, seen);
+    record.accusation = isLater ? seen : undefined;
+    if (!isLater) return;
+    const own = this.#identity;
+    if (this.#isVerified) {
+      this.#olderCopies |= only(node);
+      this.#outbox.report({ type: "contradicted", peer: node, own, seen });
+    } else if (this.#isAccuser(record)) {
+      this.#outbox.report({ type: "olderCopy", peer: node, own, seen });
+    }
+  }
+
+  /** Tells whether the node of `record` knows more of this node's journal than that itself. */
+  #isAccuser(record: NodeRecord): boolean {
+    return record.accusation !== undefined && !contains(this.#olderCopies, record.id) &&
+      !this.isForeign(record.id);
+  }
+
+  /**
+   * This node's journal is an older copy, and a member that takes part says so: it can give that journal
+   * up, and join from empty. Before there is such a member, it might be the best copy that is left.
+   */
+  #startOverIfPossible(): void {
+    if (this.#isToStartOver || !this.isOlderCopy) return;
+    for (const record of this.#nodes.all()) {
+      const { announced } = record;
+      // A node that is in no view yet has nothing to lose.
+      const takesPart = announced?.isVerified === true &&
+        (announced.isMember || this.#view.number === 0);
+      if (!takesPart || !this.#isAccuser(record)) continue;
+      this.#isToStartOver = true;
+      this.#outbox.report({ type: "startOver", peer: record.id });
+      return;
+    }
   }
 
   /** Finds out whether a peer has come with an older copy of its journal. */
@@ -500,23 +549,30 @@ export class Membership {
     return contains(this.#olderCopies, node);
   }
 
-  /** This node's journal is an older copy of itself: whatever it says means nothing. */
+  /**
+   * Another node knows more of this node's journal than that itself: it is an older copy, and this node
+   * does nothing and says nothing.
+   */
   get isOlderCopy(): boolean {
-    return this.#isOlderCopy;
+    if (this.#isVerified) return false;
+    for (const record of this.#nodes.all()) if (this.#isAccuser(record)) return true;
+    return false;
   }
 
   #verify(): void {
-    if (this.#isVerified || this.#isOlderCopy) return;
+    if (this.#isVerified || this.isOlderCopy) return;
     let vouching = this.counts(this.#self) ? only(this.#self) : NOBODY;
     for (const node of members(this.#told & this.#linked)) {
       const { announced } = this.#nodes.of(node);
       // Its journal may be one that only a later view than this node's lists.
       const isInView = (announced?.view ?? 0) > 0 && announced?.isMember === true;
+      if (this.hasOlderCopy(node)) continue;
       if (this.counts(node) || isInView) vouching |= only(node);
     }
-    // The first view of a recovered cluster lists one journal, which may be lost by now.
-    const isRecovered = isRecoveredCluster(this.#view) && vouching !== NOBODY;
-    if (!isRecovered && !this.#quorum.isReachedBy(vouching)) return;
+    const isEnough = isRecoveredCluster(this.#view)
+      ? this.#isEnoughInRecovered(vouching)
+      : this.#quorum.isReachedBy(vouching);
+    if (!isEnough) return;
     this.#isVerified = true;
     for (const node of members(this.#linked & this.others)) {
       if (this.#isInSameView(node)) this.#installed |= only(node);
@@ -524,6 +580,18 @@ export class Membership {
     this.announce(this.#connected & this.others);
     this.#outbox.report({ type: "verified" });
     this.#reportComplete();
+  }
+
+  /**
+   * The first view of a recovered cluster lists one journal. Its owner cannot know whether the view after
+   * it was chosen, unless it hears from so many others that one of the members of that must be among
+   * them. Any other node is outside, and may hear from anybody.
+   */
+  #isEnoughInRecovered(vouching: NodeSet): boolean {
+    if (!this.counts(this.#self)) return vouching !== NOBODY;
+    const { size: nodes, needed } = this.#quorum;
+    const heard = size(this.#told & this.#linked & this.others & ~this.#olderCopies);
+    return heard >= Math.min(nodes - 1, nodes - needed + 1);
   }
 
   onPeerDown(node: NodeId): void {
@@ -538,6 +606,7 @@ export class Membership {
   onViewInstalled(from: NodeId, message: ViewInstalled): boolean {
     this.#nodes.of(from).announced = message;
     this.#dropForeign();
+    this.#startOverIfPossible();
     // It was of another cluster, as far as it had said, and is not any more.
     if (contains(this.#connected, from) && !this.isForeign(from)) this.#linked |= only(from);
     this.#verify();
@@ -586,15 +655,17 @@ export class Membership {
 
   /** Something was heard of `node`. */
   onHeard(node: NodeId, now: number): void {
-    if (this.counts(node)) this.#nodes.of(node).heardAt = now;
+    if (this.counts(node)) this.#hear(this.#nodes.of(node), now);
   }
 
-  /**
-   * This node has taken in nothing for `ms`: it was stopped, or busy. What it has not heard meanwhile
-   * says nothing of the others, so that time does not count.
-   */
-  onOwnPause(ms: number): void {
-    for (const node of members(this.others)) this.#nodes.of(node).heardAt += ms;
+  #hear({ heard }: NodeRecord, now: number): void {
+    heard.at = now;
+    heard.stoodStillMs = this.#stillness.totalMs;
+  }
+
+  #isSilent(node: NodeId, now: number): boolean {
+    const { heard } = this.#nodes.of(node);
+    return this.#stillness.msSince(heard, now) > this.#timing.suspicionMs;
   }
 
   /** Begins a heartbeat round, when it is time. */
@@ -623,7 +694,8 @@ export class Membership {
   /** Tells whether a force has been under way here for longer than the time of suspicion. */
   isStuck(now: number): boolean {
     const { forcingSince } = this.#outbox;
-    return forcingSince !== undefined && now - forcingSince > this.#timing.suspicionMs;
+    return forcingSince !== undefined &&
+      this.#stillness.msSince(forcingSince, now) > this.#timing.suspicionMs;
   }
 
   onHeartbeat(from: NodeId, message: Heartbeat, now: number): void {
@@ -682,7 +754,7 @@ export class Membership {
   suspected(now: number): NodeSet {
     let set = NOBODY;
     for (const node of members(this.#view.members & this.others)) {
-      const isSilent = now - this.#nodes.of(node).heardAt > this.#timing.suspicionMs;
+      const isSilent = this.#isSilent(node, now);
       const isOut = this.hasLeft(node) || this.#saysItIsOutside(node) || this.hasHungDisk(node);
       if (isSilent || isOut) set |= only(node);
     }
@@ -700,7 +772,7 @@ export class Membership {
     for (const node of members(this.all)) {
       if (node === this.#self) {
         if (this.counts(node)) set |= only(node);
-      } else if (now - this.#nodes.of(node).heardAt <= this.#timing.suspicionMs) set |= only(node);
+      } else if (!this.#isSilent(node, now)) set |= only(node);
     }
     return set;
   }

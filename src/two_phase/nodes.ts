@@ -22,14 +22,16 @@ export interface NodeRecord {
   met: JournalSighting | undefined;
   /** The first incarnation that this process has met, of its present journal; 0 for none. */
   firstMet: number;
-  /** When anything was heard of it last, with the journal that counts. */
-  heardAt: number;
+  /** When anything was heard of it last, with the journal that counts: see `stillness.ts`. */
+  heard: { at: number; stoodStillMs: number };
   /** The incarnation whose heartbeat was acknowledged last. */
   acknowledged: number;
   /** The incarnation that has said it serves nobody any more; 0 for none. */
   left: number;
   /** What it has said of its view since its link came up. */
   announced: ViewInstalled | undefined;
+  /** What it has on its disk of this node's journal, if that is more than the journal itself has. */
+  accusation: JournalSighting | undefined;
 
   // --- Forgetting
 
@@ -59,10 +61,11 @@ export class NodeRecords {
         id: node,
         met: undefined,
         firstMet: 0,
-        heardAt: this.#startedAt,
+        heard: { at: this.#startedAt, stoodStillMs: 0 },
         acknowledged: 0,
         left: 0,
         announced: undefined,
+        accusation: undefined,
         settledBy: NOTHING_BEFORE,
         forgetSent: NOTHING_BEFORE,
         settledSent: NOTHING_BEFORE,

@@ -14,6 +14,7 @@ import type { LeaseTerm } from "./lease.ts";
 import type { JournalRecord, Message, NodeId, NodeSet, View } from "./messages.ts";
 import { countsAsProgress, type JournalSighting } from "./peer_journals.ts";
 import type { Outcome, Requester } from "./request.ts";
+import type { Moment } from "./stillness.ts";
 import type { Transaction } from "./state.ts";
 
 /** A message and the nodes that it goes to. */
@@ -49,10 +50,22 @@ export type ProtocolEvent =
   | { readonly type: "foreignPeer"; readonly peer: NodeId }
   /**
    * This node's journal is an older copy of the one that a peer has seen: it counts for nothing, and
-   * the replica does nothing any more.
+   * the replica does nothing until `startOver`.
    */
   | {
     readonly type: "olderCopy";
+    readonly peer: NodeId;
+    readonly own: JournalSighting;
+    readonly seen: JournalSighting;
+  }
+  /** A member that takes part says that this node's journal is an older copy: it is to be given up. */
+  | { readonly type: "startOver"; readonly peer: NodeId }
+  /**
+   * A peer knows more of this node's journal than that itself, though this node takes part: the peer
+   * has come with a journal from elsewhere, and does not count.
+   */
+  | {
+    readonly type: "contradicted";
     readonly peer: NodeId;
     readonly own: JournalSighting;
     readonly seen: JournalSighting;
@@ -93,7 +106,7 @@ type Gate =
 interface ForceUnderWay {
   readonly position: number;
   readonly progress: number;
-  readonly askedAt: number;
+  readonly asked: Moment;
 }
 
 /** Collects the effects of one step, or of several. */
@@ -159,8 +172,8 @@ export class Outbox {
   }
 
   /** When the oldest force under way was asked for; `undefined` where none is. */
-  get forcingSince(): number | undefined {
-    return this.#forcesUnderWay[0]?.askedAt;
+  get forcingSince(): Moment | undefined {
+    return this.#forcesUnderWay[0]?.asked;
   }
 
   /**
@@ -229,7 +242,7 @@ export class Outbox {
   }
 
   /** Returns the effects collected since the last call, and starts again; `now` is the present time. */
-  take(now: number): Effects {
+  take(now: Moment): Effects {
     const effects = {
       records: this.#records,
       position: this.#position,
@@ -243,7 +256,7 @@ export class Outbox {
       this.#forcesUnderWay.push({
         position: this.#position,
         progress: this.#progress,
-        askedAt: now,
+        asked: now,
       });
     }
     if (this.#records.length > 0) this.#records = [];

@@ -73,6 +73,11 @@ export class PeerJournals {
     return this.#sightings.get(node);
   }
 
+  /** Returns the latest sighting of the journal with this id; `undefined` for none. */
+  ofJournal(journal: string): JournalSighting | undefined {
+    return [...this.#sightings.values()].find((sighting) => sighting.journal === journal);
+  }
+
   /** Returns the records that a checkpoint needs. */
   get records(): SightingRecord[] {
     return [...this.#sightings].map(([node, sighting]) => ({

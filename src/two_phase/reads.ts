@@ -25,14 +25,30 @@ export interface ReadHost {
   lineUp(pending: PendingRequest, request: ReadRequest): void;
   /** Has `pending` wait for the next lease. */
   park(pending: PendingRequest): void;
+  /** Begins with `pending` again. */
+  dispatch(pending: PendingRequest): void;
   /** Answers `pending`; the answer is good for as long as `term` holds. */
   finish(pending: PendingRequest, outcome: Outcome, term: LeaseTerm | undefined): void;
+}
+
+/** For how long an exact barrier holds back writes, in milliseconds: at first, and at the most. */
+const HOLD_MS_MIN = 50;
+const HOLD_MS_MAX = 800;
+
+/** An exact barrier for which writes are held back. */
+interface Hold {
+  readonly pending: PendingRequest;
+  readonly ms: number;
+  readonly until: number;
 }
 
 /** Answers what needs no commit. */
 export class Reads {
   readonly #context: Context;
   readonly #host: ReadHost;
+  readonly #holds = new Set<Hold>();
+  /** Exact barriers that were given up, until they are tried again. */
+  #again: { readonly pending: PendingRequest; readonly at: number }[] = [];
 
   constructor(context: Context, host: ReadHost) {
     this.#context = context;
@@ -67,14 +83,67 @@ export class Reads {
     this.observe(pending, [writer], () => this.#readWhenSettled(pending, request));
   }
 
-  /** Waits for all that is prepared now, then does what `request` asks. */
+  /**
+   * Waits for all that is prepared now, then answers `request`.
+   *
+   * An exact one needs a moment at which nothing is prepared here, which under load never comes by
+   * itself. So nothing is granted meanwhile; if that takes too long, as with a transaction in doubt, it
+   * is given up, and tried again later for twice as long.
+   */
   waitForPrepared(pending: PendingRequest, request: BarrierRequest): void {
-    const { transactions, store } = this.#context;
+    const { transactions, locks, now } = this.#context;
     const prepared = transactions.holdingLocks();
-    const barrier = request.begin(store);
-    const finish = () => this.answer(pending, barrier.finish(prepared));
-    if (prepared.length === 0) finish();
-    else this.observe(pending, prepared, finish);
+    if (prepared.length === 0) {
+      this.#answerBarrier(pending, request);
+      return;
+    }
+    if (!request.isExact) {
+      this.observe(pending, prepared, () => this.#answerBarrier(pending, request));
+      return;
+    }
+    const ms = Math.min(HOLD_MS_MAX, HOLD_MS_MIN * 2 ** pending.attempts);
+    pending.attempts++;
+    const hold: Hold = { pending, ms, until: now + ms };
+    this.#holds.add(hold);
+    locks.holdBack();
+    this.observe(pending, prepared, () => {
+      this.#answerBarrier(pending, request);
+      this.#endHold(hold);
+    });
+    const { stopObserving } = pending;
+    pending.stopObserving = () => {
+      stopObserving?.();
+      this.#endHold(hold);
+    };
+  }
+
+  /** The lease comes first: what is begun must be answered. */
+  #answerBarrier(pending: PendingRequest, request: BarrierRequest): void {
+    const { membership, clocks, store } = this.#context;
+    if (membership.mayRead(clocks)) this.answer(pending, request.evaluate(store));
+    else this.#host.park(pending);
+  }
+
+  #endHold(hold: Hold): void {
+    if (!this.#holds.delete(hold) || this.#holds.size > 0) return;
+    this.#context.locks.goOn();
+  }
+
+  /** Gives up what has held back writes for too long, and tries again what was given up before. */
+  onTick(): void {
+    const { now } = this.#context;
+    for (const hold of this.#holds) {
+      if (now < hold.until) continue;
+      this.#context.counters.holdsGivenUp++;
+      const { pending, ms } = hold;
+      pending.stopObserving?.();
+      pending.stopObserving = undefined;
+      this.#again.push({ pending, at: now + ms });
+    }
+    if (this.#again.length === 0) return;
+    const due = this.#again.filter(({ at }) => now >= at);
+    this.#again = this.#again.filter(({ at }) => now < at);
+    for (const { pending } of due) if (pending.state === "observing") this.#host.dispatch(pending);
   }
 
   /** Answers with what depends on the state and is given without a commit: that needs the lease. */

@@ -36,6 +36,8 @@ export interface RecoveryOptions {
   readonly coordinator: Coordinator;
   readonly participant: Participant;
   readonly records: readonly JournalRecord[];
+  /** See `ReplicaOptions`. */
+  readonly isTrusted: boolean;
 }
 
 /** Replays the journal's records, then begins. */
@@ -50,7 +52,8 @@ export function recover(options: RecoveryOptions): void {
   }
   outbox.restoreProgress(progress);
   membership.start({
-    isNew: options.records.length === 0 && membership.identity.incarnation === 1,
+    isTrusted: options.isTrusted ||
+      options.records.length === 0 && membership.identity.incarnation === 1,
   });
   const { incarnation } = membership.identity;
   transactions.startIncarnation(self, incarnationBase(incarnation));

@@ -41,6 +41,7 @@ import type { JournalSighting } from "./peer_journals.ts";
 import { recover } from "./recovery.ts";
 import type { Request, Requester } from "./request.ts";
 import { settleAll } from "./settlement.ts";
+import { Stillness } from "./stillness.ts";
 import { Store } from "./store.ts";
 import type { Timing } from "./timing.ts";
 import { TransferSource, TransferTarget } from "./transfer.ts";
@@ -63,6 +64,8 @@ export interface ReplicaOptions {
   readonly store?: Store;
   /** The journal's records, in their order; none where there is nothing. */
   readonly records?: readonly JournalRecord[];
+  /** The operator has just had this node begin a cluster from its records: nothing is later. */
+  readonly isTrusted?: boolean;
   /** After how many numbers a process takes another incarnation; for tests. */
   readonly sequencesMax?: number | undefined;
 }
@@ -98,6 +101,40 @@ export interface OutcomeAnswer {
   readonly isMember: boolean;
 }
 
+/**
+ * What peers have said to a node before it takes part: of each peer the last message of each type, as a
+ * later one says what is now. So there are few, however long that takes.
+ */
+class HeldBack {
+  readonly #messages = new Map<string, { from: NodeId; message: ControlMessage }>();
+
+  add(from: NodeId, message: ControlMessage): void {
+    // It acknowledges nothing that counts: this node has no lease.
+    if (message.type === "heartbeatAcknowledged") return;
+    const place = `${from} ${message.type}`;
+    this.#messages.delete(place); // The order is that of the last messages.
+    this.#messages.set(place, { from, message });
+  }
+
+  forget(peer: NodeId): void {
+    for (const [place, { from }] of this.#messages) {
+      if (from === peer) this.#messages.delete(place);
+    }
+  }
+
+  takeAll(): { readonly from: NodeId; readonly message: ControlMessage }[] {
+    const all = [...this.#messages.values()];
+    this.#messages.clear();
+    return all;
+  }
+}
+
+/** A node on an older copy of its journal only looks at who is there. */
+function isHeededByOlderCopy(input: Input): boolean {
+  if (input.type === "message") return input.message.type === "viewInstalled";
+  return input.type !== "tick" && input.type !== "forced";
+}
+
 /** What {@linkcode Replica.peek} returns where a read has to be submitted as a request. */
 export const MUST_WAIT: unique symbol = Symbol("must wait");
 
@@ -112,13 +149,13 @@ export class Replica {
   readonly #target: TransferTarget;
   readonly #viewChange: ViewChange;
   /** What peers have said to this node before it takes part, in their order. */
-  #heldBack: { readonly from: NodeId; readonly message: ControlMessage }[] = [];
+  readonly #heldBack = new HeldBack();
 
   constructor(options: ReplicaOptions) {
     const outbox = new Outbox();
-    const store = options.store ?? new Store();
-    store.nowMs = options.now.monotonicMs;
+    const store = options.store ?? new Store(options.now.monotonicMs);
     const nodes = new NodeRecords(options.now.monotonicMs);
+    const stillness = new Stillness(options.timing.suspicionMs);
     this.context = {
       self: options.self,
       nodes,
@@ -134,15 +171,17 @@ export class Replica {
         timing: options.timing,
         nodes,
         outbox,
+        stillness,
       }),
       outbox,
       counters: newCounters(),
+      stillness,
       random: options.random,
       now: options.now.monotonicMs,
       clocks: options.now,
     };
     const { sequencesMax = SEQUENCES_PER_INCARNATION } = options;
-    this.#marks = new LowWaterMarks(this.context);
+    this.#marks = new LowWaterMarks(this.context, (upTo) => this.#coordinator.onAllSettled(upTo));
     this.#coordinator = new Coordinator(this.context, { marks: this.#marks, sequencesMax });
     this.#participant = new Participant(this.context);
     const coordinator = this.#coordinator;
@@ -165,6 +204,7 @@ export class Replica {
       coordinator: this.#coordinator,
       participant: this.#participant,
       records: options.records ?? [],
+      isTrusted: options.isTrusted ?? false,
     });
   }
 
@@ -266,11 +306,11 @@ export class Replica {
     const wasVerified = membership.isVerified;
     // Ticks come much more often: one that is so late was held up together with everything else.
     const paused = now.monotonicMs - this.context.now;
-    if (paused > this.context.timing.heartbeatMs) membership.onOwnPause(paused);
+    if (paused > this.context.timing.heartbeatMs) this.context.stillness.note(paused);
     this.context.now = now.monotonicMs;
     this.context.clocks = now;
     this.context.store.nowMs = now.monotonicMs;
-    if (membership.isOlderCopy && input.type !== "request") return;
+    if (membership.isOlderCopy && !isHeededByOlderCopy(input)) return;
     switch (input.type) {
       case "request":
         this.#coordinator.submit(input.request, input.requester);
@@ -284,7 +324,7 @@ export class Replica {
       case "peerDown":
         this.context.membership.onPeerDown(input.peer);
         this.#source.onPeerDown(input.peer);
-        this.#heldBack = this.#heldBack.filter(({ from }) => from !== input.peer);
+        this.#heldBack.forget(input.peer);
         break;
       case "leave":
         this.context.membership.leave();
@@ -305,7 +345,7 @@ export class Replica {
   #onVerified(): void {
     const { membership } = this.context;
     for (const node of members(membership.ready & membership.others)) this.#onPeerReady(node);
-    for (const { from, message } of this.#heldBack.splice(0)) this.#onControl(from, message);
+    for (const { from, message } of this.#heldBack.takeAll()) this.#onControl(from, message);
     this.#coordinator.onMembershipChange();
   }
 
@@ -316,9 +356,9 @@ export class Replica {
 
   /** Returns what is to be done, and forgets it. */
   takeEffects(): Effects {
-    const { outbox, transactions, membership, now } = this.context;
+    const { outbox, transactions, membership, now, stillness } = this.context;
     this.#marks.beforeSending(outbox.receivers & membership.ready);
-    const effects = outbox.take(now);
+    const effects = outbox.take(stillness.moment(now));
     if (effects.force) transactions.forceBegins(effects.position);
     return effects;
   }
@@ -334,7 +374,7 @@ export class Replica {
       const rule: MessageRule = MESSAGE_RULES[message.type];
       if (membership.isVerified || rule.isHeededAtOnce === true) {
         this.#onControl(from, message);
-      } else this.#heldBack.push({ from, message });
+      } else this.#heldBack.add(from, message);
       return;
     }
     // While frozen, nothing is said about transactions, and nothing is heard. Nor has what is said
@@ -441,6 +481,7 @@ export class Replica {
   #onViewInstalled(from: NodeId, message: ViewInstalled): void {
     const { membership } = this.context;
     if (membership.onViewInstalled(from, message)) this.#onPeerReady(from);
+    if (membership.isOlderCopy) return;
     if (!membership.isForeign(from)) this.#viewChange.catchUp(from, message.view);
     this.#coordinator.onMembershipChange();
   }

@@ -10,7 +10,6 @@
 
 import type { ByteString } from "../byte_string.ts";
 import type { Effect } from "./messages.ts";
-import type { Transaction } from "./state.ts";
 import type { Store } from "./store.ts";
 
 /** Returns the value of one of the request's keys, or `undefined` where the key does not exist. */
@@ -48,20 +47,16 @@ export interface ReadRequest {
 export interface BarrierRequest {
   readonly kind: "barrier";
   /**
-   * Begins, at a moment at which this node may read. May be called again: if the node loses that right
-   * before the end, what was begun before is given up.
-   */
-  begin(store: Store): Barrier;
-}
-
-/** A {@linkcode BarrierRequest} that has begun. */
-export interface Barrier {
-  /**
    * Returns what the client is told.
    *
-   * @param prepared what was prepared at the beginning: all of it is decided by now
+   * Called at a moment at which this node may read. With `isExact` nothing is prepared at that moment: no
+   * transaction can have been acknowledged that the store lacks, and none that it has is undecided
+   * elsewhere, so the store has a state in which the whole cluster was. Without it, what was prepared at
+   * the beginning is decided by now, and what was prepared since may be committed or not.
    */
-  finish(prepared: readonly Transaction[]): unknown;
+  evaluate(store: Store): unknown;
+  /** Writes are held back at this node until the moment comes, for a short time. */
+  readonly isExact: boolean;
 }
 
 /** Anything that may be asked. */

@@ -9,19 +9,13 @@
  * Entries stand in the store in the order in which they were made, so the order of an entry tells
  * whether it was there at the moment, and whether it has been looked at.
  *
- * What is committed here is not yet a moment of the whole cluster: of two writes, one after the other,
- * the later one may be committed here while the earlier one is only prepared. So a snapshot has to
- * be told, before it is read, of the effects of what was prepared at the moment and is committed since
- * ({@linkcode Snapshot.include}). That is a moment of the cluster: a write that was acknowledged before
- * another one began had been prepared here before that one was, so no write is in the snapshot
- * without all that were before it.
+ * A moment at which nothing is prepared here is a moment of the whole cluster: see `BarrierRequest`.
  *
  * @module
  */
 
 import type { ByteString } from "../byte_string.ts";
 import { isReserved } from "../reserved_keys.ts";
-import { invariant } from "./invariant.ts";
 import type { Effect } from "./messages.ts";
 
 /** A key that existed at the moment of a snapshot. */
@@ -55,39 +49,20 @@ export class Snapshot {
   /** The order of the last entry that was looked at. */
   #position = 0;
   #hasSeenAll = false;
-  #size: number;
 
   constructor(source: SnapshotSource) {
     this.#source = source;
-    this.#size = source.size;
   }
 
   /** How many keys there are in it. */
   get size(): number {
-    return this.#size;
+    return this.#source.size;
   }
 
   /** Is called before `entry` gets another value. */
   beforeWrite({ key, value, expiresAtMs, order }: OrderedEntry): void {
     if (order > this.#source.lastOrder || order <= this.#position || this.#left.has(key)) return;
     this.#left.set(key, { key, value, expiresAtMs });
-  }
-
-  /**
-   * Takes in what a transaction does that was prepared at the moment, and is committed. To be called
-   * before anything is read, in the order of the versions.
-   */
-  include(effects: readonly Effect[]): void {
-    invariant(this.#position === 0, "a snapshot takes effects in before it is read");
-    for (const effect of effects) {
-      const { key, value } = effect;
-      if (!isReserved(key)) {
-        const before = this.#left.get(key)?.value; // It was left behind when this was committed.
-        if (before === undefined && value !== undefined) this.#size++;
-        if (before !== undefined && value === undefined) this.#size--;
-      }
-      this.#left.set(key, effect);
-    }
   }
 
   /**

@@ -4,31 +4,23 @@
  * @module
  */
 
-import type { Barrier, BarrierRequest } from "./request.ts";
+import type { BarrierRequest } from "./request.ts";
 import type { Snapshot } from "./snapshot.ts";
-import type { Transaction } from "./state.ts";
 import type { Store } from "./store.ts";
 
 /**
  * A request for a snapshot. The reply is a {@linkcode Snapshot}, which must be read to its end or
- * released; one that was begun, and is not the reply after all, is released here.
+ * released; one that is not the reply after all, as the lease was over by then, is released here.
  */
 export class SnapshotRequest implements BarrierRequest {
   readonly kind = "barrier";
+  readonly isExact = true;
   #begun: Snapshot | undefined;
 
-  begin(store: Store): Barrier {
-    this.release(); // It is begun again: with another moment.
-    const snapshot = store.snapshot();
-    this.#begun = snapshot;
-    return {
-      finish: (prepared) => {
-        for (const transaction of inOrderOfVersions(prepared)) {
-          if (transaction.state === "committed") snapshot.include(transaction.effects);
-        }
-        return snapshot;
-      },
-    };
+  evaluate(store: Store): Snapshot {
+    this.release();
+    this.#begun = store.snapshot();
+    return this.#begun;
   }
 
   /** Gives up the snapshot that was begun last. */
@@ -36,9 +28,4 @@ export class SnapshotRequest implements BarrierRequest {
     this.#begun?.release();
     this.#begun = undefined;
   }
-}
-
-function inOrderOfVersions(transactions: readonly Transaction[]): Transaction[] {
-  const version = ({ prepare }: Transaction) => prepare?.version ?? 0;
-  return transactions.toSorted((a, b) => version(a) - version(b));
 }

@@ -34,12 +34,17 @@ export class Store {
   /** The hidden keys that have a value, in the order in which they got it, and when that was. */
   readonly #hidden = new Map<ByteString, number>();
   /** The monotonic clock at the present step, in milliseconds: when a write is written down. */
-  nowMs = 0;
+  nowMs: number;
   /** Keys written since the last checkpoint began; `undefined` where nobody makes checkpoints. */
   #changed: Set<ByteString> | undefined;
   readonly #watchers = new Set<Set<ByteString>>();
   #lastOrder = 0;
   readonly #snapshots = new Set<Snapshot>();
+
+  /** @param nowMs the monotonic clock now, in milliseconds: what is restored was written then */
+  constructor(nowMs: number) {
+    this.nowMs = nowMs;
+  }
 
   /** Returns how many keys have a value, the hidden ones not counted. */
   get size(): number {

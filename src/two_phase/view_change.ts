@@ -178,14 +178,14 @@ export class ViewChange {
     if (membership.isLeaving || !membership.isVerified) return undefined;
     if (membership.isStuck(now)) return undefined; // Without its disk it can promise nothing.
     if (this.#isAnotherAtIt) return undefined;
-    // Who is in a view already shows it, as soon as it may.
+    if (membership.installing !== undefined) return undefined; // It is chosen: only the disk is awaited.
+    // A node that is in a view already shows it, as soon as it may.
     if (membership.view.number === 0) {
       return membership.preceding.length > 0 ? undefined : "the nodes have met";
     }
     if (!membership.isMember) return undefined;
-    if (membership.installing !== undefined) return undefined; // It is chosen: only the disk is awaited.
     if (membership.isFrozen) return "a change of the view was not ended";
-    const suspected = membership.suspected(now) | this.#host.silentMembers();
+    const suspected = this.#worthLeavingOut(membership.suspected(now) | this.#host.silentMembers());
     if (suspected !== NOBODY) {
       return this.#whySuspected(members(suspected)).join(", ");
     }
@@ -193,6 +193,18 @@ export class ViewChange {
     const needed = membership.isGathering ? membership.quorum.needed - 1 : 1;
     if (size(joiners) < needed) return undefined;
     return `${membership.namesOf(joiners)} can join`;
+  }
+
+  /**
+   * Those of `suspected` for whom the view is worth changing: a member that says it will end stays until
+   * it does, if too few are left without it. Or the same view would be chosen again and again.
+   */
+  #worthLeavingOut(suspected: NodeSet): NodeSet {
+    const { membership } = this.#context;
+    const leaving = membership.linked &
+      setOf(members(suspected).filter((node) => membership.hasLeft(node)));
+    const staying = (membership.members & membership.linked | this.#source.caughtUp) & ~leaving;
+    return membership.quorum.isReachedBy(staying) ? suspected : suspected & ~leaving;
   }
 
   #whySuspected(nodes: readonly NodeId[]): string[] {

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/errors.ts";
+import type { JournalSighting } from "../../src/two_phase/peer_journals.ts";
 import type { FoundNode } from "../../src/node/peer/peers.ts";
 import { whyNotNow } from "../../src/node/new_cluster.ts";
 import {
@@ -31,12 +32,18 @@ const CONFIG = sharedConfig({
   heartbeatMs: 200,
 });
 
+/** This node's journal, as far as it has come. */
+const OWN: JournalSighting = { journal: "ja", incarnation: 3, process: "own", position: 40 };
+
 function found(
   name: string,
   journal: string,
-  about: Partial<ClusterPosition> & { isStartingCluster?: boolean } = {},
+  about: Partial<ClusterPosition> & {
+    isStartingCluster?: boolean;
+    known?: JournalSighting;
+  } = {},
 ): FoundNode {
-  const { isStartingCluster = false, ...clusterPosition } = about;
+  const { isStartingCluster = false, known, ...clusterPosition } = about;
   return {
     name,
     reply: {
@@ -45,6 +52,7 @@ function found(
       identity: { journal, incarnation: 1, process: "p", position: 0 },
       clusterPosition: { view: 5, cluster: { id: "old" }, names: [], ...clusterPosition },
       isStartingCluster,
+      known,
       uptimeMs: 0,
     },
   };
@@ -68,13 +76,23 @@ Deno.test("whyNotNow() refuses a forced beginning where others know more or get 
       /^b:1 is of another cluster already \(view 6, begun by force by b:1 at 1970-.* keep this node's/,
     ],
     [
+      "one that has seen more of this journal",
+      [found("b:1", "jb", { known: { ...OWN, process: "later", position: 41 } })],
+      /^this node's journal is an older copy: it ends at start number 3, record 40, and b:1 has seen/,
+    ],
+    [
+      "one that has seen less of it",
+      [found("b:1", "jb", { known: { ...OWN, incarnation: 2, process: "p", position: 40 } })],
+      undefined,
+    ],
+    [
       "another one that begins by force",
       [found("b:1", "jb", { isStartingCluster: true })],
       /^b:1 is started with --force-new-cluster at the same time/,
     ],
   ];
   for (const [what, nodes, why] of table) {
-    const reason = whyNotNow(OLD, nodes);
+    const reason = whyNotNow(OLD, { found: nodes, own: OWN });
     if (why === undefined) assertEquals(reason, undefined, what);
     else assertMatch(reason ?? "", why, what);
   }
@@ -82,7 +100,7 @@ Deno.test("whyNotNow() refuses a forced beginning where others know more or get 
 
 Deno.test("whyNotNow() lets a cluster of one begin another one", () => {
   const alone = { ...OLD, names: ["a:1"], journals: ["ja"], members: 1 };
-  assertEquals(whyNotNow(alone, []), undefined);
+  assertEquals(whyNotNow(alone, { found: [], own: OWN }), undefined);
 });
 
 Deno.test("clusterDifference() says of both nodes where they stand", () => {

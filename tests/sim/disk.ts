@@ -171,7 +171,7 @@ export class Disk {
     this.incarnation++;
     this.#durable = 0;
     this.#appended = 0;
-    const store = new Store();
+    const store = new Store(0);
     const seen = new Set<ByteString>();
     for (const segment of this.#segments.toReversed()) {
       for (const entry of segment) {

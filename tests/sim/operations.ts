@@ -9,6 +9,7 @@ import type { ByteString } from "../../src/byte_string.ts";
 import type { Effect } from "../../src/two_phase/messages.ts";
 import { once as onceRequest } from "../../src/node/commands/once.ts";
 import type { KeyReader, Request, WriteRequest } from "../../src/two_phase/request.ts";
+import type { Store } from "../../src/two_phase/store.ts";
 import type { Random } from "./random.ts";
 import type { Workload } from "./scenario.ts";
 
@@ -17,6 +18,8 @@ export interface Operation {
   readonly name: string;
   readonly keys: readonly ByteString[];
   readonly isRead: boolean;
+  /** The keys are looked at in a snapshot of all keys, as an export does. */
+  readonly isExport?: boolean;
   /** With a token: done once, however often it is asked for (`src/node/once.ts`). */
   readonly token?: ByteString;
   apply(read: KeyReader): { readonly effects: readonly Effect[]; readonly reply: string };
@@ -24,7 +27,11 @@ export interface Operation {
 
 /** Returns what the protocol is asked for `operation`. */
 export function requestFor(operation: Operation): Request {
-  const { keys, token } = operation;
+  const { keys, token, isExport = false } = operation;
+  if (isExport) {
+    const evaluate = (store: Store) => operation.apply((key) => store.get(key)?.value).reply;
+    return { kind: "barrier", isExact: true, evaluate };
+  }
   if (operation.isRead) {
     return { kind: "read", keys, evaluate: (read) => operation.apply(read).reply };
   }
@@ -51,6 +58,11 @@ export function get(...keys: ByteString[]): Operation {
     isRead: true,
     apply: (read) => ({ effects: [], reply: keys.map((key) => show(read(key))).join(" ") }),
   };
+}
+
+/** Reads the keys as an export does. */
+export function exportOf(...keys: ByteString[]): Operation {
+  return { ...get(...keys), name: `export ${keys.join(" ")}`, isExport: true };
 }
 
 export function set(keys: readonly ByteString[], value: ByteString | undefined): Operation {
@@ -175,7 +187,8 @@ export class OperationSource {
       case "once":
         return this.#once();
       case "transfers":
-        return this.#random.chance(0.6) ? this.#transfer() : get(...ACCOUNTS);
+        if (this.#random.chance(0.6)) return this.#transfer();
+        return this.#random.chance(0.1) ? exportOf(...ACCOUNTS) : get(...ACCOUNTS);
     }
   }
 
@@ -243,7 +256,7 @@ export class OperationSource {
           this.#random.chance(0.3) ? undefined : this.#value,
         );
       case 4:
-        return get("a", "b", "c", "d");
+        return this.#random.chance(0.3) ? exportOf("a", "b", "c", "d") : get("a", "b", "c", "d");
       default:
         return set(keys.length < 2 ? ["a", "c"] : keys, this.#value);
     }

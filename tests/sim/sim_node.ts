@@ -55,6 +55,7 @@ export const HAPPENINGS = [
   "hung disk",
   "an older copy of a journal put back",
   "an older copy of a journal noticed",
+  "an older copy of a journal given up",
   "another node's journal refused",
   "a cluster is begun by force",
   "a cluster is begun by force, and commits what was in doubt",
@@ -126,6 +127,8 @@ export class SimNode implements Endpoint {
   /** Clients whose requests are under way: they lose their connection in a crash. */
   readonly #clients = new Set<LostConnection>();
   #isStopping = false;
+  /** It has begun a cluster by force, and not run since. */
+  #hasBegunCluster = false;
   #restartMs = 0;
   #wipes = 0;
 
@@ -191,7 +194,14 @@ export class SimNode implements Endpoint {
     if (incarnation > 1) onHappening("restart");
     trace.note(index, `starts, incarnation ${incarnation}`);
     const recovered = plantedFault?.onRecover?.(records) ?? records;
-    this.#replica = this.#newReplica({ store, records: recovered, journal, incarnation });
+    this.#replica = this.#newReplica({
+      store,
+      records: recovered,
+      journal,
+      incarnation,
+      isTrusted: this.#hasBegunCluster,
+    });
+    this.#hasBegunCluster = false;
     this.#options.onStart(this.#replica);
     plantedFault?.onStart?.(this.#replica);
     this.#planFlush();
@@ -204,10 +214,11 @@ export class SimNode implements Endpoint {
       records: readonly JournalRecord[];
       journal: string;
       incarnation: number;
+      isTrusted?: boolean;
     },
   ): Replica {
     const { scenario, index, random } = this.#options;
-    const { store, records, journal, incarnation } = found;
+    const { store, records, journal, incarnation, isTrusted = false } = found;
     return new Replica({
       self: index,
       names: Array.from({ length: scenario.nodes }, (_, node) => `n${node}`),
@@ -218,6 +229,7 @@ export class SimNode implements Endpoint {
       now: this.clocks,
       store,
       records,
+      isTrusted,
     });
   }
 
@@ -362,6 +374,7 @@ export class SimNode implements Endpoint {
     if (committed > 0) onHappening("a cluster is begun by force, and commits what was in doubt");
     trace.note(index, `begins view ${view.number} by force`);
     this.#disk.replace(replica.store, records);
+    this.#hasBegunCluster = true;
     return committed;
   }
 
@@ -590,6 +603,8 @@ export class SimNode implements Endpoint {
         if (this.#isStopping && isOut) this.#later(0, () => this.crash(this.#restartMs));
       } else if (event.type === "olderCopy") {
         this.#options.onHappening("an older copy of a journal noticed");
+      } else if (event.type === "startOver") {
+        this.#options.onHappening("an older copy of a journal given up");
         this.#later(0, () => this.loseDisk(PUT_BACK_MS));
       } else if (event.type === "viewChangeBegins") {
         const { ballot, reason } = event;

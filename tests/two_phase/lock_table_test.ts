@@ -4,7 +4,7 @@ import { Transaction } from "../../src/two_phase/state.ts";
 import { type Entry, Store } from "../../src/two_phase/store.ts";
 
 Deno.test("LockTable refuses a transaction in line with more keys than a call can have arguments", () => {
-  const store = new Store();
+  const store = new Store(0);
   const locks = new LockTable(0, store);
   const many = Array.from({ length: 200_000 }, (_, index) => store.entryOf(`k${index}`));
   const [first, second] = many;
@@ -36,7 +36,7 @@ function counting(entries: readonly Entry[]): { entries: readonly Entry[]; looks
 
 Deno.test("LockTable looks once at a waiter when many of its keys are released at once", () => {
   for (const count of [100, 1000]) {
-    const store = new Store();
+    const store = new Store(0);
     const locks = new LockTable(0, store);
     const keys = Array.from({ length: count }, (_, index) => store.entryOf(`k${index}`));
     const other = store.entryOf("other");
@@ -57,7 +57,7 @@ Deno.test("LockTable looks once at a waiter when many of its keys are released a
 });
 
 Deno.test("LockTable grants to each in a long line with one look at each of its keys", () => {
-  const store = new Store();
+  const store = new Store(0);
   const locks = new LockTable(0, store);
   const keys = Array.from({ length: 500 }, (_, index) => store.entryOf(`k${index}`));
   const holder = new Transaction(1, 1, keys);

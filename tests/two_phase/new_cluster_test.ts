@@ -97,7 +97,7 @@ function begin(
   records: readonly JournalRecord[],
   nodes: readonly string[] = NAMES,
 ): { beginning: ClusterStart; store: Store } {
-  const store = new Store();
+  const store = new Store(0);
   store.restore({ key: "kept", value: "old", version: 7 });
   store.restore({ key: "a", value: "old", version: 8 });
   const old = newReplica(0, "j0", {
@@ -128,12 +128,12 @@ function values(store: Store): Record<string, string> {
 /** Node 0 as it starts after it has begun a new cluster of `nodes`, with what it held. */
 function begun(names: readonly string[] = NAMES): StartedOn {
   const { beginning, store } = begin([LATE, prepared(1, "a")], names);
-  return { journal: "j0", records: beginning.records, store };
+  return { journal: "j0", records: beginning.records, store, isTrusted: true };
 }
 
 /** A node that has lost its disk. */
 function fresh(node: NodeId): StartedOn {
-  return { journal: `new${node}`, records: [], store: new Store() };
+  return { journal: `new${node}`, records: [], store: new Store(0) };
 }
 
 Deno.test("recoverCluster() commits what is prepared here, as it alone answers", () => {
@@ -234,7 +234,7 @@ Deno.test("a forced cluster serves nobody before a majority of its nodes has joi
   assertEquals(ask("of three"), { kind: "answered", reply: "OK" });
   assertEquals(ask("at a new one", 2), { kind: "answered", reply: "OK" });
   for (const node of [0, 1, 2]) {
-    const { store, membership } = script.replicas[node] ?? { store: new Store() };
+    const { store, membership } = script.replicas[node] ?? { store: new Store(0) };
     assertEquals(values(store), {
       kept: "old",
       a: "new",
@@ -257,7 +257,7 @@ Deno.test("a forced cluster serves nobody before a majority of its nodes has joi
 });
 
 Deno.test("a new node that meets only a minority of the old cluster says so", () => {
-  const left = { journal: "j0", records: [standing(oldView(5))], store: new Store() };
+  const left = { journal: "j0", records: [standing(oldView(5))], store: new Store(0) };
   const journals = new Map([[0, left], ...[1, 2].map((node) => [node, fresh(node)] as const)]);
   const script = new Script(3, { journals });
   for (const [one, other] of [[0, 1], [0, 2], [1, 2]] as const) script.connect(one, other);
@@ -307,7 +307,7 @@ const SURVIVOR: StartedOn = {
 };
 
 Deno.test("a node of the old cluster and the forced one never heed each other", () => {
-  const survivor = new Store();
+  const survivor = new Store(0);
   survivor.restore({ key: "kept", value: "survivor's", version: 9 });
   const script = new Script(3, {
     journals: new Map([[0, begun()], [1, { ...SURVIVOR, store: survivor }]]),

@@ -169,6 +169,10 @@ export function formatEvent(event: ProtocolEvent): string {
       return `event n${event.peer} is of another cluster`;
     case "olderCopy":
       return `event the journal is older than n${event.peer} has seen it`;
+    case "startOver":
+      return `event starts over, as n${event.peer} takes part`;
+    case "contradicted":
+      return `event the journal of n${event.peer} is from elsewhere`;
     case "peerOnOlderCopy":
       return `event the journal of n${event.peer} is an older copy`;
     case "verified":

@@ -5,9 +5,15 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
-import { ballotOf, type JournalRecord, type Message } from "../../src/two_phase/messages.ts";
+import {
+  ballotOf,
+  incarnationBase,
+  type JournalRecord,
+  type Message,
+  type View,
+} from "../../src/two_phase/messages.ts";
 import type { ProtocolEvent } from "../../src/two_phase/outbox.ts";
 import {
   countsAsProgress,
@@ -237,3 +243,170 @@ Deno.test("both sides say that a journal is an older copy", () => {
   const [, older] = events;
   assert(older?.type === "olderCopy" && older.own.position < older.seen.position);
 });
+
+/** Lets time pass. */
+function run(script: Script, ms: number): void {
+  for (const until = script.now + ms; script.now < until;) {
+    script.wait(20);
+    script.deliverAll();
+  }
+}
+
+/** What the program does: gives the journal up when it is told so. */
+function startOverAt(script: Script, index: number): ProtocolEvent[] {
+  const events: ProtocolEvent[] = [];
+  const { outbox } = node(script, index).context;
+  outbox.report = (event) => events.push(event);
+  return events;
+}
+
+Deno.test("a node that takes part goes on, whatever a journal from elsewhere says of it", () => {
+  const script = Script.complete(3, timingFor(5000));
+  writeAndWait(script, "1");
+  const copies = [0, 1, 2].map((index) => script.copyJournal(index));
+  // A drill: the copies are started somewhere else.
+  const drill = new Script(3, {
+    timing: timingFor(5000),
+    journals: new Map(
+      copies.map(({ identity: { journal }, records }, index) =>
+        [index, { journal, records }] as const
+      ),
+    ),
+  });
+  for (const index of [0, 1, 2]) drill.restart(index);
+  run(drill, 2000);
+  writeAndWait(drill, "drill");
+  for (let i = 2; i < 5; i++) writeAndWait(script, `${i}`);
+  script.kill(1);
+  run(script, 3000);
+  const events = startOverAt(script, 0);
+  // n1 comes back with the disk of the drill.
+  script.putBack(1, drill.copyJournal(1));
+  script.start(1);
+  const own = startOverAt(script, 1);
+  run(script, 2000);
+  for (const index of [0, 2]) {
+    const { membership } = node(script, index);
+    assertEquals([membership.isVerified, membership.isOlderCopy], [true, false], `n${index}`);
+  }
+  assert(events.some(({ type }) => type === "contradicted"), "it says so");
+  assertEquals(node(script, 0).membership.counts(1), false);
+  script.ask(0, "R", read("k"));
+  assertEquals(script.outcomes.get("R"), { kind: "answered", reply: ["4"] });
+  assertEquals(node(script, 1).membership.isVerified, false);
+  assert(own.every(({ type }) => type !== "verified"));
+});
+
+Deno.test("copies of different moments: nobody gives up a journal while nobody takes part", () => {
+  const script = Script.complete(3, timingFor(5000));
+  writeAndWait(script, "kept");
+  const copies = [0, 1, 2].map((index) => {
+    const copy = script.copyJournal(index);
+    writeAndWait(script, `after ${index}`);
+    return copy;
+  });
+  for (const index of [0, 1, 2]) script.kill(index);
+  copies.forEach((copy, index) => script.putBack(index, copy));
+  for (const index of [0, 1, 2]) script.start(index);
+  const events = [0, 1, 2].map((index) => startOverAt(script, index));
+  run(script, 10_000);
+  assertEquals([0, 1].map((index) => node(script, index).membership.isOlderCopy), [true, true]);
+  assertEquals(node(script, 2).membership.isOlderCopy, false);
+  assertEquals(events.flat().filter(({ type }) => type === "startOver"), []);
+  for (const index of [0, 1, 2]) {
+    assert(node(script, index).store.get("k")?.value !== undefined, `n${index}`);
+    script.ask(index, `R${index}`, read("k"));
+    assertEquals(script.outcomes.get(`R${index}`)?.kind, "rejected");
+  }
+  const said = script.outcomes.get("R2");
+  assert(said?.kind === "rejected");
+  assertMatch(said.reason, /n0, n1 started with an older copy of its journal/);
+});
+
+Deno.test("an older copy is given up when a member that takes part says so, and not before", () => {
+  const script = Script.complete(3, timingFor(5000));
+  writeAndWait(script, "old");
+  const copy = script.copyJournal(2);
+  writeAndWait(script, "new");
+  for (const index of [0, 1, 2]) script.kill(index);
+  script.putBack(2, copy);
+  script.start(2);
+  script.start(0);
+  const events = startOverAt(script, 2);
+  run(script, 1000);
+  assertEquals(node(script, 2).membership.isOlderCopy, true);
+  assertEquals(node(script, 0).membership.isVerified, false);
+  assertEquals(events, []);
+  script.start(1);
+  run(script, 500);
+  assertEquals(events.map(({ type }) => type), ["olderCopy", "startOver"]);
+});
+
+Deno.test("two nodes that each know more of the other's journal say nothing by that", () => {
+  const script = Script.complete(3, timingFor(5000));
+  writeAndWait(script, "1");
+  const copies = [0, 1].map((index) => script.copyJournal(index));
+  writeAndWait(script, "2");
+  const later = [0, 1].map((index) => script.copyJournal(index));
+  assertEquals(copies.length + later.length, 4);
+  for (const index of [0, 1, 2]) script.kill(index);
+  // n0 has an older copy; n1 has one that is older still in what n0 knows of it, but knows more of n0.
+  copies.forEach((copy, index) => script.putBack(index, copy));
+  const other = (own: number) => later[1 - own]?.identity;
+  for (const index of [0, 1]) {
+    const identity = other(index);
+    assert(identity !== undefined);
+    script.start(index, []);
+    script.step(index, {
+      type: "peerUp",
+      peer: 1 - index,
+      identity: { ...identity, incarnation: 1, process: "a copy", position: 0 },
+      known: { ...node(script, index).membership.identity, process: "later", position: 1e6 },
+    });
+    assertEquals(node(script, index).membership.isOlderCopy, false, `n${index}`);
+    assertEquals(node(script, index).membership.isVerified, false, `n${index}`);
+  }
+});
+
+Deno.test("the owner of a recovered cluster that is on an older copy does not go on by itself", () => {
+  const script = recovered();
+  script.kill(2);
+  const copy = script.copyJournal(0);
+  script.connect(0, 1);
+  script.goOnUntil(() => node(script, 0).membership.mayWrite);
+  writeAndWait(script, "new");
+  for (const index of [0, 1]) script.kill(index);
+  script.putBack(0, copy);
+  script.start(0);
+  script.start(2);
+  run(script, 3000);
+  assertEquals(node(script, 0).membership.view.number, 6);
+  assertEquals(node(script, 0).membership.isVerified, false, "n1 may know more");
+  script.start(1);
+  run(script, 500);
+  assertEquals(node(script, 0).membership.isOlderCopy, true);
+});
+
+/** n0 has just begun a cluster of three by force; n1 and n2 are new. */
+function recovered(): Script {
+  const names = ["n0", "n1", "n2"];
+  const view: View = {
+    number: 6,
+    cluster: { id: "new", origin: { by: "n0", at: 0, view: 6 } },
+    ballot: ballotOf(6, 0),
+    names,
+    members: 0b001,
+    journals: ["j0", "", ""],
+    commits: [],
+    bases: names.map(() => incarnationBase(2)),
+  };
+  const membership: JournalRecord = {
+    type: "membership",
+    view,
+    isMember: true,
+    joined: undefined,
+    offset: 2,
+  };
+  const started = { journal: "j0", records: [membership], isTrusted: true };
+  return new Script(3, { timing: timingFor(5000), journals: new Map([[0, started]]) });
+}

@@ -72,3 +72,21 @@ for (const nodes of [3, 5]) {
     assertEquals(waited, 0);
   });
 }
+
+Deno.test("a member that stops while the others are too few changes no view", () => {
+  const served = new Served(3);
+  const { script } = served;
+  script.kill(2);
+  const viewOf = (index: number) => node(script, index).membership.view;
+  served.until(() => [0, 1].every((index) => viewOf(index).members === 0b011));
+  const before = viewOf(0).number;
+  const attempts = () => [0, 1].reduce((sum, i) => sum + node(script, i).counters.viewAttempts, 0);
+  const tried = attempts();
+  script.step(1, { type: "leave" });
+  for (const end = script.now + 1000; script.now < end;) {
+    script.wait(10);
+    script.deliverAll();
+  }
+  assertEquals([0, 1].map((index) => viewOf(index).number), [before, before]);
+  assertEquals(attempts(), tried);
+});

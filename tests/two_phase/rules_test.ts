@@ -650,7 +650,7 @@ table("Reads", [
     given: [
       prepare(0, 1, { keys: ["k"] }),
       FORCED,
-      ask({ kind: "barrier", begin: (store) => ({ finish: () => store.size }) }),
+      ask({ kind: "barrier", isExact: false, evaluate: (store) => store.size }),
     ],
     when: decide(0, "commit", 1),
     then: ["append committed 0.1.1", "answered 1"],

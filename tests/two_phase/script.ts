@@ -83,6 +83,8 @@ export interface StartedOn {
   readonly journal: string;
   readonly records: readonly JournalRecord[];
   readonly store?: Store;
+  /** A cluster was begun from it just now: nothing can be later. */
+  readonly isTrusted?: boolean;
 }
 
 /** How a script begins. */
@@ -181,10 +183,12 @@ export class Script {
       return { records, durable: records.length, before: records.length };
     });
     this.#stores = indices.map((index) => journals.get(index)?.store);
-    this.replicas = indices.map((self) => this.#newReplica(self, nodes));
+    this.replicas = indices.map((self) =>
+      this.#newReplica(self, nodes, journals.get(self)?.isTrusted)
+    );
   }
 
-  #newReplica(self: NodeId, nodes: number): Replica {
+  #newReplica(self: NodeId, nodes: number, isTrusted = false): Replica {
     const store = this.#stores[self];
     return new Replica({
       self,
@@ -195,6 +199,7 @@ export class Script {
       random: () => 0.5,
       now: this.clocksOf(self),
       records: this.#journal(self).records.slice(),
+      isTrusted,
       ...(store === undefined ? {} : { store }),
     });
   }

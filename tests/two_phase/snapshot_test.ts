@@ -7,7 +7,7 @@ import type { Snapshot, SnapshotEntry } from "../../src/two_phase/snapshot.ts";
 import { SnapshotRequest } from "../../src/two_phase/snapshot_request.ts";
 import { Store } from "../../src/two_phase/store.ts";
 import { Random } from "../sim/random.ts";
-import { Script, write } from "./script.ts";
+import { read, Script, write } from "./script.ts";
 
 /** Asks for a snapshot at `node`. Its outcome stands under `label`. */
 function ask(script: Script, node: number, label: string): SnapshotRequest {
@@ -34,7 +34,7 @@ function readAll(snapshot: Snapshot): Record<string, string> {
 Deno.test("Snapshot has the values of its moment, whatever is written while it is read", () => {
   for (let seed = 0; seed < 300; seed++) {
     const random = new Random(seed, 1);
-    const store = new Store();
+    const store = new Store(0);
     let version = 0;
     const change = () => {
       const key = random.chance(0.05) ? tokenKey("t") : `k${random.integer(12)}`;
@@ -71,7 +71,7 @@ Deno.test("Snapshot has the values of its moment, whatever is written while it i
 
 Deno.test("Store.snapshot() takes no longer when there are more keys", () => {
   // Not a copy: none of the entries is looked at.
-  const store = new Store();
+  const store = new Store(0);
   for (let i = 0; i < 1000; i++) store.restore({ key: `k${i}`, value: "v", version: 1 });
   let looks = 0;
   for (const entry of store.entries()) {
@@ -105,7 +105,7 @@ function inDoubt(): Script {
   return script;
 }
 
-Deno.test("a snapshot has what is prepared and will be committed, and nothing later", () => {
+Deno.test("a snapshot has what is prepared when it is asked for, and nothing later", () => {
   const script = inDoubt();
   assertEquals(script.outcomes.get("T2")?.kind, "answered");
   assertEquals(script.replicas[2]?.store.get("b")?.value, "2");
@@ -114,9 +114,59 @@ Deno.test("a snapshot has what is prepared and will be committed, and nothing la
   assertEquals(script.outcomes.get("S"), undefined, "it waits for T1");
   script.ask(1, "T3", write({ b: "3", c: "3" }));
   script.deliverAll((from, to) => from === 0 && to === 2);
-  assertEquals(script.replicas[2]?.store.get("b")?.value, "3");
+  assertEquals(script.outcomes.get("T3"), undefined, "n2 holds it back");
   script.deliverAll();
+  assertEquals(script.outcomes.get("T3")?.kind, "answered");
   assertEquals(contents(script, "S"), { a: "1", b: "2", e: "1" });
+});
+
+Deno.test("a snapshot has a place among the commands of a client at another node", () => {
+  const script = Script.complete();
+  script.ask(0, "T0", write({ a: "0", b: "0" }));
+  script.deliverAll();
+  // T1 is prepared at n0, which is asked for a snapshot, and n1 has not heard of it.
+  script.ask(2, "T1", write({ a: "1" }));
+  while (script.deliver(2, 0));
+  ask(script, 0, "S");
+  script.ask(0, "T2", write({ b: "2" }));
+  script.deliverAll((from, to) => from === 2 && to === 1);
+  script.ask(1, "b", read("b"));
+  script.ask(1, "a", read("a"));
+  script.deliverAll();
+  const { a, b } = contents(script, "S") ?? {};
+  // Who has seen T2 and then not T1 knows that T2 came first.
+  const outcomes = [script.outcomes.get("b"), script.outcomes.get("a")];
+  const isT2First = outcomes.every((outcome, index) =>
+    outcome?.kind === "answered" && `${outcome.reply}` === ["2", "0"][index]
+  );
+  assertEquals(isT2First && a === "1" && b === "0", false, "T1 < S < T2 < T1");
+  assertEquals([a, b], ["1", "0"], "T2 is held back until the snapshot is taken");
+});
+
+Deno.test("a snapshot holds back writes for a bounded time while a transaction is in doubt", () => {
+  const script = Script.complete(3, timingFor(5000));
+  // T is in doubt at n2: its coordinator does not hear n1.
+  script.ask(0, "T", write({ a: "1" }));
+  while (script.deliver(0, 2));
+  const isLost = (from: number, to: number) => from === 0 && to === 1;
+  ask(script, 2, "S");
+  const took: number[] = [];
+  // Before anybody suspects the coordinator.
+  for (const end = script.now + 600; script.now < end;) {
+    const began = script.now;
+    const i = took.length;
+    const label = `W${i}`;
+    script.ask(2, label, write({ [`k${i}`]: "1" }));
+    while (script.outcomes.get(label) === undefined && script.now < began + 3000) {
+      script.wait(10);
+      script.deliverAll(isLost);
+    }
+    took.push(script.now - began);
+  }
+  // Held back for 50 ms, then 100 and 200; in between, for as long each, nobody waits.
+  assert(Math.max(...took) <= 210, `a write took ${Math.max(...took)} ms`);
+  assert(took.filter((ms) => ms <= 10).length > 20, `${took}`);
+  assert((script.replicas[2]?.counters.holdsGivenUp ?? 0) > 0);
 });
 
 Deno.test("a snapshot leaves out what is prepared and aborts; one that is not the answer is given up", () => {

@@ -190,7 +190,7 @@ function strlen([, key = ""]: readonly ByteString[]): CommandResult {
 }
 
 function dbsize(): CommandResult {
-  return { request: { kind: "barrier", begin: (store) => ({ finish: () => store.size }) } };
+  return { request: { kind: "barrier", isExact: false, evaluate: (store) => store.size } };
 }
 
 /** DKS.ONCE token command…: a write that takes effect once for its token. */

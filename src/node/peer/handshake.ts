@@ -73,8 +73,9 @@ export interface Introduction {
   readonly identity: PeerIdentity;
   readonly clusterPosition: ClusterPosition;
   /**
-   * With a question for a link and its answer: what the sender has on its disk of the receiver's
-   * journal, see `two_phase/peer_journals.ts`; absent for nothing.
+   * With a question for a link and its answer, and with the answer to a node that is about to begin a
+   * cluster by force: what the sender has on its disk of the receiver's journal, see
+   * `two_phase/peer_journals.ts`; absent for nothing.
    */
   readonly known?: JournalSighting | undefined;
   /** It is about to begin a cluster by force, see `new_cluster.ts`. */
@@ -336,6 +337,11 @@ export function clusterDifference(
 export function describeClusterPosition({ view, cluster: { origin } }: ClusterPosition): string {
   const how = origin === undefined ? "not begun by force" : describeOrigin(origin);
   return `view ${view}, ${how}`;
+}
+
+/** Returns how far a journal had come, for an operator. */
+export function describeSighting({ incarnation, position }: JournalSighting): string {
+  return `start number ${incarnation}, record ${position}`;
 }
 
 /** Returns who has begun a cluster by force, and when. */

@@ -93,6 +93,8 @@ export interface LinkDecision {
   readonly reply: Reply;
   /** The name of the node that asked, if the connection becomes a link behind the answer. */
   readonly peer: string | undefined;
+  /** How often this node had started over when it answered. */
+  readonly epoch: number;
 }
 
 /** Why a question for a link is refused. */
@@ -119,6 +121,11 @@ export class Peers implements Transport, LinkOwner {
   #driver: Driver | undefined;
   /** The name of this node. */
   #self: string | undefined;
+  /**
+   * How often this node has started over. What was said in a handshake before that counts no longer: it
+   * told of another journal.
+   */
+  #epoch = 0;
   /** This node is about to begin a cluster by force, until it runs. */
   #isStartingCluster = false;
 
@@ -260,6 +267,7 @@ export class Peers implements Transport, LinkOwner {
   /** Gives up all links: there are none until {@linkcode resume}. */
   pause(): void {
     this.#driver = undefined;
+    this.#epoch++;
     for (const link of this.#links) link?.close("this node starts over");
   }
 
@@ -303,6 +311,7 @@ export class Peers implements Transport, LinkOwner {
     const address = this.#addresses.get(name);
     invariant(address !== undefined, `${name} is a configured node`);
     if (this.#driver === undefined) throw new HandshakeError(STARTING);
+    const epoch = this.#epoch;
     const token = crypto.randomUUID();
     this.#tokens.add(token);
     try {
@@ -324,7 +333,7 @@ export class Peers implements Transport, LinkOwner {
         } else this.#complain(name, obstacle);
         throw new HandshakeError(obstacle);
       }
-      this.adopt({ name, conn, received, said: reply });
+      this.adopt({ name, conn, received, said: reply, epoch });
     } finally {
       this.#tokens.delete(token);
     }
@@ -349,12 +358,14 @@ export class Peers implements Transport, LinkOwner {
       received: Uint8Array;
       /** What the peer has said of itself, and of this node's journal. */
       said: Introduction;
+      /** When this node told the peer of itself: {@linkcode LinkDecision.epoch}. */
+      epoch: number;
     },
   ): void {
-    const { name, conn, received, said: { identity, known } } = options;
+    const { name, conn, received, said: { identity, known }, epoch } = options;
     const peer = this.#names.indexOf(name);
-    if (this.#driver === undefined || peer < 0) {
-      closeQuietly(conn); // This node has begun to start over meanwhile.
+    if (this.#driver === undefined || peer < 0 || epoch !== this.#epoch) {
+      closeQuietly(conn); // This node has begun to start over since it told of itself.
       return;
     }
     conn.setNoDelay(true);
@@ -400,9 +411,21 @@ export class Peers implements Transport, LinkOwner {
    * @returns the answer, and who asked where the connection becomes a link
    */
   async decide(question: Question): Promise<LinkDecision> {
+    const epoch = this.#epoch;
+    const decision = await this.#decide(question);
+    // What this node has begun to say of itself before it started over is not said any more.
+    const isOver = decision.peer !== undefined && epoch !== this.#epoch;
+    if (!isOver) return { ...decision, epoch };
+    return { reply: { ...this.#introduction(), refusal: STARTING }, peer: undefined, epoch };
+  }
+
+  async #decide(question: Question): Promise<Omit<LinkDecision, "epoch">> {
     const reply: Reply = this.#introduction();
     if (question.purpose === "find" || question.instance === this.instance) {
-      return { reply, peer: undefined };
+      const { isStartingCluster = false, identity } = question;
+      const journals = this.#driver?.replica.membership.peerJournals;
+      const known = isStartingCluster ? journals?.ofJournal(identity.journal) : undefined;
+      return { reply: { ...reply, known }, peer: undefined };
     }
     if (question.purpose === "confirm") {
       const isConfirmed = this.#tokens.has(question.token ?? "");

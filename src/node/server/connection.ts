@@ -367,7 +367,11 @@ export class Connection {
     this.#collect();
     if (this.#isFlushPlanned || this.#isClosed) return;
     this.#isFlushPlanned = true;
-    this.#host.driver?.afterTurn(() => this.attempt(() => this.#afterTurn()));
+    const flush = () => this.attempt(() => this.#afterTurn());
+    const { driver } = this.#host;
+    // While a node starts over it has none.
+    if (driver === undefined) queueMicrotask(flush);
+    else driver.afterTurn(flush);
   }
 
   /** Moves the replies that are ready and have nobody before them to the output. */

@@ -23,6 +23,8 @@ const LOOKS_PER_STEP = 256;
 interface Export {
   readonly snapshot: Snapshot;
   usedAtMs: number;
+  /** How many pieces are being read. */
+  readers: number;
 }
 
 /** The exports of one node. */
@@ -49,7 +51,7 @@ export class Exports {
       return obstacle;
     }
     const id = crypto.randomUUID();
-    this.#byId.set(id, { snapshot, usedAtMs: this.#nowMs() });
+    this.#byId.set(id, { snapshot, usedAtMs: this.#nowMs(), readers: 0 });
     return [id, snapshot.size];
   }
 
@@ -71,11 +73,14 @@ export class Exports {
       return bytes >= EXPORT_CHUNK_BYTES;
     };
     let sliceBeganAt = found.usedAtMs;
+    found.readers++;
     while (bytes < EXPORT_CHUNK_BYTES && found.snapshot.read(LOOKS_PER_STEP, add)) {
       if (this.#nowMs() - sliceBeganAt < SLICE_MS) continue;
       await new Promise((resolve) => setTimeout(resolve));
       sliceBeganAt = this.#nowMs();
     }
+    found.readers--;
+    found.usedAtMs = this.#nowMs();
     if (chunk.length === 0) this.#byId.delete(id);
     return chunk;
   }
@@ -83,8 +88,8 @@ export class Exports {
   /** Drops the exports that nobody has read from for a while. */
   dropIdle(): void {
     const before = this.#nowMs() - EXPORT_IDLE_MS;
-    for (const [id, { usedAtMs, snapshot }] of this.#byId) {
-      if (usedAtMs >= before) continue;
+    for (const [id, { usedAtMs, snapshot, readers }] of this.#byId) {
+      if (usedAtMs >= before || readers > 0) continue;
       snapshot.release();
       this.#byId.delete(id);
     }

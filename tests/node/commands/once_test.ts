@@ -156,7 +156,7 @@ Deno.test("DKS.ONCE refuses what it cannot repeat, and what is no write", () => 
 
 /** A store with tokens, and a sweeper of it whose requests are carried out at once. */
 class Swept {
-  readonly store = new Store();
+  readonly store = new Store(0);
   readonly sizes: number[] = [];
   isMyTurn = true;
   readonly sweeper = new TokenSweeper({
@@ -225,25 +225,6 @@ for (const off of ["an hour behind", "an hour ahead"]) {
     assertEquals(swept.tokens, []);
   });
 }
-
-Deno.test("TokenSweeper.sweep() counts from when this process has the token: a restart makes it live longer", () => {
-  const swept = new Swept();
-  swept.add("t");
-  const value = swept.store.get(tokenKey("t"))?.value;
-  // Another process, or another node that was sent everything, an hour later.
-  const store = new Store();
-  store.nowMs = 3_600_000;
-  store.restore({ key: tokenKey("t"), value, version: 1 });
-  let asked = 0;
-  const sweeper = new TokenSweeper({
-    store,
-    nowMs: () => store.nowMs + ONCE_WINDOW_MS,
-    isMyTurn: () => true,
-    submit: () => asked++,
-  });
-  sweeper.sweep();
-  assertEquals(asked, 0);
-});
 
 Deno.test("TokenSweeper.sweep() deletes no more than so many in one transaction, and goes on", async () => {
   const swept = new Swept();

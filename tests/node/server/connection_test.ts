@@ -36,3 +36,39 @@ Deno.test("Connection lets in a peer and nobody else when there are too many cli
   assertEquals(await sayAsPeer(""), refusal);
   assertEquals(await sayAsPeer("dks.peer who\r\n"), "$13\r\nyou asked who\r\n");
 });
+
+Deno.test("Connection writes what is answered while the node has no driver", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  const conn = await listener.accept();
+  listener.close();
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let ask = () => {};
+  const asked = new Promise<void>((resolve) => ask = resolve);
+  const host: ConnectionHost = {
+    facts: {
+      ...session().node,
+      outcome: () => {
+        ask();
+        return promise;
+      },
+    },
+    driver: undefined,
+    notReady: "it is starting over",
+    waitMsMax: 1000,
+    input: new SharedBound(1000),
+    output: new SharedBound(1000),
+    onFatal: () => {},
+    onConnectionFailure: () => {},
+    onRequest: () => {},
+    onPeerQuestion: () => Promise.reject(new Error("nobody asks")),
+    onClosed: () => {},
+  };
+  const serving = new Connection({ conn, id: 1, host, isForPeers: false }).serve();
+  await client.write(new TextEncoder().encode("DKS.OUTCOME 0.1.1.abcdef\r\nQUIT\r\n"));
+  await asked;
+  resolve("unknown");
+  const answer = await new Response(client.readable).text();
+  await serving;
+  assertEquals(answer, "$7\r\nunknown\r\n+OK\r\n");
+});

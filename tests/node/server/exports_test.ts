@@ -6,7 +6,7 @@ import { ErrorReply } from "../../../src/resp/value.ts";
 import { Store } from "../../../src/two_phase/store.ts";
 
 function storeOf(values: Readonly<Record<string, string>>): Store {
-  const store = new Store();
+  const store = new Store(0);
   for (const [key, value] of Object.entries(values)) store.restore({ key, value, version: 1 });
   return store;
 }
@@ -51,7 +51,7 @@ Deno.test("Exports.next() lets other work through while it looks for the next ke
   // By this clock every look takes a millisecond.
   let nowMs = 0;
   const exports = new Exports(() => nowMs++);
-  const store = new Store();
+  const store = new Store(0);
   // Clients see few of them.
   for (let i = 0; i < 20_000; i++) store.restore({ key: tokenKey(`${i}`), value: "", version: 1 });
   store.restore({ key: "k", value: "v", version: 1 });

@@ -5,7 +5,7 @@ import { checkpointOf } from "../../../src/node/driver.ts";
 import { Store } from "../../../src/two_phase/store.ts";
 
 Deno.test("checkpointOf() takes a stored entry for current only when version and value are the same", () => {
-  const store = new Store();
+  const store = new Store(0);
   store.restore({ key: "k", value: "new", version: 7 });
   const { isCurrent } = checkpointOf(store, []);
   assertEquals(isCurrent({ key: "k", value: "new", version: 7 }), true);
