@@ -1,23 +1,82 @@
 /**
- * What is missing at a socket.
+ * Sockets: the one place where connections are opened and accepted.
  *
  * @module
  */
 
+import { deadline } from "@std/async/deadline";
+import type { Address } from "./address.ts";
+
+/** One end of a connection. */
+export interface Socket {
+  /** Returns how many bytes were put into `space`; `null` at the end. */
+  read(space: Uint8Array): Promise<number | null>;
+  /** Returns how many of the bytes were taken. */
+  write(bytes: Uint8Array): Promise<number>;
+  close(): void;
+}
+
+/** Accepts connections at one address. */
+export interface Listener {
+  readonly port: number;
+  accept(): Promise<Socket>;
+  close(): void;
+  /** Does not keep the process alive. */
+  unref(): void;
+}
+
+/**
+ * Connects to `address`.
+ *
+ * @throws {Error} if nobody takes the connection within `timeoutMs`, or the name has no address.
+ */
+export async function connect(address: Address, timeoutMs: number): Promise<Socket> {
+  const aborter = new AbortController();
+  const connecting = Deno.connect({ ...address, signal: aborter.signal });
+  try {
+    return withoutDelay(await deadline(connecting, timeoutMs));
+  } catch (error) {
+    aborter.abort();
+    connecting.then(closeQuietly, () => {}); // It may have come about in the same moment.
+    throw error;
+  }
+}
+
+/**
+ * Listens at `address`; port 0 is any free one.
+ *
+ * @throws {Error} if that is not possible.
+ */
+export function listen(address: Address): Listener {
+  const listener = Deno.listen(address);
+  return {
+    port: listener.addr.port,
+    accept: async () => withoutDelay(await listener.accept()),
+    close: () => listener.close(),
+    unref: () => listener.unref(),
+  };
+}
+
+/** What is written leaves at once: all that belongs together is written together. */
+function withoutDelay(conn: Deno.TcpConn): Socket {
+  conn.setNoDelay(true);
+  return conn;
+}
+
 /** Writes all of `bytes`: a single write may take fewer. */
-export async function writeAll(conn: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+export async function writeAll(socket: Pick<Socket, "write">, bytes: Uint8Array): Promise<void> {
   let rest = bytes;
   while (rest.length > 0) {
-    const written = await conn.write(rest);
+    const written = await socket.write(rest);
     if (written === rest.length) return;
     rest = rest.subarray(written);
   }
 }
 
-/** Closes `conn`, which may be closed already. */
-export function closeQuietly(conn: { close(): void }): void {
+/** Closes `socket`, which may be closed already. */
+export function closeQuietly(socket: { close(): void }): void {
   try {
-    conn.close();
+    socket.close();
   } catch {
     // It was closed before: that is what was wanted.
   }
@@ -29,4 +88,19 @@ export function isDisconnect(error: unknown): boolean {
     error instanceof Deno.errors.ConnectionAborted || error instanceof Deno.errors.Interrupted ||
     error instanceof Deno.errors.BadResource || error instanceof Deno.errors.UnexpectedEof ||
     error instanceof Deno.errors.TimedOut || error instanceof Deno.errors.NotConnected;
+}
+
+/** Tells whether `error` says that a listener was closed. */
+export function isClosedListener(error: unknown): boolean {
+  return error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
+}
+
+/** Tells whether `error` says that another process has the port. */
+export function isPortInUse(error: unknown): boolean {
+  return error instanceof Deno.errors.AddrInUse;
+}
+
+/** Tells whether `error` says that a host name has no address. */
+export function isUnknownHost(error: unknown): boolean {
+  return error instanceof Error && /failed to lookup address|no such host/i.test(error.message);
 }

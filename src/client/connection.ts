@@ -9,7 +9,7 @@ import { type Address, formatAddress } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
 import { writeLatin1 } from "../byte_writer.ts";
 import { messageOf } from "../errors.ts";
-import { closeQuietly, writeAll } from "../socket.ts";
+import { closeQuietly, connect, type Socket, writeAll } from "../socket.ts";
 import { OutputQueue } from "../output_queue.ts";
 import { encodeCommand } from "../resp/encoder.ts";
 import { ReplyDecoder } from "../resp/reply_decoder.ts";
@@ -47,7 +47,7 @@ export class ClientConnection {
   /** The node at the other end, as it was named. */
   readonly name: string;
   readonly address: Address;
-  readonly #conn: Deno.TcpConn;
+  readonly #socket: Socket;
   readonly #timeoutMs: number;
   readonly #decoder = new ReplyDecoder();
   readonly #reading: Promise<void>;
@@ -58,8 +58,8 @@ export class ClientConnection {
   #isWriting = false;
   #broken: ConnectionError | undefined;
 
-  private constructor(conn: Deno.TcpConn, options: { address: Address; timeoutMs: number }) {
-    this.#conn = conn;
+  private constructor(socket: Socket, options: { address: Address; timeoutMs: number }) {
+    this.#socket = socket;
     this.address = options.address;
     this.name = formatAddress(options.address);
     this.#timeoutMs = options.timeoutMs;
@@ -79,8 +79,8 @@ export class ClientConnection {
     const failures: string[] = [];
     for (const address of addresses) {
       try {
-        const conn = await connect(address);
-        return new ClientConnection(conn, { address, timeoutMs: options.timeoutMs });
+        const socket = await connect(address, CONNECT_MS);
+        return new ClientConnection(socket, { address, timeoutMs: options.timeoutMs });
       } catch (error) {
         failures.push(`cannot reach ${formatAddress(address)}: ${messageOf(error)}`);
       }
@@ -129,7 +129,7 @@ export class ClientConnection {
           const piece = output.slice(at, at + WRITE_BYTES);
           const bytes = new Uint8Array(piece.length);
           writeLatin1(bytes, 0, piece);
-          await writeAll(this.#conn, bytes);
+          await writeAll(this.#socket, bytes);
         }
       }
     } catch (error) {
@@ -151,7 +151,7 @@ export class ClientConnection {
           this.#waiters.length = 0;
           this.#firstWaiter = 0;
         }
-        const count = await this.#conn.read(this.#decoder.space);
+        const count = await this.#socket.read(this.#decoder.space);
         if (count === null) break;
         this.#decoder.received(count);
       }
@@ -164,23 +164,9 @@ export class ClientConnection {
   #break(message: string): void {
     if (this.#broken !== undefined) return;
     this.#broken = new ConnectionError(message, true);
-    closeQuietly(this.#conn);
+    closeQuietly(this.#socket);
     for (let i = this.#firstWaiter; i < this.#waiters.length; i++) {
       this.#waiters[i]?.reject(this.#broken);
     }
-  }
-}
-
-async function connect(address: Address): Promise<Deno.TcpConn> {
-  const aborter = new AbortController();
-  const connecting = Deno.connect({ ...address, signal: aborter.signal });
-  try {
-    const conn = await deadline(connecting, CONNECT_MS);
-    conn.setNoDelay(true);
-    return conn;
-  } catch (error) {
-    aborter.abort();
-    connecting.then(closeQuietly, () => {}); // It may have come about in the same moment.
-    throw error;
   }
 }

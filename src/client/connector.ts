@@ -9,6 +9,7 @@ import type { Address } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
+import { now } from "../clock.ts";
 
 /** Pauses before a write is sent again: from here, doubling, up to there, in milliseconds. */
 const PAUSE_MS_MIN = 50;
@@ -78,7 +79,7 @@ export async function callOnce(
 ): Promise<RespValue> {
   const { connector, timeoutMs } = options;
   const command = ["DKS.ONCE", crypto.randomUUID(), ...words];
-  const endAt = performance.now() + timeoutMs;
+  const endAt = now() + timeoutMs;
   // A node that hangs must leave time for another one.
   const attemptMs = connector.size > 1 ? timeoutMs / 2 : timeoutMs;
   /** What the last attempt of unknown end came to. */
@@ -86,7 +87,7 @@ export async function callOnce(
   /** How many nodes have rejected it while nothing was in doubt. */
   let rejections = 0;
   for (let pauseMs = PAUSE_MS_MIN;; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
-    const leftMs = Math.min(attemptMs, endAt - performance.now());
+    const leftMs = Math.min(attemptMs, endAt - now());
     const result = await attempt(command, { connector, timeoutMs: leftMs });
     if (result !== undefined && isOfUnknownEnd(result)) doubt = result;
     else if (isRejection(result) && doubt === undefined && ++rejections < connector.size) continue;
@@ -94,7 +95,7 @@ export async function callOnce(
     else if (result !== undefined && (doubt === undefined || !isFailure(result))) {
       return orThrow(result);
     }
-    if (performance.now() + pauseMs >= endAt) return orThrow(doubt ?? NOT_SENT);
+    if (now() + pauseMs >= endAt) return orThrow(doubt ?? NOT_SENT);
     await delay(pauseMs);
   }
 }
@@ -112,15 +113,15 @@ export async function callAnywhere(
   options: { connector: Connector; timeoutMs: number; mayRepeat: boolean },
 ): Promise<RespValue> {
   const { connector, timeoutMs, mayRepeat } = options;
-  const endAt = performance.now() + timeoutMs;
+  const endAt = now() + timeoutMs;
   // A node that hangs must leave time for another one, where it may be asked.
   const attemptMs = mayRepeat && connector.size > 1 ? timeoutMs / 2 : timeoutMs;
   for (let left = connector.size - 1;; left--) {
-    const leftMs = Math.max(1, Math.min(attemptMs, endAt - performance.now()));
+    const leftMs = Math.max(1, Math.min(attemptMs, endAt - now()));
     const result = await attempt(words, { connector, timeoutMs: leftMs });
     const isOpen = result === undefined || isRejection(result) ||
       (mayRepeat && result instanceof ConnectionError && result.maybeDone);
-    if (!isOpen || left <= 0 || performance.now() >= endAt) {
+    if (!isOpen || left <= 0 || now() >= endAt) {
       // A key that does not exist is `null`: that is an answer.
       return orThrow(result === undefined ? NOT_SENT : result);
     }

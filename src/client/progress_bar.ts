@@ -5,6 +5,7 @@
  */
 
 import { terminalColumns } from "./terminal.ts";
+import { now } from "../clock.ts";
 
 /** How often the bar is drawn at the most. */
 const REDRAW_MS = 100;
@@ -16,7 +17,7 @@ export class ProgressBar {
   readonly #title: string;
   readonly #total: number;
   readonly #isShown: boolean;
-  readonly #startedAt = performance.now();
+  readonly #startedAt = now();
   #drawnAt = -Infinity;
 
   /**
@@ -32,7 +33,7 @@ export class ProgressBar {
   /** Shows that `done` of the work is done. Cheap to call often. */
   update(done: number): void {
     if (!this.#isShown) return;
-    const time = performance.now();
+    const time = now();
     if (time - this.#drawnAt < REDRAW_MS) return;
     this.#drawnAt = time;
     const seconds = (time - this.#startedAt) / 1000;

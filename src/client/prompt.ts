@@ -18,6 +18,7 @@ import { formatReply } from "./format.ts";
 import { EXIT } from "./one_shot.ts";
 import { showStatus } from "./status.ts";
 import { type Output, terminalColumns } from "./terminal.ts";
+import { now } from "../clock.ts";
 
 /** Lines that the arrow keys bring back. */
 const HISTORY_MAX = 1000;
@@ -136,13 +137,13 @@ class PromptSession {
         await this.#showStatus(connection);
         return;
       }
-      const begin = performance.now();
+      const begin = now();
       const reply = await callAnywhere(translated(words), {
         connector: this.#connector,
         timeoutMs: this.#timeoutMs,
         mayRepeat: false,
       });
-      await this.#show(reply, performance.now() - begin);
+      await this.#show(reply, now() - begin);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       const doubt = error.maybeDone ? "; whether the command was carried out is not known" : "";

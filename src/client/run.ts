@@ -14,6 +14,7 @@ import { Latencies, type Summary } from "./measurements.ts";
 import { type Operation, OPERATION_NAMES, type OperationName } from "./operations_file.ts";
 import { ProgressBar } from "./progress_bar.ts";
 import { formatNumber, formatTable } from "./table.ts";
+import { now } from "../clock.ts";
 
 /** How a file is replayed. */
 export interface RunOptions {
@@ -58,14 +59,14 @@ const ERRORS_MAX = 5;
 /** Replays the operations. */
 export async function run(options: RunOptions): Promise<RunReport> {
   const replay = new Replay(options);
-  const begin = performance.now();
+  const begin = now();
   const workers = Array.from({ length: options.connections }, () => replay.work());
   try {
     await Promise.all(workers);
   } finally {
     replay.finish();
   }
-  return replay.report((performance.now() - begin) / 1000);
+  return replay.report((now() - begin) / 1000);
 }
 
 class Tally {
@@ -120,7 +121,7 @@ class Replay {
 
   async #perform(operation: Operation, shared: Connector): Promise<void> {
     const tally = this.#tallies[operation.name];
-    const begin = performance.now();
+    const begin = now();
     const isOwn = this.#options.reconnect;
     const connector = isOwn ? new Connector(this.#options) : shared;
     try {
@@ -132,7 +133,7 @@ class Replay {
     } finally {
       if (isOwn) connector.close();
     }
-    tally.latencies.add(performance.now() - begin);
+    tally.latencies.add(now() - begin);
   }
 
   async #send(operation: Operation, connector: Connector): Promise<RespValue> {

@@ -11,13 +11,19 @@
 import type { Clocks } from "../two_phase/clocks.ts";
 import type { Request, Requester } from "../two_phase/request.ts";
 import { type Answer, type Effects, LEASE_OVER, type ProtocolEvent } from "../two_phase/outbox.ts";
-import type { JournalRecord, KeyRecord, Message, NodeId, NodeSet } from "../two_phase/messages.ts";
+import type {
+  JournalRecord,
+  JournalSighting,
+  KeyRecord,
+  Message,
+  NodeId,
+  NodeSet,
+} from "../two_phase/messages.ts";
 import type { Input, MUST_WAIT, Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
-import type { JournalSighting } from "../two_phase/peer_journals.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { ByteString } from "../byte_string.ts";
-import { clocks } from "./clock.ts";
+import { clocks } from "../clock.ts";
 import type { CheckpointOptions, Journal } from "./storage/journal.ts";
 
 /** How often the replica is told that time has passed. */

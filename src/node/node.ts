@@ -6,60 +6,44 @@
 
 import type { Logger } from "@std/log";
 import { type Address, formatAddress } from "../address.ts";
-import type { ByteString } from "../byte_string.ts";
-import { fromText, quote } from "../byte_string.ts";
+import { type ByteString, fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
-import {
-  CONNECTIONS_MAX,
-  INPUT_BYTES_SUM_MAX,
-  OUTCOME_QUESTIONS_MAX,
-  OUTPUT_BYTES_SUM_MAX,
-  PEER_CONNECTIONS_MAX,
-  QUESTION_BYTES_MAX,
-} from "../limits.ts";
-import { ErrorReply, type RespValue } from "../resp/value.ts";
-import { type Timing, timingFor, VIEW_TIMING } from "../two_phase/timing.ts";
+import { INPUT_BYTES_SUM_MAX, OUTPUT_BYTES_SUM_MAX } from "../limits.ts";
+import { contains, members } from "../two_phase/node_set.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
-import type { NodeSet, View } from "../two_phase/messages.ts";
-import { members } from "../two_phase/node_set.ts";
-import type { Outcome } from "../two_phase/request.ts";
-import type { Snapshot } from "../two_phase/snapshot.ts";
-import { SnapshotRequest } from "../two_phase/snapshot_request.ts";
-import { parseTransactionName } from "../two_phase/transaction_name.ts";
-import { Peers } from "./peer/peers.ts";
-import type { CommandHost } from "./commands/commands.ts";
-import { Connection, type ConnectionHost, type PeerAnswer } from "./server/connection.ts";
-import { clocks, now } from "./clock.ts";
+import { type Timing, timingFor, VIEW_TIMING } from "../two_phase/timing.ts";
+import { EventLog } from "./admin/event_log.ts";
+import { type InfoSources, infoText } from "./admin/info.ts";
+import { Statistics } from "./admin/statistics.ts";
+import { clusterStatus } from "./admin/status.ts";
+import { clocks, now } from "../clock.ts";
+import type { CommandHost } from "./commands/command.ts";
 import { Driver } from "./driver.ts";
-import { Exports } from "./server/exports.ts";
 import { startNewCluster } from "./new_cluster.ts";
+import { type OutcomeHost, Outcomes } from "./outcomes.ts";
 import {
   type ClusterPosition,
-  describeOrigin,
-  describeSighting,
-  parseQuestion,
+  PEER_COMMAND,
   sharedConfig,
   type ViewTimes,
 } from "./peer/handshake.ts";
-import { type InfoSources, infoText } from "./admin/info.ts";
-import { clusterStatus } from "./admin/status.ts";
+import type { NodeReport } from "./peer/messages.ts";
+import { Peers } from "./peer/peers.ts";
+import type { UpgradeAnswer } from "./server/connection.ts";
+import { Exports } from "./server/exports.ts";
+import { ClientListener, type ListenerHost } from "./server/listener.ts";
+import { SharedBound } from "./server/shared_bound.ts";
 import { type Journal, MemoryJournal } from "./storage/journal.ts";
-import { recover, type Recovered } from "./storage/recovery.ts";
 import {
   lastView,
   namesById,
   whyNotThisJournal,
   whyNotThisList,
 } from "./storage/journal_identity.ts";
-import type { NodeReport } from "./peer/messages.ts";
-import { combineOutcomes } from "../two_phase/outcome.ts";
-import { replyOf } from "./server/outcome_reply.ts";
-import { SharedBound } from "./server/shared_bound.ts";
-import { closeQuietly, writeAll } from "../socket.ts";
+import { recover, type Recovered } from "./storage/recovery.ts";
 import { TokenSweeper } from "./sweeper.ts";
-import { Statistics } from "./admin/statistics.ts";
 
 /** How a node is started. */
 export interface NodeOptions extends ViewTimes {
@@ -102,18 +86,17 @@ const CHECKPOINT_CHECK_MS = 500;
 const SWEEP_MS = 5000;
 
 /** One running node. */
-export class Node implements ConnectionHost {
+export class Node implements ListenerHost, OutcomeHost {
   readonly facts: CommandHost;
   readonly waitMsMax: number;
   readonly input = new SharedBound(INPUT_BYTES_SUM_MAX);
   readonly output = new SharedBound(OUTPUT_BYTES_SUM_MAX);
   readonly #options: NodeOptions;
-  readonly #listener: Deno.TcpListener;
+  readonly #listener: ClientListener;
   readonly #journal: Journal;
   #recovered: Recovered;
   readonly #peers: Peers;
   readonly #statistics = new Statistics();
-  readonly #connections = new Set<Connection>();
   readonly #ended: PromiseWithResolvers<void>;
   #checkpoints: ReturnType<typeof setInterval> | undefined;
   #sweeps: ReturnType<typeof setInterval> | undefined;
@@ -121,16 +104,14 @@ export class Node implements ConnectionHost {
   #isStopping = false;
   #isStartingOver = false;
   #driver: Driver | undefined;
-  #nextConnectionId = 1;
-  /** Why this node has begun the change of the view that is under way. */
-  #viewReason = "";
   /**
    * When the present view was installed here, in milliseconds of the day's time; `undefined` where
    * that was before this node has started.
    */
   #viewSince: number | undefined;
-  #outcomeQuestions = 0;
-  readonly #exports = new Exports(now);
+  readonly #eventLog: EventLog;
+  readonly #outcomes: Outcomes;
+  readonly #exports = new Exports(this, now);
 
   /**
    * Opens the journal, recovers what it holds, and only then listens.
@@ -160,7 +141,7 @@ export class Node implements ConnectionHost {
     this.#ended = opened.ended;
     const { timeoutMs, giveUpMs } = timingFor(options.timeoutMs);
     this.waitMsMax = timeoutMs - giveUpMs;
-    this.#listener = listen(options);
+    this.#listener = new ClientListener(options);
     const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
     this.#peers = new Peers({
       addresses,
@@ -174,21 +155,27 @@ export class Node implements ConnectionHost {
       onOtherIds: (names) => this.#takeIds(names),
     });
     this.#peers.setNames(namesById(opened.recovered.records, this.#peers.list));
+    this.#eventLog = new EventLog({
+      logger: options.logger,
+      place: this.#journal.place,
+      peers: this.#peers,
+    });
+    this.#outcomes = new Outcomes(this);
     this.facts = {
       keyBytesMax: options.keyBytesMax,
       valueBytesMax: options.valueBytesMax,
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
       nowMs: now,
-      beginExport: () => this.#beginExport(),
+      beginExport: () => this.#exports.begin(),
       nextOfExport: (id) => this.#exports.next(id),
-      outcome: (transaction) => this.#outcome(transaction),
+      outcome: (transaction) => this.#outcomes.answer(transaction),
     };
   }
 
   /** The port that the node listens at. */
   get port(): number {
-    return this.#listener.addr.port;
+    return this.#listener.port;
   }
 
   /**
@@ -197,7 +184,7 @@ export class Node implements ConnectionHost {
    * @throws {FatalError} where it cannot go on.
    */
   async run(): Promise<void> {
-    this.#acceptAll();
+    this.#listener.acceptAll(this);
     const begun = this.#begin();
     begun.catch((error) => this.#ended.reject(error));
     try {
@@ -280,6 +267,10 @@ export class Node implements ConnectionHost {
   #takeIds(names: readonly string[]): void {
     if (this.#isStartingOver || this.#driver === undefined) return;
     this.#options.logger.info("takes over the ids by which the cluster knows its nodes");
+    this.#beginToStartOver(names);
+  }
+
+  #beginToStartOver(names: readonly string[]): void {
     this.#startOver(names).catch((error) => this.#ended.reject(error));
   }
 
@@ -386,106 +377,35 @@ export class Node implements ConnectionHost {
   }
 
   #onEvent(event: ProtocolEvent): void {
-    const { logger } = this.#options;
+    this.#eventLog.log(event);
     switch (event.type) {
       case "viewInstalled":
-        logger.info(this.#describeView(event.view, event.before));
         this.#viewSince = Date.now();
-        this.#viewReason = "";
-        if (this.#isStopping && !this.#isInView(event.view)) {
+        if (this.#isStopping && !contains(event.view.members, this.#peers.self)) {
           // Its clients were answered by the same turn: they are written to before it ends.
           this.#driver?.afterTurn(() => setTimeout(() => this.#ended.resolve(), 10));
         }
-        return;
-      case "viewChangeBegins":
-        this.#viewReason = event.reason;
-        logger.info(`begins a change of the view, ballot ${event.ballot}: ${event.reason}`);
         return;
       case "foreignPeer":
         // After the turn: what was said to it in this one still leaves.
         this.#driver?.afterTurn(() => this.#peers.dropForeign(event.peer));
         return;
-      case "olderCopy":
-        logger.error(this.#describeOlderCopy(event));
-        return;
       case "startOver":
-        logger.error(
-          `gives up the older copy of its journal, as ${
-            this.#peers.names[event.peer]
-          } takes part in ` +
-            "the view: this node goes on with a new journal, and joins from empty",
-        );
         // After the turn: those who wait for an answer get theirs.
-        this.#driver?.afterTurn(() => {
-          this.#startOver(this.#peers.names).catch((error) => this.#ended.reject(error));
-        });
-        return;
-      case "contradicted":
-        logger.error(
-          `${this.#peers.names[event.peer]} has seen this node's journal at ${
-            describeSighting(event.seen)
-          }, and it is at ${
-            describeSighting(event.own)
-          }: as this node takes part in the view, the ` +
-            `journal of ${
-              this.#peers.names[event.peer]
-            } comes from elsewhere, and counts for nothing`,
-        );
-        return;
-      case "peerOnOlderCopy":
-        logger.error(
-          `${
-            this.#peers.names[event.peer]
-          } has come with an older copy of its journal: it counts ` +
-            "for nothing until it has joined from empty",
-        );
-        return;
-      case "verified":
-        logger.debug("a majority knows no more of this node's journal than it holds");
-        return;
-      case "complete":
-        logger.info(`the cluster is complete: ${this.#peers.list.join(", ")}`);
+        this.#driver?.afterTurn(() => this.#beginToStartOver(this.#peers.names));
         return;
     }
-  }
-
-  #describeOlderCopy({ peer, own, seen }: ProtocolEvent & { readonly type: "olderCopy" }): string {
-    return `THE JOURNAL IN ${this.#journal.place} IS AN OLDER COPY: it ends at ${
-      describeSighting(own)
-    }, and ${this.#peers.names[peer]} has seen it at ${
-      describeSighting(seen)
-    }. It has forgotten what this node has promised, so this node counts for nothing. It joins from ` +
-      "empty as soon as a member that takes part says the same";
-  }
-
-  #isInView(view: View): boolean {
-    return members(view.members).includes(this.#peers.self);
-  }
-
-  /** One line for a new view: who is in it, and who is not any more. */
-  #describeView(view: View, before: View): string {
-    const list = (set: NodeSet) => members(set).map((node) => view.names[node]).join(", ");
-    const out = list(before.members & ~view.members);
-    const isIn = this.#isInView(view);
-    const { cluster: { id, origin } } = view;
-    const isNew = origin !== undefined && before.cluster.id !== id;
-    return `view ${view.number} with ${list(view.members)}` +
-      (out === "" ? "" : `; without ${out}`) +
-      (isNew ? ` of the cluster ${describeOrigin(origin)}` : "") +
-      (isIn ? "" : ": this node is outside, and joins again") +
-      (this.#viewReason === "" ? "" : ` (${this.#viewReason})`);
   }
 
   async #shutDown(): Promise<void> {
     this.#stopReplica();
     this.#peers.stop();
-    closeQuietly(this.#listener);
-    for (const connection of this.#connections) connection.close();
+    this.#listener.close();
     await this.#journal.close();
   }
 
   get #ownAddress(): Address {
-    return { hostname: "localhost", port: this.#listener.addr.port };
+    return { hostname: "localhost", port: this.#listener.port };
   }
 
   get #sources(): InfoSources {
@@ -494,90 +414,24 @@ export class Node implements ConnectionHost {
       replica: this.#driver?.replica,
       peers: this.#peers,
       statistics: this.#statistics,
-      connections: this.#connections.size,
+      connections: this.#listener.connections,
       viewSince: this.#viewSince,
       journal: { place: this.#journal.place, isEphemeral: this.#isEphemeral },
     };
   }
 
-  // --- Exports -------------------------------------------------------------------------------
-
-  /** Answers DKS.EXPORT: the snapshot is kept when it is the answer, and given up else. */
-  async #beginExport(): Promise<RespValue> {
-    const { obstacle } = this.#exports;
-    if (obstacle !== undefined) return obstacle;
-    const driver = this.#driver;
-    if (driver === undefined) return new ErrorReply("REJECTED", this.notReady);
-    const request = new SnapshotRequest();
-    const outcome = await new Promise<Outcome>((resolve) => {
-      driver.submit(request, { onOutcome: resolve });
-    });
-    if (outcome.kind === "answered") return this.#exports.begin(outcome.reply as Snapshot);
-    request.release();
-    return replyOf(outcome);
-  }
-
-  // --- Outcomes ------------------------------------------------------------------------------
-
-  /** Answers DKS.OUTCOME: from this node's own table where that is enough, else by asking around. */
-  async #outcome(transaction: string): Promise<RespValue> {
-    const parsed = parseTransactionName(transaction, {
-      nodes: this.#peers.names.length,
-      shown: quote(transaction),
-    });
-    if (typeof parsed === "string") return new ErrorReply("ERR", parsed);
-    if (this.#driver === undefined) return new ErrorReply("REJECTED", this.notReady);
-    const said = this.#driver.replica.outcomeOf(parsed);
-    if (said.outcome === "committed" || said.outcome === "aborted") return said.outcome;
-    if (this.#outcomeQuestions >= OUTCOME_QUESTIONS_MAX) {
-      return new ErrorReply(
-        "REJECTED",
-        `this node has ${OUTCOME_QUESTIONS_MAX} questions for outcomes under way already`,
-      );
-    }
-    this.#outcomeQuestions++;
-    try {
-      const others = await this.#peers.askOutcomes(transaction);
-      const own = { name: this.#peers.ownName, said };
-      return fromText(combineOutcomes([own, ...others]));
-    } finally {
-      this.#outcomeQuestions--;
-    }
-  }
-
-  // --- Connections ---------------------------------------------------------------------------
-
-  async #acceptAll(): Promise<void> {
-    for (;;) {
-      try {
-        this.#accept(await this.#listener.accept());
-      } catch (error) {
-        if (error instanceof Deno.errors.BadResource) return; // The listener was closed.
-        if (error instanceof Deno.errors.Interrupted) return;
-        this.#options.logger.error(`cannot accept a connection: ${messageOf(error)}`);
-        // Out of file descriptors, most likely: it gets better when somebody hangs up.
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    }
-  }
-
-  #accept(conn: Deno.TcpConn): void {
-    const isForPeers = this.#connections.size >= CONNECTIONS_MAX;
-    if (isForPeers) this.#statistics.connectionsRefused++;
-    if (this.#connections.size >= CONNECTIONS_MAX + PEER_CONNECTIONS_MAX) {
-      refuse(conn, "max number of clients reached");
-      return;
-    }
-    conn.setNoDelay(true);
-    const id = this.#nextConnectionId++;
-    const connection = new Connection({ conn, id, host: this, isForPeers });
-    this.#connections.add(connection);
-    this.#statistics.connections++;
-    connection.serve();
-  }
+  // --- What parts of the node ask of it --------------------------------------------------------
 
   get driver(): Driver | undefined {
     return this.#driver;
+  }
+
+  get replica(): Replica | undefined {
+    return this.#driver?.replica;
+  }
+
+  get peers(): Peers {
+    return this.#peers;
   }
 
   get notReady(): string {
@@ -601,30 +455,19 @@ export class Node implements ConnectionHost {
     this.#statistics.requests++;
   }
 
-  onClosed(connection: Connection): void {
-    this.#connections.delete(connection);
+  readonly upgradeCommand = PEER_COMMAND;
+
+  onUpgrade(question: ByteString): Promise<UpgradeAnswer> {
+    return this.#peers.answer(question);
   }
 
-  async onPeerQuestion(
-    text: ByteString,
-  ): Promise<PeerAnswer> {
-    if (text.length > QUESTION_BYTES_MAX) {
-      const message =
-        `a question of ${text.length} bytes, at most ${QUESTION_BYTES_MAX} are allowed`;
-      return { reply: new ErrorReply("ERR", message) };
-    }
-    const question = parseQuestion(text);
-    if (question === undefined) {
-      return { reply: new ErrorReply("ERR", "not a question of a dks node") };
-    }
-    const { reply, peer, epoch } = await this.#peers.decide(question);
-    const json = fromText(JSON.stringify(reply));
-    if (peer === undefined) return { reply: json };
-    return {
-      reply: json,
-      takeOver: (conn, received) =>
-        this.#peers.adopt({ name: peer, conn, received, said: question, epoch }),
-    };
+  onAccepted({ isRefused }: { isRefused: boolean }): void {
+    this.#statistics.connections++;
+    if (isRefused) this.#statistics.connectionsRefused++;
+  }
+
+  onAcceptFailure(error: unknown): void {
+    this.#options.logger.error(`cannot accept a connection: ${messageOf(error)}`);
   }
 }
 
@@ -656,23 +499,4 @@ async function openJournal(
     onFatal,
     logger,
   });
-}
-
-function listen(options: NodeOptions): Deno.TcpListener {
-  const { hostname, port } = options;
-  try {
-    return Deno.listen({ hostname, port });
-  } catch (error) {
-    const where = formatAddress({ hostname, port });
-    if (error instanceof Deno.errors.AddrInUse) {
-      throw new FatalError(`cannot listen on ${where}: the port is in use`);
-    }
-    throw new FatalError(`cannot listen on ${where}: ${messageOf(error)}`);
-  }
-}
-
-/** Says why, and hangs up. */
-function refuse(conn: Deno.TcpConn, reason: string): void {
-  const bytes = new TextEncoder().encode(`-ERR ${reason}\r\n`);
-  writeAll(conn, bytes).catch(() => {}).finally(() => closeQuietly(conn));
 }

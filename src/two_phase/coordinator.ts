@@ -23,27 +23,27 @@ import type { ByteString } from "../byte_string.ts";
 import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
 import type { Context } from "./context.ts";
 import { applyEffects } from "./effects.ts";
-import { invariant } from "./invariant.ts";
+import { invariant } from "../invariant.ts";
 import type { LeaseTerm } from "./lease.ts";
 import type { LowWaterMarks } from "./low_water_mark.ts";
-import type {
-  Abort,
-  AbortAcknowledged,
-  Commit,
-  Effect,
-  NodeId,
-  NodeSet,
-  Prepare,
-  PreparedRecord,
-  Stamp,
-  TransactionNumber,
-  View,
-  Vote,
+import {
+  type Abort,
+  type AbortAcknowledged,
+  type Commit,
+  type Effect,
+  type NodeId,
+  type NodeSet,
+  type Prepare,
+  type PreparedRecord,
+  type TransactionNumber,
+  type View,
+  type Vote,
 } from "./messages.ts";
-import { incarnationBase, incarnationOf, SEQUENCE_MAX, sequenceOf } from "./messages.ts";
 import { contains, members, NOBODY, only } from "./node_set.ts";
 import { PendingRequest, PendingRequests } from "./pending_requests.ts";
 import type { ForceAwaiter } from "./outbox.ts";
+import { OwnNumbers } from "./own_numbers.ts";
+import { assertOwn, OwnTransaction, requestOf } from "./own_transaction.ts";
 import { restorePrepared } from "./prepared.ts";
 import { Reads } from "./reads.ts";
 import {
@@ -62,9 +62,7 @@ import type {
   Requester,
   WriteRequest,
 } from "./request.ts";
-import { Transaction, withFollowers } from "./state.ts";
-import type { Moment } from "./stillness.ts";
-import type { Entry } from "./store.ts";
+import { type Entry, Transaction, withFollowers } from "./state.ts";
 import { nameForClients } from "./transaction_name.ts";
 import type { Known } from "./transaction_table.ts";
 
@@ -73,45 +71,6 @@ const PROMPT_ATTEMPTS = 3;
 
 /** Longest pause before a further attempt, in milliseconds; it doubles up to here. */
 const PAUSE_MS_MAX = 64;
-
-const NEVER_SENT: Moment = { at: -Infinity, stoodStillMs: 0 };
-
-/** A transaction that this node coordinates. */
-class OwnTransaction extends Transaction {
-  /** When the prepare was sent. */
-  sent: Moment = NEVER_SENT;
-  /** Who was sent the prepare. */
-  sentTo: NodeSet = NOBODY;
-  /** Members whose prepared record is known to be durable. */
-  votes: NodeSet = NOBODY;
-  /** Members that have acknowledged the abort. */
-  acknowledged: NodeSet = NOBODY;
-  /** Members that have said anything to the prepare. */
-  heardOf: NodeSet = NOBODY;
-  /** How many of those that it follows are not committed yet. */
-  openLeaders = 0;
-  /** What the client is told when it commits. */
-  reply: unknown;
-  /** Whether its request goes on with another attempt after the abort. */
-  isRetried = false;
-  /** The attempt before this one, until all members have acknowledged its abort. */
-  before: OwnTransaction | undefined;
-  /** The attempt after this one. */
-  after: OwnTransaction | undefined;
-
-  /**
-   * @param pending the request; `undefined` for one that was under way when this node crashed, whose
-   *   client is gone
-   */
-  constructor(
-    self: NodeId,
-    readonly pending: PendingRequest | undefined,
-    priority: Stamp,
-    entries: readonly Entry[],
-  ) {
-    super(self, priority, entries);
-  }
-}
 
 /** Runs the requests of one node's clients. */
 export class Coordinator implements ForceAwaiter {
@@ -129,13 +88,7 @@ export class Coordinator implements ForceAwaiter {
   readonly #unacknowledged = new Set<OwnTransaction>();
   /** Transactions in line or running. */
   #active = 0;
-  #lastNumber: TransactionNumber = 0;
-  /** After so many numbers this process takes another incarnation. */
-  readonly #sequencesMax: number;
-  /** The incarnation that comes next: not durable yet, or to be used from the next prepare on. */
-  #next: { readonly incarnation: number; isDurable: boolean } | undefined;
-  /** There are earlier incarnations: peers are told what of them is open. */
-  #isRestarted = false;
+  readonly #numbers: OwnNumbers;
 
   /** @param options `sequencesMax`: after how many numbers another incarnation is taken */
   constructor(
@@ -144,7 +97,7 @@ export class Coordinator implements ForceAwaiter {
   ) {
     this.#context = context;
     this.#marks = options.marks;
-    this.#sequencesMax = options.sequencesMax;
+    this.#numbers = new OwnNumbers(context, options.sequencesMax);
     this.#reads = new Reads(context, {
       lineUp: (pending, request) => this.#lineUp(pending, request),
       park: (pending) => this.#park(pending),
@@ -155,7 +108,7 @@ export class Coordinator implements ForceAwaiter {
 
   /** The last number that was given to a transaction. */
   get lastNumber(): TransactionNumber {
-    return this.#lastNumber;
+    return this.#numbers.last;
   }
 
   /** Members that have left a prepare unanswered for the time of suspicion. */
@@ -267,24 +220,14 @@ export class Coordinator implements ForceAwaiter {
       counters.resent++;
       outbox.send(only(node), message);
     }
-    if (this.#isRestarted) this.#sendRecovered(node);
-  }
-
-  /** Tells `node` which transactions of earlier incarnations are still open: no others are. */
-  #sendRecovered(node: NodeId): void {
-    const { transactions, self, outbox, membership } = this.#context;
-    const upTo = transactions.baseOf(self);
-    const view = membership.view.number;
-    const undecided = this.#undecidedBefore(upTo);
-    outbox.send(only(node), { type: "recovered", view, upTo, undecided });
+    this.#numbers.onPeerReady(node);
   }
 
   // --- Recovery ------------------------------------------------------------------------------
 
   /** Begins to give numbers of `incarnation`. */
   start(incarnation: number): void {
-    this.#lastNumber = incarnationBase(incarnation);
-    this.#isRestarted = incarnation > 1;
+    this.#numbers.start(incarnation);
   }
 
   /** Puts a transaction of this node into doubt again. */
@@ -417,8 +360,7 @@ export class Coordinator implements ForceAwaiter {
     const { request } = pending;
     const { membership } = this.#context;
     invariant(request.kind !== "barrier", "a barrier takes no locks");
-    const hasNumber = sequenceOf(this.#lastNumber) < SEQUENCE_MAX || this.#next?.isDurable === true;
-    if (request.kind === "write" && !(membership.mayWrite && hasNumber)) {
+    if (request.kind === "write" && !(membership.mayWrite && this.#numbers.hasNext)) {
       // A link broke meanwhile. Nothing was sent, so nothing happened: wait for it holding nothing.
       this.#leave(transaction);
       this.#park(pending);
@@ -506,8 +448,7 @@ export class Coordinator implements ForceAwaiter {
   ): void {
     const { clock, membership, transactions, outbox, self, now, counters } = this.#context;
     const { stillness } = this.#context;
-    this.#takeIncarnationIfDue();
-    const number = ++this.#lastNumber;
+    const number = this.#numbers.give();
     const prepare: Prepare = {
       type: "prepare",
       view: membership.view.number,
@@ -538,48 +479,6 @@ export class Coordinator implements ForceAwaiter {
     transaction.sentTo = membership.ready & membership.others;
     outbox.send(transaction.sentTo, prepare);
     outbox.afterForce(this, transaction);
-  }
-
-  /**
-   * Takes another incarnation before the numbers of this one end: its record first, and when that is
-   * durable it goes on with the numbers of the new one. Nobody waits meanwhile.
-   *
-   * Crash before the record is durable: the next start has the incarnation that would have been taken,
-   * and no number of it was given. After that: the next start has a higher one.
-   */
-  #takeIncarnationIfDue(): void {
-    if (this.#next?.isDurable === true) this.#startIncarnation(this.#next.incarnation);
-    else if (this.#next === undefined && sequenceOf(this.#lastNumber) >= this.#sequencesMax) {
-      const { membership, outbox } = this.#context;
-      const next = { incarnation: incarnationOf(this.#lastNumber) + 1, isDurable: false };
-      this.#next = next;
-      membership.offset = membership.offsetFor(next.incarnation);
-      outbox.append({ type: "offset", incarnations: membership.offset });
-      outbox.whenDurable(() => next.isDurable = true);
-    }
-  }
-
-  /** Goes on with the numbers of `incarnation`, and tells the members that there are no others. */
-  #startIncarnation(incarnation: number): void {
-    const { membership, transactions, self, counters } = this.#context;
-    counters.incarnationsTaken++;
-    this.#next = undefined;
-    this.#lastNumber = incarnationBase(incarnation);
-    this.#isRestarted = true;
-    membership.startIncarnation(incarnation);
-    transactions.startIncarnation(self, this.#lastNumber);
-    transactions.close(self, this.#undecidedBefore(this.#lastNumber));
-    for (const node of members(membership.ready & membership.others)) this.#sendRecovered(node);
-  }
-
-  /** The transactions of this node that are undecided and have numbers up to `upTo`. */
-  #undecidedBefore(upTo: TransactionNumber): TransactionNumber[] {
-    const { transactions, self } = this.#context;
-    const undecided: TransactionNumber[] = [];
-    for (const [number, known] of transactions.of(self)) {
-      if (number <= upTo && typeof known !== "string" && known.undecided) undecided.push(number);
-    }
-    return undecided;
   }
 
   /** What was appended last for `transaction` is durable. */
@@ -959,8 +858,7 @@ export class Coordinator implements ForceAwaiter {
     this.#active = 0;
     this.#parked.sort((a, b) => a.priority - b.priority);
     const { bases } = membership.view;
-    // A node that has lost its journal goes on behind what it gave before.
-    this.#lastNumber = Math.max(this.#lastNumber, bases[self] ?? 0);
+    this.#numbers.onViewInstalled(bases[self] ?? 0);
     this.#marks.onViewInstalled(bases[self] ?? 0);
     this.onMembershipChange();
   }
@@ -980,17 +878,6 @@ export class Coordinator implements ForceAwaiter {
     }
     pending.transaction = undefined;
   }
-}
-
-/** Returns the request that `transaction` runs, which is not one from before a crash. */
-function requestOf(transaction: OwnTransaction): PendingRequest {
-  const { pending } = transaction;
-  invariant(pending !== undefined, "the transaction's client is there");
-  return pending;
-}
-
-function assertOwn(transaction: Transaction): asserts transaction is OwnTransaction {
-  invariant(transaction instanceof OwnTransaction, "the transaction is coordinated here");
 }
 
 const NO_EFFECTS: readonly Effect[] = [];

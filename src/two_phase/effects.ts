@@ -5,9 +5,9 @@
  */
 
 import type { Prepare } from "./messages.ts";
-import { invariant } from "./invariant.ts";
-import type { Transaction } from "./state.ts";
-import type { Entry, Store } from "./store.ts";
+import { invariant } from "../invariant.ts";
+import type { Entry, Transaction } from "./state.ts";
+import type { Store } from "./store.ts";
 
 /** Returns the entries that `prepare` locks: those it writes, then those it only reads. */
 export function entriesOf(store: Store, prepare: Prepare): Entry[] {

@@ -20,16 +20,8 @@
  */
 
 import type { NodeId } from "./messages.ts";
-import type { Transaction } from "./state.ts";
-import type { Entry, Store } from "./store.ts";
-
-/** The lock of one key. */
-export interface Lock {
-  /** In the order in which they will commit. All of one coordinator. */
-  readonly holders: Transaction[];
-  /** The oldest first. They hold nothing. `undefined` for nobody. */
-  line: Transaction[] | undefined;
-}
+import type { Entry, Lock, Transaction } from "./state.ts";
+import type { Store } from "./store.ts";
 
 /** What became of a request for locks. */
 export type Acquisition = "held" | "waiting" | "refused";

@@ -26,6 +26,7 @@ import {
   type HeartbeatAcknowledged,
   isRecoveredCluster,
   type Joined,
+  type JournalSighting,
   type Leaving,
   type MembershipRecord,
   type NodeId,
@@ -36,7 +37,7 @@ import {
 import { contains, members, NOBODY, only, setOf, size } from "./node_set.ts";
 import type { NodeRecord, NodeRecords } from "./nodes.ts";
 import type { Outbox } from "./outbox.ts";
-import { isOlderCopy, type JournalSighting, PeerJournals } from "./peer_journals.ts";
+import { isOlderCopy, PeerJournals } from "./peer_journals.ts";
 import { configuredNodes, type Quorum, quorumForNext, quorumOf } from "./quorum.ts";
 import type { Stillness } from "./stillness.ts";
 import type { Timing } from "./timing.ts";

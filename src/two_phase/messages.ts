@@ -10,7 +10,6 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
-import type { PositionRecord, SightingRecord } from "./peer_journals.ts";
 
 /**
  * What a node is called in messages and records: an integer from 0 to 30. A cluster gives ids when it
@@ -562,6 +561,30 @@ export interface OffsetRecord {
 export interface ClockRecord {
   readonly type: "clock";
   readonly stamp: Stamp;
+}
+
+/** A process of a node on its journal, and how far the journal had come. */
+export interface JournalSighting {
+  /** Random id of the journal, made with it. */
+  readonly journal: string;
+  /** The incarnation of the process, from 1: higher at each start on this journal. */
+  readonly incarnation: number;
+  /** Random id of the process. */
+  readonly process: string;
+  /** How many records of `countsAsProgress` the journal had. */
+  readonly position: number;
+}
+
+/** This node has met a process of another one, or heard how far it has come. */
+export interface SightingRecord extends JournalSighting {
+  readonly type: "sighting";
+  readonly node: NodeId;
+}
+
+/** How far the journal had come at a checkpoint: the last record of each. */
+export interface PositionRecord {
+  readonly type: "position";
+  readonly position: number;
 }
 
 /** Everything that a node writes into its journal. */

@@ -20,7 +20,7 @@
  * @module
  */
 
-import { invariant } from "./invariant.ts";
+import { invariant } from "../invariant.ts";
 import { nameOf, namesOfAll, settle, settleAll, transactionReportOf } from "./settlement.ts";
 import {
   ballotOf,

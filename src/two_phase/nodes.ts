@@ -7,10 +7,14 @@
  */
 
 import { NODES_MAX } from "../limits.ts";
-import { invariant } from "./invariant.ts";
-import type { NodeId, TransactionNumber, ViewInstalled } from "./messages.ts";
-import { NOTHING_BEFORE } from "./messages.ts";
-import type { JournalSighting } from "./peer_journals.ts";
+import { invariant } from "../invariant.ts";
+import {
+  type JournalSighting,
+  type NodeId,
+  NOTHING_BEFORE,
+  type TransactionNumber,
+  type ViewInstalled,
+} from "./messages.ts";
 
 /** What is known of one node. */
 export interface NodeRecord {

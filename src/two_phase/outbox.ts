@@ -11,8 +11,8 @@
  */
 
 import type { LeaseTerm } from "./lease.ts";
-import type { JournalRecord, Message, NodeId, NodeSet, View } from "./messages.ts";
-import { countsAsProgress, type JournalSighting } from "./peer_journals.ts";
+import type { JournalRecord, JournalSighting, Message, NodeId, NodeSet, View } from "./messages.ts";
+import { countsAsProgress } from "./peer_journals.ts";
 import type { Outcome, Requester } from "./request.ts";
 import type { Moment } from "./stillness.ts";
 import type { Transaction } from "./state.ts";

@@ -6,7 +6,7 @@
 
 import type { Context } from "./context.ts";
 import { applyEffects, entriesOf } from "./effects.ts";
-import { invariant, InvariantError } from "./invariant.ts";
+import { invariant, InvariantError } from "../invariant.ts";
 import type {
   Abort,
   Commit,

@@ -14,31 +14,7 @@
  * @module
  */
 
-import type { JournalRecord, NodeId } from "./messages.ts";
-
-/** A process of a node on its journal, and how far the journal had come. */
-export interface JournalSighting {
-  /** Random id of the journal, made with it. */
-  readonly journal: string;
-  /** The incarnation of the process, from 1: higher at each start on this journal. */
-  readonly incarnation: number;
-  /** Random id of the process. */
-  readonly process: string;
-  /** How many records of {@linkcode countsAsProgress} the journal had. */
-  readonly position: number;
-}
-
-/** This node has met a process of another one, or heard how far it has come. */
-export interface SightingRecord extends JournalSighting {
-  readonly type: "sighting";
-  readonly node: NodeId;
-}
-
-/** How far the journal had come at a checkpoint: the last record of each. */
-export interface PositionRecord {
-  readonly type: "position";
-  readonly position: number;
-}
+import type { JournalRecord, JournalSighting, NodeId, SightingRecord } from "./messages.ts";
 
 /** While a journal grows, its growth is written down once in this time, in milliseconds. */
 export const SIGHTING_MS = 1000;

@@ -7,8 +7,7 @@
 import type { Context } from "./context.ts";
 import { entriesOf } from "./effects.ts";
 import { baseOf, type PreparedRecord } from "./messages.ts";
-import { Transaction } from "./state.ts";
-import type { Entry } from "./store.ts";
+import { type Entry, Transaction } from "./state.ts";
 
 /**
  * Puts a transaction into doubt of which a record says that it is prepared: it holds its locks again.

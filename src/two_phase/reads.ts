@@ -14,7 +14,7 @@
 
 import type { Context } from "./context.ts";
 import type { LeaseTerm } from "./lease.ts";
-import { invariant } from "./invariant.ts";
+import { invariant } from "../invariant.ts";
 import type { PendingRequest } from "./pending_requests.ts";
 import type { BarrierRequest, KeyReader, Outcome, ReadRequest } from "./request.ts";
 import type { Observer, Transaction } from "./state.ts";

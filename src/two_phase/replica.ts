@@ -25,6 +25,7 @@ import {
   incarnationBase,
   isControl,
   type JournalRecord,
+  type JournalSighting,
   type Message,
   MESSAGE_RULES,
   type MessageRule,
@@ -37,7 +38,6 @@ import { members, only } from "./node_set.ts";
 import { NodeRecords } from "./nodes.ts";
 import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
-import type { JournalSighting } from "./peer_journals.ts";
 import { recover } from "./recovery.ts";
 import type { Request, Requester } from "./request.ts";
 import { settleAll } from "./settlement.ts";

@@ -1,5 +1,6 @@
 /**
- * A transaction as one member knows it: its states, and which may follow which.
+ * A transaction as one member knows it: its states, and which may follow which; and the keys that it
+ * locks.
  *
  * ```text
  *              every lock free              record durable
@@ -30,8 +31,27 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
-import type { Effect, NodeId, Prepare, Stamp, TransactionNumber } from "./messages.ts";
-import type { Entry } from "./store.ts";
+import type { Effect, KeyRecord, NodeId, Prepare, Stamp, TransactionNumber } from "./messages.ts";
+
+/** A key: what is committed of it, and its lock. */
+export interface Entry extends KeyRecord {
+  /** `undefined` if the key does not exist. */
+  value: ByteString | undefined;
+  version: Stamp;
+  expiresAtMs: number | undefined;
+  /** Its place in the order in which entries were made, from 1. */
+  readonly order: number;
+  /** `undefined` where nobody holds the key or stands in line for it. */
+  lock: Lock | undefined;
+}
+
+/** The lock of one key. */
+export interface Lock {
+  /** In the order in which they will commit. All of one coordinator. */
+  readonly holders: Transaction[];
+  /** The oldest first. They hold nothing. `undefined` for nobody. */
+  line: Transaction[] | undefined;
+}
 
 /** See the diagram at the head of this file. */
 export type TransactionState =

@@ -10,21 +10,9 @@
 
 import type { ByteString } from "../byte_string.ts";
 import { isReserved } from "../reserved_keys.ts";
-import type { Lock } from "./lock_table.ts";
 import type { KeyRecord, Stamp } from "./messages.ts";
 import { Snapshot } from "./snapshot.ts";
-
-/** A key: what is committed of it, and its lock. */
-export interface Entry extends KeyRecord {
-  /** `undefined` if the key does not exist. */
-  value: ByteString | undefined;
-  version: Stamp;
-  expiresAtMs: number | undefined;
-  /** Its place in the order in which entries were made, from 1. */
-  readonly order: number;
-  /** `undefined` where nobody holds the key or stands in line for it. */
-  lock: Lock | undefined;
-}
+import type { Entry } from "./state.ts";
 
 /** The committed state of one node. */
 export class Store {

@@ -15,7 +15,7 @@
  */
 
 import { OUTCOMES_KEPT_MAX } from "../limits.ts";
-import { InvariantError } from "./invariant.ts";
+import { InvariantError } from "../invariant.ts";
 import { incarnationBase, type NodeId, type TransactionNumber } from "./messages.ts";
 import { Transaction, type TransactionOutcome } from "./state.ts";
 

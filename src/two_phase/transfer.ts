@@ -39,7 +39,7 @@ import type {
 import { members, NOBODY, only } from "./node_set.ts";
 import type { Participant } from "./participant.ts";
 import { transactionReportOf } from "./settlement.ts";
-import type { Entry } from "./store.ts";
+import type { Entry } from "./state.ts";
 import type { ByteString } from "../byte_string.ts";
 
 /** A chunk ends after the entry that takes it to so many bytes. */

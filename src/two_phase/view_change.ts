@@ -30,22 +30,26 @@
  */
 
 import type { Context } from "./context.ts";
-import type {
-  Ballot,
-  NodeId,
-  NodeSet,
-  TransactionId,
-  TransactionNumber,
-  View,
-  ViewAbandoned,
-  ViewAccept,
-  ViewAccepted,
-  ViewInstall,
-  ViewPrepare,
-  ViewPromise,
-  ViewRefuse,
+import {
+  type Ballot,
+  ballotName,
+  ballotOf,
+  incarnationOf,
+  type NodeId,
+  type NodeSet,
+  proposerOf,
+  roundOf,
+  type TransactionId,
+  type TransactionNumber,
+  type View,
+  type ViewAbandoned,
+  type ViewAccept,
+  type ViewAccepted,
+  type ViewInstall,
+  type ViewPrepare,
+  type ViewPromise,
+  type ViewRefuse,
 } from "./messages.ts";
-import { ballotName, ballotOf, incarnationOf, proposerOf, roundOf } from "./messages.ts";
 import { leaseWaitMs } from "./lease.ts";
 import { contains, members, NOBODY, only, setOf, size } from "./node_set.ts";
 import type { NodeRecord } from "./nodes.ts";

@@ -5,12 +5,18 @@ import { Driver, type Transport } from "../../src/node/driver.ts";
 import { type Journal, MemoryJournal } from "../../src/node/storage/journal.ts";
 import { timingFor } from "../../src/two_phase/timing.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
-import type { JournalRecord, Message, NodeId, View } from "../../src/two_phase/messages.ts";
-import { ballotOf, incarnationBase } from "../../src/two_phase/messages.ts";
+import {
+  ballotOf,
+  incarnationBase,
+  type JournalRecord,
+  type Message,
+  type NodeId,
+  type View,
+} from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import { Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome } from "../../src/two_phase/request.ts";
-import { clocks } from "../../src/node/clock.ts";
+import { clocks } from "../../src/clock.ts";
 import { read, write } from "../two_phase/script.ts";
 
 /** A journal whose forces are under way until they are ended by hand, in their order. */

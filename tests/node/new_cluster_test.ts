@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/errors.ts";
-import type { JournalSighting } from "../../src/two_phase/peer_journals.ts";
+import type { JournalSighting, View } from "../../src/two_phase/messages.ts";
 import type { FoundNode } from "../../src/node/peer/peers.ts";
 import { whyNotNow } from "../../src/node/new_cluster.ts";
 import {
@@ -9,7 +9,6 @@ import {
   sharedConfig,
 } from "../../src/node/peer/handshake.ts";
 import { parseServeOptions } from "../../src/node/serve.ts";
-import type { View } from "../../src/two_phase/messages.ts";
 
 /** The old cluster's view 5, as node a knows it. */
 const OLD: View = {

@@ -5,9 +5,8 @@
  * @module
  */
 
-import type { Message, NodeId } from "../../src/two_phase/messages.ts";
+import type { JournalSighting, Message, NodeId } from "../../src/two_phase/messages.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
-import type { JournalSighting } from "../../src/two_phase/peer_journals.ts";
 import type { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
 

@@ -10,15 +10,16 @@ import { lastView, ownerOf } from "../../src/node/storage/journal_identity.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
 import { timingFor } from "../../src/two_phase/timing.ts";
 import type { Counters } from "../../src/two_phase/counters.ts";
-import { countsAsProgress, type JournalSighting } from "../../src/two_phase/peer_journals.ts";
-import { recoverCluster } from "../../src/two_phase/new_cluster.ts";
+import { countsAsProgress } from "../../src/two_phase/peer_journals.ts";
 import type {
   JournalRecord,
+  JournalSighting,
   KeyRecord,
   Message,
   NodeId,
   Prepare,
 } from "../../src/two_phase/messages.ts";
+import { recoverCluster } from "../../src/two_phase/new_cluster.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { LockTable } from "../../src/two_phase/lock_table.ts";
-import { Transaction } from "../../src/two_phase/state.ts";
-import { type Entry, Store } from "../../src/two_phase/store.ts";
+import { type Entry, Transaction } from "../../src/two_phase/state.ts";
+import { Store } from "../../src/two_phase/store.ts";
 
 Deno.test("LockTable refuses a transaction in line with more keys than a call can have arguments", () => {
   const store = new Store(0);

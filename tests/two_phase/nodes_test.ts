@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { NODES_MAX } from "../../src/limits.ts";
-import { InvariantError } from "../../src/two_phase/invariant.ts";
+import { InvariantError } from "../../src/invariant.ts";
 import { setOf } from "../../src/two_phase/node_set.ts";
 import { keepIds } from "../../src/two_phase/nodes.ts";
 import { configuredNodes, Quorum, quorumForNext, quorumOf } from "../../src/two_phase/quorum.ts";

@@ -11,16 +11,12 @@ import {
   ballotOf,
   incarnationBase,
   type JournalRecord,
+  type JournalSighting,
   type Message,
   type View,
 } from "../../src/two_phase/messages.ts";
 import type { ProtocolEvent } from "../../src/two_phase/outbox.ts";
-import {
-  countsAsProgress,
-  isOlderCopy,
-  type JournalSighting,
-  SIGHTING_MS,
-} from "../../src/two_phase/peer_journals.ts";
+import { countsAsProgress, isOlderCopy, SIGHTING_MS } from "../../src/two_phase/peer_journals.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { read, Script, write } from "./script.ts";
 

@@ -11,6 +11,7 @@ const IMPURE =
 /** Plain modules outside of the folder that have no effects. */
 const ALLOWED_IMPORTS: readonly string[] = [
   "../byte_string.ts",
+  "../invariant.ts",
   "../reserved_keys.ts",
   "../limits.ts",
 ];

@@ -7,8 +7,15 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
-import type { Message, NodeId, Prepare, View } from "../../src/two_phase/messages.ts";
-import { ballotOf, incarnationBase, transactionNumber } from "../../src/two_phase/messages.ts";
+import {
+  ballotOf,
+  incarnationBase,
+  type Message,
+  type NodeId,
+  type Prepare,
+  transactionNumber,
+  type View,
+} from "../../src/two_phase/messages.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import { type Input, MUST_WAIT, Replica } from "../../src/two_phase/replica.ts";

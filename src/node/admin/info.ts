@@ -8,9 +8,8 @@ import { COUNTER_NAMES, COUNTERS } from "../../two_phase/counters.ts";
 import { ballotName } from "../../two_phase/messages.ts";
 import { members } from "../../two_phase/node_set.ts";
 import type { Replica } from "../../two_phase/replica.ts";
-import { VERSION } from "../../version.ts";
-import { clocks } from "../clock.ts";
-import { REDIS_VERSION } from "../commands/commands.ts";
+import { REDIS_VERSION, VERSION } from "../../version.ts";
+import { clocks } from "../../clock.ts";
 import { doubtStatus, roleOf, type StatusSources } from "./status.ts";
 
 /** Where the figures come from. */

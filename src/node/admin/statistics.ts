@@ -4,7 +4,7 @@
  * @module
  */
 
-import { now } from "../clock.ts";
+import { now } from "../../clock.ts";
 
 /** The rate is the mean over the last whole interval of this length. */
 const INTERVAL_MS = 1000;

@@ -13,7 +13,7 @@ import type { NodeId } from "../../two_phase/messages.ts";
 import { contains } from "../../two_phase/node_set.ts";
 import type { Replica } from "../../two_phase/replica.ts";
 import { VERSION } from "../../version.ts";
-import { clocks } from "../clock.ts";
+import { clocks } from "../../clock.ts";
 import type { Peers } from "../peer/peers.ts";
 import type { Statistics } from "./statistics.ts";
 

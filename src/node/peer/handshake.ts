@@ -23,12 +23,12 @@ import { NODES_MAX } from "../../limits.ts";
 import { encodeCommand } from "../../resp/encoder.ts";
 import { ReplyDecoder } from "../../resp/reply_decoder.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
-import type { ClusterId, ClusterOrigin } from "../../two_phase/messages.ts";
+import type { ClusterId, JournalSighting } from "../../two_phase/messages.ts";
 import type { PeerIdentity } from "../../two_phase/membership.ts";
-import type { JournalSighting } from "../../two_phase/peer_journals.ts";
 import type { OutcomeAnswer } from "../../two_phase/replica.ts";
+import { describeClusterPosition, SHOWN_MAX } from "../descriptions.ts";
 import { PEER_PROTOCOL_VERSION } from "./messages.ts";
-import { closeQuietly, writeAll } from "../../socket.ts";
+import { closeQuietly, connect, isUnknownHost, type Socket, writeAll } from "../../socket.ts";
 
 /** The name of the command. */
 export const PEER_COMMAND = "DKS.PEER";
@@ -116,7 +116,7 @@ export class HandshakeError extends Error {
 
 /** A connection, the answer that came on it, and the bytes that came behind the answer. */
 export interface Answered {
-  readonly conn: Deno.TcpConn;
+  readonly socket: Socket;
   readonly reply: Reply;
   readonly received: Uint8Array;
 }
@@ -128,11 +128,11 @@ export interface Answered {
  * @throws {FatalError} where the host name has no address.
  */
 export async function ask(address: Address, question: Question): Promise<Answered> {
-  const conn = await dial(address);
+  const socket = await dial(address);
   try {
-    return await deadline(converse(conn, address, question), ANSWER_MS);
+    return await deadline(converse(socket, address, question), ANSWER_MS);
   } catch (error) {
-    closeQuietly(conn);
+    closeQuietly(socket);
     if (error instanceof HandshakeError) throw error;
     throw new HandshakeError(`${formatAddress(address)} does not answer: ${messageOf(error)}`);
   }
@@ -140,19 +140,16 @@ export async function ask(address: Address, question: Question): Promise<Answere
 
 /** Dials, asks, and closes the connection. */
 export async function askOnce(address: Address, question: Question): Promise<Reply> {
-  const { conn, reply } = await ask(address, question);
-  closeQuietly(conn);
+  const { socket, reply } = await ask(address, question);
+  closeQuietly(socket);
   return reply;
 }
 
-async function dial(address: Address): Promise<Deno.TcpConn> {
-  const aborter = new AbortController();
-  const connecting = Deno.connect({ ...address, signal: aborter.signal });
+async function dial(address: Address): Promise<Socket> {
   try {
-    return await deadline(connecting, CONNECT_MS);
+    return await connect(address, CONNECT_MS);
   } catch (error) {
-    aborter.abort();
-    connecting.then(closeQuietly, () => {}); // It may have come about in the same moment.
+    // A name that does not resolve is no network fault but, most likely, a wrong word.
     if (isUnknownHost(error)) {
       throw new FatalError(`the host name "${address.hostname}" is not known: ${messageOf(error)}`);
     }
@@ -160,25 +157,20 @@ async function dial(address: Address): Promise<Deno.TcpConn> {
   }
 }
 
-/** A name that does not resolve is no network fault but, most likely, a wrong word. */
-function isUnknownHost(error: unknown): boolean {
-  return error instanceof Error && /failed to lookup address|no such host/i.test(error.message);
-}
-
 async function converse(
-  conn: Deno.TcpConn,
+  socket: Socket,
   address: Address,
   question: Question,
 ): Promise<Answered> {
   const command = encodeCommand([PEER_COMMAND, fromText(JSON.stringify(question))]);
-  await writeAll(conn, toBytes(command));
+  await writeAll(socket, toBytes(command));
   const decoder = new ReplyDecoder();
   for (;;) {
     const value = decoder.next();
     if (value !== undefined) {
-      return { conn, reply: parseReply(value, address), received: decoder.takeRest() };
+      return { socket, reply: parseReply(value, address), received: decoder.takeRest() };
     }
-    const count = await conn.read(decoder.space);
+    const count = await socket.read(decoder.space);
     if (count === null) {
       throw new HandshakeError(`${formatAddress(address)} closed the connection`);
     }
@@ -277,15 +269,6 @@ const COMPARED = [
   ["heartbeatMs", "--heartbeat", "ms"],
 ] as const;
 
-/** Most characters of what another process said that are shown to people. */
-const SHOWN_MAX = 200;
-
-/** Returns what another process said as one line of a bounded length: it may not be a node at all. */
-export function shown(text: string): string {
-  const head = quote(fromText(text.slice(0, SHOWN_MAX)), Infinity).slice(1, -1);
-  return text.length > SHOWN_MAX ? `${head}…` : head;
-}
-
 /**
  * Returns how the configurations of two nodes differ, in one sentence that names both values, or
  * `undefined` where they agree.
@@ -331,22 +314,6 @@ export function clusterDifference(
       describeClusterPosition(mine)
     }), and what its journal holds does not count here: of the two, empty ` +
     "the journal of the one that is to join the other";
-}
-
-/** Returns where a node stands, for people. */
-export function describeClusterPosition({ view, cluster: { origin } }: ClusterPosition): string {
-  const how = origin === undefined ? "not begun by force" : describeOrigin(origin);
-  return `view ${view}, ${how}`;
-}
-
-/** Returns how far a journal had come, for an operator. */
-export function describeSighting({ incarnation, position }: JournalSighting): string {
-  return `start number ${incarnation}, record ${position}`;
-}
-
-/** Returns who has begun a cluster by force, and when. */
-export function describeOrigin({ by, at }: Pick<ClusterOrigin, "by" | "at">): string {
-  return `begun by force by ${shown(by)} at ${new Date(at).toISOString()}`;
 }
 
 /** Returns the configuration that all nodes must share, for these peers, limits and times. */

@@ -13,11 +13,11 @@ import { MalformedError } from "../../byte_reader.ts";
 import { ByteWriter } from "../../byte_writer.ts";
 import { LINK_BYTES_MAX } from "../../limits.ts";
 import type { Message, NodeId, Prepare } from "../../two_phase/messages.ts";
-import { invariant } from "../../two_phase/invariant.ts";
-import { now } from "../clock.ts";
+import { invariant } from "../../invariant.ts";
+import { now } from "../../clock.ts";
 import { FrameReader, FrameWriter } from "./frames.ts";
 import { type LinkMessage, type MessageSink, type NodeReport, writeMessage } from "./messages.ts";
-import { closeQuietly, writeAll } from "../../socket.ts";
+import { closeQuietly, type Socket, writeAll } from "../../socket.ts";
 
 /** How often the other end is asked whether it lives. */
 export const PROBE_MS = 500;
@@ -41,7 +41,7 @@ export class PeerLink {
   roundTripMs: number | undefined;
   /** What the peer told of itself last; `undefined` before that. */
   report: NodeReport | undefined;
-  readonly #conn: Deno.TcpConn;
+  readonly #socket: Socket;
   readonly #owner: LinkOwner;
   readonly #reader: FrameReader;
   #filling = new FrameWriter();
@@ -56,12 +56,12 @@ export class PeerLink {
   readonly #onMessage = (message: LinkMessage) => this.#receive(message);
   readonly #closed = Promise.withResolvers<void>();
 
-  /** @param received bytes that came on `conn` after the handshake */
+  /** @param received bytes that came on `socket` after the handshake */
   constructor(
-    options: { peer: NodeId; conn: Deno.TcpConn; owner: LinkOwner; received: Uint8Array },
+    options: { peer: NodeId; socket: Socket; owner: LinkOwner; received: Uint8Array },
   ) {
     this.peer = options.peer;
-    this.#conn = options.conn;
+    this.#socket = options.socket;
     this.#owner = options.owner;
     this.#reader = new FrameReader(options.received);
     this.#timer = setInterval(() => this.#probe(), PROBE_MS);
@@ -104,7 +104,7 @@ export class PeerLink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#timer);
-    closeQuietly(this.#conn);
+    closeQuietly(this.#socket);
     this.#owner.onClosed(this, reason);
     this.#closed.resolve();
   }
@@ -115,7 +115,7 @@ export class PeerLink {
         const frame = this.#filling;
         this.#filling = this.#sending;
         this.#sending = frame;
-        await writeAll(this.#conn, frame.finish());
+        await writeAll(this.#socket, frame.finish());
         frame.reset();
       }
     } catch (error) {
@@ -142,7 +142,7 @@ export class PeerLink {
 
   async #read(): Promise<number | null> {
     try {
-      return await this.#conn.read(this.#reader.space);
+      return await this.#socket.read(this.#reader.space);
     } catch (error) {
       this.close(reasonOf(error));
       return null;

@@ -18,15 +18,17 @@ import { delay } from "@std/async/delay";
 import { retry } from "@std/async/retry";
 import type { Logger } from "@std/log";
 import { type Address, formatAddress, parseAddress } from "../../address.ts";
+import { type ByteString, fromText } from "../../byte_string.ts";
 import { FatalError, messageOf } from "../../errors.ts";
-import type { Message, NodeId, NodeSet } from "../../two_phase/messages.ts";
-import type { Membership } from "../../two_phase/membership.ts";
-import type { PeerIdentity } from "../../two_phase/membership.ts";
-import type { JournalSighting } from "../../two_phase/peer_journals.ts";
-import { invariant } from "../../two_phase/invariant.ts";
+import { QUESTION_BYTES_MAX } from "../../limits.ts";
+import { ErrorReply, type RespValue } from "../../resp/value.ts";
+import type { JournalSighting, Message, NodeId, NodeSet } from "../../two_phase/messages.ts";
+import type { Membership, PeerIdentity } from "../../two_phase/membership.ts";
+import { invariant } from "../../invariant.ts";
 import { contains, size } from "../../two_phase/node_set.ts";
 import { parseTransactionName } from "../../two_phase/transaction_name.ts";
-import { now } from "../clock.ts";
+import { now } from "../../clock.ts";
+import { shown } from "../descriptions.ts";
 import type { Driver, Transport } from "../driver.ts";
 import {
   ask,
@@ -36,16 +38,15 @@ import {
   difference,
   HandshakeError,
   type Introduction,
+  parseQuestion,
   type Question,
   type Reply,
   type SharedConfig,
-  shown,
 } from "./handshake.ts";
-import type { JournalIdentity } from "../storage/journal.ts";
 import type { NodeOutcome } from "../../two_phase/outcome.ts";
 import { encodeOnce, type LinkOwner, PeerLink } from "./link.ts";
 import type { NodeReport } from "./messages.ts";
-import { closeQuietly } from "../../socket.ts";
+import { closeQuietly, type Socket } from "../../socket.ts";
 
 /** Time in which a node must have found its own entry in the list. */
 const FIND_SELF_MS = 5000;
@@ -70,7 +71,7 @@ export interface PeersOptions {
   readonly hostname: string;
   readonly config: SharedConfig;
   /** Who its journal makes this node, at the moment. */
-  readonly identity: () => JournalIdentity;
+  readonly identity: () => Pick<PeerIdentity, "journal" | "incarnation">;
   /** Where this node stands at the moment. */
   readonly clusterPosition: () => ClusterPosition;
   readonly logger: Logger;
@@ -95,6 +96,13 @@ export interface LinkDecision {
   readonly peer: string | undefined;
   /** How often this node had started over when it answered. */
   readonly epoch: number;
+}
+
+/** The answer to the text of a question. */
+export interface PeerAnswer {
+  readonly reply: RespValue;
+  /** Given if the connection becomes a link behind the reply. */
+  readonly takeOver?: (socket: Socket, received: Uint8Array) => void;
 }
 
 /** Why a question for a link is refused. */
@@ -323,17 +331,17 @@ export class Peers implements Transport, LinkOwner {
         token,
         known,
       });
-      const { conn, reply, received } = await ask(address, question);
+      const { socket, reply, received } = await ask(address, question);
       const obstacle = this.#obstacle(reply, name);
       if (obstacle !== undefined) {
-        closeQuietly(conn);
+        closeQuietly(socket);
         // Who is started first meets the others while they start: that is no news to anybody.
         if (reply.refusal === STARTING || obstacle === OTHER_IDS) {
           this.#options.logger.debug(`${name}: ${obstacle}`);
         } else this.#complain(name, obstacle);
         throw new HandshakeError(obstacle);
       }
-      this.adopt({ name, conn, received, said: reply, epoch });
+      this.adopt({ name, socket, received, said: reply, epoch });
     } finally {
       this.#tokens.delete(token);
     }
@@ -354,7 +362,7 @@ export class Peers implements Transport, LinkOwner {
   adopt(
     options: {
       name: string;
-      conn: Deno.TcpConn;
+      socket: Socket;
       received: Uint8Array;
       /** What the peer has said of itself, and of this node's journal. */
       said: Introduction;
@@ -362,15 +370,14 @@ export class Peers implements Transport, LinkOwner {
       epoch: number;
     },
   ): void {
-    const { name, conn, received, said: { identity, known }, epoch } = options;
+    const { name, socket, received, said: { identity, known }, epoch } = options;
     const peer = this.#names.indexOf(name);
     if (this.#driver === undefined || peer < 0 || epoch !== this.#epoch) {
-      closeQuietly(conn); // This node has begun to start over since it told of itself.
+      closeQuietly(socket); // This node has begun to start over since it told of itself.
       return;
     }
-    conn.setNoDelay(true);
     this.#links[peer]?.close("it has connected again");
-    const link = new PeerLink({ peer, conn, owner: this, received });
+    const link = new PeerLink({ peer, socket, owner: this, received });
     this.#links[peer] = link;
     const { logger } = this.#options;
     // The first time is told by the cluster being complete; later times are news.
@@ -470,6 +477,27 @@ export class Peers implements Transport, LinkOwner {
     } catch {
       return undefined;
     }
+  }
+
+  /** Answers the text of a question. Its connection may become a link. */
+  async answer(text: ByteString): Promise<PeerAnswer> {
+    if (text.length > QUESTION_BYTES_MAX) {
+      const message =
+        `a question of ${text.length} bytes, at most ${QUESTION_BYTES_MAX} are allowed`;
+      return { reply: new ErrorReply("ERR", message) };
+    }
+    const question = parseQuestion(text);
+    if (question === undefined) {
+      return { reply: new ErrorReply("ERR", "not a question of a dks node") };
+    }
+    const { reply, peer, epoch } = await this.decide(question);
+    const json = fromText(JSON.stringify(reply));
+    if (peer === undefined) return { reply: json };
+    return {
+      reply: json,
+      takeOver: (socket, received) =>
+        this.adopt({ name: peer, socket, received, said: question, epoch }),
+    };
   }
 
   #configRefusal(answer: Reply, asker: string): Refusal | undefined {

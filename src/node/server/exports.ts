@@ -12,7 +12,11 @@
 import { type ByteString, quote } from "../../byte_string.ts";
 import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX } from "../../limits.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
+import type { Outcome } from "../../two_phase/request.ts";
 import type { Snapshot, SnapshotEntry } from "../../two_phase/snapshot.ts";
+import { SnapshotRequest } from "../../two_phase/snapshot_request.ts";
+import type { Driver } from "../driver.ts";
+import { replyOf } from "./outcome_reply.ts";
 
 /** A slice of work ends after so long, in milliseconds. */
 const SLICE_MS = 5;
@@ -27,14 +31,42 @@ interface Export {
   readers: number;
 }
 
+/** What exports need of the node. */
+export interface ExportHost {
+  /** `undefined` until the node has found itself, and while it starts over. */
+  readonly driver: Pick<Driver, "submit"> | undefined;
+  /** Why there is no driver. */
+  readonly notReady: string;
+}
+
 /** The exports of one node. */
 export class Exports {
+  readonly #host: ExportHost;
   readonly #nowMs: () => number;
   readonly #byId = new Map<ByteString, Export>();
 
-  /** @param nowMs returns a time in milliseconds that never goes back */
-  constructor(nowMs: () => number) {
+  /**
+   * @param host the node
+   * @param nowMs returns a time in milliseconds that never goes back
+   */
+  constructor(host: ExportHost, nowMs: () => number) {
+    this.#host = host;
     this.#nowMs = nowMs;
+  }
+
+  /** Answers DKS.EXPORT: begins an export of this moment. */
+  async begin(): Promise<RespValue> {
+    const { obstacle } = this;
+    if (obstacle !== undefined) return obstacle;
+    const { driver, notReady } = this.#host;
+    if (driver === undefined) return new ErrorReply("REJECTED", notReady);
+    const request = new SnapshotRequest();
+    const outcome = await new Promise<Outcome>((resolve) => {
+      driver.submit(request, { onOutcome: resolve });
+    });
+    if (outcome.kind === "answered") return this.add(outcome.reply as Snapshot);
+    request.release();
+    return replyOf(outcome);
   }
 
   /** Why no export can begin now; `undefined` where one can. */
@@ -43,8 +75,8 @@ export class Exports {
     return new ErrorReply("REJECTED", `this node has ${EXPORTS_MAX} exports under way already`);
   }
 
-  /** Begins an export of `snapshot`. Returns its id and how many keys it has. */
-  begin(snapshot: Snapshot): RespValue {
+  /** Keeps `snapshot` for clients to read. Returns its id and how many keys it has. */
+  add(snapshot: Snapshot): RespValue {
     const { obstacle } = this;
     if (obstacle !== undefined) {
       snapshot.release();

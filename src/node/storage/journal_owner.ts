@@ -11,7 +11,15 @@
  * @module
  */
 
-import { closeQuietly, writeAll } from "../../socket.ts";
+import {
+  closeQuietly,
+  connect,
+  listen,
+  type Listener,
+  type Socket,
+  writeAll,
+} from "../../socket.ts";
+import { deadline } from "@std/async/deadline";
 
 /** Where an owner answers. */
 export interface JournalOwner {
@@ -29,13 +37,13 @@ const ANSWER_MS_MAX = 1000;
 /** Tells everyone who asks that this process lives. */
 export class OwnerBeacon {
   readonly owner: JournalOwner;
-  readonly #listener: Deno.TcpListener;
+  readonly #listener: Listener;
 
   constructor() {
-    this.#listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
+    this.#listener = listen({ hostname: HOSTNAME, port: 0 });
     // The beacon shines as long as the process has other things to do.
     this.#listener.unref();
-    const { port } = this.#listener.addr;
+    const { port } = this.#listener;
     this.owner = { instance: crypto.randomUUID(), hostname: HOSTNAME, port };
     this.#answerAll();
   }
@@ -48,8 +56,8 @@ export class OwnerBeacon {
     const answer = new TextEncoder().encode(`${this.owner.instance}\n`);
     for (;;) {
       try {
-        const conn = await this.#listener.accept();
-        writeAll(conn, answer).catch(() => {}).finally(() => closeQuietly(conn));
+        const socket = await this.#listener.accept();
+        writeAll(socket, answer).catch(() => {}).finally(() => closeQuietly(socket));
       } catch {
         return; // Closed, most likely; without an answer the checks of the commits still hold.
       }
@@ -60,29 +68,23 @@ export class OwnerBeacon {
 /** Tells whether the process that was `owner` lives. */
 export async function isOwnerAlive(owner: JournalOwner): Promise<boolean> {
   const { hostname, port, instance } = owner;
-  const attempt = new AbortController();
-  const timer = setTimeout(() => attempt.abort(), ANSWER_MS_MAX);
+  let socket: Socket | undefined;
   try {
-    const conn = await Deno.connect({ hostname, port, signal: attempt.signal });
-    attempt.signal.addEventListener("abort", () => closeQuietly(conn));
-    try {
-      return await readText(conn, instance.length) === instance;
-    } finally {
-      closeQuietly(conn);
-    }
+    socket = await connect({ hostname, port }, ANSWER_MS_MAX);
+    return await deadline(readText(socket, instance.length), ANSWER_MS_MAX) === instance;
   } catch {
     return false;
   } finally {
-    clearTimeout(timer);
+    if (socket !== undefined) closeQuietly(socket);
   }
 }
 
 /** Reads `length` characters, or what comes before the end. */
-async function readText(conn: Deno.TcpConn, length: number): Promise<string> {
+async function readText(socket: Socket, length: number): Promise<string> {
   const bytes = new Uint8Array(length);
   let count = 0;
   while (count < length) {
-    const read = await conn.read(bytes.subarray(count));
+    const read = await socket.read(bytes.subarray(count));
     if (read === null) break;
     count += read;
   }

@@ -32,22 +32,18 @@
  */
 
 import type { Logger } from "@std/log";
-import { type ByteReader, MalformedError } from "../../byte_reader.ts";
-import type { ByteString } from "../../byte_string.ts";
+import { now } from "../../clock.ts";
 import { FatalError, messageOf } from "../../errors.ts";
+import { invariant, InvariantError } from "../../invariant.ts";
 import { readKeyRecord, writeKeyRecord } from "../../transaction_codec.ts";
-import { INCARNATION_MAX, type JournalRecord } from "../../two_phase/messages.ts";
+import type { JournalRecord } from "../../two_phase/messages.ts";
 import { BlobWriter } from "./blob_writer.ts";
 import type { CheckpointOptions, Journal, JournalIdentity, RecoveryTarget } from "./journal.ts";
 import { isOwnerAlive, type JournalOwner, OwnerBeacon } from "./journal_owner.ts";
-import { ItemReader, ItemWriter, seal, unseal } from "./journal_parts.ts";
+import { ItemWriter } from "./journal_parts.ts";
 import {
   type Blob,
-  BLOB_PREFIX,
-  blobKey,
-  CHUNK_PREFIX,
   chunkKey,
-  deadKeys,
   EMPTY_MANIFEST,
   FORMAT,
   type Manifest,
@@ -55,24 +51,16 @@ import {
   type Meta,
   META_KEY,
   OWNER_KEY,
-  parseManifest,
-  parseMeta,
-  parseOwner,
-  ROOT,
   withoutDead,
   writeManifest,
 } from "./kv_layout.ts";
+import { takeOwnership } from "./kv_ownership.ts";
+import { deleteDead, KvRecovery, readBlob, type Reading } from "./kv_recovery.ts";
 import { type KvBatch, type KvStore, openKvStore, reasonOf } from "./kv_store.ts";
-import { readRecords, writeRecords } from "./record_codec.ts";
+import { writeRecords } from "./record_codec.ts";
 
 /** Chunks of one commit of a force: the store takes 800 KB at a time. */
 const CHUNKS_PER_COMMIT = 8;
-
-/** Keys that are deleted by one commit: the space of each has to be freed page by page. */
-const DELETES_PER_COMMIT = 32;
-
-/** Parts that are read at a time when nothing else is going on. */
-const READ_BATCH = 32;
 
 /** Parts that are read at a time while forces wait for the store. */
 const READ_BATCH_IN_BACKGROUND = 2;
@@ -82,9 +70,6 @@ const ENTRY_OVERHEAD_BYTES = 16;
 
 /** Segments beyond what their bytes need: so many small ones are merged. */
 const SMALL_SEGMENTS_MAX = 64;
-
-/** How often another process may be faster when it opens a journal at the same time. */
-const ATTEMPTS_MAX = 5;
 
 /** How large things are. Tests use smaller ones. */
 export interface KvJournalSizes {
@@ -160,88 +145,6 @@ function startBeacon(): OwnerBeacon {
   } catch (error) {
     throw new FatalError(`cannot listen on the loopback interface: ${messageOf(error)}`);
   }
-}
-
-// --- Ownership -------------------------------------------------------------------------------
-
-interface Taking {
-  readonly store: KvStore;
-  readonly place: string;
-  readonly owner: JournalOwner;
-  readonly isOwnerAlive: (owner: JournalOwner) => Promise<boolean>;
-  readonly logger: Logger | undefined;
-}
-
-/** Writes this process down as the owner. */
-async function takeOwnership(taking: Taking): Promise<{ meta: Meta; ownerStamp: string }> {
-  const { store, place, owner } = taking;
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const metaItem = await store.get(META_KEY);
-    const isNew = metaItem.value === null;
-    if (isNew) await expectEmpty(store, place);
-    const meta = isNew
-      ? { format: FORMAT, journal: crypto.randomUUID(), incarnation: 0 }
-      : readMeta(metaItem.value, place);
-    const ownerItem = await store.get(OWNER_KEY);
-    await expectNoOwner(taking, ownerItem.value);
-    const ownerStamp = await store.commit({
-      checks: [
-        { key: META_KEY, versionstamp: metaItem.versionstamp },
-        { key: OWNER_KEY, versionstamp: ownerItem.versionstamp },
-      ],
-      sets: [
-        { key: OWNER_KEY, value: owner },
-        ...(isNew
-          ? [
-            { key: META_KEY, value: meta },
-            { key: MANIFEST_KEY, value: writeManifest(EMPTY_MANIFEST) },
-          ]
-          : []),
-      ],
-    });
-    if (ownerStamp !== undefined) return { meta, ownerStamp };
-    // Another process was faster: it is asked in its turn.
-  }
-  throw new FatalError(`the journal ${place} is being opened by other processes again and again`);
-}
-
-async function expectEmpty(store: KvStore, place: string): Promise<void> {
-  for await (const { key } of store.list({ prefix: [] }, 1)) {
-    throw new FatalError(
-      key[0] === ROOT
-        ? `the journal ${place} is damaged: it lacks its first record`
-        : `the database ${place} holds the data of another program`,
-    );
-  }
-}
-
-function readMeta(value: unknown, place: string): Meta {
-  let meta: Meta;
-  try {
-    meta = parseMeta(value);
-  } catch (error) {
-    throw new FatalError(`the journal ${place} is damaged: ${messageOf(error)}`);
-  }
-  if (meta.format !== FORMAT) {
-    throw new FatalError(
-      `the journal ${place} has format ${meta.format}, this program knows format ${FORMAT}`,
-    );
-  }
-  if (meta.incarnation >= INCARNATION_MAX) {
-    throw new FatalError(
-      `the journal ${place} was started on ${meta.incarnation} times, no more go`,
-    );
-  }
-  return meta;
-}
-
-async function expectNoOwner(taking: Taking, value: unknown): Promise<void> {
-  const former = parseOwner(value);
-  if (former === undefined) return;
-  if (await taking.isOwnerAlive(former)) {
-    throw new FatalError(`the journal ${taking.place} is in use by another process`);
-  }
-  taking.logger?.info("the journal was not closed by the process that used it last");
 }
 
 // --- The journal -----------------------------------------------------------------------------
@@ -326,22 +229,18 @@ class KvJournal implements Journal {
   // --- Recovery ------------------------------------------------------------------------------
 
   async recover(target: RecoveryTarget): Promise<void> {
-    if (this.#state !== "opened") throw new Error("a journal is recovered once");
+    invariant(this.#state === "opened", "a journal is recovered once");
     this.#state = "recovering";
     try {
-      const manifest = await this.#readManifest();
-      await this.#readEntries(manifest.segments, target);
-      await this.#readBlobs("head", manifest.head, (reader) => {
-        readRecords(reader, (record) => target.restoreRecord(record));
+      const recovery = new KvRecovery({
+        ...this.#reading,
+        commit: (batch) => this.#commit(batch),
+        logger: this.#logger,
       });
-      const unfinished = await this.#readTail(manifest.firstChunk, (reader) => {
-        readRecords(reader, (record) => target.restoreRecord(record));
-      });
-      // Everything could be read: only from here on the journal changes.
-      await this.#cutOff(unfinished);
-      await this.#sweep(manifest);
-      const nextBlob = await this.#deleteUnfinishedBlobs(manifest.nextBlob);
-      this.#manifest = withoutDead({ ...manifest, nextBlob });
+      const { manifest, tailBytes, nextChunk } = await recovery.run(target);
+      this.#manifest = manifest;
+      this.#tailBytes = tailBytes;
+      this.#nextChunk = nextChunk;
       const meta: Meta = { format: FORMAT, ...this.identity };
       await this.#commit({
         sets: [
@@ -356,144 +255,15 @@ class KvJournal implements Journal {
     this.#state = "ready";
   }
 
-  async #readManifest(): Promise<Manifest> {
-    const { value } = await this.#store.get(MANIFEST_KEY);
-    try {
-      return parseManifest(value);
-    } catch (error) {
-      throw this.#damage("the manifest", error);
-    }
-  }
-
-  /** Restores the newest entry of each key: newest first, so that nothing else is ever kept. */
-  async #readEntries(segments: readonly Blob[], target: RecoveryTarget): Promise<void> {
-    const deleted = new Set<ByteString>();
-    await this.#readBlobs("segment", segments.toReversed(), (reader) => {
-      const entry = readKeyRecord(reader);
-      const { key, value } = entry;
-      if (target.isRestored(key) || deleted.has(key)) return;
-      if (value === undefined) deleted.add(key);
-      else target.restoreEntry(entry);
-    });
-  }
-
-  async #readBlobs(
-    name: string,
-    blobs: readonly Blob[],
-    receive: (reader: ByteReader) => void,
-  ): Promise<void> {
-    for (const blob of blobs) await this.#readBlob(blob, { name, batchSize: READ_BATCH, receive });
-  }
-
-  /** Hands every item of `blob` to `receive`, and waits for `afterPart` after each part. */
-  async #readBlob(blob: Blob, options: {
-    name: string;
-    batchSize: number;
-    receive: (reader: ByteReader) => void;
-    afterPart?: () => Promise<void> | undefined;
-  }): Promise<void> {
-    const { batchSize, receive, afterPart } = options;
-    const name = `${options.name} ${blob.id}`;
-    const items = new ItemReader();
-    const selector = { prefix: [...BLOB_PREFIX, blob.id] };
-    let part = 0;
-    for await (const { key, value } of this.#store.list(selector, batchSize)) {
-      if (key.at(-1) !== part) break;
-      this.#push(items, { value, name: `part ${part} of ${name}`, receive });
-      part++;
-      const waiting = afterPart?.();
-      if (waiting !== undefined) await waiting;
-    }
-    if (part < blob.parts) throw this.#damage(`part ${part} of ${name}`, "it is missing");
-    if (part > blob.parts) throw this.#damage(name, `it has more than ${blob.parts} parts`);
-    if (items.held > 0) throw this.#damage(name, "it ends in the middle");
-  }
-
-  /** Reads the tail. Returns what stands behind its last whole record. */
-  async #readTail(
-    firstChunk: number,
-    receive: (reader: ByteReader) => void,
-  ): Promise<UnfinishedRecord> {
-    const items = new ItemReader();
-    const selector = { prefix: CHUNK_PREFIX, start: chunkKey(firstChunk) };
-    let begin = { chunk: firstChunk, content: NO_BYTES, offset: 0 };
-    let next = firstChunk;
-    for await (const { key, value } of this.#store.list(selector, READ_BATCH)) {
-      const chunk = next++;
-      const name = `chunk ${chunk} of the tail`;
-      if (key.at(-1) !== chunk) throw this.#damage(name, "it is missing");
-      const content = this.#push(items, { value, name, receive });
-      this.#tailBytes += content.length;
-      const { held } = items;
-      if (held <= content.length) begin = { chunk, content, offset: content.length - held };
-    }
-    this.#nextChunk = next;
-    return { ...begin, bytes: items.held };
-  }
-
-  #push(
-    items: ItemReader,
-    part: { value: unknown; name: string; receive: (reader: ByteReader) => void },
-  ): Uint8Array {
-    try {
-      const content = unseal(part.value);
-      items.push(content, part.receive);
-      return content;
-    } catch (error) {
-      if (error instanceof MalformedError) throw this.#damage(part.name, error);
-      throw error;
-    }
-  }
-
-  /**
-   * Removes a record that was not written to its end, from the back: a crash in between leaves one
-   * that is a little shorter.
-   */
-  async #cutOff(unfinished: UnfinishedRecord): Promise<void> {
-    const { bytes, chunk, offset, content } = unfinished;
-    if (bytes === 0) return;
-    this.#logger?.info(`${bytes} bytes of a record that was never finished were dropped`);
-    this.#tailBytes -= bytes;
-    const kept = offset === 0 ? chunk : chunk + 1;
-    while (this.#nextChunk > kept) {
-      const from = Math.max(kept, this.#nextChunk - DELETES_PER_COMMIT);
-      const deletes = [];
-      for (let number = from; number < this.#nextChunk; number++) deletes.push(chunkKey(number));
-      await this.#commit({ deletes });
-      this.#nextChunk = from;
-    }
-    if (offset === 0) return;
-    await this.#commit({
-      sets: [{ key: chunkKey(chunk), value: seal(content.subarray(0, offset)) }],
-    });
-  }
-
-  /** Deletes what an unfinished checkpoint has left. Returns the first id that is free. */
-  async #deleteUnfinishedBlobs(from: number): Promise<number> {
-    let next = from;
-    let deletes: Deno.KvKey[] = [];
-    const selector = { prefix: BLOB_PREFIX, start: blobKey(from, 0) };
-    for await (const { key } of this.#store.list(selector, READ_BATCH)) {
-      const id = key.at(-2);
-      if (typeof id === "number") next = Math.max(next, id + 1);
-      deletes.push(key);
-      if (deletes.length < DELETES_PER_COMMIT) continue;
-      await this.#commit({ deletes });
-      deletes = [];
-    }
-    if (deletes.length > 0) await this.#commit({ deletes });
-    return next;
-  }
-
-  #damage(what: string, why: unknown): FatalError {
-    return new FatalError(`the journal ${this.place} is damaged: ${what}: ${messageOf(why)}`);
+  get #reading(): Reading {
+    return { store: this.#store, place: this.place };
   }
 
   // --- Appending and forcing -----------------------------------------------------------------
 
   append(records: readonly JournalRecord[]): void {
     if (this.#state === "opened" || this.#state === "recovering") {
-      throw new Error("a journal is recovered before anything is appended");
+      throw new InvariantError("a journal is recovered before anything is appended");
     }
     if (this.#isOver) return;
     this.#tailBytes += writeRecords(records, (write) => this.#pending.add(write));
@@ -623,9 +393,9 @@ class KvJournal implements Journal {
 
   async #checkpointOnce(plan: CheckpointPlan): Promise<void> {
     if (this.#state !== "ready" && !this.#isOver) {
-      throw new Error("the journal is not recovered yet");
+      throw new InvariantError("a journal is recovered before a checkpoint");
     }
-    if (this.#checkpointing !== undefined) throw new Error("one checkpoint at a time");
+    invariant(this.#checkpointing === undefined, "there is one checkpoint at a time");
     const checkpointing = this.#runCheckpoint(plan);
     this.#checkpointing = checkpointing.catch(() => {});
     try {
@@ -646,7 +416,7 @@ class KvJournal implements Journal {
 
   async #runCheckpoint(plan: CheckpointPlan): Promise<void> {
     const firstChunk = await this.#cut();
-    const began = performance.now();
+    const began = now();
     const old = this.#manifest;
     const writer = new BlobWriter({
       nextId: old.nextBlob,
@@ -672,9 +442,9 @@ class KvJournal implements Journal {
     const dead = { blobs, chunksFrom: old.firstChunk };
     // The switch: a crash before it leaves the old state, one after it the new.
     await this.#replaceManifest({ firstChunk, nextBlob, head, segments, dead });
-    await this.#sweep(this.#manifest, (batch) => this.#inBackground(() => this.#commit(batch)));
+    await deleteDead(this.#manifest, (batch) => this.#inBackground(() => this.#commit(batch)));
     await this.#replaceManifest(withoutDead(this.#manifest));
-    const ms = Math.round(performance.now() - began);
+    const ms = Math.round(now() - began);
     this.#logger?.debug(`checkpoint: ${writer.total} bytes in ${ms} ms`, {
       segments: segments.length,
     });
@@ -713,7 +483,7 @@ class KvJournal implements Journal {
     segment: Blob,
     { plan, writer }: { plan: CheckpointPlan; writer: BlobWriter },
   ): Promise<void> {
-    await this.#readBlob(segment, {
+    await readBlob(this.#reading, segment, {
       name: "segment",
       batchSize: READ_BATCH_IN_BACKGROUND,
       receive: (reader) => {
@@ -729,21 +499,6 @@ class KvJournal implements Journal {
     const sets = [{ key: MANIFEST_KEY, value: writeManifest(manifest) }];
     await this.#inBackground(() => this.#commit({ sets }));
     this.#manifest = manifest;
-  }
-
-  /** Deletes what `manifest` says is dead. */
-  async #sweep(
-    manifest: Manifest,
-    commit: (batch: KvBatch) => Promise<void> = (batch) => this.#commit(batch),
-  ): Promise<void> {
-    let deletes: Deno.KvKey[] = [];
-    for (const key of deadKeys(manifest)) {
-      deletes.push(key);
-      if (deletes.length < DELETES_PER_COMMIT) continue;
-      await commit({ deletes });
-      deletes = [];
-    }
-    if (deletes.length > 0) await commit({ deletes });
   }
 
   // --- The end -------------------------------------------------------------------------------
@@ -764,15 +519,4 @@ class KvJournal implements Journal {
     this.#beacon.close();
     this.#store.close();
   }
-}
-
-const NO_BYTES: Uint8Array = new Uint8Array();
-
-/** What stands behind the last whole record of the tail: nothing, where `bytes` is 0. */
-interface UnfinishedRecord {
-  readonly bytes: number;
-  /** The chunk in which it begins, and where. */
-  readonly chunk: number;
-  readonly content: Uint8Array;
-  readonly offset: number;
 }

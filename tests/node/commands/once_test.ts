@@ -6,13 +6,12 @@ import {
   ONCE_WINDOW_MS,
   SWEEP_DELETIONS_MAX,
 } from "../../../src/limits.ts";
-import { findCommand, runCommand } from "../../../src/node/commands/commands.ts";
 import { once, parseTokenEntry, tokenKey } from "../../../src/node/commands/once.ts";
 import { TokenSweeper } from "../../../src/node/sweeper.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../../../src/resp/value.ts";
 import type { Requester, WriteRequest } from "../../../src/two_phase/request.ts";
 import { Store } from "../../../src/two_phase/store.ts";
-import { session } from "./session.ts";
+import { runWords } from "./session.ts";
 
 /** Keys and values on which requests are carried out at once. */
 class State {
@@ -23,7 +22,7 @@ class State {
   }
 
   runAll(words: readonly string[]): RespValue {
-    const result = runCommand(findCommand(words[0] ?? ""), words, session());
+    const result = runWords(words);
     if ("reply" in result) return result.reply;
     if (!("request" in result) || result.request.kind !== "write") throw new Error("no write");
     return this.carryOut(result.request);

@@ -4,7 +4,9 @@
  * @module
  */
 
-import type { Session } from "../../../src/node/commands/commands.ts";
+import type { CommandResult, Session } from "../../../src/node/commands/command.ts";
+import { admit } from "../../../src/node/server/gate.ts";
+import { ErrorReply } from "../../../src/resp/value.ts";
 
 /** Returns a session with a node that allows keys of 10 and values of 20 bytes. */
 export function session(): Session {
@@ -24,4 +26,10 @@ export function session(): Session {
       outcome: () => Promise.resolve("committed"),
     },
   };
+}
+
+/** Returns what `words` come to, behind the gate. */
+export function runWords(words: readonly string[], of: Session = session()): CommandResult {
+  const command = admit(words, of);
+  return command instanceof ErrorReply ? { reply: command } : command.run(words, of);
 }

@@ -26,7 +26,7 @@ Deno.test("PeerLink.flush() closes the link when the peer does not take in what 
   const [conn, peer] = await connection();
   const reasons: string[] = [];
   const received = new Uint8Array();
-  const link = new PeerLink({ peer: 1, conn, owner: owner(reasons), received });
+  const link = new PeerLink({ peer: 1, socket: conn, owner: owner(reasons), received });
   const message = new Uint8Array(16 * 1024 * 1024);
   for (let sent = 0; sent < 2 * LINK_BYTES_MAX && reasons.length === 0; sent += message.length) {
     link.sendEncoded(message);
@@ -53,7 +53,7 @@ Deno.test("PeerLink closes the link when bytes are malformed, and throws what it
   };
   for (const received of [Uint8Array.of(1, 0, 0, 0, 99), commit]) {
     const [conn, peer] = await connection();
-    const link = new PeerLink({ peer: 1, conn, owner: owner(reasons, broken), received });
+    const link = new PeerLink({ peer: 1, socket: conn, owner: owner(reasons, broken), received });
     link.start();
     await new Promise((resolve) => setTimeout(resolve, 10));
     link.close("the end");

@@ -104,7 +104,13 @@ class TestNode implements Disposable {
       if (question.purpose === "link") await this.beforeAnswer();
       await conn.write(toBytes(encodeBulk(fromText(JSON.stringify(reply)))));
       if (peer === undefined) continue;
-      this.peers.adopt({ name: peer, conn, received: new Uint8Array(), said: question, epoch });
+      this.peers.adopt({
+        name: peer,
+        socket: conn,
+        received: new Uint8Array(),
+        said: question,
+        epoch,
+      });
       return;
     }
   }

@@ -19,10 +19,16 @@ async function sayAsPeer(text: string): Promise<string> {
     onFatal: () => {},
     onConnectionFailure: () => {},
     onRequest: () => {},
-    onPeerQuestion: (question) => Promise.resolve({ reply: `you asked ${question}` }),
-    onClosed: () => {},
+    upgradeCommand: "DKS.PEER",
+    onUpgrade: (question) => Promise.resolve({ reply: `you asked ${question}` }),
   };
-  const serving = new Connection({ conn, id: 1, host, isForPeers: true }).serve();
+  const serving = new Connection({
+    socket: conn,
+    id: 1,
+    host,
+    isForPeers: true,
+    onClosed: () => {},
+  }).serve();
   if (text !== "") await client.write(new TextEncoder().encode(text));
   const answer = await new Response(client.readable).text();
   await serving;
@@ -61,10 +67,16 @@ Deno.test("Connection writes what is answered while the node has no driver", asy
     onFatal: () => {},
     onConnectionFailure: () => {},
     onRequest: () => {},
-    onPeerQuestion: () => Promise.reject(new Error("nobody asks")),
-    onClosed: () => {},
+    upgradeCommand: "DKS.PEER",
+    onUpgrade: () => Promise.reject(new Error("nobody asks")),
   };
-  const serving = new Connection({ conn, id: 1, host, isForPeers: false }).serve();
+  const serving = new Connection({
+    socket: conn,
+    id: 1,
+    host,
+    isForPeers: false,
+    onClosed: () => {},
+  }).serve();
   await client.write(new TextEncoder().encode("DKS.OUTCOME 0.1.1.abcdef\r\nQUIT\r\n"));
   await asked;
   resolve("unknown");

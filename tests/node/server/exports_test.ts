@@ -12,10 +12,10 @@ function storeOf(values: Readonly<Record<string, string>>): Store {
 }
 
 Deno.test("Exports.next() returns all keys and values in pieces, then nothing, then an error", async () => {
-  const exports = new Exports(() => 0);
+  const exports = new Exports({ driver: undefined, notReady: "" }, () => 0);
   const value = "v".repeat(EXPORT_CHUNK_BYTES / 2);
   const store = storeOf({ a: value, b: value, c: "" });
-  const [id = "", count] = exports.begin(store.snapshot()) as [string, number];
+  const [id = "", count] = exports.add(store.snapshot()) as [string, number];
   assertEquals(count, 3);
   assertEquals(await exports.next(id), ["a", value, "b", value]);
   assertEquals(await exports.next(id), ["c", ""]);
@@ -25,11 +25,11 @@ Deno.test("Exports.next() returns all keys and values in pieces, then nothing, t
   assertEquals(await exports.next(id), new ErrorReply("ERR", message));
 });
 
-Deno.test("Exports.begin() refuses too many, until some are idle, and keeps no snapshot for those", async () => {
+Deno.test("Exports.add() refuses too many, until some are idle, and keeps no snapshot for those", async () => {
   let nowMs = 0;
-  const exports = new Exports(() => nowMs);
+  const exports = new Exports({ driver: undefined, notReady: "" }, () => nowMs);
   const store = storeOf({ k: "v" });
-  const begin = () => exports.begin(store.snapshot());
+  const begin = () => exports.add(store.snapshot());
   const ids = Array.from({ length: EXPORTS_MAX }, () => (begin() as [string])[0]);
   const refused = new ErrorReply("REJECTED", "this node has 4 exports under way already");
   assertEquals([begin(), exports.obstacle], [refused, refused]);
@@ -50,12 +50,12 @@ Deno.test("Exports.begin() refuses too many, until some are idle, and keeps no s
 Deno.test("Exports.next() lets other work through while it looks for the next keys", async () => {
   // By this clock every look takes a millisecond.
   let nowMs = 0;
-  const exports = new Exports(() => nowMs++);
+  const exports = new Exports({ driver: undefined, notReady: "" }, () => nowMs++);
   const store = new Store(0);
   // Clients see few of them.
   for (let i = 0; i < 20_000; i++) store.restore({ key: tokenKey(`${i}`), value: "", version: 1 });
   store.restore({ key: "k", value: "v", version: 1 });
-  const [id = ""] = exports.begin(store.snapshot()) as [string];
+  const [id = ""] = exports.add(store.snapshot()) as [string];
   let others = 0;
   const timer = setInterval(() => others++);
   const keys = await exports.next(id);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clocks } from "../two_phase/clocks.ts";
+import type { Clocks } from "./two_phase/clocks.ts";
 
 /**
  * Returns the monotonic clock in milliseconds: the wall-clock time at the start of the process, and

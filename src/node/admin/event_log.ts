@@ -1,0 +1,100 @@
+/**
+ * What the log tells of the protocol's events, for an operator.
+ *
+ * @module
+ */
+
+import type { Logger } from "@std/log";
+import type { NodeSet, View } from "../../two_phase/messages.ts";
+import { contains, members } from "../../two_phase/node_set.ts";
+import type { ProtocolEvent } from "../../two_phase/outbox.ts";
+import { describeOrigin, describeSighting } from "../descriptions.ts";
+
+/** What the log needs of the node. */
+export interface EventLogHost {
+  readonly logger: Logger;
+  /** Where the journal is kept. */
+  readonly place: string;
+  readonly peers: {
+    /** By id. */
+    readonly names: readonly string[];
+    /** As in `--peers`. */
+    readonly list: readonly string[];
+    readonly self: number;
+  };
+}
+
+/** Logs events. */
+export class EventLog {
+  readonly #host: EventLogHost;
+  /** Why this node has begun the change of the view that is under way. */
+  #reason = "";
+
+  constructor(host: EventLogHost) {
+    this.#host = host;
+  }
+
+  log(event: ProtocolEvent): void {
+    const { logger, peers, place } = this.#host;
+    const name = "peer" in event ? peers.names[event.peer] ?? "" : "";
+    switch (event.type) {
+      case "viewInstalled":
+        logger.info(this.#describeView(event.view, event.before));
+        this.#reason = "";
+        return;
+      case "viewChangeBegins":
+        this.#reason = event.reason;
+        logger.info(`begins a change of the view, ballot ${event.ballot}: ${event.reason}`);
+        return;
+      case "foreignPeer":
+        return; // The link says so when it is made again.
+      case "olderCopy":
+        logger.error(
+          `THE JOURNAL IN ${place} IS AN OLDER COPY: it ends at ${describeSighting(event.own)}, ` +
+            `and ${name} has seen it at ${describeSighting(event.seen)}. It has forgotten what ` +
+            "this node has promised, so this node counts for nothing. It joins from empty as soon " +
+            "as a member that takes part says the same",
+        );
+        return;
+      case "startOver":
+        logger.error(
+          `gives up the older copy of its journal, as ${name} takes part in the view: this node ` +
+            "goes on with a new journal, and joins from empty",
+        );
+        return;
+      case "contradicted":
+        logger.error(
+          `${name} has seen this node's journal at ${describeSighting(event.seen)}, and it is at ` +
+            `${describeSighting(event.own)}: as this node takes part in the view, the journal of ` +
+            `${name} comes from elsewhere, and counts for nothing`,
+        );
+        return;
+      case "peerOnOlderCopy":
+        logger.error(
+          `${name} has come with an older copy of its journal: it counts for nothing until it has ` +
+            "joined from empty",
+        );
+        return;
+      case "verified":
+        logger.debug("a majority knows no more of this node's journal than it holds");
+        return;
+      case "complete":
+        logger.info(`the cluster is complete: ${peers.list.join(", ")}`);
+        return;
+    }
+  }
+
+  /** One line for a new view: who is in it, and who is not any more. */
+  #describeView(view: View, before: View): string {
+    const list = (set: NodeSet) => members(set).map((node) => view.names[node]).join(", ");
+    const out = list(before.members & ~view.members);
+    const isIn = contains(view.members, this.#host.peers.self);
+    const { cluster: { id, origin } } = view;
+    const isNew = origin !== undefined && before.cluster.id !== id;
+    return `view ${view.number} with ${list(view.members)}` +
+      (out === "" ? "" : `; without ${out}`) +
+      (isNew ? ` of the cluster ${describeOrigin(origin)}` : "") +
+      (isIn ? "" : ": this node is outside, and joins again") +
+      (this.#reason === "" ? "" : ` (${this.#reason})`);
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * What a command is: a row of data, and a pure function.
+ *
+ * The function turns words into a reply, or into a request for the protocol. It has no effects but on the
+ * session that it is given, so it can be tested without a node. Everything else about a command is data,
+ * in the terms of Redis 7 (redis.io, "Command key specifications", COMMAND DOCS): the gate, COMMAND and
+ * the documents take it from there.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../byte_string.ts";
+import type { RespValue, RespVersion } from "../../resp/value.ts";
+import type { Request } from "../../two_phase/request.ts";
+
+/** What a connection knows of its client, and what a command may ask of the node. */
+export interface Session {
+  readonly id: number;
+  name: ByteString;
+  version: RespVersion;
+  /** Set by QUIT: the connection is closed behind the reply. */
+  isClosing: boolean;
+  readonly node: CommandHost;
+}
+
+/** What commands ask of the node. */
+export interface CommandHost {
+  readonly keyBytesMax: number;
+  readonly valueBytesMax: number;
+  /** Returns the text of INFO: of these sections, or of all. */
+  info(sections: readonly string[]): string;
+  /** Returns the JSON of DKS.STATUS. */
+  status(): string;
+  /** Returns the monotonic clock of this process, in milliseconds. */
+  nowMs(): number;
+  /** Begins an export: an id and the number of keys are the reply. */
+  beginExport(): Promise<RespValue>;
+  /** Returns the next keys and values of an export. */
+  nextOfExport(id: ByteString): Promise<RespValue>;
+  /** Finds out how the transaction of this name ended. */
+  outcome(transaction: string): Promise<RespValue>;
+}
+
+/** What a command comes to: a reply at once or later, or a request whose outcome is the reply. */
+export type CommandResult =
+  | { readonly reply: RespValue }
+  | { readonly later: Promise<RespValue> }
+  | { readonly request: Request };
+
+/**
+ * Redis's flags (COMMAND INFO). `readonly` and `write` also say what a command of one connection waits
+ * for: a read for the writes before it, a write for the reads before it. One that has neither is answered
+ * by the node at once.
+ */
+export type CommandFlag =
+  | "readonly"
+  | "write"
+  | "denyoom"
+  | "admin"
+  | "fast"
+  | "loading"
+  | "stale"
+  | "noscript"
+  | "no_auth"
+  | "movablekeys";
+
+/** Redis's groups (COMMAND DOCS), and one for what dks adds. */
+export type CommandGroup = "string" | "generic" | "connection" | "server" | "dks";
+
+/** Redis's ACL categories, as far as the flags do not say them: see {@linkcode categoriesOf}. */
+export type CommandCategory = "keyspace" | "string" | "connection" | "dangerous";
+
+/** Where the keys stand among the words: from `first` to `last` (negative: from the end) by `step`. */
+export interface KeyRange {
+  readonly first: number;
+  readonly last: number;
+  readonly step: number;
+}
+
+export const NO_KEYS: KeyRange = { first: 0, last: 0, step: 0 };
+export const ONE_KEY: KeyRange = { first: 1, last: 1, step: 1 };
+export const ALL_KEYS: KeyRange = { first: 1, last: -1, step: 1 };
+export const KEY_VALUE_PAIRS: KeyRange = { first: 1, last: -1, step: 2 };
+
+/** What commands of one connection wait for: see {@linkcode CommandFlag}. */
+export type CommandOrder = "read" | "write" | "none";
+
+/** One command, or a subcommand of one, as its family has it. */
+export interface CommandRow {
+  /** In lower case; that of a subcommand behind its command's, such as `client|id`. */
+  readonly name: string;
+  /** The number of words with the name, or at least that many if it is negative. */
+  readonly arity: number;
+  readonly flags: readonly CommandFlag[];
+  readonly group: CommandGroup;
+  readonly categories: readonly CommandCategory[];
+  readonly keys: KeyRange;
+  /** One sentence without a full stop, as in COMMAND DOCS. */
+  readonly summary: string;
+  /** The words behind the name, as a manual writes them. */
+  readonly syntax: string;
+  /** The version of Redis that has it first; of dks, for what Redis does not have. */
+  readonly since: string;
+  /** At which word another command begins, which passes the gate too: DKS.ONCE token command…. */
+  readonly wraps?: number;
+  /** Rows of their own; the second word names one of them. */
+  readonly subcommands?: readonly CommandRow[];
+  /** Absent for a command that needs a subcommand. */
+  readonly run?: (words: readonly ByteString[], session: Session) => CommandResult;
+}
+
+/** A row of the table of all commands. */
+export interface Command extends CommandRow {
+  readonly order: CommandOrder;
+  readonly subcommands?: readonly Command[];
+}
+
+/** All commands, as those see them that tell of commands or carry one. */
+export interface CommandTable {
+  /** Returns the command that the first words name, or its subcommand; `undefined` for none. */
+  find(words: readonly ByteString[]): Command | undefined;
+  /** Returns the command of this name, in any case of letters, without a look at subcommands. */
+  named(name: ByteString): Command | undefined;
+  /** All commands, without their subcommands. */
+  readonly all: readonly Command[];
+}
+
+/** Returns the row of the table for a row of a family. */
+export function commandOf({ subcommands, ...row }: CommandRow): Command {
+  const { flags } = row;
+  const order = flags.includes("write") ? "write" : flags.includes("readonly") ? "read" : "none";
+  return subcommands === undefined
+    ? { ...row, order }
+    : { ...row, order, subcommands: subcommands.map(commandOf) };
+}
+
+/** Returns all of Redis's ACL categories that a command is in, as `@name`. */
+export function categoriesOf({ flags, categories }: CommandRow): string[] {
+  return [
+    ...categories,
+    ...flags.includes("write") ? ["write"] : [],
+    ...flags.includes("readonly") ? ["read"] : [],
+    ...flags.includes("admin") ? ["admin", "dangerous"] : [],
+    flags.includes("fast") ? "fast" : "slow",
+  ].map((name) => `@${name}`);
+}
+
+/** Returns the keys among `words`, in their order, as often as they stand there. */
+export function keysOf({ keys }: CommandRow, words: readonly ByteString[]): ByteString[] {
+  const { first, step } = keys;
+  if (step === 0) return [];
+  const end = endOfKeys(keys, words.length);
+  return words.filter((_, at) => at >= first && at <= end && (at - first) % step === 0);
+}
+
+/** Returns the place of the last key, in a command of `count` words. */
+export function endOfKeys({ last }: KeyRange, count: number): number {
+  return last < 0 ? count + last : last;
+}

@@ -1,0 +1,213 @@
+/**
+ * Commands of the connection itself.
+ *
+ * @module
+ */
+
+import { type ByteString, quote } from "../../byte_string.ts";
+import { ErrorReply, type RespValue, SimpleString } from "../../resp/value.ts";
+import { REDIS_VERSION } from "../../version.ts";
+import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
+import {
+  type CommandFlag,
+  type CommandResult,
+  type CommandRow,
+  NO_KEYS,
+  type Session,
+} from "./command.ts";
+
+const PONG = new SimpleString("PONG");
+
+function ping(words: readonly ByteString[]): CommandResult {
+  if (words.length > 2) return { reply: wrongArity("ping") };
+  return reply(words[1] ?? PONG);
+}
+
+function echo([, message = ""]: readonly ByteString[]): CommandResult {
+  return reply(message);
+}
+
+function select([, index = ""]: readonly ByteString[]): CommandResult {
+  if (!/^-?\d+$/.test(index)) return error("value is not an integer or out of range");
+  return index === "0" ? REPLY_OK : error("DB index is out of range");
+}
+
+function quit(_words: readonly ByteString[], session: Session): CommandResult {
+  session.isClosing = true;
+  return REPLY_OK;
+}
+
+/** HELLO [version [AUTH user password] [SETNAME name]] */
+function hello(words: readonly ByteString[], session: Session): CommandResult {
+  const [, versionWord, ...options] = words;
+  let { version, name } = session;
+  if (versionWord !== undefined) {
+    if (versionWord !== "2" && versionWord !== "3") {
+      return { reply: new ErrorReply("NOPROTO", "unsupported protocol version") };
+    }
+    version = versionWord === "2" ? 2 : 3;
+  }
+  for (let i = 0; i < options.length;) {
+    const option = (options[i] ?? "").toUpperCase();
+    const value = options[i + 1];
+    if (option === "AUTH" && options.length >= i + 3) return noPassword();
+    if (option !== "SETNAME" || value === undefined) {
+      return error(`Syntax error in HELLO option ${quote(options[i] ?? "")}`);
+    }
+    name = value;
+    i += 2;
+  }
+  session.version = version;
+  session.name = name;
+  return reply(
+    new Map<RespValue, RespValue>([
+      ["server", "redis"],
+      ["version", REDIS_VERSION],
+      ["proto", version],
+      ["id", session.id],
+      ["mode", "standalone"],
+      ["role", "master"],
+      ["modules", []],
+    ]),
+  );
+}
+
+function noPassword(): CommandResult {
+  return error("AUTH called, but dks has no passwords: keep its port inside a trusted network");
+}
+
+function clientId(_words: readonly ByteString[], { id }: Session): CommandResult {
+  return reply(id);
+}
+
+function clientGetName(_words: readonly ByteString[], { name }: Session): CommandResult {
+  return reply(name === "" ? null : name);
+}
+
+function clientSetName([, , name = ""]: readonly ByteString[], session: Session): CommandResult {
+  if (/[^\x21-\x7e]/.test(name)) {
+    return error("Client names cannot contain spaces, newlines or special characters.");
+  }
+  session.name = name;
+  return REPLY_OK;
+}
+
+/** Answered by the node at once, in whatever state it is. */
+const ALWAYS: readonly CommandFlag[] = ["noscript", "loading", "stale", "fast"];
+
+/** What all commands of this family have. */
+const ROW = { group: "connection", categories: ["connection"], keys: NO_KEYS } as const;
+
+export const CONNECTION: readonly CommandRow[] = [
+  {
+    ...ROW,
+    name: "ping",
+    arity: -1,
+    flags: ["fast"],
+    summary: "Returns PONG, or the message",
+    syntax: "[message]",
+    since: "1.0.0",
+    run: ping,
+  },
+  {
+    ...ROW,
+    name: "echo",
+    arity: 2,
+    flags: ["loading", "stale", "fast"],
+    summary: "Returns the message",
+    syntax: "message",
+    since: "1.0.0",
+    run: echo,
+  },
+  {
+    ...ROW,
+    name: "select",
+    arity: 2,
+    flags: ["loading", "stale", "fast"],
+    summary: "Chooses the database: there is 0 and no other",
+    syntax: "index",
+    since: "1.0.0",
+    run: select,
+  },
+  {
+    ...ROW,
+    name: "quit",
+    arity: -1,
+    flags: ["no_auth", ...ALWAYS],
+    summary: "Closes the connection",
+    syntax: "",
+    since: "1.0.0",
+    run: quit,
+  },
+  {
+    ...ROW,
+    name: "hello",
+    arity: -1,
+    flags: ["no_auth", ...ALWAYS],
+    summary: "Chooses the version of the protocol, and returns what the server is",
+    syntax: "[protover [AUTH username password] [SETNAME clientname]]",
+    since: "6.0.0",
+    run: hello,
+  },
+  {
+    ...ROW,
+    name: "auth",
+    arity: -2,
+    flags: ["no_auth", ...ALWAYS],
+    summary: "Says who the client is",
+    syntax: "[username] password",
+    since: "1.0.0",
+    run: noPassword,
+  },
+  {
+    ...ROW,
+    name: "client",
+    arity: -2,
+    flags: [],
+    summary: "Commands about connections",
+    syntax: "subcommand",
+    since: "2.4.0",
+    subcommands: [
+      {
+        ...ROW,
+        name: "client|id",
+        arity: -2,
+        flags: ALWAYS,
+        summary: "Returns the number of the connection",
+        syntax: "",
+        since: "5.0.0",
+        run: clientId,
+      },
+      {
+        ...ROW,
+        name: "client|getname",
+        arity: -2,
+        flags: ALWAYS,
+        summary: "Returns the name of the connection",
+        syntax: "",
+        since: "2.6.9",
+        run: clientGetName,
+      },
+      {
+        ...ROW,
+        name: "client|setname",
+        arity: 3,
+        flags: ALWAYS,
+        summary: "Gives the connection a name",
+        syntax: "connection-name",
+        since: "2.6.9",
+        run: clientSetName,
+      },
+      {
+        ...ROW,
+        name: "client|setinfo",
+        arity: 4,
+        flags: ALWAYS,
+        summary: "Takes what a client library says of itself",
+        syntax: "<LIB-NAME libname | LIB-VER libver>",
+        since: "7.2.0",
+        run: () => REPLY_OK,
+      },
+    ],
+  },
+];

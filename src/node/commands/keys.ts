@@ -1,0 +1,64 @@
+/**
+ * Commands of keys, whatever they hold.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../byte_string.ts";
+import type { Effect } from "../../two_phase/messages.ts";
+import type { KeyReader } from "../../two_phase/request.ts";
+import { ALL_KEYS, type CommandResult, type CommandRow } from "./command.ts";
+
+function del([, ...words]: readonly ByteString[]): CommandResult {
+  const keys = [...new Set(words)];
+  return {
+    request: {
+      kind: "write",
+      keys,
+      evaluate: (read) => {
+        const effects: Effect[] = [];
+        for (const key of keys) {
+          if (read(key) !== undefined) effects.push({ key, value: undefined });
+        }
+        return { effects, reply: effects.length };
+      },
+    },
+  };
+}
+
+/** EXISTS counts a key as often as it is named. */
+function exists([, ...keys]: readonly ByteString[]): CommandResult {
+  const count = (read: KeyReader) => keys.filter((key) => read(key) !== undefined).length;
+  return { request: { kind: "read", keys: [...new Set(keys)], evaluate: count } };
+}
+
+const DEL: CommandRow = {
+  name: "del",
+  arity: -2,
+  flags: ["write"],
+  group: "generic",
+  categories: ["keyspace"],
+  keys: ALL_KEYS,
+  summary: "Deletes keys",
+  syntax: "key [key ...]",
+  since: "1.0.0",
+  run: del,
+};
+
+export const KEYS: readonly CommandRow[] = [
+  DEL,
+  // The name that the first dks had for it.
+  { ...DEL, name: "delete", group: "dks", since: "0.1.0" },
+  {
+    name: "exists",
+    arity: -2,
+    flags: ["readonly", "fast"],
+    group: "generic",
+    categories: ["keyspace"],
+    keys: ALL_KEYS,
+    summary: "Counts which of the keys exist",
+    syntax: "key [key ...]",
+    since: "1.0.0",
+    run: exists,
+  },
+];

@@ -1,0 +1,296 @@
+/**
+ * Commands of the server: what it is, what it holds, and which commands it knows.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../byte_string.ts";
+import { type RespValue, SimpleString } from "../../resp/value.ts";
+import { error, reply } from "./arguments.ts";
+import {
+  categoriesOf,
+  type Command,
+  type CommandFlag,
+  type CommandResult,
+  type CommandRow,
+  type CommandTable,
+  keysOf,
+  NO_KEYS,
+  type Session,
+} from "./command.ts";
+
+function dbsize(): CommandResult {
+  return { request: { kind: "barrier", isExact: false, evaluate: (store) => store.size } };
+}
+
+/** What clients and tools ask for before they begin; nothing here can be set. */
+function configParameters({ node }: Session): Map<string, string> {
+  return new Map([
+    ["appendonly", "no"],
+    ["databases", "1"],
+    ["maxmemory", "0"],
+    ["proto-max-bulk-len", String(node.valueBytesMax)],
+    ["save", ""],
+    ["timeout", "0"],
+  ]);
+}
+
+function configGet([, , ...words]: readonly ByteString[], session: Session): CommandResult {
+  const patterns = words.map(globToRegExp);
+  const found = [...configParameters(session)].filter(([name]) =>
+    patterns.some((pattern) => pattern.test(name))
+  );
+  return reply(new Map<RespValue, RespValue>(found));
+}
+
+/** Returns the regular expression for a pattern with `*` and `?`, in any case of letters. */
+function globToRegExp(pattern: ByteString): RegExp {
+  const source = pattern.replaceAll(
+    /[\\^$.|?*+()[\]{}]/g,
+    (sign) => sign === "*" ? ".*" : sign === "?" ? "." : `\\${sign}`,
+  );
+  return new RegExp(`^${source}$`, "i");
+}
+
+function info(words: readonly ByteString[], { node }: Session): CommandResult {
+  return reply(node.info(words.slice(1).map((word) => word.toLowerCase())));
+}
+
+// --- COMMAND -------------------------------------------------------------------------------------
+
+/** Returns what COMMAND INFO tells of a command (redis.io, COMMAND, "10 elements"). */
+function infoOf(command: Command): RespValue {
+  const { name, arity, flags, keys, subcommands = [] } = command;
+  const words = (list: readonly string[]) => list.map((word) => new SimpleString(word));
+  return [
+    name,
+    arity,
+    words(flags),
+    keys.first,
+    keys.last,
+    keys.step,
+    words(categoriesOf(command)),
+    [],
+    keySpecs(command),
+    subcommands.map(infoOf),
+  ];
+}
+
+/** How keys are found, in the form of Redis 7: by an index, and then in a range. */
+function keySpecs({ keys, flags }: Command): RespValue[] {
+  const { first, last, step } = keys;
+  if (step === 0) return [];
+  const access = flags.includes("write") ? ["RW", "UPDATE"] : ["RO", "ACCESS"];
+  const map = (entries: readonly (readonly [string, RespValue])[]) =>
+    new Map<RespValue, RespValue>(entries);
+  return [map([
+    ["flags", access.map((word) => new SimpleString(word))],
+    ["begin_search", map([["type", "index"], ["spec", map([["index", first]])]])],
+    [
+      "find_keys",
+      map([
+        ["type", "range"],
+        [
+          "spec",
+          map([["lastkey", last < 0 ? last : last - first], ["keystep", step], ["limit", 0]]),
+        ],
+      ]),
+    ],
+  ])];
+}
+
+/** Returns what COMMAND DOCS tells of a command. */
+function docsOf({ summary, since, group, syntax, subcommands = [] }: Command): RespValue {
+  const docs = new Map<RespValue, RespValue>([
+    ["summary", summary],
+    ["since", since],
+    ["group", group],
+    ["syntax", syntax],
+  ]);
+  if (subcommands.length > 0) {
+    const all = subcommands.map((one) => [one.name, docsOf(one)] as const);
+    docs.set("subcommands", new Map<RespValue, RespValue>(all));
+  }
+  return docs;
+}
+
+/** COMMAND LIST [FILTERBY <MODULE name | ACLCAT category | PATTERN pattern>] */
+function commandList(table: CommandTable, words: readonly ByteString[]): CommandResult {
+  const [, , filter, by = "", value = "", ...more] = words;
+  if (filter === undefined) return reply(table.all.map(({ name }) => name));
+  if (filter.toUpperCase() !== "FILTERBY" || value === "" || more.length > 0) {
+    return error("syntax error");
+  }
+  const all = table.all.flatMap((command) => [command, ...command.subcommands ?? []]);
+  const named = (is: (command: Command) => boolean) =>
+    reply(all.filter(is).map(({ name }) => name));
+  switch (by.toUpperCase()) {
+    case "MODULE":
+      return reply([]);
+    case "ACLCAT":
+      return named((command) => categoriesOf(command).includes(`@${value.toLowerCase()}`));
+    case "PATTERN": {
+      const pattern = globToRegExp(value);
+      return named(({ name }) => pattern.test(name));
+    }
+    default:
+      return error("syntax error");
+  }
+}
+
+/** COMMAND GETKEYS command [argument ...] */
+function commandGetKeys(table: CommandTable, words: readonly ByteString[]): CommandResult {
+  const inner = words.slice(2);
+  const command = table.find(inner);
+  if (command === undefined) return error("Invalid command specified");
+  const { arity } = command;
+  if (arity >= 0 ? inner.length !== arity : inner.length < -arity) {
+    return error("Invalid number of arguments specified for command");
+  }
+  const wrapped = command.wraps === undefined ? undefined : table.find(inner.slice(command.wraps));
+  const keys = wrapped === undefined
+    ? keysOf(command, inner)
+    : keysOf(wrapped, inner.slice(command.wraps));
+  return keys.length === 0 ? error("The command has no key arguments") : reply(keys);
+}
+
+function byName(
+  table: CommandTable,
+  names: readonly ByteString[],
+  tell: (command: Command) => RespValue,
+): (readonly [ByteString, RespValue | undefined])[] {
+  return names.map((name) => {
+    const command = table.find(name.split("|"));
+    return [name.toLowerCase(), command === undefined ? undefined : tell(command)];
+  });
+}
+
+/** Answered by the node at once, in whatever state it is. */
+const ALWAYS: readonly CommandFlag[] = ["loading", "stale"];
+
+/** What all commands of this family have. */
+const ROW = { group: "server", categories: [], keys: NO_KEYS } as const;
+
+const DBSIZE: CommandRow = {
+  ...ROW,
+  name: "dbsize",
+  arity: 1,
+  flags: ["readonly", "fast"],
+  categories: ["keyspace"],
+  summary: "Counts the keys",
+  syntax: "",
+  since: "1.0.0",
+  run: dbsize,
+};
+
+const CONFIG: CommandRow = {
+  ...ROW,
+  name: "config",
+  arity: -2,
+  flags: [],
+  summary: "Commands about the configuration",
+  syntax: "subcommand",
+  since: "2.0.0",
+  subcommands: [{
+    ...ROW,
+    name: "config|get",
+    arity: -3,
+    flags: ["admin", "noscript", ...ALWAYS],
+    summary: "Returns parameters by patterns of their names",
+    syntax: "parameter [parameter ...]",
+    since: "2.0.0",
+    run: configGet,
+  }],
+};
+
+const INFO: CommandRow = {
+  ...ROW,
+  name: "info",
+  arity: -1,
+  flags: ALWAYS,
+  categories: ["dangerous"],
+  summary: "Returns what the node is doing, in sections",
+  syntax: "[section [section ...]]",
+  since: "1.0.0",
+  run: info,
+};
+
+/** COMMAND tells of all commands, itself among them. */
+function commandCommand(table: CommandTable): CommandRow {
+  const row = { ...ROW, flags: ALWAYS, categories: ["connection"] } as const;
+  return {
+    ...row,
+    name: "command",
+    arity: -1,
+    summary: "Returns what all commands are",
+    syntax: "[subcommand]",
+    since: "2.8.13",
+    run: () => reply(table.all.map(infoOf)),
+    subcommands: [
+      {
+        ...row,
+        name: "command|count",
+        arity: 2,
+        summary: "Counts the commands",
+        syntax: "",
+        since: "2.8.13",
+        run: () => reply(table.all.length),
+      },
+      {
+        ...row,
+        name: "command|list",
+        arity: -2,
+        summary: "Returns the names of the commands",
+        syntax: "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+        since: "7.0.0",
+        run: (words) => commandList(table, words),
+      },
+      {
+        ...row,
+        name: "command|info",
+        arity: -2,
+        summary: "Returns what commands are",
+        syntax: "[command-name [command-name ...]]",
+        since: "2.8.13",
+        run: ([, , ...names]) =>
+          reply(
+            names.length === 0
+              ? table.all.map(infoOf)
+              : byName(table, names, infoOf).map(([, told]) => told ?? null),
+          ),
+      },
+      {
+        ...row,
+        name: "command|docs",
+        arity: -2,
+        summary: "Returns what commands do",
+        syntax: "[command-name [command-name ...]]",
+        since: "7.0.0",
+        run: ([, , ...names]) => {
+          const wanted = names.length === 0 ? table.all.map(({ name }) => name) : names;
+          return reply(
+            new Map<RespValue, RespValue>(
+              byName(table, wanted, docsOf).flatMap(([name, told]) =>
+                told === undefined ? [] : [[name, told] as const]
+              ),
+            ),
+          );
+        },
+      },
+      {
+        ...row,
+        name: "command|getkeys",
+        arity: -3,
+        summary: "Returns the keys of a command",
+        syntax: "command [arg [arg ...]]",
+        since: "2.8.13",
+        run: (words) => commandGetKeys(table, words),
+      },
+    ],
+  };
+}
+
+/** @param table all commands, these among them */
+export function serverCommands(table: CommandTable): readonly CommandRow[] {
+  return [DBSIZE, commandCommand(table), CONFIG, INFO];
+}

@@ -1,0 +1,49 @@
+/**
+ * All commands, by name.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../byte_string.ts";
+import { type Command, commandOf, type CommandTable } from "./command.ts";
+import { CONNECTION } from "./connection.ts";
+import { dksCommands } from "./dks.ts";
+import { KEYS } from "./keys.ts";
+import { serverCommands } from "./server.ts";
+import { STRINGS } from "./strings.ts";
+
+class Table implements CommandTable {
+  readonly all: readonly Command[];
+  /** Names as most clients write them, in lower case and in capitals. */
+  readonly #byName = new Map<string, Command>();
+
+  constructor() {
+    this.all = [
+      ...STRINGS,
+      ...KEYS,
+      ...CONNECTION,
+      ...serverCommands(this),
+      ...dksCommands(this),
+    ].map(commandOf);
+    for (const command of this.all) {
+      this.#byName.set(command.name, command);
+      this.#byName.set(command.name.toUpperCase(), command);
+    }
+  }
+
+  named(name: ByteString): Command | undefined {
+    return this.#byName.get(name) ?? this.#byName.get(name.toLowerCase());
+  }
+
+  find(words: readonly ByteString[]): Command | undefined {
+    const command = this.named(words[0] ?? "");
+    if (command?.subcommands === undefined) return command;
+    const second = words[1];
+    if (second === undefined) return command;
+    const name = `${command.name}|${second.toLowerCase()}`;
+    return command.subcommands.find((one) => one.name === name);
+  }
+}
+
+/** All commands. */
+export const COMMANDS: CommandTable = new Table();

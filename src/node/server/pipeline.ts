@@ -1,0 +1,276 @@
+/**
+ * The pipeline of one connection: carries commands out, and has their replies in the order of the
+ * commands.
+ *
+ * Commands run side by side: consecutive writes are under way together, and so are consecutive reads; a
+ * read begins when the writes before it are answered, and a write when the reads before it are. So a
+ * read sees the writes before it. Among consecutive writes the locks keep the order of those that share a
+ * key: the line of a key is in order of age, and an attempt that is made again keeps its age. Others may
+ * take effect in any order: one may wait for a lock while those behind it go on, and one may fail while
+ * they succeed.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../byte_string.ts";
+import { OUTPUT_BYTES_MAX, PIPELINE_MAX } from "../../limits.ts";
+import type { OutputQueue } from "../../output_queue.ts";
+import { encodeBulk, encodeNull, encodeReply, encodeValue } from "../../resp/encoder.ts";
+import { ErrorReply, OK, type RespValue, type RespVersion } from "../../resp/value.ts";
+import { MUST_WAIT } from "../../two_phase/replica.ts";
+import type { Outcome, Request, Requester } from "../../two_phase/request.ts";
+import { now } from "../../clock.ts";
+import type { Session } from "../commands/command.ts";
+import type { Driver } from "../driver.ts";
+import { admit, type AdmittedCommand } from "./gate.ts";
+import { replyOf } from "./outcome_reply.ts";
+
+const REPLY_OK = "+OK\r\n";
+
+/** What a pipeline needs of its node. */
+export interface PipelineNode {
+  /** `undefined` until the node has found itself, and while it starts over. */
+  readonly driver: Driver | undefined;
+  /** What a client is told that comes too early. */
+  readonly notReady: string;
+  /** For how long a command may wait for earlier ones of its connection before it begins. */
+  readonly waitMsMax: number;
+  /** A request of a client begins: a read or a write. */
+  onRequest(): void;
+  /** The protocol has come upon something that cannot be: the process must end. */
+  onFatal(error: unknown): void;
+}
+
+/** What a pipeline needs of its connection. */
+export interface PipelineHost {
+  /** Does `action`: if it fails, the connection ends, and no other. */
+  attempt(action: () => void): void;
+  /** Tells whether the connection ends with a command that was refused, without a reply. */
+  endsConversation(words: readonly ByteString[]): boolean;
+  /** Replies are ready that were not when their commands were run. */
+  onReplies(): void;
+}
+
+/** A place in the order of replies. */
+class Slot implements Requester {
+  reply: ByteString | undefined;
+
+  /** @param version the version of the protocol when the command was read: the reply's, too */
+  constructor(
+    readonly pipeline: Pipeline,
+    readonly isWrite: boolean,
+    readonly version: RespVersion,
+  ) {}
+
+  onOutcome(outcome: Outcome): void {
+    this.pipeline.onOutcome(this, outcome);
+  }
+}
+
+/** Carries out the commands of one connection. */
+export class Pipeline {
+  readonly #session: Session;
+  readonly #node: PipelineNode;
+  readonly #host: PipelineHost;
+  readonly #output: OutputQueue;
+  /** Replies that are not ready, or stand behind one that is not; the oldest first. */
+  #slots: Slot[] = [];
+  #firstSlot = 0;
+  #openReads = 0;
+  #openWrites = 0;
+  /** Bytes of replies that stand behind one that is not ready. */
+  #waitingBytes = 0;
+  /** A command that must wait for earlier ones. */
+  #held: readonly ByteString[] | undefined;
+  /** When the held command had arrived, on the local clock, and those behind it too. */
+  #heldSince = 0;
+  /** What is held waits for the client to read, which is not the node's fault. */
+  #waitsForClient = false;
+  /** What was held back is too old to begin now. */
+  #isOverdue = false;
+  #isFlushPlanned = false;
+
+  /** @param output where replies go, in the order of the commands */
+  constructor(
+    options: { session: Session; node: PipelineNode; host: PipelineHost; output: OutputQueue },
+  ) {
+    this.#session = options.session;
+    this.#node = options.node;
+    this.#host = options.host;
+    this.#output = options.output;
+  }
+
+  /** No command is under way. */
+  get isIdle(): boolean {
+    return this.#slots.length === this.#firstSlot;
+  }
+
+  /** Bytes of replies that stand behind one that is not ready. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** A command that must wait for earlier ones; those behind it must not be begun before it. */
+  get held(): readonly ByteString[] | undefined {
+    return this.#held;
+  }
+
+  /** Too many replies are waiting to begin another command. */
+  get isFull(): boolean {
+    return this.#slots.length - this.#firstSlot >= PIPELINE_MAX ||
+      this.#output.bytes + this.#waitingBytes > OUTPUT_BYTES_MAX;
+  }
+
+  /** Begins the command, or holds it; then it is in {@linkcode held}, and no other may begin. */
+  begin(words: readonly ByteString[]): void {
+    const command = admit(words, this.#session);
+    if (command instanceof ErrorReply) {
+      if (this.#host.endsConversation(words)) return;
+      if (!this.isFull) this.#replyAtOnce(command);
+      else this.#hold(words);
+    } else if (!this.#mayBegin(command) || this.isFull) this.#hold(words);
+    else this.#run(command, words);
+  }
+
+  #replyAtOnce(value: RespValue): void {
+    this.#held = undefined;
+    this.reply(encodeValue(value, this.#session.version));
+  }
+
+  #hold(words: readonly ByteString[]): void {
+    // One that is held again has been late since then; and nothing is read meanwhile.
+    if (this.#heldSince === 0) this.#heldSince = now();
+    this.#held = words;
+    this.#waitsForClient = this.#output.bytes > OUTPUT_BYTES_MAX;
+  }
+
+  /** Goes on with what was held back, by `runAll`: what has waited for too long is rejected. */
+  runHeld(runAll: () => void): void {
+    if (this.#held === undefined) return;
+    if (this.#waitsForClient) this.#heldSince = now();
+    this.#isOverdue = now() - this.#heldSince >= this.#node.waitMsMax;
+    runAll();
+    this.#isOverdue = false;
+    if (this.#held === undefined) this.#heldSince = 0;
+  }
+
+  #mayBegin({ order }: AdmittedCommand): boolean {
+    if (order === "read") return this.#openWrites === 0;
+    if (order === "write") return this.#openReads === 0;
+    return true;
+  }
+
+  #run(command: AdmittedCommand, words: readonly ByteString[]): void {
+    this.#held = undefined;
+    if (command.name === "get" && this.#get(words[1] ?? "")) return;
+    const result = command.run(words, this.#session);
+    if ("reply" in result) this.#replyAtOnce(result.reply);
+    else if ("later" in result) this.#replyLater(result.later);
+    else this.#submit(result.request);
+  }
+
+  /** The most frequent command, by the shortest way. */
+  #get(key: ByteString): boolean {
+    const { driver } = this.#node;
+    if (driver === undefined) return false;
+    const value = driver.peek(key);
+    if (value === MUST_WAIT) return false;
+    this.#node.onRequest();
+    this.reply(value === undefined ? encodeNull(this.#session.version) : encodeBulk(value));
+    return true;
+  }
+
+  #replyLater(later: Promise<RespValue>): void {
+    const slot = new Slot(this, false, this.#session.version);
+    this.#slots.push(slot);
+    this.#openReads++;
+    later.then(
+      (reply) => slot.onOutcome({ kind: "answered", reply }),
+      (error) =>
+        this.#host.attempt(() => {
+          throw error;
+        }),
+    );
+  }
+
+  #submit(request: Request): void {
+    const { driver } = this.#node;
+    if (driver === undefined) {
+      this.#replyAtOnce(new ErrorReply("REJECTED", this.#node.notReady));
+      return;
+    }
+    this.#node.onRequest();
+    if (this.#isOverdue) {
+      this.#replyAtOnce(
+        new ErrorReply("REJECTED", "earlier commands of its connection took all of its time"),
+      );
+      return;
+    }
+    const slot = new Slot(this, request.kind === "write", this.#session.version);
+    this.#slots.push(slot);
+    if (slot.isWrite) this.#openWrites++;
+    else this.#openReads++;
+    try {
+      driver.submit(request, slot);
+    } catch (error) {
+      this.#node.onFatal(error); // Not this connection's fault: the protocol itself is broken.
+    }
+  }
+
+  /** Adds a reply that is ready, behind those of the commands before. */
+  reply(reply: ByteString): void {
+    if (this.isIdle) {
+      this.#output.append(reply);
+      return;
+    }
+    const slot = new Slot(this, false, this.#session.version);
+    slot.reply = reply;
+    this.#waitingBytes += reply.length;
+    this.#slots.push(slot);
+  }
+
+  /** A request of this connection has come to its end. */
+  onOutcome(slot: Slot, outcome: Outcome): void {
+    this.#host.attempt(() => this.#take(slot, outcome));
+  }
+
+  #take(slot: Slot, outcome: Outcome): void {
+    slot.reply = encodeOutcome(outcome, slot.version);
+    this.#waitingBytes += slot.reply.length;
+    if (slot.isWrite) this.#openWrites--;
+    else this.#openReads--;
+    this.#collect();
+    if (this.#isFlushPlanned) return;
+    this.#isFlushPlanned = true;
+    const flush = () =>
+      this.#host.attempt(() => {
+        this.#isFlushPlanned = false;
+        this.#host.onReplies();
+      });
+    const { driver } = this.#node;
+    // While a node starts over it has none.
+    if (driver === undefined) queueMicrotask(flush);
+    else driver.afterTurn(flush);
+  }
+
+  /** Moves the replies that are ready and have nobody before them to the output. */
+  #collect(): void {
+    for (let slot = this.#slots[this.#firstSlot]; slot?.reply !== undefined;) {
+      this.#output.append(slot.reply);
+      this.#waitingBytes -= slot.reply.length;
+      slot = this.#slots[++this.#firstSlot];
+    }
+    if (this.isIdle) {
+      this.#slots.length = 0;
+      this.#firstSlot = 0;
+    } else if (this.#firstSlot > PIPELINE_MAX) {
+      this.#slots.splice(0, this.#firstSlot);
+      this.#firstSlot = 0;
+    }
+  }
+}
+
+function encodeOutcome(outcome: Outcome, version: RespVersion): ByteString {
+  if (outcome.kind !== "answered") return encodeValue(replyOf(outcome), version);
+  return outcome.reply === OK ? REPLY_OK : encodeReply(replyOf(outcome), version);
+}

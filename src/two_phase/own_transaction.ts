@@ -1,0 +1,63 @@
+/**
+ * A transaction that this node coordinates: what only its coordinator knows of it.
+ *
+ * @module
+ */
+
+import { invariant } from "../invariant.ts";
+import type { NodeId, NodeSet, Stamp } from "./messages.ts";
+import { NOBODY } from "./node_set.ts";
+import type { PendingRequest } from "./pending_requests.ts";
+import { type Entry, Transaction } from "./state.ts";
+import type { Moment } from "./stillness.ts";
+
+const NEVER_SENT: Moment = { at: -Infinity, stoodStillMs: 0 };
+
+/** A transaction that this node coordinates. */
+export class OwnTransaction extends Transaction {
+  /** When the prepare was sent. */
+  sent: Moment = NEVER_SENT;
+  /** Who was sent the prepare. */
+  sentTo: NodeSet = NOBODY;
+  /** Members whose prepared record is known to be durable. */
+  votes: NodeSet = NOBODY;
+  /** Members that have acknowledged the abort. */
+  acknowledged: NodeSet = NOBODY;
+  /** Members that have said anything to the prepare. */
+  heardOf: NodeSet = NOBODY;
+  /** How many of those that it follows are not committed yet. */
+  openLeaders = 0;
+  /** What the client is told when it commits. */
+  reply: unknown;
+  /** Whether its request goes on with another attempt after the abort. */
+  isRetried = false;
+  /** The attempt before this one, until all members have acknowledged its abort. */
+  before: OwnTransaction | undefined;
+  /** The attempt after this one. */
+  after: OwnTransaction | undefined;
+
+  /**
+   * @param pending the request; `undefined` for one that was under way when this node crashed, whose
+   *   client is gone
+   */
+  constructor(
+    self: NodeId,
+    readonly pending: PendingRequest | undefined,
+    priority: Stamp,
+    entries: readonly Entry[],
+  ) {
+    super(self, priority, entries);
+  }
+}
+
+/** Returns the request that `transaction` runs, which is not one from before a crash. */
+export function requestOf(transaction: OwnTransaction): PendingRequest {
+  const { pending } = transaction;
+  invariant(pending !== undefined, "the transaction's client is there");
+  return pending;
+}
+
+/** @throws {InvariantError} if another node coordinates `transaction`. */
+export function assertOwn(transaction: Transaction): asserts transaction is OwnTransaction {
+  invariant(transaction instanceof OwnTransaction, "the transaction is coordinated here");
+}
