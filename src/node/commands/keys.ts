@@ -5,9 +5,10 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
+import { SimpleString } from "../../resp/value.ts";
 import type { Effect } from "../../two_phase/messages.ts";
 import type { KeyReader } from "../../two_phase/request.ts";
-import { ALL_KEYS, type CommandResult, type CommandRow } from "./command.ts";
+import { ALL_KEYS, type CommandResult, type CommandRow, ONE_KEY } from "./command.ts";
 
 function del([, ...words]: readonly ByteString[]): CommandResult {
   const keys = [...new Set(words)];
@@ -30,6 +31,12 @@ function del([, ...words]: readonly ByteString[]): CommandResult {
 function exists([, ...keys]: readonly ByteString[]): CommandResult {
   const count = (read: KeyReader) => keys.filter((key) => read(key) !== undefined).length;
   return { request: { kind: "read", keys: [...new Set(keys)], evaluate: count } };
+}
+
+/** TYPE: there are strings and nothing else. */
+function type([, key = ""]: readonly ByteString[]): CommandResult {
+  const nameOf = (read: KeyReader) => new SimpleString(read(key) === undefined ? "none" : "string");
+  return { request: { kind: "read", keys: [key], evaluate: nameOf } };
 }
 
 const DEL: CommandRow = {
@@ -60,5 +67,17 @@ export const KEYS: readonly CommandRow[] = [
     syntax: "key [key ...]",
     since: "1.0.0",
     run: exists,
+  },
+  {
+    name: "type",
+    arity: 2,
+    flags: ["readonly", "fast"],
+    group: "generic",
+    categories: ["keyspace"],
+    keys: ONE_KEY,
+    summary: "Returns what a key holds: string, or none if it does not exist",
+    syntax: "key",
+    since: "1.0.0",
+    run: type,
   },
 ];

@@ -54,6 +54,8 @@ Deno.test("commands reply and write as their table says", () => {
     [["mget", "a", "x", "a"], ["1", null, "1"]],
     [["mset", "p", "1", "q", "2", "p", "3"], OK, [set("p", "3"), set("q", "2")]],
     [["exists", "a", "a", "x"], 2],
+    [["type", "a"], new SimpleString("string")],
+    [["type", "x"], new SimpleString("none")],
     [["strlen", "b"], 3],
     [["strlen", "x"], 0],
     [["dbsize"], 2],
