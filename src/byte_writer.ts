@@ -22,21 +22,26 @@ const PIECE_MAX = 64 * 1024;
  */
 export function writeLatin1(target: Uint8Array, at: number, value: ByteString): void {
   const { length } = value;
+  let from = 0;
   if (length > LOOP_MAX) {
-    for (let from = 0; from < length; from += PIECE_MAX) {
-      const piece = length <= PIECE_MAX ? value : value.slice(from, from + PIECE_MAX);
-      writePiece(target, at + from, piece);
-    }
-    return;
+    while (from < length && isAsciiWritten(target, at, value, from)) from += PIECE_MAX;
   }
-  for (let i = 0; i < length; i++) target[at + i] = value.charCodeAt(i);
+  // From the string itself, not from a part of it: that takes a third of the time.
+  for (; from < length; from++) target[at + from] = value.charCodeAt(from);
 }
 
-function writePiece(target: Uint8Array, at: number, piece: ByteString): void {
+/** Writes one piece of `value`, from `from` on. Returns whether it was ASCII: else it was not written. */
+function isAsciiWritten(
+  target: Uint8Array,
+  at: number,
+  value: ByteString,
+  from: number,
+): boolean {
+  const piece = value.length <= PIECE_MAX ? value : value.slice(from, from + PIECE_MAX);
   const { length } = piece;
-  const { read, written } = utf8Encoder.encodeInto(piece, target.subarray(at, at + length));
-  if (read === length && written === length) return;
-  for (let i = 0; i < length; i++) target[at + i] = piece.charCodeAt(i);
+  const start = at + from;
+  const { read, written } = utf8Encoder.encodeInto(piece, target.subarray(start, start + length));
+  return read === length && written === length;
 }
 
 /** Collects bytes; numbers are little-endian. */
@@ -63,6 +68,11 @@ export class ByteWriter {
   reset(capacityMax = Infinity): void {
     this.#length = 0;
     if (this.#bytes.length > capacityMax) this.#bytes = new Uint8Array(capacityMax);
+  }
+
+  /** Takes back what was written from `length` on. */
+  truncate(length: number): void {
+    this.#length = Math.min(length, this.#length);
   }
 
   uint8(value: number): void {

@@ -37,23 +37,36 @@ export const COMMAND_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 export const INLINE_BYTES_MAX = 64 * 1024;
 
 /** A frame between two nodes ends behind the message with which it gets this long. */
-export const FRAME_BYTES_TARGET = 256 * 1024;
+export const FRAME_BYTES_TARGET = 64 * 1024;
+
+/** A message between two nodes that is longer travels in pieces of this many bytes. */
+export const PIECE_BYTES = 64 * 1024;
+
+/** Most bytes of the body of a frame between two nodes: a message may come last in one. */
+export const FRAME_BYTES_MAX = FRAME_BYTES_TARGET + PIECE_BYTES + 64;
+
+/**
+ * A node sends a peer so many bytes that the peer has not said to have taken in; but what must not wait
+ * goes ahead. So little waits in the sockets between them, where nothing can go ahead of it.
+ */
+export const UNTAKEN_BYTES_MAX = 512 * 1024;
+
+/** A peer says what it has taken in each time when it is this much. */
+export const TAKEN_BYTES_STEP = 128 * 1024;
 
 /** Most transactions that one coordinator runs or lines up at a time; further requests wait. */
 export const TRANSACTIONS_MAX = 16_384;
 
 /**
- * Most bytes of a message between two nodes: of a prepare, with the bytes of its keys and values, the
- * lengths and flags of these, and the transactions that it follows.
+ * Most bytes of a message between two nodes. The largest is a prepare, with the bytes of its keys and
+ * values, the lengths and flags of these, and the transactions that it follows; or the table of all
+ * transactions in a promise.
  */
 export const MESSAGE_BYTES_MAX = COMMAND_BYTES_MAX + 16 * ARGUMENTS_MAX + 8 * TRANSACTIONS_MAX +
-  1024;
-
-/** Most bytes of any frame between two nodes: a large message may come last in one. */
-export const FRAME_BYTES_MAX = FRAME_BYTES_TARGET + MESSAGE_BYTES_MAX;
+  16 * NODES_MAX * TRANSACTIONS_MAX + 1024;
 
 /** Most bytes that may wait for one peer's socket before its link is broken off as too slow. */
-export const LINK_BYTES_MAX = 4 * FRAME_BYTES_MAX;
+export const LINK_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
 
 /** Most bytes of a question between nodes before they know each other: the names of all nodes. */
 export const QUESTION_BYTES_MAX = 16 * 1024;

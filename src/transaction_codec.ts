@@ -22,13 +22,35 @@ import type { Effect, KeyRecord, Prepare, Stamp, TransactionNumber } from "./two
 const HAS_VALUE = 1;
 const HAS_EXPIRY = 2;
 
-/** Writes `prepare`. One that a peer has sent is written as it came, if its bytes are still there. */
+/** An encoding of at least so many bytes is kept for a while: see {@linkcode writePrepare}. */
+const KEPT_ENCODING_BYTES = 64 * 1024;
+
+/** The last large prepare that was written, and its encoding. */
+let lastLarge: { readonly prepare: WeakRef<Prepare>; readonly encoding: Uint8Array } | undefined;
+
+/**
+ * Writes `prepare`. One that a peer has sent is written as it came, if its bytes are still there. A large
+ * one goes to the journal and to the peers in one turn: it is encoded once.
+ */
 export function writePrepare(writer: ByteWriter, prepare: Prepare): void {
   const received = prepare instanceof ReceivedPrepare ? prepare.takeEncoding() : undefined;
   if (received !== undefined) {
     writer.raw(received);
     return;
   }
+  if (lastLarge?.prepare.deref() === prepare) {
+    writer.raw(lastLarge.encoding);
+    lastLarge = undefined;
+    return;
+  }
+  const start = writer.length;
+  encodePrepare(writer, prepare);
+  if (writer.length - start >= KEPT_ENCODING_BYTES) {
+    lastLarge = { prepare: new WeakRef(prepare), encoding: writer.bytes.slice(start) };
+  }
+}
+
+function encodePrepare(writer: ByteWriter, prepare: Prepare): void {
   writer.varint(prepare.view);
   writer.varint(prepare.number);
   writer.varint(prepare.priority);

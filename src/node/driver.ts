@@ -87,6 +87,11 @@ export class Driver {
     this.#step({ type: "message", from, message });
   }
 
+  /** Takes note that a part of a large message has come from another node. */
+  receivePart(from: NodeId): void {
+    this.#step({ type: "messagePart", from });
+  }
+
   peerUp(
     peer: NodeId,
     said: { readonly identity: PeerIdentity; readonly known: JournalSighting | undefined },

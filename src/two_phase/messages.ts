@@ -342,12 +342,29 @@ export interface JoinAcknowledged {
   readonly chunk: number;
 }
 
-/** Proposer → joiner, after the proposer's own promise: the rest, and what is undecided. */
+/** Proposer → joiner, after the proposer's own promise: a part of what does not fit into the last one. */
+export interface JoinPart {
+  readonly type: "joinPart";
+  readonly view: number;
+  readonly transfer: number;
+  readonly ballot: Ballot;
+  /** Counted from 0. */
+  readonly part: number;
+  readonly entries: readonly KeyRecord[];
+  readonly prepared: readonly PreparedRecord[];
+}
+
+/**
+ * Proposer → joiner, after the proposer's own promise: the rest, and what is undecided. The last part of
+ * a transfer.
+ */
 export interface JoinFinal {
   readonly type: "joinFinal";
   readonly view: number;
   readonly transfer: number;
   readonly ballot: Ballot;
+  /** How many {@linkcode JoinPart}s belong before it. */
+  readonly parts: number;
   readonly entries: readonly KeyRecord[];
   readonly prepared: readonly PreparedRecord[];
   /** What the proposer says in its own promise of this ballot. */
@@ -393,6 +410,7 @@ export interface MessageByType {
   readonly joinRequest: JoinRequest;
   readonly joinChunk: JoinChunk;
   readonly joinAcknowledged: JoinAcknowledged;
+  readonly joinPart: JoinPart;
   readonly joinFinal: JoinFinal;
   readonly joinConfirmed: JoinConfirmed;
 }
@@ -413,6 +431,11 @@ export interface MessageRule {
   /** A node heeds it before it takes part: it says who is there, and asks the node for nothing. */
   readonly isHeededAtOnce?: true;
   /**
+   * It need not wait behind what was sent before it, which may be large. What it asserts was true when
+   * it was sent, so whatever was sent earlier only seems to take longer.
+   */
+  readonly mayOvertake?: true;
+  /**
    * What the sender must have on its disk before it sends one: see `outbox.ts`. `nothing`: after a crash
    * it is as if the message had never been sent, or it is sent again.
    */
@@ -430,8 +453,13 @@ export const MESSAGE_RULES = {
   forget: { about: "transaction", durableFirst: "its own outcomes up to the mark" },
   recovered: { about: "transaction", durableFirst: "the incarnation that it begins" },
   viewInstalled: { about: "view", isHeededAtOnce: true, durableFirst: "the view record" },
-  heartbeat: { about: "view", isHeededAtOnce: true, durableFirst: "up to the position it tells" },
-  heartbeatAcknowledged: { about: "view", durableFirst: "nothing" },
+  heartbeat: {
+    about: "view",
+    isHeededAtOnce: true,
+    mayOvertake: true,
+    durableFirst: "up to the position it tells",
+  },
+  heartbeatAcknowledged: { about: "view", mayOvertake: true, durableFirst: "nothing" },
   leaving: { about: "view", isHeededAtOnce: true, durableFirst: "nothing" },
   viewPrepare: { about: "view", durableFirst: "its own promise of the ballot" },
   viewPromise: { about: "view", durableFirst: "the promise, and all that it tells" },
@@ -443,6 +471,7 @@ export const MESSAGE_RULES = {
   joinRequest: { about: "view", durableFirst: "nothing" },
   joinChunk: { about: "view", durableFirst: "nothing" },
   joinAcknowledged: { about: "view", durableFirst: "the transfer record" },
+  joinPart: { about: "view", durableFirst: "its own promise of the ballot" },
   joinFinal: { about: "view", durableFirst: "its own promise of the ballot" },
   joinConfirmed: { about: "view", durableFirst: "the joined record" },
 } as const satisfies { readonly [Type in MessageType]: MessageRule };

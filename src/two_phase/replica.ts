@@ -86,6 +86,8 @@ export type Input =
   }
   /** The link is gone. */
   | { readonly type: "peerDown"; readonly peer: NodeId }
+  /** A part of a large message has come from a linked peer: it lives. */
+  | { readonly type: "messagePart"; readonly from: NodeId }
   /** The journal is durable up to and including record number `position`. */
   | { readonly type: "forced"; readonly position: number }
   /** The process is about to end: the others need not wait for it. */
@@ -326,6 +328,10 @@ export class Replica {
         this.#source.onPeerDown(input.peer);
         this.#heldBack.forget(input.peer);
         break;
+      case "messagePart":
+        if (!membership.isForeign(input.from)) membership.onHeard(input.from, this.context.now);
+        this.#target.onMessagePart(input.from);
+        break;
       case "leave":
         this.context.membership.leave();
         break;
@@ -442,6 +448,9 @@ export class Replica {
         return;
       case "joinAcknowledged":
         this.#source.onAcknowledged(from, message);
+        return;
+      case "joinPart":
+        this.#target.onPart(from, message);
         return;
       case "joinFinal":
         this.#target.onFinal(from, message);

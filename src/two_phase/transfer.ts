@@ -8,7 +8,7 @@
  *     │ joinAcknowledged ─────────────────────► durable here
  *     │ ◄─────────── joinChunk …          the keys that changed meanwhile, until few are left
  *     │                                   the source begins a view change; after its own promise:
- *     │ ◄─────────── joinFinal(ballot)    what changed last, and what is undecided
+ *     │ ◄─────────── joinPart …, joinFinal(ballot)   what changed last, and what is undecided
  *     │ joinConfirmed(ballot) ────────────────► all of it is durable here
  * ```
  *
@@ -26,9 +26,11 @@
 import type { Context } from "./context.ts";
 import type {
   Ballot,
+  Effect,
   JoinAcknowledged,
   JoinChunk,
   JoinFinal,
+  JoinPart,
   JoinRequest,
   KeyRecord,
   NodeId,
@@ -42,14 +44,19 @@ import { transactionReportOf } from "./settlement.ts";
 import type { Entry } from "./state.ts";
 import type { ByteString } from "../byte_string.ts";
 
-/** A chunk ends after the entry that takes it to so many bytes. */
+/** A chunk, or a part of what comes last, ends after the item that takes it to so many bytes. */
 const CHUNK_BYTES = 128 * 1024;
 
-/** Chunks on their way, at most. */
+/** No chunk is sent while so many, or so many bytes, are on their way. */
 const CHUNKS_AHEAD = 4;
+const BYTES_AHEAD = 1024 * 1024;
 
-/** With so few keys left to send, a joiner has caught up. */
+/**
+ * With so few keys left to send, with so few bytes, a joiner has caught up: the view change waits for
+ * them. With one key it has, however large.
+ */
 const CAUGHT_UP_KEYS = 500;
+const CAUGHT_UP_BYTES = 1024 * 1024;
 
 /** A joiner that has got nothing for this long asks whether its source is still at it. */
 const PATIENCE_MS = 1000;
@@ -69,6 +76,8 @@ interface Transfer {
   readonly changed: Set<ByteString>;
   nextChunk: number;
   acknowledged: number;
+  /** Bytes of the chunks that were sent and not acknowledged, the oldest first. */
+  readonly bytesAhead: number[];
   finalFor: Ballot;
 }
 
@@ -87,7 +96,9 @@ export class TransferSource {
   /** Joiners that hold all but a little. */
   get caughtUp(): NodeSet {
     let set = NOBODY;
-    for (const [node, transfer] of this.#transfers) if (isCaughtUp(transfer)) set |= only(node);
+    for (const [node, transfer] of this.#transfers) {
+      if (this.#isCaughtUp(transfer)) set |= only(node);
+    }
     return set;
   }
 
@@ -114,6 +125,7 @@ export class TransferSource {
       changed: store.watch(),
       nextChunk: 0,
       acknowledged: -1,
+      bytesAhead: [],
       finalFor: 0,
     };
     this.#transfers.set(node, transfer);
@@ -135,7 +147,9 @@ export class TransferSource {
       this.#end(from);
       return;
     }
-    transfer.acknowledged = Math.max(transfer.acknowledged, message.chunk);
+    for (; transfer.acknowledged < message.chunk; transfer.acknowledged++) {
+      transfer.bytesAhead.shift();
+    }
     this.#pump(from, transfer);
   }
 
@@ -159,28 +173,58 @@ export class TransferSource {
   sendFinals(ballot: Ballot): void {
     const { outbox, membership, counters } = this.#context;
     for (const [node, transfer] of this.#transfers) {
-      if (!isCaughtUp(transfer) || transfer.finalFor === ballot) continue;
+      if (!this.#isCaughtUp(transfer) || transfer.finalFor === ballot) continue;
       transfer.finalFor = ballot;
       counters.finals++;
+      const view = membership.view.number;
+      const parts = this.#partsOf(transfer.changed);
+      const last = parts.pop() ?? { entries: [], prepared: [] };
+      for (const [part, content] of parts.entries()) {
+        const message = { type: "joinPart", view, transfer: transfer.id, ballot, part } as const;
+        outbox.send(only(node), { ...message, ...content });
+      }
       outbox.send(only(node), {
         type: "joinFinal",
-        view: membership.view.number,
+        view,
         transfer: transfer.id,
         ballot,
-        entries: this.#entriesNow(transfer.changed),
-        prepared: this.#undecided(),
+        parts: parts.length,
+        ...last,
         report: transactionReportOf(this.#context),
         clock: this.#context.clock.last,
       });
     }
   }
 
+  /** Returns what is left for a joiner, in parts of few bytes each. */
+  #partsOf(changed: ReadonlySet<ByteString>): Part[] {
+    const parts: { entries: KeyRecord[]; prepared: PreparedRecord[] }[] = [];
+    let bytes = Infinity;
+    const partFor = (more: number) => {
+      if (bytes >= CHUNK_BYTES) {
+        parts.push({ entries: [], prepared: [] });
+        bytes = 0;
+      }
+      bytes += more;
+      return parts.at(-1);
+    };
+    for (const entry of this.#entriesNow(changed)) partFor(bytesOf(entry))?.entries.push(entry);
+    for (const record of this.#undecided()) {
+      const more = record.prepare.effects.reduce((sum, effect) => sum + bytesOf(effect), 0);
+      partFor(more)?.prepared.push(record);
+    }
+    return parts;
+  }
+
   /** Sends chunks, as far as the joiner keeps up. */
   #pump(node: NodeId, transfer: Transfer): void {
     const { outbox, membership } = this.#context;
-    while (transfer.nextChunk - transfer.acknowledged <= CHUNKS_AHEAD) {
+    const { bytesAhead } = transfer;
+    const sum = () => bytesAhead.reduce((all, bytes) => all + bytes, 0);
+    while (bytesAhead.length < CHUNKS_AHEAD && sum() < BYTES_AHEAD) {
       const entries = this.#nextEntries(transfer);
       if (entries === undefined) return;
+      bytesAhead.push(entries.reduce((all, entry) => all + bytesOf(entry), 0));
       outbox.send(only(node), {
         type: "joinChunk",
         view: membership.view.number,
@@ -202,12 +246,13 @@ export class TransferSource {
       }
       const record = this.#context.store.recordOf(entry.key);
       entries.push(record);
-      bytes += record.key.length + (record.value?.length ?? 0);
+      bytes += bytesOf(record);
     }
     // The first chunk is sent even where there is nothing: it tells the joiner to begin.
     if (entries.length > 0 || transfer.nextChunk === 0) return entries;
-    if (transfer.changed.size <= CAUGHT_UP_KEYS) return undefined;
-    return this.#takeChanged(transfer.changed);
+    const { changed } = transfer;
+    const isLittle = changed.size <= CAUGHT_UP_KEYS && this.#bytesOfAll(changed) <= CAUGHT_UP_BYTES;
+    return isLittle ? undefined : this.#takeChanged(changed);
   }
 
   #takeChanged(changed: Set<ByteString>): KeyRecord[] {
@@ -237,6 +282,21 @@ export class TransferSource {
       );
   }
 
+  /** Everything was looked at and has arrived, and little has changed since. */
+  #isCaughtUp({ scan, nextChunk, acknowledged, changed }: Transfer): boolean {
+    const isSent = scan === undefined && acknowledged === nextChunk - 1;
+    return isSent && changed.size <= CAUGHT_UP_KEYS &&
+      (changed.size <= 1 || this.#bytesOfAll(changed) <= CAUGHT_UP_BYTES);
+  }
+
+  #bytesOfAll(keys: Iterable<ByteString>): number {
+    let bytes = 0;
+    for (const key of keys) {
+      bytes += key.length + (this.#context.store.get(key)?.value?.length ?? 0);
+    }
+    return bytes;
+  }
+
   #end(node: NodeId): void {
     const transfer = this.#transfers.get(node);
     if (transfer === undefined) return;
@@ -245,9 +305,21 @@ export class TransferSource {
   }
 }
 
-/** Everything was looked at and has arrived, and little has changed since. */
-function isCaughtUp({ scan, nextChunk, acknowledged, changed }: Transfer): boolean {
-  return scan === undefined && acknowledged === nextChunk - 1 && changed.size <= CAUGHT_UP_KEYS;
+/** A part of what a joiner is sent last. */
+type Part = Pick<JoinFinal, "entries" | "prepared">;
+
+/** Returns how many bytes the key and the value have. */
+function bytesOf({ key, value }: Effect): number {
+  return key.length + (value?.length ?? 0);
+}
+
+/** Parts of what a source sends last, as they have come. */
+interface CollectedParts {
+  readonly transfer: number;
+  readonly ballot: Ballot;
+  count: number;
+  readonly entries: KeyRecord[];
+  readonly prepared: PreparedRecord[];
 }
 
 /** What a joiner tells when it holds everything. */
@@ -272,6 +344,8 @@ export class TransferTarget {
   #questions = 0;
   /** The last part of the transfer was taken in: there is nothing more to come of it. */
   #isComplete = false;
+  /** What has come of what comes last, before its end. */
+  #parts: CollectedParts | undefined;
   /** The last part of a transfer from a source in a view that has not come here yet. */
   #finalAhead: { readonly from: NodeId; readonly message: JoinFinal } | undefined;
 
@@ -311,6 +385,13 @@ export class TransferTarget {
     outbox.send(only(source), { type: "joinRequest", view: membership.view.number, transfer });
   }
 
+  /** A part of a large message has come from `from`: it takes its time, and is not to be asked. */
+  onMessagePart(from: NodeId): void {
+    if (this.#source !== from) return;
+    this.#progressAt = this.#context.now;
+    this.#questions = 0;
+  }
+
   onChunk(from: NodeId, message: JoinChunk): void {
     const { membership, outbox, store, now } = this.#context;
     const { transfer, chunk, entries } = message;
@@ -332,6 +413,7 @@ export class TransferTarget {
       this.#decline(from, transfer);
       return;
     }
+    this.#parts = undefined;
     this.#finalAhead = undefined; // This was sent after it, so it is of a later view still.
     this.#nextChunk = chunk + 1;
     this.#progressAt = now;
@@ -340,6 +422,8 @@ export class TransferTarget {
     outbox.append({ type: "transfer", isFirst: chunk === 0, entries });
     outbox.whenDurable(() => {
       const view = membership.view.number;
+      // The source could not know before this that there is something to do.
+      if (this.#transfer === transfer) this.#progressAt = this.#context.now;
       outbox.send(only(from), { type: "joinAcknowledged", view, transfer, chunk });
     });
   }
@@ -363,15 +447,50 @@ export class TransferTarget {
     }
   }
 
-  onFinal(from: NodeId, message: JoinFinal): void {
-    const { membership, outbox, clock, now, counters } = this.#context;
-    const { transfer, ballot, entries, prepared, report } = message;
-    const stamp = message.clock;
-    if (membership.isMember) return;
+  onPart(from: NodeId, { transfer, ballot, part, entries, prepared }: JoinPart): void {
+    if (this.#context.membership.isMember) return;
     if (this.#source !== from || this.#transfer !== transfer) {
       this.#decline(from, transfer);
       return;
     }
+    this.#progressAt = this.#context.now;
+    if (part === 0) {
+      this.#parts = { transfer, ballot, count: 0, entries: [], prepared: [] };
+    }
+    const parts = this.#parts;
+    if (parts?.transfer !== transfer || parts.ballot !== ballot || parts.count !== part) return;
+    parts.count++;
+    for (const entry of entries) parts.entries.push(entry);
+    for (const record of prepared) parts.prepared.push(record);
+  }
+
+  /** Returns `message` with all its parts in it; `undefined` if they have not come. */
+  #withParts(message: JoinFinal): JoinFinal | undefined {
+    if (message.parts === 0) return message;
+    const parts = this.#parts;
+    this.#parts = undefined;
+    const isWhole = parts?.transfer === message.transfer && parts.ballot === message.ballot &&
+      parts.count === message.parts;
+    if (!isWhole) return undefined;
+    return {
+      ...message,
+      parts: 0,
+      entries: [...parts.entries, ...message.entries],
+      prepared: [...parts.prepared, ...message.prepared],
+    };
+  }
+
+  onFinal(from: NodeId, final: JoinFinal): void {
+    const { membership, outbox, clock, now, counters } = this.#context;
+    if (membership.isMember) return;
+    if (this.#source !== from || this.#transfer !== final.transfer) {
+      this.#decline(from, final.transfer);
+      return;
+    }
+    const message = this.#withParts(final);
+    if (message === undefined) return;
+    const { transfer, ballot, entries, prepared, report } = message;
+    const stamp = message.clock;
     if (message.view !== membership.view.number || membership.installing !== undefined) {
       // What is undecided is so in the source's view: another one would settle it here otherwise. It
       // is kept until that view has come; one that is on its way to the disk has come for the journal.

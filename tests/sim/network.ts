@@ -5,7 +5,13 @@
  * @module
  */
 
-import type { JournalSighting, Message, NodeId } from "../../src/two_phase/messages.ts";
+import {
+  type JournalSighting,
+  type Message,
+  MESSAGE_RULES,
+  type MessageRule,
+  type NodeId,
+} from "../../src/two_phase/messages.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import type { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -112,8 +118,11 @@ export class Network {
   #transmit(link: Link, stream: Stream, message: Message): void {
     const { from, to } = stream;
     const delay = this.#random.skewed(0.02, this.#delayMsMax) + (this.#clogs[from]?.[to] ?? 0);
-    const at = Math.max(this.#scheduler.now + delay, stream.lastArrivalAt);
-    stream.lastArrivalAt = at;
+    const rule: MessageRule = MESSAGE_RULES[message.type];
+    const mayOvertake = rule.mayOvertake === true;
+    const earliest = this.#scheduler.now + delay;
+    const at = mayOvertake ? earliest : Math.max(earliest, stream.lastArrivalAt);
+    if (!mayOvertake) stream.lastArrivalAt = at;
     this.#scheduler.after(at - this.#scheduler.now, () => {
       const receiver = this.#endpoints[to];
       receiver?.whenRunning(() => {

@@ -11,6 +11,8 @@ import type { Clocks } from "../../src/two_phase/clocks.ts";
 import { isReserved } from "../../src/reserved_keys.ts";
 import type {
   Effect,
+  JoinFinal,
+  JoinPart,
   JournalRecord,
   Message,
   NodeId,
@@ -295,11 +297,11 @@ function viewFaults(): (() => PlantedFault)[] {
     () => ({ name: "journal of another node accepted", acceptsOthersJournal: true }),
     () => ({
       name: "a joiner is not sent what changed last",
-      onSend: (message) => message.type === "joinFinal" ? { ...message, entries: [] } : message,
+      onSend: (message) => isLast(message) ? { ...message, entries: [] } : message,
     }),
     () => ({
       name: "a joiner is not sent what is undecided",
-      onSend: (message) => message.type === "joinFinal" ? { ...message, prepared: [] } : message,
+      onSend: (message) => isLast(message) ? { ...message, prepared: [] } : message,
     }),
     () => ({
       name: "a view is installed without its outcomes",
@@ -444,4 +446,9 @@ function fromAll(
   nodes: NodeSet,
 ): { readonly type: "message"; readonly from: NodeId; readonly message: Message }[] {
   return members(nodes).map((from) => ({ type: "message", from, message }));
+}
+
+/** Tells whether a message is of what a joiner is sent last. */
+function isLast(message: Message): message is JoinPart | JoinFinal {
+  return message.type === "joinPart" || message.type === "joinFinal";
 }

@@ -69,6 +69,8 @@ export function formatMessage(message: Message, coordinator: NodeId): string {
     case "joinChunk":
     case "joinAcknowledged":
       return `v${view} ${message.type} ${message.chunk}`;
+    case "joinPart":
+      return `v${view} joinPart ${message.part} ${ballotName(message.ballot)}`;
     case "joinFinal":
     case "joinConfirmed":
       return `v${view} ${message.type} ${ballotName(message.ballot)}`;

@@ -2,16 +2,28 @@
  * Frames: how messages are put together for a connection, and taken apart.
  *
  * ```text
- * frame = length (4 bytes, little-endian: bytes of the body) body
- * body  = message*                                           see `messages.ts`
+ * frame  = header (4 bytes, little-endian) body
+ * header = bytes of the body, in the low 31 bits; the highest bit says that it is a piece
+ * body   = message*                                           see `messages.ts`
+ *        | a piece of a large message; before the first: its length (4 bytes, little-endian)
  * ```
+ *
+ * A message of more than {@linkcode PIECE_BYTES} travels in pieces, so that no frame is long: between
+ * two of them other frames pass (`link_output.ts`). Pieces of one message come in order, and those of
+ * the next one behind them.
  *
  * @module
  */
 
 import { ByteReader, MalformedError } from "../../byte_reader.ts";
 import { ByteWriter } from "../../byte_writer.ts";
-import { FRAME_BYTES_MAX, FRAME_BYTES_TARGET, TRANSACTIONS_MAX } from "../../limits.ts";
+import {
+  FRAME_BYTES_MAX,
+  FRAME_BYTES_TARGET,
+  MESSAGE_BYTES_MAX,
+  PIECE_BYTES,
+  TRANSACTIONS_MAX,
+} from "../../limits.ts";
 import type { ReadBuffer } from "../../transaction_codec.ts";
 import type { TransactionNumber } from "../../two_phase/messages.ts";
 import {
@@ -22,8 +34,11 @@ import {
   writeMessage,
 } from "./messages.ts";
 
-/** Bytes of a frame's length. */
+/** Bytes of a frame's header, and of the length of a large message. */
 const HEADER_BYTES = 4;
+
+/** In a frame's header: its body is a piece of a large message. */
+const IS_PIECE = 0x80000000;
 
 /** A buffer that has grown beyond this is given back after its frame was sent. */
 const KEPT_BYTES = 1024 * 1024;
@@ -33,6 +48,10 @@ export class FrameWriter implements MessageSink {
   readonly #writer = new ByteWriter(4096);
   /** Where the frame begins that is being filled. */
   #start = 0;
+  /** Where the frames before it end. */
+  readonly #ends: number[] = [];
+  /** Where the message begins that was added last, unless it is one of a run. */
+  #messageStart = 0;
   #runKind = 0;
   #runView = 0;
   #runFirst: TransactionNumber = 0;
@@ -51,14 +70,25 @@ export class FrameWriter implements MessageSink {
     return this.#writer.length;
   }
 
-  /** Adds a message that was encoded before. */
+  /** Adds a message that was encoded before, of at most {@linkcode PIECE_BYTES}. */
   addEncoded(message: Uint8Array): void {
     this.#beginMessage();
     this.#writer.raw(message);
   }
 
-  add(message: LinkMessage): void {
+  /**
+   * Adds a message.
+   *
+   * @returns its encoding if it is too large for a frame: then it was not added, and is to be sent in
+   * pieces behind all that was.
+   */
+  add(message: LinkMessage): Uint8Array<ArrayBuffer> | undefined {
+    this.#messageStart = this.#writer.length;
     writeMessage(this, message);
+    if (this.#writer.length - this.#messageStart <= PIECE_BYTES) return undefined;
+    const encoding = this.#writer.bytes.slice(this.#messageStart);
+    this.#writer.truncate(this.#messageStart);
+    return encoding;
   }
 
   begin(kind: number): ByteWriter {
@@ -70,8 +100,14 @@ export class FrameWriter implements MessageSink {
   /** Returns all frames. They share memory with the writer, which must be reset after use. */
   finish(): Uint8Array<ArrayBuffer> {
     this.#endRun();
-    this.#endFrame();
+    if (this.#writer.length - this.#start > HEADER_BYTES) this.#endFrame();
+    else this.#writer.truncate(this.#start);
     return this.#writer.bytes;
+  }
+
+  /** Where the frames end that {@linkcode finish} has returned. */
+  get ends(): readonly number[] {
+    return this.#ends;
   }
 
   /** Starts again from nothing. */
@@ -79,16 +115,19 @@ export class FrameWriter implements MessageSink {
     this.#writer.reset(KEPT_BYTES);
     this.#writer.uint32(0);
     this.#start = 0;
+    this.#ends.length = 0;
     this.#runCount = 0;
   }
 
   #endFrame(): void {
     this.#writer.setUint32(this.#start, this.#writer.length - this.#start - HEADER_BYTES);
+    this.#ends.push(this.#writer.length);
   }
 
   #beginMessage(): void {
     this.#endRun();
     this.#endLongFrame();
+    this.#messageStart = this.#writer.length;
   }
 
   #endLongFrame(): void {
@@ -124,6 +163,39 @@ export class FrameWriter implements MessageSink {
   }
 }
 
+/** A large message on its way out: it leaves as frames of one piece each. */
+export class PieceWriter {
+  readonly #message: Uint8Array;
+  #at = 0;
+
+  /** @param message its encoding, which must not change until the last piece was taken */
+  constructor(message: Uint8Array) {
+    this.#message = message;
+  }
+
+  /** How many bytes of the message are left. */
+  get left(): number {
+    return this.#message.length - this.#at;
+  }
+
+  /** Writes the next piece, as a frame, into `writer`, which is reset before. */
+  writeNext(writer: ByteWriter): void {
+    writer.reset();
+    const end = Math.min(this.#at + PIECE_BYTES, this.#message.length);
+    const lengthBytes = this.#at === 0 ? HEADER_BYTES : 0;
+    writer.uint32((end - this.#at + lengthBytes) | IS_PIECE);
+    if (this.#at === 0) writer.uint32(this.#message.length);
+    writer.raw(this.#message.subarray(this.#at, end));
+    this.#at = end;
+  }
+}
+
+/** A large message on its way in. */
+interface LargeMessage {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  filled: number;
+}
+
 /** Bytes of a reader's buffer, where no frame needs more. */
 const BUFFER_BYTES = 64 * 1024;
 
@@ -146,6 +218,8 @@ export class FrameReader {
   #previous: ReadBuffer = { bytes: undefined };
   #start = 0;
   #end = 0;
+  /** Of which there are pieces, and not yet all. */
+  #large: LargeMessage | undefined;
 
   /** @param received what came on the connection before it turned to frames */
   constructor(received: Uint8Array = new Uint8Array()) {
@@ -182,25 +256,58 @@ export class FrameReader {
    */
   drain(receive: (message: LinkMessage) => void): void {
     while (this.#end - this.#start >= HEADER_BYTES) {
-      const length = this.#frameLength();
+      const header = this.#uint32(this.#start);
+      const isPiece = header >= IS_PIECE;
+      const length = isPiece ? header - IS_PIECE : header;
       if (length > FRAME_BYTES_MAX) {
         throw new MalformedError(`a frame of ${length} bytes, at most ${FRAME_BYTES_MAX}`);
       }
       const bodyStart = this.#start + HEADER_BYTES;
       const bodyEnd = bodyStart + length;
       if (bodyEnd > this.#end) return;
-      this.#reader.window(bodyStart, bodyEnd);
-      while (this.#reader.left > 0) readMessages(this.#source, receive);
       this.#start = bodyEnd;
+      if (isPiece) this.#takePiece(bodyStart, bodyEnd, receive);
+      else {
+        this.#reader.window(bodyStart, bodyEnd);
+        while (this.#reader.left > 0) readMessages(this.#source, receive);
+      }
     }
   }
 
-  #frameLength(): number {
-    let length = 0;
-    for (let i = HEADER_BYTES - 1; i >= 0; i--) {
-      length = length * 256 + (this.#buffer[this.#start + i] ?? 0);
+  /** Whether a large message has come in part. */
+  get isInMessage(): boolean {
+    return this.#large !== undefined;
+  }
+
+  #takePiece(start: number, end: number, receive: (message: LinkMessage) => void): void {
+    let at = start;
+    if (this.#large === undefined) {
+      if (end - at < HEADER_BYTES) throw new MalformedError("a piece without the message's length");
+      const length = this.#uint32(at);
+      if (length > MESSAGE_BYTES_MAX) {
+        throw new MalformedError(`a message of ${length} bytes, at most ${MESSAGE_BYTES_MAX}`);
+      }
+      this.#large = { bytes: new Uint8Array(length), filled: 0 };
+      at += HEADER_BYTES;
     }
-    return length;
+    const { bytes, filled } = this.#large;
+    if (filled + end - at > bytes.length) {
+      throw new MalformedError("a piece that is longer than the rest of its message");
+    }
+    bytes.set(this.#buffer.subarray(at, end), filled);
+    this.#large.filled += end - at;
+    if (this.#large.filled < bytes.length) return;
+    this.#large = undefined;
+    const source = { reader: new ByteReader(bytes), buffer: { bytes } };
+    while (source.reader.left > 0) readMessages(source, receive);
+  }
+
+  #uint32(start: number): number {
+    let value = 0;
+    for (let i = HEADER_BYTES - 1; i >= 0; i--) {
+      value = value * 256 + (this.#buffer[start + i] ?? 0);
+    }
+    return value;
   }
 
   #replaceBuffer(size: number): void {

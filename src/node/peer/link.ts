@@ -2,20 +2,21 @@
  * A link: the connection to one peer, which speaks in frames.
  *
  * At most one write is under way. What is to be sent meanwhile collects for the next one, so that a
- * slow moment makes larger writes, not more of them; when that is too much the link is closed, and the
- * next one begins with all that is still open. A probe every half second tells whether the
- * other end lives; a link that has been silent for too long is closed, and is then down.
+ * slow moment makes larger writes, not more of them (`link_output.ts`); when that is too much the link
+ * is closed, and the next one begins with all that is still open. A probe every half second tells
+ * whether the other end lives; a link that has been silent for too long is closed, and is then down.
  *
  * @module
  */
 
 import { MalformedError } from "../../byte_reader.ts";
 import { ByteWriter } from "../../byte_writer.ts";
-import { LINK_BYTES_MAX } from "../../limits.ts";
+import { LINK_BYTES_MAX, PIECE_BYTES, TAKEN_BYTES_STEP } from "../../limits.ts";
 import type { Message, NodeId, Prepare } from "../../two_phase/messages.ts";
 import { invariant } from "../../invariant.ts";
 import { now } from "../../clock.ts";
-import { FrameReader, FrameWriter } from "./frames.ts";
+import { FrameReader } from "./frames.ts";
+import { LinkOutput } from "./link_output.ts";
 import { type LinkMessage, type MessageSink, type NodeReport, writeMessage } from "./messages.ts";
 import { closeQuietly, type Socket, writeAll } from "../../socket.ts";
 
@@ -25,9 +26,14 @@ export const PROBE_MS = 500;
 /** A link on which nothing was heard for this long is closed. */
 export const SILENCE_MS = 3000;
 
+/** While a large message comes in, the owner is told so this often. */
+const PART_HEARD_MS = 100;
+
 /** What a link needs from its owner. */
 export interface LinkOwner {
   onMessage(from: NodeId, message: Message): void;
+  /** A part of a large message has come. */
+  onPart(from: NodeId): void;
   /** The link is closed, for the reason given. Called once. */
   onClosed(link: PeerLink, reason: string): void;
   /** What this node tells of itself. */
@@ -44,8 +50,10 @@ export class PeerLink {
   readonly #socket: Socket;
   readonly #owner: LinkOwner;
   readonly #reader: FrameReader;
-  #filling = new FrameWriter();
-  #sending = new FrameWriter();
+  readonly #output = new LinkOutput();
+  /** Bytes that were taken in since the peer was told so. */
+  #takenBytes = 0;
+  #partHeardAt = 0;
   #isWriting = false;
   #isClosed = false;
   #lastHeard = now();
@@ -80,24 +88,26 @@ export class PeerLink {
 
   /** Adds `message` to the frames that {@linkcode flush} sends. */
   send(message: LinkMessage): void {
-    this.#filling.add(message);
+    this.#output.add(message);
   }
 
   /** Adds a message that is encoded already. */
   sendEncoded(message: Uint8Array): void {
-    this.#filling.addEncoded(message);
+    this.#output.addEncoded(message);
   }
 
   /** Sends what was added, as soon as the write before is done. */
   flush(): void {
-    if (this.#isClosed || this.#filling.isEmpty) return;
-    if (this.#filling.length > LINK_BYTES_MAX) {
+    if (this.#isClosed) return;
+    if (this.#output.bytes > LINK_BYTES_MAX) {
       this.close(`it does not take in what it is sent: more than ${LINK_BYTES_MAX} bytes wait`);
       return;
     }
     if (this.#isWriting) return;
+    const bytes = this.#output.next();
+    if (bytes === undefined) return;
     this.#isWriting = true;
-    this.#writeAll();
+    this.#writeFrom(bytes);
   }
 
   close(reason: string): void {
@@ -109,14 +119,12 @@ export class PeerLink {
     this.#closed.resolve();
   }
 
-  async #writeAll(): Promise<void> {
+  /** Writes `first`, and what there is to write behind it. */
+  async #writeFrom(first: Uint8Array<ArrayBuffer>): Promise<void> {
     try {
-      while (!this.#filling.isEmpty && !this.#isClosed) {
-        const frame = this.#filling;
-        this.#filling = this.#sending;
-        this.#sending = frame;
-        await writeAll(this.#socket, frame.finish());
-        frame.reset();
+      for (let bytes: Uint8Array | undefined = first; bytes !== undefined && !this.#isClosed;) {
+        await writeAll(this.#socket, bytes);
+        bytes = this.#output.next();
       }
     } catch (error) {
       this.close(reasonOf(error));
@@ -137,7 +145,22 @@ export class PeerLink {
       this.#lastHeard = now();
       this.#reader.received(count);
       this.#drain();
+      this.#take(count);
     }
+  }
+
+  /** So many bytes were taken in: says so, when it is enough. */
+  #take(count: number): void {
+    if (this.#isClosed) return;
+    if (this.#reader.isInMessage && this.#lastHeard - this.#partHeardAt >= PART_HEARD_MS) {
+      this.#partHeardAt = this.#lastHeard;
+      this.#owner.onPart(this.peer);
+    }
+    this.#takenBytes += count;
+    if (this.#takenBytes < TAKEN_BYTES_STEP) return;
+    this.send({ type: "taken", bytes: this.#takenBytes });
+    this.#takenBytes = 0;
+    this.flush();
   }
 
   async #read(): Promise<number | null> {
@@ -170,6 +193,10 @@ export class PeerLink {
         if (message.sequence === this.#probeSequence) {
           this.roundTripMs = now() - this.#probeSentAt;
         }
+        return;
+      case "taken":
+        this.#output.taken(message.bytes);
+        this.flush();
         return;
       default:
         this.#owner.onMessage(this.peer, message);
@@ -209,11 +236,12 @@ const scratchSink: MessageSink = {
 const SCRATCH_BYTES_MAX = 1024 * 1024;
 
 /**
- * Returns the encoding of a message that goes to several peers. It shares memory with the next one:
+ * Returns the encoding of a message that goes to several peers. A short one shares memory with the next:
  * hand it to {@linkcode PeerLink.sendEncoded} before that.
  */
 export function encodeOnce(prepare: Prepare): Uint8Array {
   scratch.reset(SCRATCH_BYTES_MAX);
   writeMessage(scratchSink, prepare);
-  return scratch.bytes;
+  const { bytes } = scratch;
+  return bytes.length > PIECE_BYTES ? bytes.slice() : bytes;
 }

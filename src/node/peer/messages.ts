@@ -21,10 +21,17 @@
  * | 13   | heartbeat acknowledged    | view, incarnation, round                                     |
  * | 14   | the rest                  | the message as JSON, a byte string                           |
  * | 15   | join chunk                | view, transfer, chunk, entries                               |
+ * | 16   | join part                 | view, transfer, ballot, part, entries, prepared              |
+ * | 17   | join final                | view, transfer, ballot, parts, entries, prepared, report, clock |
+ * | 18   | view promise              | all fields of it, see there                                  |
+ * | 19   | view accept               | view, ballot, proposal                                       |
+ * | 20   | view install              | view, chosen                                                 |
  * | 32   | probe                     | sequence, keys, requests a second, 1 with a lease or 0, chunks + 1 |
  * | 33   | probe answer              | sequence                                                     |
+ * | 34   | taken                     | bytes                                                        |
  *
- * What `recovered` names is given as the distance below `upTo`.
+ * What `recovered` names is given as the distance below `upTo`. Views and reports are as in
+ * `view_codec.ts`.
  *
  * {@linkcode CODECS} has one row for each type of message: a type without one does not compile.
  *
@@ -34,7 +41,7 @@
 import { type ByteReader, MalformedError } from "../../byte_reader.ts";
 import { fromText, toText } from "../../byte_string.ts";
 import type { ByteWriter } from "../../byte_writer.ts";
-import { TRANSACTIONS_MAX } from "../../limits.ts";
+import { NODES_MAX, TRANSACTIONS_MAX } from "../../limits.ts";
 import {
   type ReadBuffer,
   readKeyRecord,
@@ -43,7 +50,29 @@ import {
   writeKeyRecord,
   writePrepare,
 } from "../../transaction_codec.ts";
-import type { MessageByType, NoReason, TransactionNumber, Vote } from "../../two_phase/messages.ts";
+import {
+  readItems,
+  readNumbers,
+  readPreparedRecord,
+  readReport,
+  readText,
+  readView,
+  writeItems,
+  writeNumbers,
+  writePreparedRecord,
+  writeReport,
+  writeText,
+  writeView,
+} from "../../view_codec.ts";
+import type {
+  KeyRecord,
+  MessageByType,
+  NoReason,
+  PreparedRecord,
+  TransactionNumber,
+  ViewPromise,
+  Vote,
+} from "../../two_phase/messages.ts";
 
 /** The version of this format. Nodes of different versions do not talk to each other. */
 export const PEER_PROTOCOL_VERSION = 6;
@@ -71,10 +100,17 @@ export interface ProbeAnswer {
   readonly sequence: number;
 }
 
+/** The sender has taken in so many bytes from this link since it said so last. */
+export interface Taken {
+  readonly type: "taken";
+  readonly bytes: number;
+}
+
 /** Everything that goes over a link, by its type. */
 export interface LinkMessageByType extends MessageByType {
   readonly probe: Probe;
   readonly probeAnswer: ProbeAnswer;
+  readonly taken: Taken;
 }
 
 /** The types of what goes over a link. */
@@ -250,28 +286,74 @@ const CODECS: { readonly [Type in LinkMessageType]: Codec<LinkMessageByType[Type
   viewInstalled: json("viewInstalled"),
   leaving: json("leaving"),
   viewPrepare: json("viewPrepare"),
-  viewPromise: json("viewPromise"),
+  viewPromise: plain(18, writePromise, readPromise),
   viewRefuse: json("viewRefuse"),
   viewAbandoned: json("viewAbandoned"),
-  viewAccept: json("viewAccept"),
+  viewAccept: plain(19, (writer, { view, ballot, proposal }) => {
+    writer.varint(view);
+    writer.varint(ballot);
+    writeView(writer, proposal);
+  }, (reader) => ({
+    type: "viewAccept",
+    view: reader.varint(),
+    ballot: reader.varint(),
+    proposal: readView(reader),
+  })),
   viewAccepted: json("viewAccepted"),
-  viewInstall: json("viewInstall"),
+  viewInstall: plain(20, (writer, { view, chosen }) => {
+    writer.varint(view);
+    writeView(writer, chosen);
+  }, (reader) => ({ type: "viewInstall", view: reader.varint(), chosen: readView(reader) })),
   joinRequest: json("joinRequest"),
   joinChunk: plain(15, (writer, message) => {
     writer.varint(message.view);
     writer.varint(message.transfer);
     writer.varint(message.chunk);
-    writer.varint(message.entries.length);
-    for (const entry of message.entries) writeKeyRecord(writer, entry);
+    writeEntries(writer, message.entries);
   }, (reader) => ({
     type: "joinChunk",
     view: reader.varint(),
     transfer: reader.varint(),
     chunk: reader.varint(),
-    entries: readList(reader, "entries", () => readKeyRecord(reader)),
+    entries: readEntries(reader),
   })),
   joinAcknowledged: json("joinAcknowledged"),
-  joinFinal: json("joinFinal"),
+  joinPart: plain(16, (writer, message) => {
+    writer.varint(message.view);
+    writer.varint(message.transfer);
+    writer.varint(message.ballot);
+    writer.varint(message.part);
+    writeEntries(writer, message.entries);
+    writePrepared(writer, message.prepared);
+  }, (reader) => ({
+    type: "joinPart",
+    view: reader.varint(),
+    transfer: reader.varint(),
+    ballot: reader.varint(),
+    part: reader.varint(),
+    entries: readEntries(reader),
+    prepared: readPrepared(reader),
+  })),
+  joinFinal: plain(17, (writer, message) => {
+    writer.varint(message.view);
+    writer.varint(message.transfer);
+    writer.varint(message.ballot);
+    writer.varint(message.parts);
+    writeEntries(writer, message.entries);
+    writePrepared(writer, message.prepared);
+    writeReport(writer, message.report);
+    writer.varint(message.clock);
+  }, (reader) => ({
+    type: "joinFinal",
+    view: reader.varint(),
+    transfer: reader.varint(),
+    ballot: reader.varint(),
+    parts: reader.varint(),
+    entries: readEntries(reader),
+    prepared: readPrepared(reader),
+    report: readReport(reader),
+    clock: reader.varint(),
+  })),
   joinConfirmed: json("joinConfirmed"),
   probe: plain(32, (writer, message) => {
     writer.varint(message.sequence);
@@ -291,7 +373,71 @@ const CODECS: { readonly [Type in LinkMessageType]: Codec<LinkMessageByType[Type
     type: "probeAnswer",
     sequence: reader.varint(),
   })),
+  taken: plain(34, (writer, { bytes }) => writer.varint(bytes), (reader) => ({
+    type: "taken",
+    bytes: reader.varint(),
+  })),
 };
+
+function writeEntries(writer: ByteWriter, entries: readonly KeyRecord[]): void {
+  writeItems(writer, entries, (entry) => writeKeyRecord(writer, entry));
+}
+
+function readEntries(reader: ByteReader): readonly KeyRecord[] {
+  return readList(reader, "entries", () => readKeyRecord(reader));
+}
+
+function writePrepared(writer: ByteWriter, prepared: readonly PreparedRecord[]): void {
+  writeItems(writer, prepared, (record) => writePreparedRecord(writer, record));
+}
+
+function readPrepared(reader: ByteReader): readonly PreparedRecord[] {
+  const max = NODES_MAX * TRANSACTIONS_MAX;
+  return readItems(reader, max, "transactions", () => readPreparedRecord(reader));
+}
+
+function writePromise(writer: ByteWriter, promise: ViewPromise): void {
+  writer.varint(promise.view);
+  writer.varint(promise.ballot);
+  writeText(writer, promise.journal);
+  writeView(writer, promise.installed);
+  writer.uint8(promise.isMember ? 1 : 0);
+  writer.uint8(promise.isJoined ? 1 : 0);
+  const { accepted } = promise;
+  writer.uint8(accepted === undefined ? 0 : 1);
+  if (accepted !== undefined) {
+    writer.varint(accepted.ballot);
+    writeText(writer, accepted.journal);
+    writeView(writer, accepted.proposal);
+  }
+  writer.varint(promise.lastNumber);
+  writeNumbers(writer, promise.acknowledged);
+  writeNumbers(writer, promise.met);
+  writer.varint(Math.floor(promise.uptimeMs));
+  writeReport(writer, promise);
+}
+
+function readPromise(reader: ByteReader): ViewPromise {
+  return {
+    type: "viewPromise",
+    view: reader.varint(),
+    ballot: reader.varint(),
+    journal: readText(reader),
+    installed: readView(reader),
+    isMember: reader.uint8() === 1,
+    isJoined: reader.uint8() === 1,
+    accepted: reader.uint8() === 0 ? undefined : {
+      ballot: reader.varint(),
+      journal: readText(reader),
+      proposal: readView(reader),
+    },
+    lastNumber: reader.varint(),
+    acknowledged: readNumbers(reader),
+    met: readNumbers(reader),
+    uptimeMs: reader.varint(),
+    ...readReport(reader),
+  };
+}
 
 /** 0 stands for none, as chunks are counted from 0. */
 function chunksFrom(number: number): number | null {

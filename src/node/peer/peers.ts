@@ -649,6 +649,10 @@ export class Peers implements Transport, LinkOwner {
     this.#driver?.receive(from, message);
   }
 
+  onPart(from: NodeId): void {
+    this.#driver?.receivePart(from);
+  }
+
   onClosed(link: PeerLink, reason: string): void {
     if (this.#links[link.peer] !== link) return;
     this.#links[link.peer] = undefined;

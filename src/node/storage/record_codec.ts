@@ -10,14 +10,16 @@
  * | 1    | prepared         | coordinator, the prepare as in `transaction_codec.ts` |
  * | 2    | committed, a run | coordinator, first number, count                            |
  * | 3    | aborted, a run   | coordinator, first number, count                            |
+ * | 4    | transfer         | 1 if it is the first or 0, entries                          |
+ * | 5    | joined           | ballot, entries, prepared, report, clock                    |
  * | 127  | any other        | the record as JSON, in UTF-8                                |
  *
  * Integers are varints and byte strings have their length before them (`byte_writer.ts`). What
  * stands around a record, its length and a checksum, is the business of `journal_parts.ts`.
  *
- * The three records that every write needs are compact, and what says the same of consecutive
- * transactions, as under load, is one run. All others are rare, and plain data: as JSON a new one
- * needs nothing here. A property that is `undefined` comes back as one that is not there.
+ * Records that every write needs, or that carry values, are compact, and what says the same of
+ * consecutive transactions, as under load, is one run. All others are rare, and plain data: as JSON a
+ * new one needs nothing here. A property that is `undefined` comes back as one that is not there.
  *
  * @module
  */
@@ -25,11 +27,28 @@
 import { type ByteReader, MalformedError } from "../../byte_reader.ts";
 import { fromText, toText } from "../../byte_string.ts";
 import type { ByteWriter } from "../../byte_writer.ts";
-import { NODES_MAX, TRANSACTIONS_MAX } from "../../limits.ts";
-import type { JournalRecord, NodeId } from "../../two_phase/messages.ts";
-import { readPrepare, writePrepare } from "../../transaction_codec.ts";
+import { TRANSACTIONS_MAX } from "../../limits.ts";
+import type { JournalRecord, KeyRecord } from "../../two_phase/messages.ts";
+import {
+  readKeyRecord,
+  readPrepare,
+  writeKeyRecord,
+  writePrepare,
+} from "../../transaction_codec.ts";
+import {
+  readItems,
+  readNodeId,
+  readPreparedRecord,
+  readReport,
+  writeItems,
+  writePreparedRecord,
+  writeReport,
+} from "../../view_codec.ts";
 
-const KIND = { prepared: 1, committed: 2, aborted: 3, json: 127 } as const;
+const KIND = { prepared: 1, committed: 2, aborted: 3, transfer: 4, joined: 5, json: 127 } as const;
+
+/** Most entries, or transactions, of one record. */
+const ITEMS_MAX = 2 ** 32;
 
 /**
  * Writes the records, each run of them as one item: `add` adds what it is given to write.
@@ -80,6 +99,19 @@ function writeRun(writer: ByteWriter, record: JournalRecord, count: number): voi
       writer.varint(record.number);
       writer.varint(count);
       return;
+    case "transfer":
+      writer.uint8(KIND.transfer);
+      writer.uint8(record.isFirst ? 1 : 0);
+      writeItems(writer, record.entries, (entry) => writeKeyRecord(writer, entry));
+      return;
+    case "joined":
+      writer.uint8(KIND.joined);
+      writer.varint(record.ballot);
+      writeItems(writer, record.entries, (entry) => writeKeyRecord(writer, entry));
+      writeItems(writer, record.prepared, (one) => writePreparedRecord(writer, one));
+      writeReport(writer, record.report);
+      writer.varint(record.clock);
+      return;
     default:
       writer.uint8(KIND.json);
       writer.byteString(fromText(JSON.stringify(record)));
@@ -95,19 +127,32 @@ export function readRecords(reader: ByteReader, receive: (record: JournalRecord)
   const kind = reader.uint8();
   switch (kind) {
     case KIND.prepared: {
-      const coordinator = readNode(reader);
+      const coordinator = readNodeId(reader);
       receive({ type: "prepared", coordinator, prepare: readPrepare(reader) });
       return;
     }
     case KIND.committed:
     case KIND.aborted: {
       const type = kind === KIND.committed ? "committed" : "aborted";
-      const coordinator = readNode(reader);
+      const coordinator = readNodeId(reader);
       const first = reader.varint();
       const count = reader.count(TRANSACTIONS_MAX, "records in a run");
       for (let i = 0; i < count; i++) receive({ type, coordinator, number: first + i });
       return;
     }
+    case KIND.transfer:
+      receive({ type: "transfer", isFirst: reader.uint8() === 1, entries: readEntries(reader) });
+      return;
+    case KIND.joined:
+      receive({
+        type: "joined",
+        ballot: reader.varint(),
+        entries: readEntries(reader),
+        prepared: readItems(reader, ITEMS_MAX, "transactions", () => readPreparedRecord(reader)),
+        report: readReport(reader),
+        clock: reader.varint(),
+      });
+      return;
     case KIND.json:
       receive(readJson(reader));
       return;
@@ -116,8 +161,8 @@ export function readRecords(reader: ByteReader, receive: (record: JournalRecord)
   }
 }
 
-function readNode(reader: ByteReader): NodeId {
-  return reader.count(NODES_MAX - 1, "as the index of a node");
+function readEntries(reader: ByteReader): readonly KeyRecord[] {
+  return readItems(reader, ITEMS_MAX, "entries", () => readKeyRecord(reader));
 }
 
 function readJson(reader: ByteReader): JournalRecord {

@@ -3,20 +3,33 @@ import { MalformedError } from "../../../src/byte_reader.ts";
 import { type ByteString, fromBytes } from "../../../src/byte_string.ts";
 import { ByteWriter } from "../../../src/byte_writer.ts";
 import { FrameReader, FrameWriter } from "../../../src/node/peer/frames.ts";
+import { LinkOutput } from "../../../src/node/peer/link_output.ts";
 import type { LinkMessage } from "../../../src/node/peer/messages.ts";
 import { writePrepare } from "../../../src/transaction_codec.ts";
 import {
   COMMAND_BYTES_MAX,
+  FRAME_BYTES_MAX,
   FRAME_BYTES_TARGET,
   KEYS_PER_COMMAND_MAX,
   MESSAGE_BYTES_MAX,
   TRANSACTIONS_MAX,
 } from "../../../src/limits.ts";
-import { type Prepare, transactionNumber } from "../../../src/two_phase/messages.ts";
+import { type Prepare, transactionNumber, type View } from "../../../src/two_phase/messages.ts";
 import { feed, splits } from "../../harness/split.ts";
 
 const ALL_BYTES = fromBytes(Uint8Array.from({ length: 256 }, (_, index) => index));
 const NUMBER = transactionNumber(3, 7);
+
+const VIEW: View = {
+  number: 7,
+  cluster: { id: "c1", origin: { by: "Zürich:5000", at: 1_790_000_000_000, view: 3 } },
+  ballot: 98,
+  names: ["a:1", "", "b:1"],
+  members: 0b101,
+  journals: ["j0", "", "j2"],
+  commits: [{ coordinator: 2, number: NUMBER }],
+  bases: [0, 0, NUMBER - 1],
+};
 
 const MESSAGES: LinkMessage[] = [
   {
@@ -79,6 +92,68 @@ const MESSAGES: LinkMessage[] = [
     ],
   },
   {
+    type: "joinPart",
+    view: 3,
+    transfer: 2 ** 40,
+    ballot: 98,
+    part: 1,
+    entries: [{ key: "k", value: ALL_BYTES, version: 9 }],
+    prepared: [],
+  },
+  {
+    type: "joinFinal",
+    view: 3,
+    transfer: 2 ** 40,
+    ballot: 98,
+    parts: 2,
+    entries: [],
+    prepared: [],
+    report: {
+      table: [{ coordinator: 2, number: NUMBER, state: "prepared", follows: [NUMBER - 2] }],
+      marks: [0, 0, NUMBER - 5],
+    },
+    clock: 1_790_000_000_000_001,
+  },
+  {
+    type: "viewPromise",
+    view: 7,
+    ballot: 99,
+    journal: "j0",
+    installed: VIEW,
+    isMember: true,
+    isJoined: false,
+    accepted: {
+      ballot: 97,
+      journal: "j2",
+      proposal: { ...VIEW, cluster: { id: "" }, commits: [] },
+    },
+    lastNumber: NUMBER,
+    acknowledged: [1, 0, 2],
+    met: [1, 0, 1],
+    uptimeMs: 1234,
+    table: [{ coordinator: 0, number: NUMBER, state: "aborted", follows: [] }],
+    marks: [NUMBER - 1, 0, 0],
+  },
+  {
+    type: "viewPromise",
+    view: 7,
+    ballot: 99,
+    journal: "j0",
+    installed: VIEW,
+    isMember: false,
+    isJoined: true,
+    accepted: undefined,
+    lastNumber: 0,
+    acknowledged: [],
+    met: [],
+    uptimeMs: 0,
+    table: [],
+    marks: [],
+  },
+  { type: "viewAccept", view: 7, ballot: 99, proposal: VIEW },
+  { type: "viewInstall", view: 6, chosen: VIEW },
+  { type: "taken", bytes: 200_000 },
+  {
     type: "probe",
     sequence: 1,
     keys: 2 ** 40,
@@ -91,9 +166,22 @@ const MESSAGES: LinkMessage[] = [
 ];
 
 function encode(messages: readonly LinkMessage[]): Uint8Array<ArrayBuffer> {
-  const writer = new FrameWriter();
-  for (const message of messages) writer.add(message);
-  return writer.finish().slice();
+  const output = outputOf(messages);
+  return new Uint8Array(Array.from(pieces(output), (piece) => [...piece]).flat());
+}
+
+function outputOf(messages: readonly LinkMessage[]): LinkOutput {
+  const output = new LinkOutput();
+  for (const message of messages) output.add(message);
+  return output;
+}
+
+/** Returns all that `output` has to send, to a peer that takes in everything at once. */
+function* pieces(output: LinkOutput): Generator<Uint8Array> {
+  for (let bytes = output.next(); bytes !== undefined; bytes = output.next()) {
+    output.taken(bytes.length);
+    yield bytes.slice();
+  }
 }
 
 function decode(pieces: readonly Uint8Array[]): LinkMessage[] {
@@ -172,7 +260,7 @@ Deno.test("FrameReader.drain() returns messages larger than its buffer", () => {
     reads: [],
     follows: [],
   };
-  assertEquals(decode([encode([message, message])]).length, 2);
+  assertEquals(decode([...pieces(outputOf([message, message]))]), [message, message]);
 });
 
 /** Returns the lengths of the frames in `bytes`. */
@@ -212,7 +300,7 @@ Deno.test("FrameWriter ends a frame when it is long, so that only one message ca
   }
 });
 
-Deno.test("the largest message fits in a frame, behind others", () => {
+Deno.test("LinkOutput sends the largest message in pieces, behind others", () => {
   const keyBytes = 16;
   const valueBytes = COMMAND_BYTES_MAX / KEYS_PER_COMMAND_MAX - keyBytes;
   const value = "v".repeat(valueBytes);
@@ -228,15 +316,22 @@ Deno.test("the largest message fits in a frame, behind others", () => {
     reads: [],
     follows: Array.from({ length: TRANSACTIONS_MAX }, (_, index) => index),
   };
-  const bytes = encode([largest]);
-  assertEquals(bytes.length - 4 <= MESSAGE_BYTES_MAX, true, `${bytes.length}`);
-  assertEquals(decode([encode([...MESSAGES, largest])]).length, MESSAGES.length + 1);
+  const sent = [...pieces(outputOf([...MESSAGES, largest]))];
+  const bytes = sent.reduce((sum, piece) => sum + piece.length, 0);
+  assertEquals(bytes <= MESSAGE_BYTES_MAX, true, `${bytes}`);
+  assertEquals(sent.every((piece) => piece.length <= FRAME_BYTES_MAX), true);
+  assertEquals(decode(sent).length, MESSAGES.length + 1);
 });
 
 Deno.test("FrameReader.drain() throws when the bytes are no frames", () => {
   const frame = (...body: number[]) => Uint8Array.of(body.length, 0, 0, 0, ...body);
   const hostile: [bytes: Uint8Array, error: string][] = [
-    [Uint8Array.of(255, 255, 255, 255), "a frame of 4294967295 bytes"],
+    [Uint8Array.of(255, 255, 255, 127), "a frame of 2147483647 bytes"],
+    [Uint8Array.of(255, 255, 255, 255), "a frame of 2147483647 bytes"],
+    [Uint8Array.of(3, 0, 0, 128, 1, 0, 0), "a piece without the message's length"],
+    [Uint8Array.of(5, 0, 0, 128, 255, 255, 255, 255, 1), "a message of 4294967295 bytes"],
+    [Uint8Array.of(6, 0, 0, 128, 1, 0, 0, 0, 5, 1), "longer than the rest of its message"],
+    [Uint8Array.of(5, 0, 0, 128, 1, 0, 0, 0, 99), "an unknown kind of message: 99"],
     [frame(99), "an unknown kind of message: 99"],
     [frame(5), "the data ends in the middle of a number"],
     [frame(5, 1, 1, 255, 255, 255, 127), "messages in a run, but 16384 is the most"],

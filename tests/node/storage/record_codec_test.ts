@@ -37,6 +37,43 @@ const RECORDS: readonly JournalRecord[] = [
   },
   { type: "committed", coordinator: 0, number: NUMBER },
   { type: "aborted", coordinator: 2, number: 2 ** 53 - 1 },
+  {
+    type: "transfer",
+    isFirst: true,
+    entries: [
+      { key: ALL_BYTES, value: ALL_BYTES, version: 5, expiresAtMs: 9 },
+      { key: "gone", value: undefined, version: 2 ** 53 - 1 },
+    ],
+  },
+  { type: "transfer", isFirst: false, entries: [] },
+  {
+    type: "joined",
+    ballot: 97,
+    entries: [{ key: "k", value: "v", version: 7 }],
+    prepared: [{
+      type: "prepared",
+      coordinator: 3,
+      prepare: {
+        type: "prepare",
+        view: 4,
+        number: NUMBER,
+        priority: 1,
+        version: 2,
+        effects: [{ key: "k", value: ALL_BYTES }],
+        reads: [],
+        follows: [],
+      },
+    }],
+    report: {
+      table: [
+        { coordinator: 0, number: NUMBER, state: "prepared", follows: [NUMBER - 3] },
+        { coordinator: 30, number: 9, state: "committed", follows: [] },
+        { coordinator: 1, number: 8, state: "aborted", follows: [] },
+      ],
+      marks: [0, NUMBER],
+    },
+    clock: 1_790_000_000_000_001,
+  },
   UNKNOWN as JournalRecord,
 ];
 
@@ -120,7 +157,7 @@ Deno.test("readRecords() throws when a record makes no sense", () => {
       writer.byteString(text);
     });
   expectMalformed(Uint8Array.of(99), "an unknown kind of record: 99");
-  expectMalformed(Uint8Array.of(2, 31, 1), "31 as the index of a node, but 30 is the most");
+  expectMalformed(Uint8Array.of(2, 31, 1), "31 as the id of a node, but 30 is the most");
   expectMalformed(
     Uint8Array.of(2, 0, 1, 129, 128, 1),
     "16385 records in a run, but 16384 is the most",

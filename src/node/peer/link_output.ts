@@ -1,0 +1,172 @@
+/**
+ * What is to be sent over one link, and in which order.
+ *
+ * There are two lanes. Nearly everything goes in order, on the first one. On the other one goes what
+ * must not wait behind large values, and may overtake anything: signs of life, and what keeps the first
+ * lane going. It is used only while something waits on the first one; else all leave in one frame.
+ *
+ * The first lane stops while the peer has {@linkcode UNTAKEN_BYTES_MAX} bytes to take in. So what goes
+ * ahead is never behind more than that, however slow the network, and a loop that writes to a fast
+ * socket gives others their turn.
+ *
+ * @module
+ */
+
+import { ByteWriter } from "../../byte_writer.ts";
+import { PIECE_BYTES, UNTAKEN_BYTES_MAX } from "../../limits.ts";
+import { FrameWriter, PieceWriter } from "./frames.ts";
+import { MESSAGE_RULES, type MessageRule, type MessageType } from "../../two_phase/messages.ts";
+import type { LinkMessage } from "./messages.ts";
+
+/** What links say to each other: none of it must wait. */
+const OF_LINKS: ReadonlySet<string> = new Set(["probe", "probeAnswer", "taken"]);
+
+function mayOvertake({ type }: LinkMessage): boolean {
+  if (!(type in MESSAGE_RULES)) return OF_LINKS.has(type);
+  const rule: MessageRule = MESSAGE_RULES[type as MessageType];
+  return rule.mayOvertake === true;
+}
+
+/** Frames that are complete: they are sent a few at a time. */
+class Frames {
+  readonly #writer: FrameWriter;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  #at = 0;
+  #nextEnd = 0;
+
+  constructor(writer: FrameWriter) {
+    this.#writer = writer;
+    this.#bytes = writer.finish();
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  /** Returns the next frames: one, or as many as have few bytes together. */
+  next(): Uint8Array<ArrayBuffer> {
+    const { ends } = this.#writer;
+    let end = ends[this.#nextEnd++] ?? this.#bytes.length;
+    for (let next = ends[this.#nextEnd]; next !== undefined && next - this.#at <= PIECE_BYTES;) {
+      end = next;
+      next = ends[++this.#nextEnd];
+    }
+    const frames = this.#bytes.subarray(this.#at, end);
+    this.#at = end;
+    return frames;
+  }
+
+  /** Returns the writer, empty. */
+  release(): FrameWriter {
+    this.#writer.reset();
+    return this.#writer;
+  }
+}
+
+/** The order of what leaves over one link. */
+export class LinkOutput {
+  /** What was added last on the first lane. */
+  #filling = new FrameWriter();
+  /** What was added before that, the oldest first. */
+  readonly #queue: (Frames | PieceWriter)[] = [];
+  #queuedBytes = 0;
+  /** Used in turn with {@linkcode #filling}. */
+  #spare: FrameWriter | undefined = new FrameWriter();
+  /** The second lane, and what is being sent of it. */
+  #urgent = new FrameWriter();
+  #urgentSending = new FrameWriter();
+  readonly #piece = new ByteWriter();
+  #untakenBytes = 0;
+
+  /** How many bytes wait. */
+  get bytes(): number {
+    return this.#queuedBytes + this.#filling.length;
+  }
+
+  /** Adds a message. */
+  add(message: LinkMessage): void {
+    if (this.#mustWait && mayOvertake(message)) {
+      this.#urgent.add(message);
+      return;
+    }
+    const large = this.#filling.add(message);
+    if (large !== undefined) this.#addLarge(large);
+  }
+
+  /** Adds a message that is encoded already. One that is large must not change any more. */
+  addEncoded(message: Uint8Array): void {
+    if (message.length > PIECE_BYTES) this.#addLarge(message);
+    else this.#filling.addEncoded(message);
+  }
+
+  /** What is added now on the first lane does not leave at once. */
+  get #mustWait(): boolean {
+    return this.#queue.length > 0 || this.#untakenBytes >= UNTAKEN_BYTES_MAX ||
+      this.#filling.length > PIECE_BYTES;
+  }
+
+  #addLarge(message: Uint8Array): void {
+    this.#sealFilling();
+    this.#queue.push(new PieceWriter(message));
+    this.#queuedBytes += message.length;
+  }
+
+  #sealFilling(): void {
+    if (this.#filling.isEmpty) return;
+    const frames = new Frames(this.#filling);
+    this.#queue.push(frames);
+    this.#queuedBytes += frames.left;
+    this.#filling = this.#spare ?? new FrameWriter();
+    this.#spare = undefined;
+  }
+
+  /** The peer has taken in so many bytes. */
+  taken(bytes: number): void {
+    this.#untakenBytes -= bytes;
+  }
+
+  /**
+   * Returns what is to be written next, which is valid until the next call; `undefined` if there is
+   * nothing, or the peer has enough to take in.
+   */
+  next(): Uint8Array<ArrayBuffer> | undefined {
+    const bytes = this.#nextUrgent() ?? this.#nextInOrder();
+    this.#untakenBytes += bytes?.length ?? 0;
+    return bytes;
+  }
+
+  #nextUrgent(): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#urgent.isEmpty) return undefined;
+    const sending = this.#urgent;
+    this.#urgent = this.#urgentSending;
+    this.#urgent.reset();
+    this.#urgentSending = sending;
+    return sending.finish();
+  }
+
+  #nextInOrder(): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#untakenBytes >= UNTAKEN_BYTES_MAX) return undefined;
+    this.#dropSent();
+    if (this.#queue.length === 0) this.#sealFilling();
+    const first = this.#queue[0];
+    if (first === undefined) return undefined;
+    const before = first.left;
+    const bytes = this.#nextOf(first);
+    this.#queuedBytes -= before - first.left;
+    return bytes;
+  }
+
+  #nextOf(first: Frames | PieceWriter): Uint8Array<ArrayBuffer> {
+    if (first instanceof Frames) return first.next();
+    first.writeNext(this.#piece);
+    return this.#piece.bytes;
+  }
+
+  /** What was returned last is written: its memory can be used again. */
+  #dropSent(): void {
+    const first = this.#queue[0];
+    if (first === undefined || first.left > 0) return;
+    this.#queue.shift();
+    if (first instanceof Frames) this.#spare ??= first.release();
+  }
+}
