@@ -186,9 +186,12 @@ export class Outbox {
     this.#gate.push({ position: this.#position, role, transaction });
   }
 
-  /** Has everything appended so far forced, and does `action` after that. */
+  /**
+   * Has everything appended so far forced, and does `action` after that, and after whatever waited
+   * before it: an action that is asked for by another one must not find less done than is durable.
+   */
   whenDurable(action: () => void): void {
-    if (this.#position <= this.#forced) {
+    if (this.#position <= this.#forced && this.#gate.length === 0) {
       action();
       return;
     }

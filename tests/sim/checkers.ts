@@ -26,7 +26,8 @@ export interface Violation {
     | "in doubt"
     | "forgetting"
     | "liveness"
-    | "invariant";
+    | "invariant"
+    | "white box";
   readonly text: string;
 }
 

@@ -64,11 +64,12 @@ export class Disk {
     this.#appended += records.length;
   }
 
-  /** Makes the first `count` of the records that are not durable durable. */
-  makeDurable(count: number): void {
+  /** Makes the first `count` of the records that are not durable durable, and returns them. */
+  makeDurable(count: number): readonly JournalRecord[] {
     const records = this.#unforced.splice(0, count);
     this.#durable += records.length;
     this.#records.push(...records);
+    return records;
   }
 
   /** Loses the first `count` of the records that are not durable, as if they were written. */

@@ -25,6 +25,7 @@ import type { Effects } from "../../src/two_phase/outbox.ts";
 import type { Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Request, WriteRequest } from "../../src/two_phase/request.ts";
 import { journalDigits } from "../../src/two_phase/transaction_name.ts";
+import { PLANTED_PROTOCOL_FAULTS } from "./planted_protocol_faults.ts";
 
 /** A rule that is broken. */
 export interface PlantedFault {
@@ -192,6 +193,15 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     },
   }),
   ...viewFaults(),
+  () => ({
+    name: "a promise is not forced",
+    skipsForce: ({ records }) => records.some(({ type }) => type === "promise"),
+  }),
+  () => ({
+    name: "an accepted proposal is not forced",
+    skipsForce: ({ records }) => records.some(({ type }) => type === "accepted"),
+  }),
+  ...PLANTED_PROTOCOL_FAULTS,
 ];
 
 /** A token is stored by a transaction of its own, a little after that of its write. */
@@ -362,14 +372,6 @@ export const RARE_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
         return outcomeOf({ ...asked, digits: journalDigits(journal) });
       };
     },
-  }),
-  () => ({
-    name: "a promise is not forced",
-    skipsForce: ({ records }) => records.some(({ type }) => type === "promise"),
-  }),
-  () => ({
-    name: "an accepted proposal is not forced",
-    skipsForce: ({ records }) => records.some(({ type }) => type === "accepted"),
   }),
   () => ({
     name: "messages of another view are heeded",

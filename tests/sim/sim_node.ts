@@ -25,6 +25,7 @@ import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Request, Requester } from "../../src/two_phase/request.ts";
 import type { Store } from "../../src/two_phase/store.ts";
+import type { WhiteBox } from "../white_box/white_box.ts";
 import { Disk, type DiskCopy } from "./disk.ts";
 import type { Endpoint, Greeting, Network } from "./network.ts";
 import type { PlantedFault } from "./planted_faults.ts";
@@ -87,6 +88,7 @@ export interface SimNodeOptions {
   readonly random: Random;
   readonly trace: Trace;
   readonly plantedFault: PlantedFault | undefined;
+  readonly whiteBox: WhiteBox;
   readonly onHappening: (happening: Happening) => void;
   /** Told of every prepare that leaves a node. */
   readonly onPrepare: (prepare: Prepare) => void;
@@ -203,6 +205,7 @@ export class SimNode implements Endpoint {
       isTrusted: this.#hasBegunCluster,
     });
     this.#hasBegunCluster = false;
+    this.#options.whiteBox.onStart(index, this.#replica, { journal, starts: incarnation, records });
     this.#options.onStart(this.#replica);
     plantedFault?.onStart?.(this.#replica);
     this.#planFlush();
@@ -254,6 +257,7 @@ export class SimNode implements Endpoint {
     this.#suspendedAt = undefined;
     const unforced = this.#disk.unforced;
     const durable = this.#disk.durablePosition;
+    this.#options.whiteBox.onEnd(index);
     this.#disk.crash(random);
     if (unforced > 0 && this.#disk.durablePosition > durable) {
       onHappening("part of an unforced write survives");
@@ -341,6 +345,7 @@ export class SimNode implements Endpoint {
     this.#options.onHappening("an older copy of a journal put back");
     this.#options.trace.note(this.index, "has an older copy of its disk put back");
     this.crash(PUT_BACK_MS);
+    this.#options.whiteBox.forgetJournal(copy.journal);
     this.#disk.putBack(copy);
   }
 
@@ -532,6 +537,7 @@ export class SimNode implements Endpoint {
 
   onMessage(from: NodeId, message: Message): void {
     this.#options.trace.received(from, this.index, message);
+    this.#options.whiteBox.onMessage(this.index, from, message);
     this.#step({ type: "message", from, message });
   }
 
@@ -586,6 +592,9 @@ export class SimNode implements Endpoint {
       if (message.type === "prepare") this.#options.onPrepare(message);
       for (const receiver of members(to)) {
         const altered = plantedFault?.onSend?.(message, this.index, receiver) ?? message;
+        if (altered !== message) {
+          this.#options.whiteBox.onAltered(this.index, receiver, { made: message, altered });
+        }
         this.#options.network.send(this.index, receiver, altered);
       }
     }
@@ -648,7 +657,8 @@ export class SimNode implements Endpoint {
       this.#disk.lose(position - this.#disk.durablePosition);
     }
     if (this.#crashesAt("failed force")) return;
-    this.#disk.makeDurable(position - this.#disk.durablePosition);
+    const records = this.#disk.makeDurable(position - this.#disk.durablePosition);
+    this.#options.whiteBox.onDurable(this.index, records);
     this.#isStartingCluster = false;
     if (this.#crashesAt("after the force")) return;
     this.#step({ type: "forced", position });

@@ -13,6 +13,7 @@ import type { Counters } from "../../src/two_phase/counters.ts";
 import { type Prepare, type Stamp, transactionName } from "../../src/two_phase/messages.ts";
 import { majority } from "../../src/two_phase/quorum.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
+import { WhiteBox } from "../white_box/white_box.ts";
 import * as checkers from "./checkers.ts";
 import type { MemberAtRest, Violation } from "./checkers.ts";
 import { Claims } from "./claims.ts";
@@ -88,6 +89,7 @@ class Simulation {
   readonly #violations: Violation[] = [];
   readonly #freshness = new Freshness();
   readonly #claims = new Claims();
+  readonly #whiteBox = new WhiteBox();
   /** Names that errors have told, of transactions that somebody may ask for. */
   readonly #named = new Set<string>();
   #isHealing = false;
@@ -111,6 +113,7 @@ class Simulation {
         random: this.#random,
         trace: this.#trace,
         plantedFault: options.plantedFault,
+        whiteBox: this.#whiteBox,
         onHappening: (happening) => this.#count(happening),
         onPrepare: (prepare) => this.#takeNote(prepare),
         onStart: (replica) => this.#freshness.follow(replica),
@@ -135,6 +138,7 @@ class Simulation {
       ...checkers.visibleAborts(calls),
       ...checkers.sums(calls),
       ...this.#claims.violations(),
+      ...this.#whiteBox.violations.map((text) => ({ checker: "white box" as const, text })),
       ...this.#deadlines(),
       ...this.#priorityChanges(),
       ...violations,
@@ -301,6 +305,7 @@ class Simulation {
     // What was in doubt, and is committed, may have been answered "aborted": so the documents say.
     this.#freshness.forget();
     this.#claims.forget();
+    this.#whiteBox.forget();
     this.#named.clear();
     const committed = survivor.recoverCluster();
     for (const call of committed === 0 ? [] : this.#history.calls) {
