@@ -84,6 +84,7 @@ export const ASSERTIONS: { readonly [Type in Asserting]: Assertion<Type> } = {
   },
   viewPrepare: ownPromise,
   viewAccept: ownPromise,
+  joinPart: ownPromise,
   joinFinal: ownPromise,
   viewPromise: (message, { ledger, accepted: acceptedNow }) => {
     const { ballot, accepted, installed, table, isJoined, isMember, marks } = message;

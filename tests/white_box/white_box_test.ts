@@ -105,11 +105,16 @@ const LIES: readonly (readonly [Message, string])[] = [
   ],
   [{ type: "joinAcknowledged", view: 1, transfer: 5, chunk: 0 }, "part 0 of transfer 5"],
   [
+    { type: "joinPart", view: 1, transfer: 5, ballot, part: 0, entries: [], prepared: [] },
+    "its own promise",
+  ],
+  [
     {
       type: "joinFinal",
       view: 1,
       transfer: 5,
       ballot,
+      parts: 0,
       entries: [],
       prepared: [],
       report,
