@@ -1,9 +1,9 @@
 /**
  * Checkpoints: the records that stand for everything a node knows of transactions at one moment.
  *
- * A journal that holds these records, behind the stored entries, needs none of the records before
- * them. What is committed stands in the entries; so of a decided transaction its outcome is enough,
- * and of one that every member has settled nothing at all.
+ * A journal that holds these records, after the stored entries, needs none of the records before
+ * them. The entries hold what is committed. So a decided transaction needs only its outcome, and
+ * one that every member has settled needs no record at all.
  *
  * @module
  */
@@ -37,21 +37,21 @@ export function checkpointRecords(context: Context): JournalRecord[] {
       else if (known.state !== "waiting") records.push(decided(coordinator, known));
     }
   }
-  // Locks are taken again in the order of these records: that in which they were granted.
+  // Recovery takes the locks in the order of these records, so this is the order of the grants.
   prepared.sort((a, b) => a.grantOrder - b.grantOrder);
   for (const { coordinator, prepare } of prepared) {
     if (prepare !== undefined) records.push({ type: "prepared", coordinator, prepare });
   }
-  // Its record is appended already, and would be lost with all before the checkpoint.
+  // Its record is already appended, but the checkpoint would drop it with everything before.
   const { installing } = membership;
   if (installing !== undefined) records.push({ type: "view", view: installing });
   records.push(...membership.peerJournals.records);
-  // Last: what stands before it is no progress, but what came of it.
+  // Last: the records before it restate earlier progress and must not be counted as new.
   records.push({ type: "position", position: outbox.progress });
   return records;
 }
 
-/** The outcome of a transaction that is still more than its outcome to this node. */
+/** The outcome of a transaction of which this node still holds more than the outcome. */
 function decided(coordinator: NodeId, transaction: Transaction): JournalRecord {
   const type = transaction.state === "committed" ? "committed" : "aborted";
   return { type, coordinator, number: transaction.number };

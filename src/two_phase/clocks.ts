@@ -2,8 +2,8 @@
  * The two clocks of a node.
  *
  * The monotonic clock never goes back, but stands still while the machine is suspended. The wall
- * clock goes on then, but people and programs set it. A node that must know how much time has passed
- * *at the most* therefore reads both.
+ * clock keeps running then, but people and programs set it. A node that needs an upper bound on the
+ * time that has passed therefore reads both.
  *
  * @module
  */

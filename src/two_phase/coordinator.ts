@@ -3,18 +3,18 @@
  *
  * The life of a write, with the design's numbers (`docs/protocol.md`, "Writes"):
  *
- * 1. It takes the locks of its keys here, or stands in line for them. Only then it is evaluated; what
- *    it saw of transactions that are not committed yet makes it follow them.
+ * 1. It takes the locks of its keys here, or waits in line for them. Only then is it evaluated; if
+ *    it reads what uncommitted transactions write, it follows them.
  * 2. Its prepared record is appended here, and the prepare goes to all other members.
  * 3. When all members have voted yes (this one by making the record durable) and everything that it
- *    follows is committed, it is committed: its effects are applied, the client is answered, the
- *    members are told.
- * 4. A no vote or the end of its time aborts it, and all that follow it. When the abort is durable,
- *    the members are told. Where the reason was a conflict, the request gets a place in line for its
- *    next attempt at once, so that nobody overtakes it, and goes on when all members have
- *    acknowledged the abort. Else it is answered once a majority has.
+ *    follows is committed, it is committed: its effects are applied, the client gets its answer,
+ *    and the members get the commit.
+ * 4. A no vote or its deadline aborts it, and all that follow it. When the abort is durable, the
+ *    coordinator sends it to the members. If the reason was a conflict, the request gets a place in
+ *    line for its next attempt at once, so that no other request overtakes it, and continues when
+ *    all members have acknowledged the abort. Otherwise it is answered once a majority has.
  *
- * Crash points are marked in the code: what recovery will find there.
+ * Comments in the code mark the crash points, and say what recovery finds there.
  *
  * @module
  */
@@ -66,7 +66,7 @@ import { type Entry, Transaction, withFollowers } from "./state.ts";
 import { nameForClients } from "./transaction_name.ts";
 import type { Known } from "./transaction_table.ts";
 
-/** Attempts that are started without a pause after the one before. */
+/** Attempts that start without a pause after the one before. */
 const PROMPT_ATTEMPTS = 3;
 
 /** Longest pause before a further attempt, in milliseconds; it doubles up to here. */
@@ -78,19 +78,23 @@ export class Coordinator implements ForceAwaiter {
   readonly #marks: LowWaterMarks;
   readonly #reads: Reads;
   readonly #pending = new PendingRequests();
-  /** Given up, and waiting for a majority to acknowledge the abort; the oldest first. */
+  /**
+   * Requests that were given up and wait for a majority to acknowledge the abort; the oldest first.
+   */
   readonly #closing = new PendingRequests();
-  /** Requests that wait until they may begin. Answered ones stay until it is looked through. */
+  /**
+   * Requests that wait until they may begin. Answered ones stay until the next pass over the list.
+   */
   #parked: PendingRequest[] = [];
-  /** Attempts that wait for a moment to pass. */
+  /** Attempts that wait out their pause. */
   readonly #paused: { readonly transaction: OwnTransaction; readonly until: number }[] = [];
-  /** Aborted, and not acknowledged by all members yet: there are few, if any. */
+  /** Aborted transactions that not all members have acknowledged yet: few, if any. */
   readonly #unacknowledged = new Set<OwnTransaction>();
   /** Transactions in line or running. */
   #active = 0;
   readonly #numbers: OwnNumbers;
 
-  /** @param options `sequencesMax`: after how many numbers another incarnation is taken */
+  /** @param options `sequencesMax`: after this many numbers, the node takes another incarnation */
   constructor(
     context: Context,
     options: { readonly marks: LowWaterMarks; readonly sequencesMax: number },
@@ -106,17 +110,17 @@ export class Coordinator implements ForceAwaiter {
     });
   }
 
-  /** The last number that was given to a transaction. */
+  /** The last number that a transaction got. */
   get lastNumber(): TransactionNumber {
     return this.#numbers.last;
   }
 
-  /** Members that have left a prepare unanswered for the time of suspicion. */
+  /** Members that have not answered a prepare within the suspicion time. */
   silentMembers(): NodeSet {
     const { membership, now, timing, stillness } = this.#context;
     let silent = NOBODY;
     for (let one = this.#pending.first; one !== undefined; one = one.next) {
-      if (now - one.arrivedAt < timing.suspicionMs) break; // All others are younger still.
+      if (now - one.arrivedAt < timing.suspicionMs) break; // All others are even younger.
       const { transaction } = one;
       if (one.state !== "running" || !(transaction instanceof OwnTransaction)) continue;
       if (!transaction.isPreparedOrPreparing) continue;
@@ -126,7 +130,7 @@ export class Coordinator implements ForceAwaiter {
     return silent & membership.others;
   }
 
-  /** Members whose prepared record of `transaction`, which this node coordinates, is not known of. */
+  /** Members from which no yes vote has come for `transaction`, which this node coordinates. */
   missingVotes(transaction: Transaction): NodeId[] {
     assertOwn(transaction);
     return members(this.#context.membership.members & ~transaction.votes);
@@ -137,7 +141,7 @@ export class Coordinator implements ForceAwaiter {
     return this.#pending.size + this.#closing.size;
   }
 
-  /** Takes a request in. It is answered through the outbox, maybe at once. */
+  /** Accepts a request. Its answer goes through the outbox, perhaps at once. */
   submit(request: Request, requester: Requester): void {
     const { clock, now } = this.#context;
     const pending = new PendingRequest(request, requester, clock.tick(now), now);
@@ -150,7 +154,7 @@ export class Coordinator implements ForceAwaiter {
     this.#dispatch(pending);
   }
 
-  /** Looks at the time: gives up and answers what is overdue, goes on with what has paused. */
+  /** Gives up and answers what is overdue, and continues what has finished its pause. */
   onTick(): void {
     const { now, timing } = this.#context;
     const giveUpAge = timing.timeoutMs - timing.giveUpMs;
@@ -173,19 +177,19 @@ export class Coordinator implements ForceAwaiter {
     }
   }
 
-  /** Nothing hangs that cannot be served: a client that waits for a lost majority is told. */
+  /** Rejects requests that cannot be served, so that no client waits for a lost majority. */
   #rejectHopeless(): void {
     if (!isHopeless(this.#context)) return;
     const why = whyHopeless(this.#context);
     for (const pending of this.#parked.splice(0)) {
       if (pending.state !== "parked") continue;
       this.#context.counters.belowMajority++;
-      // A request that was tried before has nothing in doubt: it waits for another attempt.
+      // A parked request that was tried before has nothing in doubt: it waits for another attempt.
       this.#reject(pending, why);
     }
   }
 
-  /** Answers everybody: this node does nothing any more. */
+  /** Answers every request: this node serves nothing from now on. */
   abandonAll(): void {
     for (const pending of [...this.#pending.all(), ...this.#closing.all()]) {
       if (pending.number === 0) this.#reject(pending, OLDER_COPY);
@@ -201,7 +205,7 @@ export class Coordinator implements ForceAwaiter {
     this.#paused.length = 0;
   }
 
-  /** Begins what was parked, as far as that is possible now. */
+  /** Starts the parked requests that can start now. */
   onMembershipChange(): void {
     if (this.#parked.length === 0) return;
     const waiting = this.#parked.filter((pending) => pending.state === "parked");
@@ -225,39 +229,42 @@ export class Coordinator implements ForceAwaiter {
 
   // --- Recovery ------------------------------------------------------------------------------
 
-  /** Begins to give numbers of `incarnation`. */
+  /** Starts giving numbers of `incarnation`. */
   start(incarnation: number): void {
     this.#numbers.start(incarnation);
   }
 
-  /** Puts a transaction of this node into doubt again. */
+  /** Restores a transaction of this node as in doubt. */
   restore(record: PreparedRecord): void {
     const { self, membership } = this.#context;
     restorePrepared(this.#context, record, (entries) => {
       const transaction = new OwnTransaction(self, undefined, record.prepare.priority, entries);
-      transaction.sentTo = membership.others; // It may have been sent to anybody before the crash.
+      // Before the crash, the prepare may have gone to any node.
+      transaction.sentTo = membership.others;
       this.#active++;
       return transaction;
     });
   }
 
-  /** Takes note that a view has settled all transactions restored so far. */
+  /** Records that a view has settled all transactions restored so far. */
   restoredView(): void {
     this.#active = 0;
   }
 
-  /** Takes note that a restored transaction turned out to be decided. */
+  /** Records that a restored transaction turned out to be decided. */
   restoredOutcome(): void {
     this.#active--;
   }
 
   /**
-   * Goes on with the transactions that were undecided at the crash, under no deadline: they may have
-   * been answered. One that follows an aborted one is aborted; the others wait for their votes.
+   * Resumes the transactions that were undecided at the crash. They have no deadline, as their
+   * clients may have been answered. One that follows an aborted one is aborted; the others wait for
+   * their votes.
    */
   resume(): void {
     const { transactions, self, membership, counters } = this.#context;
-    if (membership.isFrozen) return; // The next view ends them: until then the report must not change.
+    // The next view ends them. Until then, what this node reported must not change.
+    if (membership.isFrozen) return;
     const open: OwnTransaction[] = [];
     for (const [, known] of transactions.of(self)) {
       if (known instanceof OwnTransaction && known.state === "prepared") open.push(known);
@@ -280,7 +287,7 @@ export class Coordinator implements ForceAwaiter {
     }
   }
 
-  /** What `node` has to be told of a transaction after its link was down. */
+  /** Returns what to send to `node` about a transaction after its link was down. */
   #missedBy(
     node: NodeId,
     number: TransactionNumber,
@@ -325,7 +332,7 @@ export class Coordinator implements ForceAwaiter {
 
   #lineUp(pending: PendingRequest, request: WriteRequest | ReadRequest): void {
     const mustWait = request.kind === "write" && !this.#context.membership.mayWrite;
-    // Who is parked is older: going past it could change the order of one client's writes.
+    // Parked requests are older: overtaking them could reorder the writes of one client.
     if (mustWait || this.#active >= TRANSACTIONS_MAX || this.#isParkedBefore(pending)) {
       this.#park(pending);
       return;
@@ -344,7 +351,7 @@ export class Coordinator implements ForceAwaiter {
     const { self, store } = this.#context;
     const [first] = request.keys;
     const entries = request.keys.length === 1 && first !== undefined
-      ? [store.entryOf(first)] // The most frequent case, without a closure.
+      ? [store.entryOf(first)] // The most frequent case, done without a closure.
       : request.keys.map((key) => store.entryOf(key));
     const transaction = new OwnTransaction(self, pending, pending.priority, entries);
     pending.transaction = transaction;
@@ -361,7 +368,8 @@ export class Coordinator implements ForceAwaiter {
     const { membership } = this.#context;
     invariant(request.kind !== "barrier", "a barrier takes no locks");
     if (request.kind === "write" && !(membership.mayWrite && this.#numbers.hasNext)) {
-      // A link broke meanwhile. Nothing was sent, so nothing happened: wait for it holding nothing.
+      // A link broke meanwhile. Nothing was sent, so nothing happened: release the locks and wait
+      // for the link.
       this.#leave(transaction);
       this.#park(pending);
       return;
@@ -381,7 +389,7 @@ export class Coordinator implements ForceAwaiter {
     this.#prepare(transaction, leaders, evaluation.effects);
   }
 
-  /** The undecided transactions that hold a key of `transaction` before it: all of this node. */
+  /** The undecided transactions, all of this node, that held a key of `transaction` before it. */
   #leaders(transaction: OwnTransaction): OwnTransaction[] {
     const leaders: OwnTransaction[] = [];
     for (const { lock } of transaction.entries) {
@@ -391,7 +399,9 @@ export class Coordinator implements ForceAwaiter {
     return leaders;
   }
 
-  /** The value of `key` as `transaction` finds it: after all that hold the key before it. */
+  /**
+   * The value of `key` that `transaction` sees: after all transactions that hold the key before it.
+   */
   #latestValue(key: ByteString, transaction: OwnTransaction): ByteString | undefined {
     const entry = this.#context.store.get(key);
     const holders = entry?.lock?.holders ?? [];
@@ -403,9 +413,9 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /**
-   * What was seen on several keys, some of them undecided, may never have stood there together: by
-   * the time the undecided ones are committed, others may have written the rest. So the request waits
-   * in line until all of its keys are free at one moment.
+   * Values that were read from several keys, some of them undecided, may never have existed
+   * together: by the time the undecided ones are committed, other transactions may have written the
+   * rest. So the request waits in line until all of its keys are free at one moment.
    */
   #lineUpAlone(pending: PendingRequest, request: WriteRequest | ReadRequest): void {
     this.#context.counters.evaluationsAlone++;
@@ -415,8 +425,8 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /**
-   * Answers an evaluation of one key that needs no commit once all that it has seen is committed; it
-   * is made anew should some of that be aborted.
+   * Answers an evaluation of one key that needs no commit, once everything that it read is
+   * committed; evaluates it again if some of that is aborted.
    */
   #answerWhenCommitted(
     pending: PendingRequest,
@@ -470,8 +480,8 @@ export class Coordinator implements ForceAwaiter {
     transaction.openLeaders = leaders.length;
     transactions.add(transaction, number);
 
-    // Crash before the record is durable: nobody remembers it here. Members that were sent the
-    // prepare ask, and are told "aborted" (presumed abort). No client was answered.
+    // Crash before the record is durable: this node has no trace of it. Members that have the
+    // prepare get "aborted" from the next process (presumed abort). No client was answered.
     outbox.append({ type: "prepared", coordinator: self, prepare });
     transaction.transitionTo("preparing");
     transaction.preparedAt = now;
@@ -481,7 +491,7 @@ export class Coordinator implements ForceAwaiter {
     outbox.afterForce(this, transaction);
   }
 
-  /** What was appended last for `transaction` is durable. */
+  /** The last record appended for `transaction` is durable. */
   onDurable(transaction: Transaction): void {
     assertOwn(transaction);
     if (transaction.state === "preparing") this.#onPreparedHere(transaction);
@@ -490,7 +500,7 @@ export class Coordinator implements ForceAwaiter {
 
   /** The prepared record of this node is durable: its own vote. */
   #onPreparedHere(transaction: OwnTransaction): void {
-    // Crash from here on: recovery goes on as the coordinator, and sends the prepare again.
+    // Crash from here on: recovery resumes as the coordinator, and sends the prepare again.
     transaction.transitionTo("prepared");
     this.#countVote(transaction, this.#context.self);
   }
@@ -519,14 +529,14 @@ export class Coordinator implements ForceAwaiter {
   #onNo(transaction: OwnTransaction, from: NodeId, vote: Vote): void {
     const name = this.#context.membership.nameOf(from);
     const reason = vote.reason === "conflict"
-      ? `an older transaction holds a key at ${name}, or stands in line for it`
+      ? `an older transaction holds a key at ${name}, or is in line for it`
       : `${name} refused it (${vote.reason})`;
     this.#abort(transaction, { reason, isRetried: true });
   }
 
   // --- Phase 2: commit -----------------------------------------------------------------------
 
-  /** The rule of commitment: every member of the view is prepared, and all leaders are committed. */
+  /** The commit rule: every member of the view is prepared, and all leaders are committed. */
   #commitIfComplete(transaction: OwnTransaction): void {
     if (!this.#isComplete(transaction)) return;
     const ready = [transaction];
@@ -550,7 +560,7 @@ export class Coordinator implements ForceAwaiter {
     const { store, outbox, membership, self, counters, transactions } = this.#context;
     const { pending, number, view } = transaction;
     transaction.transitionTo("committed");
-    // Need not be forced: recovery asks for the votes again, and comes to the same end.
+    // Need not be forced: recovery collects the votes again, and decides the same.
     outbox.append({ type: "committed", coordinator: self, number });
     applyEffects(store, transaction);
     this.#leave(transaction);
@@ -562,7 +572,7 @@ export class Coordinator implements ForceAwaiter {
       if (pending.attempts > 1) counters.commitsAfterRetry++;
       this.#answer(pending, transaction.reply);
     }
-    // Who is not ready is told when it is: in order, behind what was committed before.
+    // A member that is not ready gets it once it is ready: in order, behind earlier commits.
     outbox.send(membership.ready & membership.others, {
       type: "commit",
       view,
@@ -573,7 +583,10 @@ export class Coordinator implements ForceAwaiter {
 
   // --- Phase 2: abort ------------------------------------------------------------------------
 
-  /** Aborts `transaction` and all that follow it; those are tried again, as the reason is not theirs. */
+  /**
+   * Aborts `transaction` and all that follow it. Followers are tried again, as the reason is not
+   * theirs.
+   */
   #abort(transaction: OwnTransaction, cause: { reason: string; isRetried: boolean }): void {
     const { outbox, self, counters, transactions } = this.#context;
     for (const one of withFollowers(transaction)) {
@@ -588,8 +601,8 @@ export class Coordinator implements ForceAwaiter {
       if (one !== transaction) counters.abortedWithLeader++;
       counters.aborts++;
       one.transitionTo("aborting");
-      // Crash before this is durable: recovery goes on with the transaction, and may commit it.
-      // Nobody has been told that it is aborted.
+      // Crash before this is durable: recovery resumes the transaction, and may commit it. No node
+      // or client has been told that it is aborted.
       outbox.append({ type: "aborted", coordinator: self, number: one.number });
       transactions.settle(self, one.number);
       outbox.afterForce(this, one);
@@ -605,7 +618,7 @@ export class Coordinator implements ForceAwaiter {
       this.#keepPlace(transaction, pending);
     }
     this.#leave(transaction);
-    // A frozen node tells of no decision. The abort is durable: its promise will say so.
+    // A frozen node announces no decision. The abort is durable, so its promise will report it.
     const told = membership.isFrozen ? NOBODY : membership.ready & membership.others;
     outbox.send(told, { type: "abort", view: transaction.view, number: transaction.number });
     transaction.tellObservers("aborted");
@@ -614,8 +627,8 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /**
-   * All members have settled this node's transactions up to `upTo`: that acknowledges their aborts, even
-   * if the acknowledgement itself was lost with a link.
+   * All members have settled this node's transactions up to `upTo`. This acknowledges their aborts
+   * too, even if the acknowledgement itself was lost with a link.
    */
   onAllSettled(upTo: TransactionNumber): void {
     for (const transaction of this.#unacknowledged) {
@@ -625,7 +638,9 @@ export class Coordinator implements ForceAwaiter {
     }
   }
 
-  /** Puts the next attempt in line before the locks are free, so that nobody overtakes it. */
+  /**
+   * Puts the next attempt in line before the locks are free, so that no other request overtakes it.
+   */
   #keepPlace(transaction: OwnTransaction, pending: PendingRequest): void {
     invariant(pending.request.kind === "write", "only writes are prepared");
     const next = this.#begin(pending, pending.request);
@@ -659,7 +674,7 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /**
-   * A majority of the nodes will testify that the transaction is not prepared there, or aborted; so
+   * A majority of the nodes will report that the transaction is aborted there or not prepared, so
    * no view change can commit it.
    */
   #isAbortKnown(transaction: OwnTransaction): boolean {
@@ -692,13 +707,13 @@ export class Coordinator implements ForceAwaiter {
 
   // --- The end of a request ------------------------------------------------------------------
 
-  /** Frees the locks or the place in line. */
+  /** Releases the locks, or the place in line. */
   #leave(transaction: OwnTransaction): void {
     this.#context.locks.release(transaction);
     this.#active--;
   }
 
-  /** The time is nearly over: ends what can be ended, and finds out the truth about the rest. */
+  /** The deadline is near: ends what can be ended, and finds out how the rest ended. */
   #giveUp(pending: PendingRequest): void {
     const { transaction } = pending;
     this.#context.counters.givenUp++;
@@ -715,7 +730,7 @@ export class Coordinator implements ForceAwaiter {
       case "running":
         invariant(transaction instanceof OwnTransaction, "a running request has a transaction");
         this.#close(pending);
-        // A frozen node decides nothing: the view change will, maybe in time.
+        // A frozen node decides nothing: the view change will, perhaps in time.
         if (this.#context.membership.isFrozen) pending.failure ||= "the view is being changed";
         else if (transaction.isPreparedOrPreparing) {
           const reason = whyUndecided(this.#context, this.missingVotes(transaction));
@@ -770,7 +785,7 @@ export class Coordinator implements ForceAwaiter {
     };
   }
 
-  /** What clients know a transaction of this node by. */
+  /** The name by which clients know a transaction of this node. */
   #nameOf(number: TransactionNumber): string {
     const { self, membership } = this.#context;
     return nameForClients({ coordinator: self, number }, membership.identity.journal);
@@ -802,7 +817,9 @@ export class Coordinator implements ForceAwaiter {
 
   // --- A new view ----------------------------------------------------------------------------
 
-  /** Own transactions whose end may be for a view to tell: undecided, or aborted and not known so. */
+  /**
+   * Own transactions that a view may end: undecided, or aborted without a majority that knows it.
+   */
   unsettled(): OwnTransaction[] {
     const { transactions, self } = this.#context;
     const unsettled: OwnTransaction[] = [];
@@ -813,11 +830,11 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /**
-   * All transactions of the view before are settled; `unsettled` are this node's that were not.
-   * Clients that wait are answered, or their requests begin anew.
+   * All transactions of the view before are settled; `unsettled` are those of this node that were
+   * not settled until now. Answers the clients that wait, or starts their requests again.
    *
-   * What this node has aborted by itself, without a majority that knew of it, the view may have
-   * committed. And of views that it has missed it does not know the outcomes.
+   * The view may have committed what this node had aborted by itself, if no majority knew of the
+   * abort. And the node does not know the outcomes of views that it has missed.
    */
   onViewInstalled(unsettled: readonly OwnTransaction[], before: View): void {
     const { membership, counters, self } = this.#context;
@@ -833,7 +850,7 @@ export class Coordinator implements ForceAwaiter {
         this.#leaveLine(pending);
         this.#finish(pending, {
           kind: "indeterminate",
-          reason: "this node has missed the view that has settled it",
+          reason: "this node missed the view that settled it",
           transaction: this.#nameOf(transaction.number),
         });
       } else if (committed.has(transaction.number)) {
@@ -846,7 +863,7 @@ export class Coordinator implements ForceAwaiter {
         pending.failure = `a change to view ${view.number} aborted it`;
       }
     }
-    // Whatever else a request had to do with the old view is over: nothing of it is in doubt.
+    // Nothing else that a request did in the old view is still in doubt.
     for (const pending of this.#closing.all()) {
       const known = pending.transaction;
       if (known?.state === "aborted") this.#answerClosing(pending, true);
@@ -864,13 +881,13 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #startOver(pending: PendingRequest): void {
-    // One that is observing is told by whom it observes, and finds that there is no lease.
+    // The transactions that it observes notify it, and it then finds that there is no lease.
     if (pending.state === "observing") return;
     this.#leaveLine(pending);
     this.#park(pending);
   }
 
-  /** Gives up the place in line that `pending` has, if it has one. */
+  /** Gives up the place of `pending` in line, if it has one. */
   #leaveLine(pending: PendingRequest): void {
     const { transaction } = pending;
     if (pending.state === "inLine" && transaction !== undefined) {
@@ -884,7 +901,7 @@ const NO_EFFECTS: readonly Effect[] = [];
 const NO_KEYS: readonly ByteString[] = [];
 const NO_NUMBERS: readonly TransactionNumber[] = [];
 
-/** Returns the keys of `entries` on which there is no effect. */
+/** Returns the keys of `entries` that have no effect. */
 function keysOnlyRead(
   entries: readonly Entry[],
   effects: Prepare["effects"],

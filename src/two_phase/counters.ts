@@ -1,14 +1,14 @@
 /**
- * How often things happened since the start of the process, as data: the names in INFO and in metrics, and
- * what each counts. A counter also proves that a rare path was walked: the simulator's fixed set of seeds
- * must reach every one of them.
+ * How often things happened since the start of the process, as data: the names in INFO and in
+ * metrics, and what each counts. A counter also proves that a rare path was taken: the simulator's
+ * fixed set of seeds must reach each of them.
  *
  * @module
  */
 
-/** What a counter is called outside, and what it counts. */
+/** The public name of a counter, and what it counts. */
 export interface CounterDescription {
-  /** Its name in INFO; in Prometheus text it has `dks_` before it and `_total` behind. */
+  /** Its name in INFO; Prometheus text puts `dks_` before it and `_total` after it. */
   readonly name: string;
   readonly help: string;
 }
@@ -20,7 +20,7 @@ export const COUNTERS = {
   aborted: { name: "requests_aborted", help: "Requests that were aborted for certain." },
   indeterminate: {
     name: "requests_indeterminate",
-    help: "Requests whose end could not be told in time.",
+    help: "Requests whose outcome was not known in time.",
   },
   commits: { name: "commits", help: "Transactions that this node coordinated and committed." },
   aborts: {
@@ -39,11 +39,11 @@ export const COUNTERS = {
   },
   deathsInLine: {
     name: "deaths_in_line",
-    help: "Transactions of others refused while they were in line, as somebody older came by.",
+    help: "Transactions of others refused while they were in line, because an older one came.",
   },
   chained: {
     name: "chained",
-    help: "Transactions that went on a chain instead of waiting for the one before.",
+    help: "Transactions that joined a chain instead of waiting for the one before.",
   },
   abortedWithLeader: {
     name: "aborted_with_leader",
@@ -59,11 +59,11 @@ export const COUNTERS = {
   },
   holdsGivenUp: {
     name: "exports_delayed",
-    help: "Times an export gave up to wait for the transactions under way, and tried again later.",
+    help: "Times an export stopped waiting for the transactions under way, and tried again later.",
   },
   evaluationsThatWaited: {
     name: "evaluations_that_waited",
-    help: "Evaluations without an effect that waited for what they had seen to be committed.",
+    help: "Evaluations without an effect that waited for what they had read to be committed.",
   },
   evaluationsAlone: {
     name: "evaluations_alone",
@@ -72,7 +72,7 @@ export const COUNTERS = {
   },
   evaluationsRedone: {
     name: "evaluations_redone",
-    help: "Evaluations without an effect made anew, as what they had seen was aborted.",
+    help: "Evaluations without an effect repeated because what they had read was aborted.",
   },
   votesAfterAbort: {
     name: "votes_after_abort",
@@ -89,18 +89,18 @@ export const COUNTERS = {
   preparesForgotten: { name: "prepares_forgotten", help: "Prepares under the low-water mark." },
   abortsOfUnknown: {
     name: "aborts_of_unknown",
-    help: "Aborts of a transaction that this node had never heard of.",
+    help: "Aborts of a transaction that this node did not know.",
   },
   stale: {
     name: "stale",
     help: "Messages of another view, or about a transaction that is not known any more.",
   },
   foreign: { name: "foreign", help: "Messages and views of another cluster." },
-  givenUp: { name: "given_up", help: "Transactions given up as the time was over." },
-  resent: { name: "resent", help: "Prepares, commits and aborts sent again as a link came up." },
+  givenUp: { name: "given_up", help: "Transactions given up because their time was over." },
+  resent: { name: "resent", help: "Prepares, commits and aborts sent again when a link came up." },
   incarnationsTaken: {
     name: "incarnations_taken",
-    help: "Incarnations that this process took as the numbers of the one before came to an end.",
+    help: "Incarnations that this process took because the numbers of the one before ran out.",
   },
   recoveredOwn: {
     name: "recovered_own",
@@ -120,16 +120,16 @@ export const COUNTERS = {
   },
   presumedAborts: {
     name: "presumed_aborts",
-    help: "Transactions aborted as their coordinator has no record of them after a restart.",
+    help: "Transactions aborted because their coordinator had no record of them after a restart.",
   },
   readsWithoutLease: {
     name: "reads_without_lease",
-    help: "Reads that could not be answered at once as there was no lease.",
+    help: "Reads that could not be answered at once because there was no lease.",
   },
   viewAttempts: { name: "view_attempts", help: "Attempts of this node to have a view chosen." },
   viewAttemptsGivenUp: {
     name: "view_attempts_given_up",
-    help: "Attempts of this node to have a view chosen that led nowhere.",
+    help: "Attempts of this node to have a view chosen that failed.",
   },
   promises: { name: "promises", help: "Ballots promised." },
   viewRefusals: {
@@ -139,7 +139,7 @@ export const COUNTERS = {
   viewsInstalled: { name: "views_installed", help: "Views installed." },
   viewsMissed: {
     name: "views_missed",
-    help: "An attempt found that a later view was installed elsewhere.",
+    help: "Attempts that found a later view installed elsewhere.",
   },
   laggingMembers: {
     name: "lagging_members",
@@ -147,7 +147,7 @@ export const COUNTERS = {
   },
   proposalsRepeated: {
     name: "proposals_repeated",
-    help: "Accepted proposals that were proposed again as they were.",
+    help: "Accepted proposals that were proposed again unchanged.",
   },
   settledByCommit: {
     name: "settled_by_commit",
@@ -171,7 +171,7 @@ export const COUNTERS = {
   },
   outcomesMissed: {
     name: "outcomes_missed",
-    help: "Own transactions whose outcome stands in a view that this node has missed.",
+    help: "Own transactions whose outcome is in a view that this node missed.",
   },
   leasesWaitedFor: {
     name: "leases_waited_for",
@@ -179,14 +179,14 @@ export const COUNTERS = {
   },
   leasesGivenUp: {
     name: "leases_given_up",
-    help: "Installations that did not wait for a lease, as its holder had given it up.",
+    help: "Installations that did not wait for a lease because its holder had given it up.",
   },
   exclusions: { name: "exclusions", help: "Views that excluded this node." },
   transfers: { name: "transfers_started", help: "Transfers started as a source." },
   finals: { name: "transfer_last_parts_sent", help: "Last parts of transfers sent as a source." },
   joins: {
     name: "transfer_last_parts_received",
-    help: "Last parts of transfers taken in as a joiner.",
+    help: "Last parts of transfers received as a joiner.",
   },
   finalsAhead: {
     name: "finals_ahead",
@@ -194,21 +194,24 @@ export const COUNTERS = {
   },
   joinersForced: {
     name: "joiners_forced",
-    help: "Outsiders that were brought in as too few members were left.",
+    help: "Outsiders brought in because too few members were left.",
   },
   proxies: {
     name: "proxies",
     help: "Joiners of an earlier attempt that a proposal of this node counts on.",
   },
-  admissions: { name: "admissions", help: "Views that this node was admitted to as a joiner." },
-  belowMajority: { name: "below_majority", help: "Requests refused as there is no majority." },
+  admissions: { name: "admissions", help: "Views that admitted this node as a joiner." },
+  belowMajority: {
+    name: "below_majority",
+    help: "Requests refused because there was no majority.",
+  },
   votesWithheld: {
     name: "votes_withheld",
-    help: "Votes that were not sent as a promise had come before them.",
+    help: "Votes that were not sent because a promise came first.",
   },
 } as const satisfies Readonly<Record<string, CounterDescription>>;
 
-/** What stands in {@linkcode COUNTERS}. */
+/** The names in {@linkcode COUNTERS}. */
 export type CounterName = keyof typeof COUNTERS;
 
 /** The names of all counters, in the order of the table. */

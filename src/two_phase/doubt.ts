@@ -1,8 +1,8 @@
 /**
- * What is in doubt for long: for people, who want to know why a key answers nobody.
+ * Transactions that have been in doubt for long, so that an operator can see why a key is blocked.
  *
- * Nothing in the protocol depends on this. It is found out when somebody asks, from what the roles
- * know anyway; all that it costs otherwise is one number in each transaction.
+ * Nothing in the protocol depends on this. It is computed on request from what the roles know
+ * anyway; otherwise it costs one number in each transaction.
  *
  * @module
  */
@@ -14,36 +14,42 @@ import type { Transaction } from "./state.ts";
 import { nameForClients } from "./transaction_name.ts";
 
 /**
- * From this age on a transaction in doubt is told of, in milliseconds: by then the others would
- * suspect a node that says nothing, if nobody has chosen another time for that.
+ * Transactions in doubt for at least this long are reported, in milliseconds. It is the default
+ * suspicion time: a node that says nothing for this long is suspected.
  */
 export const LONG_DOUBT_MS = 1000;
 
 /** What would end a doubt. */
 export type Awaited =
-  /** This node coordinates the transaction, and these members have not said that they are prepared. */
+  /**
+   * This node coordinates the transaction, and these members have not reported that they are
+   * prepared.
+   */
   | { readonly kind: "votes"; readonly nodes: readonly NodeId[] }
-  /** Another node coordinates it, and alone knows how it ends. */
+  /** Another node coordinates it, and only that node knows how it ends. */
   | { readonly kind: "coordinator"; readonly node: NodeId }
-  /** The view is being changed: until there is another one, nobody decides anything. */
+  /** The view is being changed: until the next one is installed, no node decides anything. */
   | { readonly kind: "view" }
-  /** What this node has to say about it is not on its own disk yet. */
+  /** This node's record of it is not durable yet. */
   | { readonly kind: "disk" };
 
-/** A transaction that holds locks here, and of which nobody here knows how it ends. */
+/** A transaction that holds locks here and whose outcome this node does not know. */
 export interface Doubt {
   readonly transaction: Transaction;
-  /** What clients know it by. */
+  /** The name by which clients know it. */
   readonly name: string;
   /**
-   * When it was prepared here, in milliseconds by the local clock; for one that was in doubt already
-   * when this process began, when its coordinator prepared it, by the coordinator's clock.
+   * When it was prepared here, in milliseconds by the local clock; for one that was already in
+   * doubt when this process started, when its coordinator prepared it, by the coordinator's clock.
    */
   readonly since: number;
   readonly awaited: Awaited;
 }
 
-/** Returns what was in doubt for {@linkcode LONG_DOUBT_MS} at the last step; the oldest first. */
+/**
+ * Returns the transactions that had been in doubt for {@linkcode LONG_DOUBT_MS} at the last step;
+ * the oldest first.
+ */
 export function longDoubts(context: Context, coordinator: Coordinator): Doubt[] {
   const { transactions, membership: { view }, now } = context;
   return transactions.holdingLocks()
@@ -66,7 +72,7 @@ function awaitedBy(transaction: Transaction, context: Context, coordinator: Coor
       ? { kind: "coordinator", node: transaction.coordinator }
       : { kind: "disk" };
   }
-  // Whoever follows another one waits for the same: members vote in the order of the numbers.
+  // A follower waits for the same: members vote in the order of the numbers.
   const nodes = coordinator.missingVotes(transaction).filter((node) => node !== self);
   return nodes.length > 0 ? { kind: "votes", nodes } : { kind: "disk" };
 }

@@ -1,5 +1,5 @@
 /**
- * What a transaction does to the store: which entries it locks, and how its effects are carried out.
+ * What a transaction does to the store: which entries it locks, and how its effects are applied.
  *
  * @module
  */
@@ -13,14 +13,14 @@ import type { Store } from "./store.ts";
 export function entriesOf(store: Store, prepare: Prepare): Entry[] {
   const [first] = prepare.effects;
   if (first !== undefined && prepare.effects.length === 1 && prepare.reads.length === 0) {
-    return [store.entryOf(first.key)]; // The most frequent case, without a closure.
+    return [store.entryOf(first.key)]; // The most frequent case, done without a closure.
   }
   const entries = prepare.effects.map((effect) => store.entryOf(effect.key));
   for (const key of prepare.reads) entries.push(store.entryOf(key));
   return entries;
 }
 
-/** Carries out effects that a checkpoint may have stored already, with what came after them. */
+/** Applies effects that a checkpoint may have stored already, along with later ones. */
 export function applyEffectsAgain(store: Store, transaction: Transaction): void {
   const { prepare } = transaction;
   invariant(prepare !== undefined, "a transaction without content cannot be committed");
@@ -30,7 +30,7 @@ export function applyEffectsAgain(store: Store, transaction: Transaction): void 
   }
 }
 
-/** Carries out the effects of `transaction`, which is committed. */
+/** Applies the effects of `transaction`, which is committed. */
 export function applyEffects(store: Store, transaction: Transaction): void {
   const { prepare, entries } = transaction;
   invariant(prepare !== undefined, "a transaction without content cannot be committed");
@@ -38,7 +38,7 @@ export function applyEffects(store: Store, transaction: Transaction): void {
     const effect = prepare.effects[i];
     const entry = entries[i];
     if (effect === undefined) continue;
-    // Entries mostly stand in the order of the effects; where they do not, the store is asked.
+    // Entries are mostly in the order of the effects; if not, look them up in the store.
     const isSame = entry !== undefined && entry.key === effect.key;
     const target = isSame ? entry : store.entryOf(effect.key);
     store.write(target, effect.value, prepare.version, effect.expiresAtMs);

@@ -2,10 +2,10 @@
  * The hybrid clock (Kulkarni et al. 2014, "Logical physical clocks"), in one integer.
  *
  * A stamp is in microseconds: the local clock's reading, or one more than the highest stamp that
- * this node has given or seen, whichever is more. So stamps grow with causality whatever the clocks
- * say, and stay near the time of day where the clocks are sane. Nothing that must be correct relies
- * on the latter: stamps order requests by age (who waits, who dies) and versions of a key (under the
- * key's lock), no more.
+ * this node has given or seen, whichever is higher. So stamps grow with causality whatever the
+ * clocks say, and stay near wall-clock time if the clocks are right. Correctness does not depend on
+ * the latter: stamps only order requests by age (wait-die) and versions of a key (under the key's
+ * lock).
  *
  * @module
  */

@@ -1,16 +1,17 @@
 /**
  * The lease: the right to answer reads in a view (Gray & Cheriton 1989).
  *
- * It lasts for some time from the moment at which a heartbeat round was *sent* that a majority of the
- * configured nodes acknowledged, none of which had promised a ballot above that of the view. A node
- * that promises such a ballot acknowledges no more; so once a majority has promised, no lease can
- * last longer than that from the last promise. A proposer that waits for {@linkcode leaseWaitMs} before
- * it installs the next view can be sure that nobody reads in the old one.
+ * It starts when a heartbeat round was *sent*, and holds for a fixed time if a majority of the
+ * configured nodes acknowledged that round, none of which had promised a ballot above that of the
+ * view. A node that promises such a ballot acknowledges no more rounds. So once a majority has
+ * promised, every lease ends within that time after the last promise. A proposer that waits for
+ * {@linkcode leaseWaitMs} before it installs the next view can be sure that no node reads in the
+ * old one.
  *
- * Time is measured on two clocks, see `clocks.ts`. The monotonic clock alone would let a node that was
- * suspended read for as long again when it wakes up. The wall clock alone would let it read for as
- * long as the clock was set back. A read needs both clocks to be within the lease, and to agree about
- * how much time has passed.
+ * Time is measured on two clocks, see `clocks.ts`. The monotonic clock alone would let a suspended
+ * node read for the rest of its lease after it wakes up. The wall clock alone would let it read for
+ * longer by as much as the clock was set back. A read needs both clocks to be within the lease, and
+ * to agree about how much time has passed.
  *
  * @module
  */
@@ -20,19 +21,19 @@ import type { NodeId, NodeSet } from "./messages.ts";
 import { only } from "./node_set.ts";
 import type { Quorum } from "./quorum.ts";
 
-/** Rounds whose acknowledgements may still come. Older ones are given up. */
+/** Rounds whose acknowledgements still count. Older ones are dropped. */
 const ROUNDS_MAX = 16;
 
 /**
- * By how much the two clocks may differ about the time that has passed since a round was sent, in
- * milliseconds: more than the wall clock's resolution and a program that is interrupted between two
- * readings, and much less than a lease.
+ * How far the two clocks may disagree about the time since a round was sent, in milliseconds. It
+ * covers the wall clock's resolution and an interruption between the two readings, and is much less
+ * than a lease.
  */
 export const CLOCK_GAP_MS_MAX = 50;
 
 /**
- * Returns for how long a proposer has to wait after the last promise until no lease of `leaseMs` can
- * hold, where the rate of the holder's clock may be low by `driftMax` and its own high by as much.
+ * Returns how long a proposer must wait after the last promise until no lease of `leaseMs` can
+ * hold, if the holder's clock may run slow by `driftMax` and the proposer's fast by as much.
  */
 export function leaseWaitMs({ leaseMs, driftMax }: { leaseMs: number; driftMax: number }): number {
   return leaseMs * (1 + driftMax) / (1 - driftMax);
@@ -49,12 +50,12 @@ export class LeaseTerm {
     this.#leaseMs = leaseMs;
   }
 
-  /** Tells whether the term is not over at `at`, by both clocks. */
+  /** Tells whether the term still holds at `at`, by both clocks. */
   holds(at: Clocks): boolean {
     return this.msLeft(at) > 0;
   }
 
-  /** Returns for how long the term holds still, in milliseconds; 0 or less where it is over. */
+  /** Returns how much longer the term holds, in milliseconds; 0 or less if it is over. */
   msLeft(at: Clocks): number {
     if (this.#leaseMs === Infinity) return Infinity;
     const byMonotonic = at.monotonicMs - this.sentAt.monotonicMs;
@@ -84,7 +85,7 @@ export class Lease {
     this.#leaseMs = leaseMs;
   }
 
-  /** The latest term; `undefined` where there was none in this view. It may be over. */
+  /** The latest term; `undefined` if there was none in this view. It may be over. */
   get term(): LeaseTerm | undefined {
     return this.#term;
   }
@@ -117,7 +118,7 @@ export class Lease {
     this.#extend(known);
   }
 
-  /** The lease is over, and no acknowledgement that is on its way makes another one. */
+  /** Ends the lease. Acknowledgements that are on their way do not renew it. */
   end(): void {
     this.#term = undefined;
     this.#rounds = [];
@@ -127,7 +128,7 @@ export class Lease {
     if (!quorum.isReachedBy(acknowledged)) return;
     const isLater = this.#term === undefined ||
       sentAt.monotonicMs > this.#term.sentAt.monotonicMs;
-    // A node alone has nobody who could go on without it.
+    // No other node can continue without a node that is alone.
     if (isLater) this.#term = new LeaseTerm(sentAt, quorum.size === 1 ? Infinity : this.#leaseMs);
   }
 }

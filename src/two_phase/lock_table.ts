@@ -1,20 +1,20 @@
 /**
  * The lock table: one writer per key, wait-die.
  *
- * A lock is held by one transaction, or by a chain of transactions of one coordinator, each of which
- * follows the one before it. Who cannot hold all of its keys at once holds none of them: it waits in
- * line, or is refused.
+ * A lock is held by one transaction, or by a chain of transactions of one coordinator, each of
+ * which follows the one before it. A transaction that cannot hold all of its keys at once holds
+ * none of them: it waits in line, or is refused.
  *
- * Wait-die (Rosenkrantz, Stearns & Lewis 1978, §4) decides about transactions of other coordinators:
- * such a one may wait only for younger ones, and "for" means whoever holds one of its keys or stands
- * in line for it before it. So every wait across nodes is from older to younger, and there is no
- * cycle. A transaction of this node's own that is in line holds nothing anywhere, so it may wait for
- * anybody.
+ * Wait-die (Rosenkrantz, Stearns & Lewis 1978, §4) decides about transactions of other
+ * coordinators: they may wait only for younger ones. A transaction waits for every one that holds
+ * one of its keys or is before it in the line of one. So every wait across nodes is from older to
+ * younger, and there is no cycle. This node's own transactions hold nothing anywhere while they are
+ * in line, so they may wait for any other.
  *
- * The line of a key is in order of age, the oldest first. Nobody is granted a key for which an older
- * one stands in line; so a grant leaves only younger ones behind, and those of other coordinators
- * among them are refused then (they would wait for an older one). So nobody starves: the oldest of
- * all is passed by no one.
+ * The line of a key is in order of age, the oldest first. No transaction gets a key while an older
+ * one is in line for it. So a grant leaves only younger ones behind, and refuses those of other
+ * coordinators among them (they would wait for an older one). So no transaction starves: none
+ * overtakes the oldest.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export class LockTable {
   #grants = 0;
   #isHoldingBack = false;
   #size = 0;
-  /** How often something has changed by which somebody in line may get its locks. */
+  /** How many changes there were that may let a transaction in line get its locks. */
   #changes = 0;
 
   constructor(self: NodeId, store: Store) {
@@ -50,9 +50,10 @@ export class LockTable {
   }
 
   /**
-   * Grants nothing until {@linkcode goOn}: all that ask for locks stand in line, and wait-die refuses as
-   * always. Not for long: a transaction that waits here may hold locks at other nodes, for which others
-   * wait that are older, so nothing but the end of this resolves such a circle.
+   * Grants nothing until {@linkcode goOn}: every transaction that asks for locks waits in line, and
+   * wait-die refuses as always. Call this for a short time only: a transaction that waits here may
+   * hold locks at other nodes for which older ones wait, and only the end of this resolves such a
+   * cycle.
    */
   holdBack(): void {
     this.#isHoldingBack = true;
@@ -89,13 +90,13 @@ export class LockTable {
     }
     for (const entry of transaction.entries) {
       this.#standInLine(transaction, entry);
-      // The keys may be free: nothing else will bring it about that it is looked at.
+      // The keys may be free, and no other event would make `next` look at it.
       if (this.#isHoldingBack) this.#changed.push(entry);
     }
     return "waiting";
   }
 
-  /** Gives `transaction` its locks as it had them before a crash, in the order of the journal. */
+  /** Gives `transaction` the locks that it had before a crash, in the order of the journal. */
   hold(transaction: Transaction): void {
     this.#grant(transaction);
   }
@@ -113,7 +114,7 @@ export class LockTable {
     }
   }
 
-  /** Forgets what earlier calls have brought about: all who stood in line have left it. */
+  /** Drops pending events: every transaction that was in line has left it. */
   dropLine(): void {
     for (const entry of this.#changed.splice(0)) {
       if (entry.lock !== undefined) this.#dropIfFree(entry, entry.lock);
@@ -128,8 +129,8 @@ export class LockTable {
   }
 
   /**
-   * Returns the next thing that earlier calls have brought about for somebody in line, or
-   * `undefined` when nothing is left.
+   * Returns the next event that earlier calls caused for a transaction in line, or `undefined` if
+   * none is left.
    */
   next(): LineEvent | undefined {
     const refused = this.#refused.shift();
@@ -141,7 +142,7 @@ export class LockTable {
       if (first !== undefined && this.#isItsTurn(first)) {
         this.#leaveLine(first);
         this.#grant(first);
-        // Who stands behind it, on this key or another one, may go on its chain.
+        // The next in line, on this key or another, may join its chain.
         for (const other of first.entries) if (other !== entry) this.#changed.push(other);
         return { transaction: first, what: "granted" };
       }
@@ -152,9 +153,9 @@ export class LockTable {
   }
 
   /**
-   * Tells whether `transaction`, the first in some line, may hold all of its keys. It is looked at once
-   * after each change: it may be the first in the lines of all of its keys, and a look takes a step for
-   * each of them.
+   * Tells whether `transaction`, the first in some line, may hold all of its keys. It is checked
+   * once after each change only: it may be the first in the lines of all of its keys, and a check
+   * takes one step for each key.
    */
   #isItsTurn(transaction: Transaction): boolean {
     if (!transaction.ready || transaction.lookedAt === this.#changes) return false;
@@ -163,8 +164,8 @@ export class LockTable {
   }
 
   /**
-   * Returns the last transaction that holds the key, will write it and was granted it at
-   * `grantOrder` or before: whom a reader must wait for.
+   * Returns the last transaction that holds the key, will write it, and got it at `grantOrder` or
+   * before: the one that a reader must wait for.
    */
   lastWriter(entry: Entry | undefined, grantOrder: number): Transaction | undefined {
     if (entry?.lock === undefined) return undefined;
@@ -179,7 +180,10 @@ export class LockTable {
     return undefined;
   }
 
-  /** Nobody older in line, and every key free or held by a chain that the transaction goes on. */
+  /**
+   * No older one is in line, and every key is free or held by a chain that the transaction may
+   * join.
+   */
   #mayHoldAll(transaction: Transaction): boolean {
     for (const { lock } of transaction.entries) {
       if (lock === undefined) continue;
@@ -194,8 +198,8 @@ export class LockTable {
   }
 
   /**
-   * A transaction may go on a chain of its own coordinator: at the coordinator whenever the last
-   * one is not being aborted, elsewhere when it names the last one.
+   * A transaction may join a chain of its own coordinator: at the coordinator if the last one is
+   * not being aborted, elsewhere if it names the last one.
    */
   #mayFollow(transaction: Transaction, last: Transaction): boolean {
     if (last.coordinator !== transaction.coordinator || last.state === "aborting") return false;
@@ -253,7 +257,7 @@ export class LockTable {
     }
   }
 
-  /** All in line are younger than the new holder: those of other coordinators must not wait. */
+  /** All in line are younger than the new holder, so those of other coordinators must not wait. */
   #refuseForeign(line: readonly Transaction[]): void {
     const foreign = line.filter((waiter) => waiter.coordinator !== this.#self);
     if (foreign.length > 0) this.#changes++;

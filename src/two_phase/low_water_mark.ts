@@ -1,8 +1,9 @@
 /**
- * What may be forgotten: each member tells a coordinator up to which number it has durably settled that
- * one's transactions; the coordinator tells every member the lowest of these, the low-water mark.
+ * What may be forgotten: each member tells each coordinator up to which number it has durably
+ * settled the coordinator's transactions; the coordinator tells every member the lowest of these
+ * numbers, the low-water mark.
  *
- * Both go along with other messages: to a node that is about to be sent something, and on a tick.
+ * Both travel with other messages: when something is about to be sent to the node, and on a tick.
  *
  * @module
  */
@@ -11,7 +12,10 @@ import type { Context } from "./context.ts";
 import { type NodeId, type NodeSet, NOTHING_BEFORE, type TransactionNumber } from "./messages.ts";
 import { members, NOBODY, only } from "./node_set.ts";
 
-/** A low-water mark is journaled each time it has moved by this much: it saves work, and may be lost. */
+/**
+ * A low-water mark is journaled each time it has moved by this much. It only saves work, and may be
+ * lost.
+ */
 const MARK_STEP = 4096;
 
 /** The low-water marks of this node's transactions, and what it has settled of the others'. */
@@ -25,14 +29,16 @@ export class LowWaterMarks {
     this.#onAllSettled = onAllSettled;
   }
 
-  /** A link to `node` is up, and it is in the view: what was sent before may be lost. */
+  /**
+   * A link to `node` is up, and the node is in the view: messages on an earlier link may be lost.
+   */
   onPeerReady(node: NodeId): void {
     const record = this.#context.nodes.of(node);
     record.forgetSent = NOTHING_BEFORE;
     record.settledSent = NOTHING_BEFORE;
   }
 
-  /** Everything up to `base` of this node's numbers is settled by a new view. */
+  /** A new view has settled everything up to `base` of this node's numbers. */
   onViewInstalled(base: TransactionNumber): void {
     for (const record of this.#context.nodes.all()) {
       record.settledBy = base;
@@ -59,7 +65,7 @@ export class LowWaterMarks {
     }
   }
 
-  /** Tells `receivers`, which are about to hear from this node, what they do not know yet. */
+  /** Tells `receivers`, to which messages are about to go, what they do not know yet. */
   beforeSending(receivers: NodeSet): void {
     if (this.#context.membership.isFrozen) return;
     this.#sendMark(receivers);

@@ -1,18 +1,20 @@
 /**
- * Who belongs to the cluster: the installed view, the links, the lease, and who is missed.
+ * Which nodes belong to the cluster: the installed view, the links, the lease, and the missing
+ * members.
  *
- * A view is a number, a set of members, and the outcomes of the view before it; `view_change.ts` says
- * how one is chosen. View 0 is that of a node which has seen nobody yet: it accepts nothing.
+ * A view is a number, a set of members, and the outcomes of the view before it; `view_change.ts`
+ * says how one is chosen. View 0 is the view of a node that has not met the others yet: it accepts
+ * nothing.
  *
- * A node that starts on a journal counts for nothing until a majority has told it that no process has
- * come further with that journal (`peer_journals.ts`): it neither votes nor promises nor reads.
+ * A node that starts on a journal takes no part until a majority has confirmed that no process has
+ * got further with that journal (`peer_journals.ts`): it neither votes, nor promises, nor reads.
  *
- * A node that restarts with another journal has forgotten what it once promised. Views list journals
- * for this reason: such a node is a stranger, what it says about views does not count, and it becomes a
+ * A node that restarts with another journal has lost its promises. For this reason views list
+ * journals: such a node is a stranger, what it says about views does not count, and it becomes a
  * member again only as a joiner.
  *
- * Views also say which cluster they belong to. A node goes from view 0 into some cluster, and stays in
- * that one: with who is of another it has no link, whatever it is sent.
+ * Views also say which cluster they belong to. From view 0 a node enters some cluster, and stays in
+ * it: it has no link to nodes of another cluster, whatever they send.
  *
  * @module
  */
@@ -63,18 +65,23 @@ export interface MembershipOptions {
   readonly stillness: Stillness;
 }
 
-/** Knows the installed view, and who of it is there. */
+/** Knows the installed view, and which of its members are up. */
 export class Membership {
   readonly lease: Lease;
-  /** What is on this node's disk of the others' journals. */
+  /** What this node's disk records of the others' journals. */
   readonly peerJournals = new PeerJournals();
-  /** As a joiner in the installed view, this node holds all that a frozen member of it held. */
+  /**
+   * Set if this node has joined in the installed view: it holds everything that a frozen member
+   * held.
+   */
   joined: Joined | undefined;
-  /** The same, once its record is durable: others may be told. */
+  /** The same, once its record is durable and may be announced. */
   joinedDurably: Joined | undefined;
-  /** A chosen view whose record is appended, and not durable yet: not gone over to. */
+  /** A chosen view whose record is appended but not durable yet, so it is not installed. */
   installing: View | undefined;
-  /** By how much the next start's incarnation will be ahead of what the journal counts as starts. */
+  /**
+   * How much higher the next start's incarnation will be than the number of starts on the journal.
+   */
   offset = 0;
   readonly #self: NodeId;
   #identity: PeerIdentity;
@@ -89,25 +96,25 @@ export class Membership {
   #promisedTo = "";
   #accepted: AcceptedProposal | undefined;
   #acceptedDurably: AcceptedProposal | undefined;
-  /** All that there is a connection to. */
+  /** Nodes that there is a connection to. */
   #connected: NodeSet;
-  /** Of these, those that are not known to be of another cluster. */
+  /** Those of them that are not known to be of another cluster. */
   #linked: NodeSet;
   #installed: NodeSet = NOBODY;
   #heartbeatAt = -Infinity;
-  /** Peers that have said that their disk hangs. */
+  /** Peers that have reported that their disk hangs. */
   #stuck: NodeSet = NOBODY;
   #isLeaving = false;
-  /** How often a process was started on this journal, with this one. */
+  /** How many processes were started on this journal, this one included. */
   #starts = 0;
   #isVerified = false;
-  /** It was reported that this node can start over. */
+  /** An event has reported that this node can start over. */
   #isToStartOver = false;
-  /** Peers that have told what they know of this node's journal. */
+  /** Peers that have said what they know of this node's journal. */
   #told: NodeSet = NOBODY;
-  /** Peers that have come with an older copy of their journal, or with one from elsewhere. */
+  /** Peers that run on an older copy of their journal, or on one from elsewhere. */
   #olderCopies: NodeSet = NOBODY;
-  /** The view lists this node, which does not hold what its members hold: it is none. */
+  /** The view lists this node, but the node does not hold what members hold, so it is not one. */
   #isIncomplete = false;
   #wasComplete = false;
 
@@ -173,12 +180,12 @@ export class Membership {
     return ids.map((node) => this.nameOf(node)).join(", ");
   }
 
-  /** The highest ballot promised: no lower one is taken part in. */
+  /** The highest ballot promised: this node takes part in no lower one. */
   get promised(): Ballot {
     return this.#promised;
   }
 
-  /** The journal of the proposer that has the promise; `""` where the ballot came with a view. */
+  /** The journal of the proposer that has the promise; `""` if the ballot came with a view. */
   get promisedTo(): string {
     return this.#promisedTo;
   }
@@ -188,7 +195,7 @@ export class Membership {
     return this.#accepted;
   }
 
-  /** The same, as far as it is durable: others may be told. */
+  /** The same, once it is durable and may be announced. */
   get acceptedDurably(): AcceptedProposal | undefined {
     return this.#acceptedDurably;
   }
@@ -205,7 +212,7 @@ export class Membership {
 
   /**
    * Tells whether this node holds what a member of `view` must hold: it was a member of the view
-   * before, or has joined in that. One that has missed the view before does not.
+   * before, or has joined in it. A node that missed the view before does not.
    */
   #isComplete(view: View): boolean {
     const isNext = this.#view.number === view.number - 1;
@@ -238,7 +245,7 @@ export class Membership {
     if (this.#accepted === accepted) this.#acceptedDurably = accepted;
   }
 
-  /** Takes over a proposal that was accepted, from the journal. */
+  /** Restores an accepted proposal from the journal. */
   restoreAccepted(accepted: AcceptedProposal): void {
     this.accept(accepted);
     this.#acceptedDurably = accepted;
@@ -261,9 +268,10 @@ export class Membership {
   }
 
   /**
-   * Who has left, and is let in again, is there: somebody has met it. A node that has only met the
-   * process before would leave it out of the very next view; and where the disk is a new one, whose
-   * incarnations begin anew, it would not even wait for the lease that it may have by then.
+   * A member readmitted after leaving is alive. Clear the old notice, or a node that met only the
+   * earlier process would exclude it from the very next view. If its disk is new and its
+   * incarnations start from 1 again, that node would not even wait for the lease that the member
+   * may hold by then.
    */
   #forgetLeaving(before: View, view: View): void {
     for (const node of members(view.members)) {
@@ -274,36 +282,37 @@ export class Membership {
     }
   }
 
-  /** Takes over a view from the journal. */
+  /** Restores a view from the journal. */
   restore(view: View): void {
     this.#isIncomplete = this.#isListed(view) && !this.#isComplete(view);
     this.#view = view;
     this.#all = configuredNodes(view);
     this.#quorum = quorumOf(view);
-    this.restoreJoined(undefined); // By this view it is a member, or outside, and has to join anew.
+    // By this view it is a member, or it is outside and has to join again.
+    this.restoreJoined(undefined);
     this.#dropForeign();
     this.promise(view.ballot, "");
     const proposal = this.#accepted?.proposal;
     if (proposal === undefined) return;
-    // Before its first view, a node may have accepted one of another cluster.
+    // Before its first view, a node may have accepted a view of another cluster.
     const isForeign = proposal.cluster.id !== view.cluster.id;
     if (proposal.number > view.number && !isForeign) return;
     this.#accepted = undefined;
     this.#acceptedDurably = undefined;
   }
 
-  /** Who this node is to its peers. */
+  /** How this node identifies itself to its peers. */
   get identity(): PeerIdentity {
     return this.#identity;
   }
 
-  /** Takes over what this node holds as a joiner, from the journal. */
+  /** Restores from the journal what this node holds as a joiner. */
   restoreJoined(joined: Joined | undefined): void {
     this.joined = joined;
     this.joinedDurably = joined;
   }
 
-  /** Takes over where this node stood at a checkpoint. */
+  /** Restores the membership state of a checkpoint. */
   restoreMembership(record: MembershipRecord): void {
     this.restore(record.view);
     this.restoreJoined(record.joined);
@@ -311,7 +320,7 @@ export class Membership {
     this.#isIncomplete = this.#isListed(record.view) && !record.isMember;
   }
 
-  /** Tells whether `node` is a member, with the journal that it has now, as far as it says. */
+  /** Tells whether `node`, with the journal that it says it has now, is a member. */
   isInside(node: NodeId): boolean {
     return contains(this.#view.members, node) && this.counts(node) && !this.#saysItIsOutside(node);
   }
@@ -326,13 +335,15 @@ export class Membership {
     return Math.max(this.offset, incarnation - this.#starts);
   }
 
-  /** This process goes on with numbers of a later incarnation. */
+  /** This process continues with numbers of a later incarnation. */
   startIncarnation(incarnation: number): void {
     this.#identity = { ...this.#identity, incarnation };
     this.#nodes.of(this.#self).met = this.#identity;
   }
 
-  /** `node` says that it goes on with numbers of a later incarnation than when its link came up. */
+  /**
+   * `node` says that it continues with numbers of a later incarnation than when its link came up.
+   */
   #noteIncarnation(node: NodeId, incarnation: number): void {
     const record = this.#nodes.of(node);
     const { met } = record;
@@ -342,8 +353,8 @@ export class Membership {
   /**
    * Begins, after recovery.
    *
-   * @param how `isTrusted`: nothing can be later than the journal. There was nothing to recover, or the
-   *   operator has just had the node begin a cluster from it.
+   * @param how `isTrusted`: nothing can be later than the journal. Either there was nothing to
+   * recover, or the operator has just started a new cluster from it.
    */
   start({ isTrusted }: { isTrusted: boolean }): void {
     const { incarnation } = this.#identity;
@@ -354,7 +365,7 @@ export class Membership {
       position: this.#outbox.progress,
     };
     this.#nodes.of(this.#self).met = this.#identity;
-    // What has said nothing to anybody has nothing that it could have forgotten.
+    // A process that has never told others anything cannot have lost anything that they rely on.
     if (isTrusted) this.#isVerified = true;
     this.#verify();
     if (this.isMember) this.#installed |= only(this.#self);
@@ -378,7 +389,7 @@ export class Membership {
     return members(this.#view.members & ~this.ready);
   }
 
-  /** Who `node` was when its link came up last. */
+  /** What `node` said of itself when its link last came up. */
   identityOf(node: NodeId): PeerIdentity | undefined {
     return this.#nodes.of(node).met;
   }
@@ -386,29 +397,31 @@ export class Membership {
   /** Tells whether what `node` says about views counts: `view` lists the journal that it has. */
   counts(node: NodeId, view: View = this.#view): boolean {
     if (contains(this.#olderCopies, node)) return false;
-    // In view 0 nobody has a part in anything yet: all of the nodes are asked then.
+    // In view 0 no node has promised or voted for anything that could be lost, so all nodes count.
     const { met } = this.#nodes.of(node);
     if (view.number === 0) return met !== undefined;
     return met?.journal === view.journals[node];
   }
 
   /**
-   * Tells whether `view` is of the cluster of this node. In view 0 it is of none, and may come into
-   * any.
+   * Tells whether `view` is of the cluster of this node. In view 0 the node is in no cluster, and
+   * may enter any.
    */
   isOwnCluster(view: View): boolean {
     const own = this.installing ?? this.#view;
     return own.number === 0 || view.cluster.id === own.cluster.id;
   }
 
-  /** Tells whether `node` says that it is of another cluster: nothing else that it says counts. */
+  /**
+   * Tells whether `node` says that it is of another cluster. Then nothing else that it says counts.
+   */
   isForeign(node: NodeId): boolean {
     const { announced } = this.#nodes.of(node);
     return announced !== undefined && announced.view > 0 && this.#view.number > 0 &&
       announced.cluster !== this.#view.cluster.id;
   }
 
-  /** Gives up the links to nodes that turn out to be of another cluster. */
+  /** Drops the links to nodes that turn out to be of another cluster. */
   #dropForeign(): void {
     for (const node of members(this.#linked & this.others)) {
       if (!this.isForeign(node)) continue;
@@ -419,9 +432,9 @@ export class Membership {
   }
 
   /**
-   * Tells whether `node`, which is in an earlier view, may be shown the installed one. A node that has
-   * lost its quorum shows it only to those who belong to that: a new node at their place may be meant
-   * for another cluster, which goes on without this one's.
+   * Tells whether `node`, which is in an earlier view, may be shown the installed one. A node that
+   * has lost its quorum shows it only to nodes of that quorum: a new node in their place may be
+   * meant for another cluster that continues without this one.
    */
   mayShowView(node: NodeId): boolean {
     if (this.counts(node)) return true;
@@ -438,7 +451,9 @@ export class Membership {
     return members(this.#linked).filter((node) => (this.#nodes.of(node).announced?.view ?? 0) > 0);
   }
 
-  /** This node has begun a cluster by force, which has too few members yet to serve anybody. */
+  /**
+   * This node has started a new cluster by force, which has too few members yet to serve requests.
+   */
   get isGathering(): boolean {
     return isRecoveredCluster(this.#view) && !this.#quorum.isReachedBy(this.#view.members);
   }
@@ -446,7 +461,7 @@ export class Membership {
   /**
    * A link has come up.
    *
-   * @param about who the peer is, and what it has on its disk of this node's journal
+   * @param about what the peer says of itself, and what its disk records of this node's journal
    */
   onPeerUp(
     node: NodeId,
@@ -477,11 +492,11 @@ export class Membership {
   }
 
   /**
-   * `node` says what it has on its disk of this node's journal.
+   * `node` says what its disk records of this node's journal.
    *
-   * A node that takes part goes on, whatever it is told: a majority has vouched for its journal, so the
-   * one that knows more of it has come with a journal from elsewhere. Two nodes that each know more of
-   * the other's journal say nothing by that.
+   * A node that takes part continues, whatever it hears: a majority has vouched for its journal, so
+   * a peer that knows more of it runs on a journal from elsewhere. If two nodes each know more of
+   * the other's journal, that proves nothing about either.
    */
   #hearOfOwn(node: NodeId, seen: JournalSighting | undefined): void {
     const record = this.#nodes.of(node);
@@ -497,21 +512,24 @@ export class Membership {
     }
   }
 
-  /** Tells whether the node of `record` knows more of this node's journal than that itself. */
+  /**
+   * Tells whether the node of `record` knows of more records of this node's journal than it holds.
+   */
   #isAccuser(record: NodeRecord): boolean {
     return record.accusation !== undefined && !contains(this.#olderCopies, record.id) &&
       !this.isForeign(record.id);
   }
 
   /**
-   * This node's journal is an older copy, and a member that takes part says so: it can give that journal
-   * up, and join from empty. Before there is such a member, it might be the best copy that is left.
+   * This node's journal is an older copy, and a member that takes part says so: this node can give
+   * the journal up, and join from empty. Before there is such a member, it might be the best copy
+   * that is left.
    */
   #startOverIfPossible(): void {
     if (this.#isToStartOver || !this.isOlderCopy) return;
     for (const record of this.#nodes.all()) {
       const { announced } = record;
-      // A node that is in no view yet has nothing to lose.
+      // A node that is in no view yet loses nothing by that.
       const takesPart = announced?.isVerified === true &&
         (announced.isMember || this.#view.number === 0);
       if (!takesPart || !this.#isAccuser(record)) continue;
@@ -521,7 +539,7 @@ export class Membership {
     }
   }
 
-  /** Finds out whether a peer has come with an older copy of its journal. */
+  /** Checks whether a peer runs on an older copy of its journal. */
   #judge(node: NodeId, identity: PeerIdentity): void {
     const seen = this.peerJournals.of(node);
     this.#olderCopies &= ~only(node);
@@ -530,7 +548,7 @@ export class Membership {
     this.#outbox.report({ type: "peerOnOlderCopy", peer: node });
   }
 
-  /** Writes down how far the journal of a peer has come, where it is the one that counts. */
+  /** Records how far the journal of a peer has come, if it is the one that counts. */
   #see(node: NodeId, seen: JournalSighting, now: number): void {
     if (!this.counts(node)) return;
     const record = this.peerJournals.see(node, seen, now);
@@ -538,21 +556,22 @@ export class Membership {
   }
 
   /**
-   * Tells whether this node takes part: a majority of the nodes, whose journals count or who say that
-   * they are members, has told it what they know of its journal, and none of them knows more of it.
+   * Tells whether this node takes part: a majority of the nodes (nodes whose journals count, or
+   * that say they are members) have told it what they know of its journal, and none of them knows
+   * of more than it holds.
    */
   get isVerified(): boolean {
     return this.#isVerified;
   }
 
-  /** Tells whether `node` has come with an older copy of its journal. */
+  /** Tells whether `node` runs on an older copy of its journal. */
   hasOlderCopy(node: NodeId): boolean {
     return contains(this.#olderCopies, node);
   }
 
   /**
-   * Another node knows more of this node's journal than that itself: it is an older copy, and this node
-   * does nothing and says nothing.
+   * Another node knows of more records of this node's journal than it holds. So it is an older
+   * copy, and this node does nothing and says nothing.
    */
   get isOlderCopy(): boolean {
     if (this.#isVerified) return false;
@@ -565,7 +584,7 @@ export class Membership {
     let vouching = this.counts(this.#self) ? only(this.#self) : NOBODY;
     for (const node of members(this.#told & this.#linked)) {
       const { announced } = this.#nodes.of(node);
-      // Its journal may be one that only a later view than this node's lists.
+      // Perhaps only a view later than this node's lists its journal.
       const isInView = (announced?.view ?? 0) > 0 && announced?.isMember === true;
       if (this.hasOlderCopy(node)) continue;
       if (this.counts(node) || isInView) vouching |= only(node);
@@ -584,9 +603,9 @@ export class Membership {
   }
 
   /**
-   * The first view of a recovered cluster lists one journal. Its owner cannot know whether the view after
-   * it was chosen, unless it hears from so many others that one of the members of that must be among
-   * them. Any other node is outside, and may hear from anybody.
+   * The first view of a recovered cluster lists one journal. The owner of that journal cannot know
+   * whether a later view was chosen, unless it hears from so many others that a member of the later
+   * view must be among them. Any other node is outside, and may hear from any node.
    */
   #isEnoughInRecovered(vouching: NodeSet): boolean {
     if (!this.counts(this.#self)) return vouching !== NOBODY;
@@ -608,7 +627,7 @@ export class Membership {
     this.#nodes.of(from).announced = message;
     this.#dropForeign();
     this.#startOverIfPossible();
-    // It was of another cluster, as far as it had said, and is not any more.
+    // By what it had said it was of another cluster, and now it is not.
     if (contains(this.#connected, from) && !this.isForeign(from)) this.#linked |= only(from);
     this.#verify();
     if (!this.#isInSameView(from)) {
@@ -646,7 +665,7 @@ export class Membership {
     return this.isMember && this.#isVerified && this.lease.holds(now);
   }
 
-  /** Tells whether a write can go to all members now. */
+  /** Tells whether a write can now go to all members. */
   get mayWrite(): boolean {
     return this.isMember && this.#isVerified && !this.isFrozen && !this.#isLeaving &&
       !this.isGathering && this.ready === this.#view.members;
@@ -654,7 +673,7 @@ export class Membership {
 
   // --- Heartbeats ----------------------------------------------------------------------------
 
-  /** Something was heard of `node`. */
+  /** A message has come from `node`. */
   onHeard(node: NodeId, now: number): void {
     if (this.counts(node)) this.#hear(this.#nodes.of(node), now);
   }
@@ -669,7 +688,7 @@ export class Membership {
     return this.#stillness.msSince(heard, now) > this.#timing.suspicionMs;
   }
 
-  /** Begins a heartbeat round, when it is time. */
+  /** Starts a heartbeat round if it is due. */
   onTick(now: Clocks): void {
     if (now.monotonicMs - this.#heartbeatAt < this.#timing.heartbeatMs) return;
     this.#heartbeatAt = now.monotonicMs;
@@ -692,7 +711,7 @@ export class Membership {
     });
   }
 
-  /** Tells whether a force has been under way here for longer than the time of suspicion. */
+  /** Tells whether a force has been under way here for longer than the suspicion time. */
   isStuck(now: number): boolean {
     const { forcingSince } = this.#outbox;
     return forcingSince !== undefined &&
@@ -723,7 +742,7 @@ export class Membership {
 
   // --- Leaving -------------------------------------------------------------------------------
 
-  /** This node serves nobody any more: the others need not wait for it. */
+  /** This node serves no more requests: the others need not wait for it. */
   leave(): void {
     this.#isLeaving = true;
     this.lease.end();
@@ -737,21 +756,21 @@ export class Membership {
     if (this.counts(from)) this.#nodes.of(from).left = message.incarnation;
   }
 
-  /** The incarnation of `node` that has said it serves nobody any more; 0 for none. */
+  /** The incarnation of `node` that has said it serves no more requests; 0 for none. */
   leftIncarnation(node: NodeId): number {
     return this.#nodes.of(node).left;
   }
 
-  /** Tells whether the present process of `node` has said that it serves nobody any more. */
+  /** Tells whether the present process of `node` has said that it serves no more requests. */
   hasLeft(node: NodeId): boolean {
     if (node === this.#self) return this.#isLeaving;
     const { met, left } = this.#nodes.of(node);
     return met !== undefined && met.incarnation > 0 && left === met.incarnation;
   }
 
-  // --- Who is missed -------------------------------------------------------------------------
+  // --- Missing members ----------------------------------------------------------------------
 
-  /** Members that were not heard of for the time of suspicion, or are leaving. */
+  /** Members that have been silent for the suspicion time, or are leaving. */
   suspected(now: number): NodeSet {
     let set = NOBODY;
     for (const node of members(this.#view.members & this.others)) {
@@ -767,7 +786,7 @@ export class Membership {
     return contains(this.#stuck & this.#linked, node);
   }
 
-  /** The configured nodes whose word counts and that were heard of lately, this one among them. */
+  /** The configured nodes whose word counts and that were heard from lately, this one included. */
   reachable(now: number): NodeSet {
     let set = NOBODY;
     for (const node of members(this.all)) {
@@ -778,12 +797,12 @@ export class Membership {
     return set;
   }
 
-  /** Tells whether so few nodes can be reached that nothing can be done about it. */
+  /** Tells whether too few nodes can be reached to choose another view. */
   isBelowMajority(now: number): boolean {
     return this.#view.number > 0 && !this.#quorum.isReachedBy(this.reachable(now));
   }
 
-  /** The nodes that are missed when there is no majority. */
+  /** The nodes that are missing if there is no majority. */
   unreachable(now: number): NodeId[] {
     return members(this.all & ~this.reachable(now) & ~only(this.#self));
   }
