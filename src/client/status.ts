@@ -77,11 +77,11 @@ function rowOfDoubt({ transaction, since, keys, key, waitsFor }: DoubtStatus): s
   return [transaction, new Date(since).toISOString(), waitsFor, String(keys), shown];
 }
 
-/** A line for a cluster that was begun by force; nothing for any other. */
+/** A line for a cluster that was started by force; nothing for any other. */
 function formatOrigin({ origin }: ClusterStatus): string {
   if (origin === null) return "";
   const { by, at, view } = origin;
-  return `${yellow("begun by force")} by ${by} with view ${view} at ${
+  return `${yellow("started by force")} by ${by} with view ${view} at ${
     new Date(at).toISOString()
   }\n`;
 }

@@ -20,7 +20,7 @@ export function shown(text: string): string {
 export function describeClusterPosition(
   { view, cluster: { origin } }: { readonly view: number; readonly cluster: ClusterId },
 ): string {
-  const how = origin === undefined ? "not begun by force" : describeOrigin(origin);
+  const how = origin === undefined ? "not started by force" : describeOrigin(origin);
   return `view ${view}, ${how}`;
 }
 
@@ -31,5 +31,5 @@ export function describeSighting({ incarnation, position }: JournalSighting): st
 
 /** Returns who has begun a cluster by force, and when. */
 export function describeOrigin({ by, at }: Pick<ClusterOrigin, "by" | "at">): string {
-  return `begun by force by ${shown(by)} at ${new Date(at).toISOString()}`;
+  return `started by force by ${shown(by)} at ${new Date(at).toISOString()}`;
 }

@@ -91,7 +91,7 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
   logger.warn(
     `view ${beginning.view.number} of ${
       list.join(", ")
-    } is begun by force. Start the others with ` +
+    } is started by force. Start the others with ` +
       "the same --peers and empty journals, and take --force-new-cluster away here",
   );
   return { store, records: beginning.records, isTrusted: true };
@@ -117,7 +117,7 @@ function replicaOf(old: View, { journal, recovered, timing, peers }: NewClusterO
 }
 
 /**
- * Returns why no cluster is to be begun by force, or `undefined` where nothing speaks against it.
+ * Returns why no cluster is to be started by force, or `undefined` where nothing speaks against it.
  *
  * @param asked `found`: the other nodes, of the old list and of the new one, that have answered; `own`:
  *   the journal of this node, and how far it has come

@@ -397,7 +397,7 @@ export class Membership {
   /** Tells whether what `node` says about views counts: `view` lists the journal that it has. */
   counts(node: NodeId, view: View = this.#view): boolean {
     if (contains(this.#olderCopies, node)) return false;
-    // In view 0 no node has promised or voted for anything that could be lost, so all nodes count.
+    // In view 0 no node is part of a cluster yet: all nodes count, and all are needed.
     const { met } = this.#nodes.of(node);
     if (view.number === 0) return met !== undefined;
     return met?.journal === view.journals[node];

@@ -12,9 +12,9 @@
 import type { ByteString } from "../byte_string.ts";
 
 /**
- * What a node is called in messages and records: an integer from 0 to 30. A cluster gives ids when it
- * begins, by the place in the sorted list of names; from then on views say which name has which id, and
- * an id never gets another name, whatever becomes of the list.
+ * What a node is called in messages and records: an integer from 0 to 30. When a cluster begins, a
+ * node's id is its place in the sorted list of names. From then on views say which name has which
+ * id. An id never gets another name, however the list changes.
  */
 export type NodeId = number;
 
@@ -34,13 +34,13 @@ export type Stamp = number;
 export interface Effect {
   readonly key: ByteString;
   readonly value: ByteString | undefined;
-  /** When the value goes, in milliseconds of wall-clock time since 1970; absent: never. */
+  /** When the value expires, in milliseconds of wall-clock time since 1970; absent: never. */
   readonly expiresAtMs?: number | undefined;
 }
 
 /**
- * A key, and what was written to it last: the one form that it has in memory, in the journal and in
- * transfers. Without a value it was deleted.
+ * A key and the last write to it, in the one form that memory, journal and transfers share. Without
+ * a value the key was deleted.
  */
 export interface KeyRecord extends Effect {
   /** The stamp of the transaction that wrote it: higher than that of any earlier write of the key. */
@@ -57,13 +57,16 @@ export interface Prepare {
   /** The version that every key written here gets. */
   readonly version: Stamp;
   readonly effects: readonly Effect[];
-  /** Keys that were read and not written: locked, though readers do not wait for them. */
+  /** Keys that were read and not written. They are locked, but readers do not wait for them. */
   readonly reads: readonly ByteString[];
   /** Undecided transactions of the same coordinator that hold one of the keys before this one. */
   readonly follows: readonly TransactionNumber[];
 }
 
-/** Member → coordinator. `waiting` is no vote: it says that the member lives and a key is busy. */
+/**
+ * Member → coordinator. `waiting` is not a vote: it says that the member is alive and a key is
+ * busy.
+ */
 export interface Vote {
   readonly type: "vote";
   readonly view: number;
@@ -75,8 +78,8 @@ export interface Vote {
 
 /**
  * Why a member votes no: `conflict`, an older transaction holds a key (wait-die); `view`, the
- * member is in another view; `follows`, it does not hold what this one follows; `aborted`, it has
- * been told of the abort before.
+ * member is in another view; `follows`, it does not hold what this one follows; `aborted`, it
+ * already knows of the abort.
  */
 export type NoReason = "conflict" | "view" | "follows" | "aborted";
 
@@ -94,7 +97,7 @@ export interface Abort {
   readonly number: TransactionNumber;
 }
 
-/** Member → coordinator: the abort is durable here, the number is refused from now on. */
+/** Member → coordinator: the abort is durable here, and the number is refused from now on. */
 export interface AbortAcknowledged {
   readonly type: "abortAcknowledged";
   readonly view: number;
@@ -113,7 +116,7 @@ export interface Settled {
 
 /**
  * Coordinator → member: every member has settled my transactions up to this number (low-water
- * mark). They may be forgotten, and are refused for ever.
+ * mark). They may be forgotten, and are refused from now on.
  */
 export interface Forget {
   readonly type: "forget";
@@ -122,44 +125,44 @@ export interface Forget {
 }
 
 /**
- * Coordinator → member, after a restart or when it takes another incarnation, behind everything that it
- * sends again: of my transactions up to this number, those that are neither decided by what I have sent
- * nor listed here are aborted, for I have no record of them (presumed abort, Mohan et al. 1986, §3).
- * What I begin from now on has higher numbers.
+ * Coordinator → member, after a restart or a new incarnation, and after everything that it sends
+ * again: my transactions up to this number are aborted unless I have sent their decision or list
+ * them here, because I have no record of them (presumed abort, Mohan et al. 1986, §3). Transactions
+ * that I start from now on have higher numbers.
  */
 export interface Recovered {
   readonly type: "recovered";
   readonly view: number;
   readonly upTo: TransactionNumber;
-  /** Transactions that the coordinator goes on with. */
+  /** Transactions that the coordinator continues. */
   readonly undecided: readonly TransactionNumber[];
 }
 
 /**
  * A ballot of the choice of views (Lamport 2001): round · 32 + node id, so that ballots are ordered
- * by round, then by node, across all view numbers. 0: none.
+ * by round, then by node, across all view numbers. 0 means none.
  */
 export type Ballot = number;
 
-/** A transaction, wherever its coordinator does not go without saying. */
+/** A transaction, named together with its coordinator. */
 export interface TransactionId {
   readonly coordinator: NodeId;
   readonly number: TransactionNumber;
 }
 
-/** Which cluster a view belongs to. What is said in one of them means nothing in another. */
+/** Which cluster a view belongs to. Messages of one cluster mean nothing in another. */
 export interface ClusterId {
-  /** Random; `""` in view 0, before the node knows of any. */
+  /** Random; `""` in view 0, before the node knows its cluster. */
   readonly id: string;
-  /** Absent where the nodes have begun the cluster together. */
+  /** Absent if the nodes have started the cluster together. */
   readonly origin?: ClusterOrigin | undefined;
 }
 
-/** How a cluster was begun by one node, from what its journal held (`new_cluster.ts`). */
+/** How one node started a cluster from its journal (`new_cluster.ts`). */
 export interface ClusterOrigin {
-  /** What that node is called. */
+  /** The name of that node. */
   readonly by: string;
-  /** When, in milliseconds of the day's time. */
+  /** When, in milliseconds of wall-clock time. */
   readonly at: number;
   /** The first view of the cluster: that node is its only member. */
   readonly view: number;
@@ -167,19 +170,19 @@ export interface ClusterOrigin {
 
 /** A view: who belongs to the cluster, and how the view before it ended. */
 export interface View {
-  /** 0 for that of a node that has seen nobody yet: it accepts nothing. */
+  /** 0 for a node that has not met the others yet: it accepts nothing. */
   readonly number: number;
   readonly cluster: ClusterId;
   /** The ballot under which it was chosen. */
   readonly ballot: Ballot;
-  /** What the configured nodes are called, by id. `""`: no configured node has that id. */
+  /** The names of the configured nodes, by id. `""`: no configured node has that id. */
   readonly names: readonly string[];
   readonly members: NodeSet;
-  /** By node id: the id of the journal that counts for the node, member or not. `""`: none. */
+  /** By node id: the id of the journal that counts for the node, member or not; `""` for none. */
   readonly journals: readonly string[];
-  /** Of the view before: undecided transactions that are committed. All others are aborted. */
+  /** The undecided transactions of the view before that are committed. All others are aborted. */
   readonly commits: readonly TransactionId[];
-  /** By node id: up to here its transactions belong to earlier views. */
+  /** By node id: transactions of the node up to this number belong to earlier views. */
   readonly bases: readonly TransactionNumber[];
 }
 
@@ -190,11 +193,16 @@ export interface ViewInstalled {
   /** The id of the view's cluster. */
   readonly cluster: string;
   readonly isMember: boolean;
-  /** A majority has told the node that its journal is no older copy: it takes part in the view. */
+  /**
+   * A majority has confirmed that the node's journal is not an older copy: it takes part in the
+   * view.
+   */
   readonly isVerified: boolean;
 }
 
-/** Node → node, again and again: I live. `round` asks for an acknowledgement, for the lease. */
+/**
+ * Node → node, at a fixed interval: I am alive. `round` asks for an acknowledgement, for the lease.
+ */
 export interface Heartbeat {
   readonly type: "heartbeat";
   readonly view: number;
@@ -204,7 +212,7 @@ export interface Heartbeat {
   readonly round: number;
   /** How far the sender's journal has come, durably: see `peer_journals.ts`. */
   readonly position: number;
-  /** A force has been under way at the sender for longer than the time of suspicion. */
+  /** A force has been under way at the sender for longer than the suspicion time. */
   readonly isStuck: boolean;
 }
 
@@ -216,14 +224,14 @@ export interface HeartbeatAcknowledged {
   readonly round: number;
 }
 
-/** Node → node: I shall serve nobody any more. */
+/** Node → node: I serve no more requests. */
 export interface Leaving {
   readonly type: "leaving";
   readonly view: number;
   readonly incarnation: number;
 }
 
-/** Proposer → all: promise to take part in no lower ballot (Paxos, phase 1a). */
+/** Proposer → all: promise not to take part in a lower ballot (Paxos, phase 1a). */
 export interface ViewPrepare {
   readonly type: "viewPrepare";
   readonly view: number;
@@ -236,7 +244,7 @@ export interface TableEntry extends TransactionId {
   readonly follows: readonly TransactionNumber[];
 }
 
-/** What a member says of the transactions of a view. */
+/** What a member reports about the transactions of a view. */
 export interface TransactionReport {
   /** All transactions of the installed view that are not forgotten. */
   readonly table: readonly TableEntry[];
@@ -249,34 +257,43 @@ export interface ViewPromise extends TransactionReport {
   readonly type: "viewPromise";
   readonly view: number;
   readonly ballot: Ballot;
-  /** The journal in which it is durable: it counts where the view lists that. */
+  /** The journal in which it is durable: the promise counts if the view lists that journal. */
   readonly journal: string;
   readonly installed: View;
-  /** Whether this node is a member of it, and holds what members hold. */
+  /** Whether this node is a member of the view, and holds what members hold. */
   readonly isMember: boolean;
-  /** Whether this node is none, but has joined in it: its report is that of its source. */
+  /**
+   * Whether this node is not a member but has joined in the view: its report is that of its source.
+   */
   readonly isJoined: boolean;
   /** The proposal accepted last, if it is for a later view than the installed one. */
   readonly accepted: AcceptedProposal | undefined;
   /** The last number that this node gave a transaction. */
   readonly lastNumber: TransactionNumber;
-  /** By node: the incarnation whose heartbeat this process acknowledged last; for its own, itself. */
+  /**
+   * By node: the incarnation whose heartbeat this process acknowledged last; for this node, its
+   * own.
+   */
   readonly acknowledged: readonly number[];
-  /** By node: the first incarnation that this process has met; 0 for none; for its own, itself. */
+  /**
+   * By node: the first incarnation that this process has met; 0 for none; for this node, its own.
+   */
   readonly met: readonly number[];
-  /** For how long this process has lived, in milliseconds: what one before it acknowledged is older. */
+  /**
+   * How long this process has run, in milliseconds: what an earlier process acknowledged is older.
+   */
   readonly uptimeMs: number;
 }
 
 /** A proposal, and the ballot under which it was accepted. */
 export interface AcceptedProposal {
   readonly ballot: Ballot;
-  /** The journal of the node that has proposed it. */
+  /** The journal of the node that proposed it. */
   readonly journal: string;
   readonly proposal: View;
 }
 
-/** Acceptor → proposer: no, I have promised this. */
+/** Acceptor → proposer: no, I have promised this ballot. */
 export interface ViewRefuse {
   readonly type: "viewRefuse";
   readonly view: number;
@@ -284,7 +301,7 @@ export interface ViewRefuse {
   readonly promised: Ballot;
 }
 
-/** Proposer → all: I have given this ballot up. Whoever has promised it may try another one. */
+/** Proposer → all: I have given up this ballot. Nodes that promised it may try another one. */
 export interface ViewAbandoned {
   readonly type: "viewAbandoned";
   readonly view: number;
@@ -299,14 +316,14 @@ export interface ViewAccept {
   readonly proposal: View;
 }
 
-/** Acceptor → proposer: it is durable that I have accepted it (phase 2b). */
+/** Acceptor → proposer: my acceptance is durable (phase 2b). */
 export interface ViewAccepted {
   readonly type: "viewAccepted";
   readonly view: number;
   readonly ballot: Ballot;
 }
 
-/** Anybody → who has not installed it: this view was chosen. */
+/** Any node → one that has not installed it: this view was chosen. */
 export interface ViewInstall {
   readonly type: "viewInstall";
   readonly view: number;
@@ -314,17 +331,17 @@ export interface ViewInstall {
 }
 
 /**
- * Outsider → member: let me in. Begins a transfer, or asks whether the one goes on that the outsider has
- * a part of.
+ * Outsider → member: let me in. Starts a transfer, or asks whether the transfer continues of which
+ * the outsider has a part.
  */
 export interface JoinRequest {
   readonly type: "joinRequest";
   readonly view: number;
-  /** The transfer of that member that the outsider has a part of; 0 for none. */
+  /** The transfer from that member of which the outsider has a part; 0 for none. */
   readonly transfer: number;
 }
 
-/** Member → joiner: a part of the entries. Chunk 0 says: forget what you had. */
+/** Member → joiner: a part of the entries. Chunk 0 also says: drop what you had. */
 export interface JoinChunk {
   readonly type: "joinChunk";
   readonly view: number;
@@ -334,7 +351,7 @@ export interface JoinChunk {
   readonly entries: readonly KeyRecord[];
 }
 
-/** Joiner → member: all up to this chunk is durable here. */
+/** Joiner → member: everything up to this chunk is durable here. */
 export interface JoinAcknowledged {
   readonly type: "joinAcknowledged";
   readonly view: number;
@@ -355,8 +372,8 @@ export interface JoinPart {
 }
 
 /**
- * Proposer → joiner, after the proposer's own promise: the rest, and what is undecided. The last part of
- * a transfer.
+ * Proposer → joiner, after the proposer's own promise: the rest of the entries, and the undecided
+ * transactions. The last part of a transfer.
  */
 export interface JoinFinal {
   readonly type: "joinFinal";
@@ -367,11 +384,11 @@ export interface JoinFinal {
   readonly parts: number;
   readonly entries: readonly KeyRecord[];
   readonly prepared: readonly PreparedRecord[];
-  /** What the proposer says in its own promise of this ballot. */
+  /** What the proposer reports in its own promise of this ballot. */
   readonly report: TransactionReport;
   /**
-   * The highest stamp that the proposer has given or seen: no write of this view has a higher version.
-   * Entries alone do not say so, as a deletion leaves none behind.
+   * The highest stamp that the proposer has given or seen: no write of this view has a higher
+   * version. The entries alone do not show it, because a deletion leaves none.
    */
   readonly clock: Stamp;
 }
@@ -386,7 +403,7 @@ export interface JoinConfirmed {
   readonly lastNumber: TransactionNumber;
 }
 
-/** Everything that one node may say to another, by its type. */
+/** Every message from one node to another, by its type. */
 export interface MessageByType {
   readonly prepare: Prepare;
   readonly vote: Vote;
@@ -418,17 +435,19 @@ export interface MessageByType {
 /** The types of messages. */
 export type MessageType = keyof MessageByType;
 
-/** Everything that one node may say to another. */
+/** Every message from one node to another. */
 export type Message = MessageByType[MessageType];
 
 /** What holds for all messages of one type. */
 export interface MessageRule {
   /**
-   * `transaction`: it means something in the sender's view only, and between members. `view`: it is
-   * said about views, whatever view one is in.
+   * `transaction`: it has a meaning only between members of the sender's view. `view`: it is about
+   * views, and valid in every view.
    */
   readonly about: "transaction" | "view";
-  /** A node heeds it before it takes part: it says who is there, and asks the node for nothing. */
+  /**
+   * A node handles it even before it takes part: it says which nodes are up, and asks for nothing.
+   */
   readonly isHeededAtOnce?: true;
   /**
    * It need not wait behind what was sent before it, which may be large. What it asserts was true when
@@ -436,8 +455,8 @@ export interface MessageRule {
    */
   readonly mayOvertake?: true;
   /**
-   * What the sender must have on its disk before it sends one: see `outbox.ts`. `nothing`: after a crash
-   * it is as if the message had never been sent, or it is sent again.
+   * What the sender must have on its disk before it sends one: see `outbox.ts`. `nothing`: after a
+   * crash the message counts as never sent, or is sent again.
    */
   readonly durableFirst: string;
 }
@@ -449,20 +468,20 @@ export const MESSAGE_RULES = {
   commit: { about: "transaction", durableFirst: "the prepared record" },
   abort: { about: "transaction", durableFirst: "the aborted record" },
   abortAcknowledged: { about: "transaction", durableFirst: "the aborted record" },
-  settled: { about: "transaction", durableFirst: "the outcomes that it tells of" },
+  settled: { about: "transaction", durableFirst: "the outcomes that it reports" },
   forget: { about: "transaction", durableFirst: "its own outcomes up to the mark" },
-  recovered: { about: "transaction", durableFirst: "the incarnation that it begins" },
+  recovered: { about: "transaction", durableFirst: "the incarnation that it starts" },
   viewInstalled: { about: "view", isHeededAtOnce: true, durableFirst: "the view record" },
   heartbeat: {
     about: "view",
     isHeededAtOnce: true,
     mayOvertake: true,
-    durableFirst: "up to the position it tells",
+    durableFirst: "the records up to its position",
   },
   heartbeatAcknowledged: { about: "view", mayOvertake: true, durableFirst: "nothing" },
   leaving: { about: "view", isHeededAtOnce: true, durableFirst: "nothing" },
   viewPrepare: { about: "view", durableFirst: "its own promise of the ballot" },
-  viewPromise: { about: "view", durableFirst: "the promise, and all that it tells" },
+  viewPromise: { about: "view", durableFirst: "the promise, and all that it reports" },
   viewRefuse: { about: "view", durableFirst: "nothing" },
   viewAbandoned: { about: "view", durableFirst: "nothing" },
   viewAccept: { about: "view", durableFirst: "its own promise of the ballot" },
@@ -476,12 +495,12 @@ export const MESSAGE_RULES = {
   joinConfirmed: { about: "view", durableFirst: "the joined record" },
 } as const satisfies { readonly [Type in MessageType]: MessageRule };
 
-/** The types of messages that are said about views, whatever view one is in. */
+/** The types of messages about views, which are valid in every view. */
 export type ControlType = {
   [Type in MessageType]: typeof MESSAGE_RULES[Type]["about"] extends "view" ? Type : never;
 }[MessageType];
 
-/** What is said about views, whatever view one is in. */
+/** A message about views, which is valid in every view. */
 export type ControlMessage = MessageByType[ControlType];
 
 /** Tells messages about views from those about transactions. */
@@ -496,14 +515,17 @@ export interface PreparedRecord {
   readonly prepare: Prepare;
 }
 
-/** The transaction has taken effect here. Never forced by itself: losing it means asking again. */
+/**
+ * The transaction has taken effect here. Never forced by itself: if it is lost, recovery asks
+ * again.
+ */
 export interface CommittedRecord {
   readonly type: "committed";
   readonly coordinator: NodeId;
   readonly number: TransactionNumber;
 }
 
-/** The transaction never takes effect. Durable before anybody is told. */
+/** The transaction never takes effect. Durable before any node or client is told. */
 export interface AbortedRecord {
   readonly type: "aborted";
   readonly coordinator: NodeId;
@@ -516,11 +538,11 @@ export interface ViewRecord {
   readonly view: View;
 }
 
-/** The node takes part in no lower ballot. Never withdrawn. */
+/** The node takes part in no lower ballot. A promise is never withdrawn. */
 export interface PromiseRecord {
   readonly type: "promise";
   readonly ballot: Ballot;
-  /** The journal of the proposer: the promise is made to no other. */
+  /** The journal of the proposer: the promise holds for no other journal. */
   readonly journal: string;
 }
 
@@ -529,24 +551,31 @@ export interface AcceptedRecord extends AcceptedProposal {
   readonly type: "accepted";
 }
 
-/** A joiner has got these entries. The first part of a transfer replaces all that it had. */
+/**
+ * A joiner has received these entries. The first part of a transfer replaces everything that it
+ * had.
+ */
 export interface TransferRecord {
   readonly type: "transfer";
   readonly isFirst: boolean;
   readonly entries: readonly KeyRecord[];
 }
 
-/** A joiner holds all that its source held when that was frozen, and stays so in this view. */
+/**
+ * A joiner holds everything that its source held when the source froze. It stays so in this view.
+ */
 export interface Joined {
   /** The ballot for which the source was frozen. */
   readonly ballot: Ballot;
-  /** What the source said of the transactions then, and will say as long as the view lasts. */
+  /**
+   * What the source reported about the transactions then, and reports as long as the view lasts.
+   */
   readonly report: TransactionReport;
 }
 
 /**
- * A joiner holds everything up to the freeze of `ballot`: what it was sent before, these entries, and
- * these undecided transactions.
+ * A joiner holds everything up to the freeze of `ballot`: what it received before, these entries,
+ * and these undecided transactions.
  */
 export interface JoinedRecord extends Joined {
   readonly type: "joined";
@@ -557,8 +586,8 @@ export interface JoinedRecord extends Joined {
 }
 
 /**
- * The low-water mark of a coordinator, as this node knows it. May be lost: then outcomes are
- * remembered for longer than need be.
+ * The low-water mark of a coordinator, as this node knows it. May be lost: then outcomes are kept
+ * for longer than necessary.
  */
 export interface MarkRecord {
   readonly type: "mark";
@@ -566,27 +595,27 @@ export interface MarkRecord {
   readonly upTo: TransactionNumber;
 }
 
-/** Where the node stands among views. Part of every checkpoint; settles nothing. */
+/** The node's view, promise and accepted proposal. Part of every checkpoint; settles nothing. */
 export interface MembershipRecord {
   readonly type: "membership";
   readonly view: View;
   readonly isMember: boolean;
-  /** As a joiner, what it holds; `undefined` where it is none, or has not got everything. */
+  /** What it holds as a joiner; `undefined` if it is not one, or has not received everything. */
   readonly joined: Joined | undefined;
   /** See {@linkcode OffsetRecord}. */
   readonly offset: number;
 }
 
 /**
- * The node has lost its journal before, and goes on with the numbers that it gave then. What its new
- * journal counts as incarnations is so much less than what its numbers say.
+ * The node has lost an earlier journal. The offset is added to the new journal's incarnation so
+ * that transaction numbers stay unique.
  */
 export interface OffsetRecord {
   readonly type: "offset";
   readonly incarnations: number;
 }
 
-/** Stamps given or seen before were not above this. Part of every checkpoint. */
+/** No stamp given or seen before was above this. Part of every checkpoint. */
 export interface ClockRecord {
   readonly type: "clock";
   readonly stamp: Stamp;
@@ -604,13 +633,13 @@ export interface JournalSighting {
   readonly position: number;
 }
 
-/** This node has met a process of another one, or heard how far it has come. */
+/** This node has met a process of another node, or heard how far its journal has come. */
 export interface SightingRecord extends JournalSighting {
   readonly type: "sighting";
   readonly node: NodeId;
 }
 
-/** How far the journal had come at a checkpoint: the last record of each. */
+/** How far the journal had come at a checkpoint: the last record of every checkpoint. */
 export interface PositionRecord {
   readonly type: "position";
   readonly position: number;
@@ -633,7 +662,7 @@ export type JournalRecord =
   | SightingRecord
   | PositionRecord;
 
-/** Tells whether `view` is the first one of a cluster that was begun by force. */
+/** Tells whether `view` is the first one of a cluster that was started by force. */
 export function isRecoveredCluster(view: View): boolean {
   return view.number > 0 && view.cluster.origin?.view === view.number;
 }
@@ -656,7 +685,7 @@ export function proposerOf(ballot: Ballot): NodeId {
   return ballot % BALLOTS_PER_ROUND;
 }
 
-/** Returns how a ballot is written for people. */
+/** Returns a ballot in human-readable form. */
 export function ballotName(ballot: Ballot): string {
   return `${roundOf(ballot)}.${proposerOf(ballot)}`;
 }
@@ -668,12 +697,12 @@ const SEQUENCES = 2 ** 32;
 export const SEQUENCE_MAX = SEQUENCES - 1;
 
 /**
- * When a process has given so many numbers, it takes another incarnation, which has to be durable before
- * it is used: far enough before the numbers end.
+ * A process that has given this many numbers takes another incarnation. The limit leaves enough
+ * numbers until the new incarnation is durable.
  */
 export const SEQUENCES_PER_INCARNATION = SEQUENCES - 2 ** 24;
 
-/** Highest incarnation: numbers must stay below 2⁵³ to be exact. */
+/** Highest incarnation: numbers must stay below 2⁵³ to be exact integers. */
 export const INCARNATION_MAX = 2 ** 21 - 1;
 
 /** Returns the transaction number of `sequence` in `incarnation`. */
@@ -681,7 +710,7 @@ export function transactionNumber(incarnation: number, sequence: number): Transa
   return incarnationBase(incarnation) + sequence;
 }
 
-/** Up to here there are no transactions: incarnations begin with 1. */
+/** There are no transactions up to this number: incarnations start with 1. */
 export const NOTHING_BEFORE: TransactionNumber = SEQUENCES;
 
 /** Returns the number below the first one of `incarnation`. */
@@ -705,8 +734,8 @@ export function baseOf(number: TransactionNumber): TransactionNumber {
 }
 
 /**
- * Returns how a transaction is written in logs and tables: `node.incarnation.sequence`. Clients are
- * told another name, see `transaction_name.ts`.
+ * Returns how a transaction is written in logs and tables: `node.incarnation.sequence`. Clients get
+ * another name, see `transaction_name.ts`.
  */
 export function transactionName(coordinator: NodeId, number: TransactionNumber): string {
   return `${coordinator}.${incarnationOf(number)}.${sequenceOf(number)}`;

@@ -1,21 +1,22 @@
 /**
- * A new cluster, begun by force: what to do when a majority of the nodes is lost for good.
+ * A new cluster, started by force: what to do when a majority of the nodes is lost for good.
  *
- * One node takes what its journal holds for the truth. Its undecided transactions end as they would
- * in a change of the view in which it alone answers (`settlement.ts`); a proposal that it has accepted,
- * which may have been chosen, is followed instead where it is a member in that. Then comes a view of
- * another cluster, with itself as the only member, and no journal but its own:
+ * One node takes the content of its journal as the truth. Its undecided transactions end as they
+ * would in a view change in which it alone answers (`settlement.ts`). But if it has accepted a
+ * proposal in which it is a member, it follows that, because the proposal may have been chosen.
+ * Then it makes a view of another cluster, with itself as the only member, and no journal but its
+ * own:
  *
- * - Nobody can choose the view after it but this node, as no other journal counts in it. It takes
- *   joiners in until a majority of the new list is there; before that it serves nobody.
- * - The others of the old cluster are of another cluster now, see `Membership.isForeign`: should they
- *   come back, even as a majority, neither side heeds the other.
- * - A node that both lists name keeps its id; the others get ids that the old list did not use, as far
- *   as there are any. All numbers of the coordinators begin behind those that were ever given in the old
- *   cluster, as an id may mean another node now.
+ * - Only this node can choose the view after it, as no other journal counts. It admits joiners
+ *   until a majority of the new list are members; before that it serves no requests.
+ * - The other nodes of the old cluster are now of another cluster, see `Membership.isForeign`: if
+ *   they come back, even as a majority, the two sides ignore each other.
+ * - A node that both lists name keeps its id; the others get ids that the old list did not use, as
+ *   far as there are any. The numbers of all coordinators start above every number given in the old
+ *   cluster, as an id may now mean another node.
  *
- * The records that say so replace all that were before, in one step: a crash leaves the old state or
- * the new.
+ * Records of the new cluster replace all earlier records in one step: a crash leaves the old state
+ * or the new.
  *
  * @module
  */
@@ -35,9 +36,9 @@ import { contains, only } from "./node_set.ts";
 import { keepIds } from "./nodes.ts";
 import type { Replica } from "./replica.ts";
 
-/** The cluster to begin. */
+/** The cluster to start. */
 export interface NewCluster {
-  /** The names of its nodes, in any order, and which of them is this one's. */
+  /** The names of its nodes, in any order, and which of them is this node's. */
   readonly nodes: readonly string[];
   readonly name: string;
   /** Its id: random. */
@@ -46,39 +47,41 @@ export interface NewCluster {
   readonly at: number;
 }
 
-/** What was made of the old cluster's journal. */
+/** What became of the old cluster's journal. */
 export interface ClusterStart {
   /** The first view of the new cluster. */
   readonly view: View;
   /** They replace all records of the journal. */
   readonly records: readonly JournalRecord[];
-  /** How many transactions were in doubt, by how they have ended. */
+  /** How many transactions were in doubt, by how they ended. */
   readonly committed: number;
   readonly aborted: number;
   /**
-   * The next view of the old cluster, which may have been chosen without this node: then it lacks what
-   * was acknowledged in that.
+   * The next view of the old cluster, which may have been chosen without this node: then this node
+   * lacks what was acknowledged in that view.
    */
   readonly leftOutBy: number | undefined;
-  /** Stamp of the latest write or request that this node has heard of; 0 for none. */
+  /** Stamp of the latest write or request that this node knows; 0 for none. */
   readonly lastStamp: Stamp;
 }
 
 /**
- * Settles everything that `replica`, the node in its old cluster, has in doubt, and returns what its
- * new journal says. The replica's store holds the data then; the replica itself is of no more use.
+ * Settles everything that `replica`, the node in its old cluster, has in doubt, and returns the
+ * content of its new journal. Afterwards the replica's store holds the data; do not use the replica
+ * itself again.
  *
- * @param replica a member of its installed view, that has only been recovered
+ * @param replica a member of its installed view that has been recovered and has done nothing since
  */
 export function recoverCluster(replica: Replica, cluster: NewCluster): ClusterStart {
   const { context } = replica;
   const { membership, clock } = context;
-  invariant(membership.isMember, "only a member can begin a cluster by force");
+  invariant(membership.isMember, "only a member can start a cluster by force");
   const { view: old, accepted } = membership;
   const report = transactionReportOf(context);
   const { table, marks } = report;
-  // What the next view says may have been told to clients already. One that leaves this node out says
-  // nothing of what its members had all committed, and this node alone still has in doubt.
+  // Clients may already know the outcomes of the next view. But a view that leaves this node out
+  // says nothing about transactions that all its members have committed and that only this node has
+  // in doubt.
   const next = accepted?.proposal.number === old.number + 1 ? accepted.proposal : undefined;
   const isLeftOut = next !== undefined && !contains(next.members, context.self);
   const commits = next === undefined || isLeftOut ? settle([report]).commits : next.commits;

@@ -1,7 +1,7 @@
 /**
- * What a node knows of each of the nodes, itself included: one record a node.
+ * What a node knows of each node, itself included: one record a node.
  *
- * What is a yes or no of a node stands in sets (`node_set.ts`) where it is used.
+ * Yes-or-no facts about nodes are kept as sets (`node_set.ts`) where they are used.
  *
  * @module
  */
@@ -22,28 +22,28 @@ export interface NodeRecord {
 
   // --- Membership
 
-  /** Who it was when its link came up last. */
+  /** What it said of itself when its link last came up. */
   met: JournalSighting | undefined;
   /** The first incarnation that this process has met, of its present journal; 0 for none. */
   firstMet: number;
-  /** When anything was heard of it last, with the journal that counts: see `stillness.ts`. */
+  /** When a message came from it last, with the journal that counts: see `stillness.ts`. */
   heard: { at: number; stoodStillMs: number };
   /** The incarnation whose heartbeat was acknowledged last. */
   acknowledged: number;
-  /** The incarnation that has said it serves nobody any more; 0 for none. */
+  /** The incarnation that has said it serves no more requests; 0 for none. */
   left: number;
-  /** What it has said of its view since its link came up. */
+  /** The last announcement of its view since its link came up. */
   announced: ViewInstalled | undefined;
-  /** What it has on its disk of this node's journal, if that is more than the journal itself has. */
+  /** What its disk records of this node's journal, if that is more than the journal itself has. */
   accusation: JournalSighting | undefined;
 
   // --- Forgetting
 
   /** Up to which number it has settled this node's transactions. */
   settledBy: TransactionNumber;
-  /** The last low-water mark of this node that it was told. */
+  /** The last low-water mark of this node that was sent to it. */
   forgetSent: TransactionNumber;
-  /** Up to which of its numbers it was told that they are settled here. */
+  /** Up to which of its numbers this node has told it that they are settled here. */
   settledSent: TransactionNumber;
 }
 
@@ -52,12 +52,12 @@ export class NodeRecords {
   readonly #records = new Map<NodeId, NodeRecord>();
   readonly #startedAt: number;
 
-  /** @param startedAt the local clock: nobody is silent for longer than since then */
+  /** @param startedAt the local clock: no node is silent for longer than since then */
   constructor(startedAt: number) {
     this.#startedAt = startedAt;
   }
 
-  /** Returns the record of `node`, which is made where there is none. */
+  /** Returns the record of `node`; makes it if there is none. */
   of(node: NodeId): NodeRecord {
     let record = this.#records.get(node);
     if (record === undefined) {
@@ -79,15 +79,15 @@ export class NodeRecords {
     return record;
   }
 
-  /** All records, in no order that means anything. */
+  /** All records, in no particular order. */
   all(): IterableIterator<NodeRecord> {
     return this.#records.values();
   }
 }
 
 /**
- * Returns the names of `nodes` by id: a node that stands in `old` keeps its id; the others get the lowest
- * ids that `old` does not use, and then those that it uses for nodes that are gone.
+ * Returns the names of `nodes` by id: a node that is in `old` keeps its id; the others get the
+ * lowest ids that `old` does not use, and then those that it uses for nodes that are gone.
  *
  * @param old the names by id; `""` for an id that no node has
  * @param nodes at most `NODES_MAX` names, each once

@@ -1,11 +1,11 @@
 /**
- * What a step of the protocol wants from the world, and what must be durable before what.
+ * The effects of a step of the protocol, and what must be durable before what.
  *
- * A step appends records to the journal, sends messages and answers requests. Where something may
- * happen only once a record is durable, the step leaves it with {@linkcode Outbox.afterForce}; it is
- * done in a later step, when the driver has said that the journal is forced up to there. So a
- * message never leaves the protocol before what it promises is on disk, and a driver that carries
- * out effects in any order cannot get this wrong.
+ * A step appends records to the journal, sends messages and answers requests. If something may
+ * happen only once a record is durable, the step hands it to {@linkcode Outbox.afterForce}, and a
+ * later step does it, when the driver has reported that the journal is forced up to there. So a
+ * message never leaves the protocol before what it promises is on disk, and a driver may carry out
+ * effects in any order.
  *
  * @module
  */
@@ -28,28 +28,28 @@ export interface Answer {
   readonly requester: Requester;
   readonly outcome: Outcome;
   /**
-   * The term of the lease that a read rests on; `undefined` for what needs no lease. The driver checks
-   * again, before it replies, that the term still holds: a turn can outlive a lease.
+   * When the lease of this read ends; `undefined` for answers that need no lease. The driver checks
+   * again before it replies: a turn can outlive a lease.
    */
   readonly term: LeaseTerm | undefined;
 }
 
-/** What a client is told whose answer came too late for the lease. */
+/** The outcome for a client whose answer came too late for the lease. */
 export const LEASE_OVER: Outcome = {
   kind: "rejected",
   reason: "this node may not answer reads now: its lease has run out",
 };
 
-/** Something that people may want to know of. */
+/** An event for the log and the operator. */
 export type ProtocolEvent =
   /** A view was installed here. */
   | { readonly type: "viewInstalled"; readonly view: View; readonly before: View }
-  /** This node tries to have another view chosen. */
+  /** This node starts an attempt to have another view chosen. */
   | { readonly type: "viewChangeBegins"; readonly ballot: string; readonly reason: string }
-  /** A peer turns out to be of another cluster: there is to be no link to it. */
+  /** A peer turns out to be of another cluster: drop the link to it. */
   | { readonly type: "foreignPeer"; readonly peer: NodeId }
   /**
-   * This node's journal is an older copy of the one that a peer has seen: it counts for nothing, and
+   * This node's journal is an older copy of the one that a peer has seen. It does not count, and
    * the replica does nothing until `startOver`.
    */
   | {
@@ -58,11 +58,13 @@ export type ProtocolEvent =
     readonly own: JournalSighting;
     readonly seen: JournalSighting;
   }
-  /** A member that takes part says that this node's journal is an older copy: it is to be given up. */
+  /**
+   * A member that takes part says that this node's journal is an older copy: give the journal up.
+   */
   | { readonly type: "startOver"; readonly peer: NodeId }
   /**
-   * A peer knows more of this node's journal than that itself, though this node takes part: the peer
-   * has come with a journal from elsewhere, and does not count.
+   * A peer knows of more records of this node's journal than it holds, though this node takes part:
+   * the peer runs on a journal from elsewhere, and does not count.
    */
   | {
     readonly type: "contradicted";
@@ -70,20 +72,20 @@ export type ProtocolEvent =
     readonly own: JournalSighting;
     readonly seen: JournalSighting;
   }
-  /** A peer has come with an older copy of its journal: it does not count. */
+  /** A peer runs on an older copy of its journal: it does not count. */
   | { readonly type: "peerOnOlderCopy"; readonly peer: NodeId }
   /** This node takes part from now on: see `Membership.isVerified`. */
   | { readonly type: "verified" }
-  /** All members have installed the view: writes may begin. */
+  /** All members have installed the view: writes may start. */
   | { readonly type: "complete" };
 
 /** What the driver has to do after a step. */
 export interface Effects {
   /** To be appended to the journal, in this order. */
   readonly records: readonly JournalRecord[];
-  /** The position of the journal's last record: how many were ever appended. */
+  /** The position of the journal's last record: how many have ever been appended. */
   readonly position: number;
-  /** The journal must be forced up to `position`, and the protocol then told so. */
+  /** The driver must force the journal up to `position`, and then report it to the protocol. */
   readonly force: boolean;
   /** To be sent, in this order for each receiver. May leave before the records are durable. */
   readonly sends: readonly Envelope[];
@@ -97,12 +99,12 @@ export interface ForceAwaiter {
   onDurable(transaction: Transaction): void;
 }
 
-/** Somebody who waits for a record to be durable. */
+/** An action that waits for a record to be durable. */
 type Gate =
   | { readonly position: number; readonly role: ForceAwaiter; readonly transaction: Transaction }
   | { readonly position: number; readonly action: () => void };
 
-/** A force that was asked for, and has not ended. */
+/** A force that was requested and has not ended. */
 interface ForceUnderWay {
   readonly position: number;
   readonly progress: number;
@@ -124,25 +126,25 @@ export class Outbox {
   #durableProgress = 0;
   /** The oldest first. */
   #forcesUnderWay: ForceUnderWay[] = [];
-  /** Who waits for which record to be durable, in the order of the records. */
+  /** The actions that wait for records to be durable, in the order of the records. */
   readonly #gate: Gate[] = [];
 
-  /** Returns how many records were ever appended. */
+  /** Returns how many records have ever been appended. */
   get position(): number {
     return this.#position;
   }
 
-  /** Tells whether there is a record that no force has covered or been asked to cover. */
+  /** Tells whether there is a record that no force, ended or under way, covers. */
   get hasUnforced(): boolean {
     return this.#position > this.#forceAsked;
   }
 
-  /** Tells whether every record that was ever appended is durable. */
+  /** Tells whether every appended record is durable. */
   get isAllDurable(): boolean {
     return this.#position === this.#forced;
   }
 
-  /** Tells whether a driver has anything to do. */
+  /** Tells whether a driver has nothing to do. */
   get isEmpty(): boolean {
     return this.#records.length === 0 && this.#sends.length === 0 && this.#answers.length === 0 &&
       this.#events.length === 0 && this.#forceWanted <= this.#forceAsked;
@@ -155,7 +157,7 @@ export class Outbox {
     if (countsAsProgress(record)) this.#progress++;
   }
 
-  /** How far the journal has come, with what is not durable yet. */
+  /** How far the journal has come, records that are not durable yet included. */
   get progress(): number {
     return this.#progress;
   }
@@ -165,20 +167,20 @@ export class Outbox {
     return this.#durableProgress;
   }
 
-  /** Begins where the journal ends that was recovered. */
+  /** Continues from the end of the recovered journal. */
   restoreProgress(progress: number): void {
     this.#progress = progress;
     this.#durableProgress = progress;
   }
 
-  /** When the oldest force under way was asked for; `undefined` where none is. */
+  /** When the oldest force under way was requested; `undefined` if there is none. */
   get forcingSince(): Moment | undefined {
     return this.#forcesUnderWay[0]?.asked;
   }
 
   /**
-   * Has everything appended so far forced, and `role` told of `transaction` after that. Only the last
-   * call for a transaction counts: what it waited for before is covered by that.
+   * Requests a force of everything appended so far, then calls `role.onDurable(transaction)`. Only
+   * the last call for a transaction counts: it covers what the transaction waited for before.
    */
   afterForce(role: ForceAwaiter, transaction: Transaction): void {
     transaction.awaitedPosition = this.#position;
@@ -199,12 +201,12 @@ export class Outbox {
     this.#gate.push({ position: this.#position, action });
   }
 
-  /** Has everything appended so far forced. */
+  /** Requests a force of everything appended so far. */
   force(): void {
     this.#forceWanted = this.#position;
   }
 
-  /** Tells everybody who waited for the journal to be durable up to `position`. */
+  /** Runs what waited for the journal to be durable up to `position`. */
   forced(position: number): void {
     if (position > this.#forced) this.#forced = position;
     for (let one = this.#forcesUnderWay[0]; one !== undefined; one = this.#forcesUnderWay[0]) {
@@ -244,7 +246,9 @@ export class Outbox {
     return all;
   }
 
-  /** Returns the effects collected since the last call, and starts again; `now` is the present time. */
+  /**
+   * Returns the effects collected since the last call, and clears them; `now` is the present time.
+   */
   take(now: Moment): Effects {
     const effects = {
       records: this.#records,

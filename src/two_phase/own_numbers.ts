@@ -1,9 +1,10 @@
 /**
  * The numbers that this node gives to its transactions, and the incarnations that they belong to.
  *
- * The numbers of one incarnation are consecutive. Each start of the process takes an incarnation of its
- * own; a process whose numbers come to their end takes another one. Then it tells the members which of the
- * earlier transactions are still open: no others are (presumed abort).
+ * The numbers of one incarnation are consecutive. Each start of the process takes an incarnation of
+ * its own; a process that is about to run out of numbers takes another one. Then it tells the
+ * members which of the earlier transactions are still open; all others are aborted (presumed
+ * abort).
  *
  * @module
  */
@@ -25,9 +26,9 @@ export class OwnNumbers {
   /** After this many numbers the process takes another incarnation. */
   readonly #sequencesMax: number;
   #last: TransactionNumber = 0;
-  /** The incarnation that comes next: not durable yet, or to be used from the next number on. */
+  /** The next incarnation: not durable yet, or to be used from the next number on. */
   #next: { readonly incarnation: number; isDurable: boolean } | undefined;
-  /** There are earlier incarnations: peers are told what of them is open. */
+  /** There are earlier incarnations: this node tells peers which of their transactions are open. */
   #isRestarted = false;
 
   constructor(context: Context, sequencesMax: number) {
@@ -35,17 +36,17 @@ export class OwnNumbers {
     this.#sequencesMax = sequencesMax;
   }
 
-  /** The last number that was given. */
+  /** The last number that was given out. */
   get last(): TransactionNumber {
     return this.#last;
   }
 
-  /** Tells whether there is a number to give now. */
+  /** Tells whether there is a number to give out now. */
   get hasNext(): boolean {
     return sequenceOf(this.#last) < SEQUENCE_MAX || this.#next?.isDurable === true;
   }
 
-  /** Begins to give numbers of `incarnation`. */
+  /** Starts giving numbers of `incarnation`. */
   start(incarnation: number): void {
     this.#last = incarnationBase(incarnation);
     this.#isRestarted = incarnation > 1;
@@ -57,7 +58,10 @@ export class OwnNumbers {
     return ++this.#last;
   }
 
-  /** A view has settled everything up to `base`: a node that has lost its journal goes on behind it. */
+  /**
+   * A view has settled everything up to `base`: a node that has lost its journal continues above
+   * it.
+   */
   onViewInstalled(base: TransactionNumber): void {
     this.#last = Math.max(this.#last, base);
   }
@@ -68,11 +72,11 @@ export class OwnNumbers {
   }
 
   /**
-   * Takes another incarnation before the numbers of this one end: its record first, and when that is
-   * durable it goes on with the numbers of the new one. Nobody waits meanwhile.
+   * Takes another incarnation before the numbers of this one end: it appends the record first, and
+   * gives numbers of the new one once the record is durable. No request waits meanwhile.
    *
-   * Crash before the record is durable: the next start has the incarnation that would have been taken,
-   * and no number of it was given. After that: the next start has a higher one.
+   * Crash before the record is durable: the next start gets the same incarnation, of which no
+   * number was given. After that: the next start gets a higher one.
    */
   #takeIncarnationIfDue(): void {
     if (this.#next?.isDurable === true) this.#startIncarnation(this.#next.incarnation);
@@ -86,7 +90,10 @@ export class OwnNumbers {
     }
   }
 
-  /** Goes on with the numbers of `incarnation`, and tells the members that there are no others. */
+  /**
+   * Starts giving numbers of `incarnation`, and tells the members which earlier ones are still
+   * open.
+   */
   #startIncarnation(incarnation: number): void {
     const { membership, transactions, self, counters } = this.#context;
     counters.incarnationsTaken++;

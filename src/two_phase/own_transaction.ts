@@ -17,19 +17,19 @@ const NEVER_SENT: Moment = { at: -Infinity, stoodStillMs: 0 };
 export class OwnTransaction extends Transaction {
   /** When the prepare was sent. */
   sent: Moment = NEVER_SENT;
-  /** Who was sent the prepare. */
+  /** Members that the prepare was sent to. */
   sentTo: NodeSet = NOBODY;
   /** Members whose prepared record is known to be durable. */
   votes: NodeSet = NOBODY;
   /** Members that have acknowledged the abort. */
   acknowledged: NodeSet = NOBODY;
-  /** Members that have said anything to the prepare. */
+  /** Members that have answered the prepare in any way. */
   heardOf: NodeSet = NOBODY;
-  /** How many of those that it follows are not committed yet. */
+  /** How many of the transactions that it follows are not committed yet. */
   openLeaders = 0;
-  /** What the client is told when it commits. */
+  /** The reply for the client when it commits. */
   reply: unknown;
-  /** Whether its request goes on with another attempt after the abort. */
+  /** Whether its request continues with another attempt after the abort. */
   isRetried = false;
   /** The attempt before this one, until all members have acknowledged its abort. */
   before: OwnTransaction | undefined;
@@ -37,8 +37,8 @@ export class OwnTransaction extends Transaction {
   after: OwnTransaction | undefined;
 
   /**
-   * @param pending the request; `undefined` for one that was under way when this node crashed, whose
-   *   client is gone
+   * @param pending the request; `undefined` for a transaction that was under way when this node
+   * crashed: its client is gone
    */
   constructor(
     self: NodeId,
@@ -50,7 +50,7 @@ export class OwnTransaction extends Transaction {
   }
 }
 
-/** Returns the request that `transaction` runs, which is not one from before a crash. */
+/** Returns the request that `transaction` runs, which must not be one from before a crash. */
 export function requestOf(transaction: OwnTransaction): PendingRequest {
   const { pending } = transaction;
   invariant(pending !== undefined, "the transaction's client is there");

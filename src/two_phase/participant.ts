@@ -26,7 +26,7 @@ import type { Known } from "./transaction_table.ts";
 
 /** A transaction that another node coordinates. */
 class ForeignTransaction extends Transaction {
-  /** The coordinator has told of the abort, and waits for this member to have it on disk. */
+  /** The coordinator has sent the abort, and waits for this member to make it durable. */
   mustAcknowledge = false;
 }
 
@@ -45,16 +45,17 @@ export class Participant implements ForceAwaiter {
     clock.observe(prepare.priority);
     clock.observe(prepare.version);
     if (prepare.view !== membership.view.number) {
-      // Who is in a later view than this node sends it no prepare.
+      // A node in a later view than this one sends it no prepares.
       if (prepare.view < membership.view.number) this.#sendNo(from, prepare, "view");
       return;
     }
     if (transactions.isForgotten(from, prepare.number)) {
-      counters.preparesForgotten++; // It is decided, and every member, the sender too, knows how.
+      // It is decided, and every member, the sender included, knows the outcome.
+      counters.preparesForgotten++;
       return;
     }
     if (transactions.isClosed(from, prepare.number)) {
-      counters.preparesAfterAbort++; // The coordinator has forgotten it in a crash: presumed abort.
+      counters.preparesAfterAbort++; // The coordinator lost it in a crash: presumed abort.
       this.#sendNo(from, prepare, "aborted");
       return;
     }
@@ -73,7 +74,7 @@ export class Participant implements ForceAwaiter {
     this.#lock(transaction);
   }
 
-  /** Idempotent: says again what has been said, and does nothing. */
+  /** Idempotent: repeats the earlier answer, and does nothing else. */
   #onRepeatedPrepare(from: NodeId, prepare: Prepare, known: Known): void {
     this.#context.counters.repeatedPrepares++;
     switch (stateOf(known)) {
@@ -89,16 +90,16 @@ export class Participant implements ForceAwaiter {
         this.#sendNo(from, prepare, "aborted");
         return;
       default:
-        return; // The answer follows when the record under way is durable.
+        return; // The answer follows when the record that is being written is durable.
     }
   }
 
-  /** A vote for a transaction is also one for those that it follows. */
+  /** A vote for a transaction is also a vote for those that it follows. */
   #holdsAll(coordinator: NodeId, numbers: readonly TransactionNumber[]): boolean {
     const { transactions } = this.#context;
     if (numbers.length === 0) return true;
     return numbers.every((number) => {
-      // Below the mark it was committed: had it been aborted, so had all that follow it.
+      // Below the mark it was committed: an abort would have aborted all that follow it.
       if (transactions.isForgotten(coordinator, number)) return true;
       const state = stateOf(transactions.get(coordinator, number));
       return state === "preparing" || state === "prepared" || state === "committed";
@@ -139,7 +140,7 @@ export class Participant implements ForceAwaiter {
     outbox.afterForce(this, transaction);
   }
 
-  /** What was appended last for `transaction` is durable. */
+  /** The last record appended for `transaction` is durable. */
   onDurable(transaction: Transaction): void {
     invariant(transaction instanceof ForeignTransaction, "another node coordinates it");
     if (transaction.state === "preparing") this.#onPrepared(transaction);
@@ -156,7 +157,7 @@ export class Participant implements ForceAwaiter {
     this.#sendVote(transaction.coordinator, transaction, "yes");
   }
 
-  /** `transaction` was in line, and somebody older came by: it must not wait any longer. */
+  /** `transaction` was in line and an older one came: it must not wait any longer. */
   onRefusedInLine(transaction: Transaction): void {
     const { transactions, counters } = this.#context;
     counters.deathsInLine++;
@@ -171,7 +172,7 @@ export class Participant implements ForceAwaiter {
     const { number } = commit;
     const transaction = transactions.get(from, number);
     if (!(transaction instanceof Transaction)) {
-      counters.stale++; // It is decided here already: told twice.
+      counters.stale++; // It is already decided here: the commit came twice.
       return;
     }
     this.#assertInOrder(transaction);
@@ -234,8 +235,8 @@ export class Participant implements ForceAwaiter {
     for (const one of withFollowers(transaction)) {
       if (one.state === "waiting") locks.release(one);
       one.transitionTo("aborting");
-      // Crash before this is durable: the transaction is prepared here still, and the coordinator,
-      // which has no acknowledgement, tells of the abort again.
+      // Crash before this is durable: the transaction is still prepared here, and the coordinator,
+      // which has no acknowledgement, sends the abort again.
       outbox.append({ type: "aborted", coordinator: one.coordinator, number: one.number });
       transactions.settle(one.coordinator, one.number);
       outbox.afterForce(this, one);
@@ -261,7 +262,7 @@ export class Participant implements ForceAwaiter {
 
   // --- Joining -------------------------------------------------------------------------------
 
-  /** Forgets every transaction: this node builds from empty. */
+  /** Forgets every transaction: this node joins from empty. */
   dropAll(): void {
     const { transactions, locks, membership } = this.#context;
     for (const transaction of transactions.holdingLocks()) {
@@ -273,7 +274,7 @@ export class Participant implements ForceAwaiter {
 
   // --- Recovery ------------------------------------------------------------------------------
 
-  /** Puts a transaction of another node into doubt again. */
+  /** Restores a transaction of another node as in doubt. */
   restore(record: PreparedRecord): void {
     restorePrepared(this.#context, record, (entries) => {
       this.#context.counters.recoveredForeign++;
@@ -281,11 +282,14 @@ export class Participant implements ForceAwaiter {
     });
   }
 
-  /** The coordinator has begun an incarnation: what it has no record of is aborted (presumed abort). */
+  /**
+   * The coordinator has started an incarnation: transactions that it has no record of are aborted
+   * (presumed abort).
+   */
   onRecovered(from: NodeId, message: Recovered): void {
     const { transactions, counters } = this.#context;
     const { upTo } = message;
-    transactions.startIncarnation(from, upTo); // Where it goes on with another incarnation.
+    transactions.startIncarnation(from, upTo); // The sender may have taken another incarnation.
     if (upTo !== transactions.baseOf(from)) {
       counters.stale++;
       return;

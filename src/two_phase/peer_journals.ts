@@ -1,14 +1,15 @@
 /**
- * How far the journals of the nodes had come, as each of them has it on its disk of the others.
+ * How far each node's journal had come, as the other nodes have recorded it on their disks.
  *
- * A journal that was put back from an earlier copy has forgotten votes and promises, and nothing in it
- * can show that: whatever mark it had would be as old as the rest. The journals of the others can. Each
- * node keeps, of every journal that counts, the latest process that it has met on it and how many
- * records that journal had by then, and tells the node so whenever a link comes up. A node that starts
- * on a journal counts for nothing (see `Membership.isVerified`) until it has heard that from a majority.
- * If any of them has more than its own journal says, its journal is an older copy: it is a stranger.
+ * A journal that was restored from an earlier copy has lost votes and promises, and nothing in it
+ * can show that: any mark in it would be as old as the rest. The journals of the other nodes can
+ * show it. For every journal that counts, each node records the latest process that it has met on
+ * the journal, and how many records the journal had by then. It tells the owner whenever a link
+ * comes up. A node that starts on a journal takes no part (see `Membership.isVerified`) until it
+ * has heard this from a majority. If any of them knows of more records than the journal holds, the
+ * journal is an older copy, and the node is a stranger.
  *
- * Not noticed is what nobody else has heard of: a copy that is older by less than
+ * This does not detect what no other node has recorded: a copy that is older by less than
  * {@linkcode SIGHTING_MS}, or copies of all journals from one moment.
  *
  * @module
@@ -16,32 +17,32 @@
 
 import type { JournalRecord, JournalSighting, NodeId, SightingRecord } from "./messages.ts";
 
-/** While a journal grows, its growth is written down once in this time, in milliseconds. */
+/** While a journal grows, the others record its growth once in this time, in milliseconds. */
 export const SIGHTING_MS = 1000;
 
 /**
- * Tells whether `record` is one that somebody else may rely on. The others are left out, so that nodes
- * that write down each other's progress do not make progress by that.
+ * Tells whether a record of this type is one that another node may rely on. Others do not count, or
+ * nodes that record each other's progress would make progress by that.
  */
 export function countsAsProgress({ type }: JournalRecord): boolean {
   return type !== "sighting" && type !== "mark" && type !== "clock" && type !== "position";
 }
 
 /**
- * Tells whether `present`, the process that runs now, has a journal that is an older copy of the one
- * that `seen` was seen on.
+ * Tells whether `present`, the process that runs now, runs on an older copy of the journal that
+ * `seen` describes.
  */
 export function isOlderCopy(present: JournalSighting, seen: JournalSighting): boolean {
   if (seen.journal !== present.journal || seen.process === present.process) return false;
-  // The same incarnation twice is two processes, each of which began with what the other had.
+  // One incarnation in two processes means that both started from the same content.
   if (seen.incarnation >= present.incarnation) return true;
   return seen.position > present.position;
 }
 
-/** What one node has on its disk of the others' journals. */
+/** What one node's disk records of the others' journals. */
 export class PeerJournals {
   readonly #sightings = new Map<NodeId, JournalSighting>();
-  /** By node: when the growth of its journal was written down last. */
+  /** By node: when the growth of its journal was last recorded. */
   readonly #writtenAt = new Map<NodeId, number>();
 
   /** Returns the latest sighting of `node`; `undefined` for none. */
@@ -63,15 +64,15 @@ export class PeerJournals {
     }));
   }
 
-  /** Takes over a sighting from the journal. */
+  /** Restores a sighting from the journal. */
   restore({ node, journal, incarnation, process, position }: SightingRecord): void {
     this.#sightings.set(node, { journal, incarnation, process, position });
   }
 
   /**
-   * A process of `node`, on the journal that counts, is linked or was heard of at `now`.
+   * A process of `node`, on the journal that counts, is linked or sent a message at `now`.
    *
-   * @returns the record to append, where there is something new and it is time for it
+   * @returns the record to append, if there is something new and it is due
    */
   see(node: NodeId, seen: JournalSighting, now: number): SightingRecord | undefined {
     const before = this.#sightings.get(node);

@@ -1,8 +1,8 @@
 /**
  * The requests that a node has not answered yet, in the order in which they came.
  *
- * All requests have the same time, so the order of arrival is the order of deadlines: who looks for
- * overdue requests looks at the front. Requests leave from anywhere, so the list is linked.
+ * All requests have the same time, so the order of arrival is the order of deadlines: overdue
+ * requests are at the front. Requests are removed from any place, so the list is linked.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import type { Request, Requester } from "./request.ts";
 import type { Transaction } from "./state.ts";
 
 /**
- * Where a request stands.
+ * The state of a request.
  *
- * - `parked`: it waits until the view has all of its members linked, or for room.
- * - `inLine`: it stands in line for its locks, and holds none.
- * - `running`: its transaction is prepared everywhere, here included, or about to be aborted.
+ * - `parked`: it waits until all members of the view are linked, or for room.
+ * - `inLine`: it waits in line for its locks, and holds none.
+ * - `running`: its transaction is being prepared or aborted.
  * - `observing`: it waits for the outcomes of others' transactions, and holds nothing.
- * - `closing`: it was given up; what is still open is which error tells the truth.
+ * - `closing`: it was given up; it is still open which error is the true one.
  * - `finished`: it is answered.
  */
 export type RequestState = "parked" | "inLine" | "running" | "observing" | "closing" | "finished";
@@ -28,19 +28,19 @@ export class PendingRequest {
   state: RequestState = "parked";
   /** The latest attempt. */
   transaction: Transaction | undefined;
-  /** The number of the latest attempt that got one: by it clients know the request. */
+  /** The number of the latest attempt that got one: clients know the request by it. */
   number: TransactionNumber = 0;
-  /** How many attempts were begun. */
+  /** How many attempts were started. */
   attempts = 0;
   /** Why the latest attempt failed. */
   failure = "";
   /** Outcomes that it still waits for. */
   awaited = 0;
-  /** Has those transactions tell it nothing any more; `undefined` where it observes none. */
+  /** Stops observing those transactions; `undefined` if it observes none. */
   stopObserving: (() => void) | undefined;
-  /** Something that it had seen before it was committed was aborted. */
+  /** Something that it had read uncommitted was aborted. */
   isStale = false;
-  /** What it will be answered with once everything it has seen is committed. */
+  /** Its reply once everything that it has read is committed. */
   reply: unknown;
   /** The latest grant of a lock when a read arrived: later ones do not concern it. */
   grantOrder = 0;
@@ -76,7 +76,7 @@ export class PendingRequests {
     return this.#first;
   }
 
-  /** Returns all, the oldest first, as they are now: the list may change meanwhile. */
+  /** Returns a copy of the list, the oldest first, so that the list may change meanwhile. */
   all(): PendingRequest[] {
     const all: PendingRequest[] = [];
     for (let one = this.#first; one !== undefined; one = one.next) all.push(one);
@@ -93,7 +93,7 @@ export class PendingRequests {
     this.#size++;
   }
 
-  /** Takes out `pending`, which must be in the list. */
+  /** Removes `pending`, which must be in the list. */
   remove(pending: PendingRequest): void {
     if (pending.previous === undefined) this.#first = pending.next;
     else pending.previous.next = pending.next;

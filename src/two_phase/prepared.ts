@@ -1,5 +1,5 @@
 /**
- * Transactions that are found prepared, in a journal or in a transfer: they are in doubt again.
+ * Transactions that a journal or a transfer holds as prepared: they are in doubt again.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { baseOf, type PreparedRecord } from "./messages.ts";
 import { type Entry, Transaction } from "./state.ts";
 
 /**
- * Puts a transaction into doubt of which a record says that it is prepared: it holds its locks again.
+ * Restores a transaction that a record says is prepared: it is in doubt, and holds its locks again.
  *
- * @param make makes it, of the entries that it locks
+ * @param make makes the transaction from the entries that it locks
  */
 export function restorePrepared(
   context: Context,
@@ -30,7 +30,7 @@ export function restorePrepared(
   transactions.add(transaction, number);
   transaction.transitionTo("preparing");
   transaction.transitionTo("prepared");
-  // When that was, no record says; but its version was given at about the same time.
+  // No record holds the time, but its version was given at about the same time.
   transaction.preparedAt = Math.min(context.now, prepare.version / 1000);
   locks.hold(transaction);
   for (const leaderNumber of transaction.follows) {

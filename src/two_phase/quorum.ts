@@ -1,5 +1,5 @@
 /**
- * How many of the configured nodes decide: the one place that knows what a majority is.
+ * How many of the configured nodes decide: the only place that knows what a majority is.
  *
  * @module
  */
@@ -12,11 +12,13 @@ export function majority(nodes: number): number {
   return Math.floor(nodes / 2) + 1;
 }
 
-/** Some nodes, and how many of them it takes: any two sets that reach a quorum have a node in common. */
+/**
+ * A set of nodes, and how many of them are needed: any two sets that reach a quorum share a node.
+ */
 export class Quorum {
-  /** Those whose word counts towards it. */
+  /** The nodes that count towards it. */
   readonly nodes: NodeSet;
-  /** How many of them are a quorum. */
+  /** How many of them make a quorum. */
   readonly needed: number;
 
   constructor(nodes: NodeSet) {
@@ -46,8 +48,8 @@ export function quorumOf(view: Pick<View, "names">): Quorum {
 }
 
 /**
- * Returns whose promises, and then whose acceptances, make the view after `view`. In the first view of a
- * recovered cluster one node counts, and no other journal holds anything.
+ * Returns the quorum whose promises, and then acceptances, choose the view after `view`. In the
+ * first view of a recovered cluster only one node counts, as no other journal holds anything.
  */
 export function quorumForNext(view: View): Quorum {
   if (!isRecoveredCluster(view)) return quorumOf(view);

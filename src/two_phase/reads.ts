@@ -1,12 +1,12 @@
 /**
- * Reads: how a request gets an answer that no commit is needed for.
+ * Reads: how requests that need no commit are answered.
  *
- * A key may be read while no transaction that will write it is prepared here; for if one is, it may have
- * been committed and acknowledged elsewhere (Katsarakis et al. 2020, §3). A read of one key waits for
- * those that were there when it came, no longer. A read of several keys needs all of them free at one
- * moment; to be sure of such a moment it stands in line like a write.
+ * A key may be read while no transaction that will write it is prepared here; for if one is, it may
+ * have been committed and acknowledged elsewhere (Katsarakis et al. 2020, §3). A read of one key
+ * waits only for the transactions that held the key when it arrived. A read of several keys needs
+ * all of them free at one moment; to be sure of such a moment it waits in line like a write.
  *
- * Whatever depends on the state and is answered without a commit needs the lease, also at the moment of
+ * Every answer that depends on the state and needs no commit needs the lease, also at the moment of
  * the answer.
  *
  * @module
@@ -19,19 +19,19 @@ import type { PendingRequest } from "./pending_requests.ts";
 import type { BarrierRequest, KeyReader, Outcome, ReadRequest } from "./request.ts";
 import type { Observer, Transaction } from "./state.ts";
 
-/** What {@linkcode Reads} has its coordinator do. */
+/** What {@linkcode Reads} needs from its coordinator. */
 export interface ReadHost {
   /** Puts a read of several keys in line. */
   lineUp(pending: PendingRequest, request: ReadRequest): void;
-  /** Has `pending` wait for the next lease. */
+  /** Parks `pending` until the next lease. */
   park(pending: PendingRequest): void;
-  /** Begins with `pending` again. */
+  /** Starts `pending` again. */
   dispatch(pending: PendingRequest): void;
-  /** Answers `pending`; the answer is good for as long as `term` holds. */
+  /** Answers `pending`; the answer is valid as long as `term` holds. */
   finish(pending: PendingRequest, outcome: Outcome, term: LeaseTerm | undefined): void;
 }
 
-/** For how long an exact barrier holds back writes, in milliseconds: at first, and at the most. */
+/** How long an exact barrier holds back writes, in milliseconds: at first, and at most. */
 const HOLD_MS_MIN = 50;
 const HOLD_MS_MAX = 800;
 
@@ -42,7 +42,7 @@ interface Hold {
   readonly until: number;
 }
 
-/** Answers what needs no commit. */
+/** Answers requests that need no commit. */
 export class Reads {
   readonly #context: Context;
   readonly #host: ReadHost;
@@ -84,11 +84,11 @@ export class Reads {
   }
 
   /**
-   * Waits for all that is prepared now, then answers `request`.
+   * Waits for everything that is prepared now, then answers `request`.
    *
-   * An exact one needs a moment at which nothing is prepared here, which under load never comes by
-   * itself. So nothing is granted meanwhile; if that takes too long, as with a transaction in doubt, it
-   * is given up, and tried again later for twice as long.
+   * An exact barrier needs a moment at which nothing is prepared here. Under load no such moment
+   * comes by itself, so the barrier stops all grants meanwhile. If that takes too long, as with a
+   * transaction in doubt, it gives up, and tries again later for twice as long.
    */
   waitForPrepared(pending: PendingRequest, request: BarrierRequest): void {
     const { transactions, locks, now } = this.#context;
@@ -117,7 +117,7 @@ export class Reads {
     };
   }
 
-  /** The lease comes first: what is begun must be answered. */
+  /** Check the lease first: what is evaluated must be answered. */
   #answerBarrier(pending: PendingRequest, request: BarrierRequest): void {
     const { membership, clocks, store } = this.#context;
     if (membership.mayRead(clocks)) this.answer(pending, request.evaluate(store));
@@ -129,7 +129,9 @@ export class Reads {
     this.#context.locks.goOn();
   }
 
-  /** Gives up what has held back writes for too long, and tries again what was given up before. */
+  /**
+   * Gives up barriers that have held back writes for too long, and retries those given up before.
+   */
   onTick(): void {
     const { now } = this.#context;
     for (const hold of this.#holds) {
@@ -146,17 +148,18 @@ export class Reads {
     for (const { pending } of due) if (pending.state === "observing") this.#host.dispatch(pending);
   }
 
-  /** Answers with what depends on the state and is given without a commit: that needs the lease. */
+  /** Answers without a commit, with a reply that depends on the state: that needs the lease. */
   answer(pending: PendingRequest, reply: unknown): void {
     const { membership, clocks } = this.#context;
     if (!membership.mayRead(clocks)) {
-      this.#host.park(pending); // What was read is forgotten: it is read again with the next lease.
+      // The reply is dropped: the request reads again with the next lease.
+      this.#host.park(pending);
       return;
     }
     this.#host.finish(pending, { kind: "answered", reply }, membership.lease.term);
   }
 
-  /** Does `then` when all of `transactions` are committed or aborted. */
+  /** Calls `then` when all of `transactions` are committed or aborted. */
   observe(pending: PendingRequest, transactions: readonly Transaction[], then: () => void): void {
     pending.state = "observing";
     pending.isStale = false;

@@ -1,14 +1,14 @@
 /**
- * Recovery: makes of a journal what the node was before it went down.
+ * Recovery: restores the node's state before it went down from its journal.
  *
  * The records are replayed in their order. A prepared record takes its locks again and puts its
- * transaction back into doubt; a committed or aborted one ends it. What is left in doubt at the end
- * holds its locks before anybody is served: this node's own transactions go on (see
- * {@linkcode Coordinator.resume}), for the others' it hears from their coordinators as the links come
- * up.
+ * transaction back into doubt; a committed or aborted one ends it. Transactions left in doubt at
+ * the end hold their locks before any request is served. This node's own ones resume (see
+ * {@linkcode Coordinator.resume}); for the others, their coordinators send the decision when the
+ * links come up.
  *
- * Replaying is idempotent over a store that is newer than the records: an effect is skipped where the
- * key has its version already, or a later one. So a checkpoint may be written while work goes on.
+ * Replaying is idempotent over a store that is newer than the records: an effect is skipped if the
+ * key already has its version, or a later one. So a checkpoint may be written during normal work.
  *
  * @module
  */
@@ -40,7 +40,7 @@ export interface RecoveryOptions {
   readonly isTrusted: boolean;
 }
 
-/** Replays the journal's records, then begins. */
+/** Replays the journal's records, then starts the roles. */
 export function recover(options: RecoveryOptions): void {
   const { context, coordinator } = options;
   const { transactions, self, membership, outbox } = context;
@@ -124,7 +124,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
   }
 }
 
-/** A view was installed: it has settled all transactions before it. */
+/** A view was installed: it settled all transactions before it. */
 function replayView({ context, coordinator }: RecoveryOptions, view: View): void {
   const { membership, store } = context;
   const wasMember = membership.isMember;

@@ -1,8 +1,8 @@
 /**
  * The sentences that tell a client why its request was not served.
  *
- * Each is made when a request is refused, from what the node knows at that moment; nothing else depends
- * on them.
+ * Each is made when a request is refused, from the node's state at that moment. Nothing else
+ * depends on them.
  *
  * @module
  */
@@ -14,9 +14,8 @@ import { contains } from "./node_set.ts";
 import type { Transaction } from "./state.ts";
 import { nameForClients } from "./transaction_name.ts";
 
-/** What clients are told if `Membership.isOlderCopy`. */
-export const OLDER_COPY =
-  "this node's journal is an older copy of what it had, and counts for nothing";
+/** The reason that clients get if `Membership.isOlderCopy`. */
+export const OLDER_COPY = "this node's journal is an older copy of what it had, and does not count";
 
 /**
  * Tells whether no request can be served here for some time: {@linkcode whyHopeless} says why. Asked for
@@ -26,7 +25,7 @@ export function isHopeless({ membership, clocks, now }: Context): boolean {
   if (membership.isLeaving || membership.isOlderCopy) return true;
   if (membership.view.number === 0) return false;
   if (membership.isGathering) return true;
-  // Reads go on for as long as the lease does.
+  // Reads continue as long as the lease holds.
   if (membership.isBelowMajority(now)) return !membership.mayRead(clocks);
   return !membership.isMember;
 }
@@ -38,7 +37,7 @@ export function whyHopeless(context: Context): string {
   if (membership.isLeaving) return "this node is stopping";
   if (membership.isOlderCopy) return OLDER_COPY;
   if (membership.isGathering) {
-    return `this cluster was begun by force, and waits until ${quorum.needed} of its nodes are members`;
+    return `this cluster was started by force, and waits until ${quorum.needed} of its nodes are members`;
   }
   if (membership.isBelowMajority(now)) {
     const why = whyMissed(context, membership.unreachable(now)).join(", ");
@@ -59,7 +58,7 @@ function whyMissed({ membership }: Context, nodes: readonly NodeId[]): string[] 
   const names = (some: readonly NodeId[]) => membership.namesOf(some);
   return [
     ...unlinked.length > 0 ? [`${names(unlinked)} cannot be reached`] : [],
-    ...silent.length > 0 ? [`${names(silent)} said nothing lately`] : [],
+    ...silent.length > 0 ? [`${names(silent)} has been silent`] : [],
     ...strangers.length > 0 ? [`${names(strangers)} started with a new journal`] : [],
     ...olderCopies.length > 0
       ? [`${names(olderCopies)} started with an older copy of its journal`]
@@ -72,19 +71,19 @@ export function whyParked({ membership, clocks }: Context): string {
   if (membership.view.number === 0) {
     const { preceding } = membership;
     if (preceding.length > 0) {
-      return "the cluster has begun without this node's journal, and " +
-        `${membership.namesOf(preceding)} cannot let it in: no majority of its members is there`;
+      return "the cluster has started without this node's journal, and " +
+        `${membership.namesOf(preceding)} cannot admit it: no majority of the members is up`;
     }
     const unmet = membership.others & ~membership.linked;
-    return `the cluster has not begun: no link to ${membership.namesOf(unmet)}`;
+    return `the cluster has not started: no link to ${membership.namesOf(unmet)}`;
   }
   if (!membership.isVerified) {
-    return "this node has not heard from a majority yet what they know of its journal";
+    return "no majority has confirmed this node's journal yet";
   }
   if (membership.isFrozen) return "the view is being changed";
   if (!membership.mayRead(clocks)) return "this node has no lease to answer reads";
   if (membership.mayWrite) {
-    // What is parked begins as soon as there is room for it.
+    // A parked request starts as soon as there is room for it.
     return `${TRANSACTIONS_MAX} transactions were under way at this node`;
   }
   const { missing } = membership;
@@ -99,7 +98,7 @@ export function whyParked({ membership, clocks }: Context): string {
   return `${why.join(", ")}, and a write needs all members`;
 }
 
-/** Says why a prepared transaction, which lacks the votes of the nodes `silent`, was not decided. */
+/** Says why a prepared transaction was not decided; the nodes `silent` have not voted. */
 export function whyUndecided({ membership }: Context, silent: readonly NodeId[]): string {
   if (silent.length > 0) return `no vote from ${membership.namesOf(silent)} in time`;
   return "a transaction that it follows was not decided in time";

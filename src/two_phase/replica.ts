@@ -1,10 +1,10 @@
 /**
  * One replica: the whole protocol of one node as a pure state machine.
  *
- * Inputs go in by {@linkcode Replica.step}; what is to be done comes out of
- * {@linkcode Replica.takeEffects}. Several steps may be taken before the effects are, so that a turn
- * of the event loop becomes one journal write and one frame for each peer. Nothing here reads a
- * clock, draws a random number or waits: the same inputs give the same effects.
+ * Inputs go into {@linkcode Replica.step}; effects come out of {@linkcode Replica.takeEffects}.
+ * Several steps may be taken before the effects are, so that a turn of the event loop becomes one
+ * journal write and one frame for each peer. Nothing here reads a clock, draws a random number or
+ * waits: the same inputs give the same effects.
  *
  * @module
  */
@@ -49,7 +49,7 @@ import { ViewChange } from "./view_change.ts";
 import { journalDigits, type NamedTransaction } from "./transaction_name.ts";
 import { type KnownOutcome, TransactionTable } from "./transaction_table.ts";
 
-/** What a replica has to know before it starts. */
+/** What a replica needs before it starts. */
 export interface ReplicaOptions {
   readonly self: NodeId;
   /** By id: the names of the configured nodes; `""` for an id that no node has. */
@@ -60,28 +60,28 @@ export interface ReplicaOptions {
   readonly random: () => number;
   /** Both clocks at the start. */
   readonly now: Clocks;
-  /** What was stored before a restart; empty where there is nothing. */
+  /** The store from before a restart; empty if there was none. */
   readonly store?: Store;
-  /** The journal's records, in their order; none where there is nothing. */
+  /** The journal's records, in their order; empty if there was no journal. */
   readonly records?: readonly JournalRecord[];
-  /** The operator has just had this node begin a cluster from its records: nothing is later. */
+  /** The operator has just started a new cluster from this node's records: nothing can be later. */
   readonly isTrusted?: boolean;
   /** After how many numbers a process takes another incarnation; for tests. */
   readonly sequencesMax?: number | undefined;
 }
 
-/** Something that has happened. */
+/** An event that the replica handles. */
 export type Input =
   /** A client asks for something. */
   | { readonly type: "request"; readonly request: Request; readonly requester: Requester }
   /** A message has arrived on the link from `from`. */
   | { readonly type: "message"; readonly from: NodeId; readonly message: Message }
-  /** A link has come up: what was sent on an earlier one may be lost. */
+  /** A link has come up: messages on an earlier one may be lost. */
   | {
     readonly type: "peerUp";
     readonly peer: NodeId;
     readonly identity: PeerIdentity;
-    /** What the peer has on its disk of this node's journal; `undefined` for nothing. */
+    /** What the peer's disk records of this node's journal; `undefined` for nothing. */
     readonly known?: JournalSighting | undefined;
   }
   /** The link is gone. */
@@ -92,10 +92,10 @@ export type Input =
   | { readonly type: "forced"; readonly position: number }
   /** The process is about to end: the others need not wait for it. */
   | { readonly type: "leave" }
-  /** Time has passed. To be given every few milliseconds. */
+  /** Time has passed. Give one every few milliseconds. */
   | { readonly type: "tick" };
 
-/** What one node says of a transaction's end. */
+/** What one node knows of a transaction's end. */
 export interface OutcomeAnswer {
   readonly outcome: KnownOutcome;
   /** The view that the node has installed, and whether it is a member of that. */
@@ -104,17 +104,18 @@ export interface OutcomeAnswer {
 }
 
 /**
- * What peers have said to a node before it takes part: of each peer the last message of each type, as a
- * later one says what is now. So there are few, however long that takes.
+ * Messages from peers that came before this node takes part: for each peer the last message of each
+ * type, as a later one replaces an earlier one. So they stay few, however long that takes.
  */
 class HeldBack {
   readonly #messages = new Map<string, { from: NodeId; message: ControlMessage }>();
 
   add(from: NodeId, message: ControlMessage): void {
-    // It acknowledges nothing that counts: this node has no lease.
+    // Acknowledgements do not count: this node has no lease.
     if (message.type === "heartbeatAcknowledged") return;
     const place = `${from} ${message.type}`;
-    this.#messages.delete(place); // The order is that of the last messages.
+    // Moves the type to the end: the order is that of the last messages.
+    this.#messages.delete(place);
     this.#messages.set(place, { from, message });
   }
 
@@ -131,18 +132,18 @@ class HeldBack {
   }
 }
 
-/** A node on an older copy of its journal only looks at who is there. */
+/** A node on an older copy of its journal only keeps track of which nodes are up. */
 function isHeededByOlderCopy(input: Input): boolean {
   if (input.type === "message") return input.message.type === "viewInstalled";
   return input.type !== "tick" && input.type !== "forced";
 }
 
-/** What {@linkcode Replica.peek} returns where a read has to be submitted as a request. */
+/** What {@linkcode Replica.peek} returns if the read must be submitted as a request. */
 export const MUST_WAIT: unique symbol = Symbol("must wait");
 
 /** The protocol of one node. */
 export class Replica {
-  /** What the roles share. For tests and the simulator; everybody else has the getters below. */
+  /** What the roles share. For tests and the simulator; other code uses the getters below. */
   readonly context: Context;
   readonly #coordinator: Coordinator;
   readonly #participant: Participant;
@@ -150,7 +151,7 @@ export class Replica {
   readonly #source: TransferSource;
   readonly #target: TransferTarget;
   readonly #viewChange: ViewChange;
-  /** What peers have said to this node before it takes part, in their order. */
+  /** Messages that came before this node takes part, in their order. */
   readonly #heldBack = new HeldBack();
 
   constructor(options: ReplicaOptions) {
@@ -210,7 +211,7 @@ export class Replica {
     });
   }
 
-  /** What there is to see from outside: the view, the keys, the counters. Not to be changed. */
+  /** What is visible from outside: the view, the keys, the counters. Callers must not change it. */
   get membership(): Membership {
     return this.context.membership;
   }
@@ -237,12 +238,15 @@ export class Replica {
     return this.context.transactions.size;
   }
 
-  /** Returns the transactions that are in doubt here for long, the oldest first: see `doubt.ts`. */
+  /**
+   * Returns the transactions that have been in doubt here for long, the oldest first: see
+   * `doubt.ts`.
+   */
   longDoubts(): Doubt[] {
     return longDoubts(this.context, this.#coordinator);
   }
 
-  /** Returns what this node knows of the end of a transaction, and by which right it says so. */
+  /** Returns what this node knows of the end of a transaction, and the view it knows it from. */
   outcomeOf(asked: NamedTransaction): OutcomeAnswer {
     const { membership } = this.context;
     const { view, isMember, isVerified } = membership;
@@ -257,7 +261,7 @@ export class Replica {
     const { membership, transactions, self } = this.context;
     const { view, identity } = membership;
     const journal = coordinator === self ? identity.journal : view.journals[coordinator] ?? "";
-    // Another journal's transaction of that number: what is known here is of this one.
+    // The name means another journal's transaction of that number, not the one known here.
     if (journalDigits(journal) !== digits) return "unknown";
     const isCommitted = view.commits.some((one) =>
       one.coordinator === coordinator && one.number === number
@@ -276,10 +280,10 @@ export class Replica {
   }
 
   /**
-   * Reads one key without a request, where that needs no waiting.
+   * Reads one key without a request, if the read need not wait.
    *
    * @param clocks reads both clocks
-   * @returns the value, `undefined` where the key does not exist, or {@linkcode MUST_WAIT}.
+   * @returns the value, `undefined` if the key does not exist, or {@linkcode MUST_WAIT}.
    */
   peek(key: ByteString, clocks: () => Clocks): ByteString | undefined | typeof MUST_WAIT {
     const { membership, locks, store } = this.context;
@@ -288,25 +292,25 @@ export class Replica {
       return MUST_WAIT;
     }
     const value = entry?.value;
-    // The lease is looked at after the read: between the two the process may have stood still.
+    // Check the lease after the read: the process may have stood still between the two.
     return membership.mayRead(clocks()) ? value : MUST_WAIT;
   }
 
-  /** How far transfers from this node are, by node, in chunks. */
+  /** The progress of transfers from this node, by node, in chunks. */
   get transfers(): readonly { readonly node: NodeId; readonly chunks: number }[] {
     return this.#source.progress;
   }
 
-  /** How many chunks this node has got, while it joins. */
+  /** How many chunks this node has received, while it joins. */
   get chunksReceived(): number | undefined {
     return this.#target.chunks;
   }
 
-  /** Takes in what has happened, at `now` by both clocks. */
+  /** Handles `input`, at `now` by both clocks. */
   step(input: Input, now: Clocks): void {
     const { membership } = this.context;
     const wasVerified = membership.isVerified;
-    // Ticks come much more often: one that is so late was held up together with everything else.
+    // Ticks come much more often: if one is this late, the whole process was held up.
     const paused = now.monotonicMs - this.context.now;
     if (paused > this.context.timing.heartbeatMs) this.context.stillness.note(paused);
     this.context.now = now.monotonicMs;
@@ -347,7 +351,7 @@ export class Replica {
     this.#serveLine();
   }
 
-  /** This node takes part from now on: as if all links had come up just now. */
+  /** This node takes part from now on: acts as if all links had come up just now. */
   #onVerified(): void {
     const { membership } = this.context;
     for (const node of members(membership.ready & membership.others)) this.#onPeerReady(node);
@@ -360,7 +364,7 @@ export class Replica {
     this.#coordinator.onPeerReady(node);
   }
 
-  /** Returns what is to be done, and forgets it. */
+  /** Returns the effects collected so far, and clears them. */
   takeEffects(): Effects {
     const { outbox, transactions, membership, now, stillness } = this.context;
     this.#marks.beforeSending(outbox.receivers & membership.ready);
@@ -383,8 +387,8 @@ export class Replica {
       } else this.#heldBack.add(from, message);
       return;
     }
-    // While frozen, nothing is said about transactions, and nothing is heard. Nor has what is said
-    // about another view than the installed one a meaning; but who prepares in one is told so.
+    // A frozen node neither sends nor handles messages about transactions. Messages about a view
+    // other than the installed one mean nothing either; but a prepare in such a view gets a no.
     const isStale = message.view !== membership.view.number && message.type !== "prepare";
     if (membership.isFrozen || !membership.isMember || !membership.isVerified || isStale) {
       counters.stale++;
@@ -427,7 +431,7 @@ export class Replica {
         this.#onViewInstalled(from, message);
         return;
       case "heartbeat":
-        // Who is told that this node is behind sends it the view.
+        // A node that learns that this one is behind sends it the view.
         if (message.view > membership.view.number) membership.announce(only(from));
         membership.onHeartbeat(from, message, this.context.now);
         return;
@@ -486,7 +490,10 @@ export class Replica {
     this.#coordinator.onMembershipChange();
   }
 
-  /** A peer says which view it is in. If it is this node's, it heeds what is said in it from now on. */
+  /**
+   * A peer says which view it is in. If it is this node's view, the peer handles its messages from
+   * now on.
+   */
   #onViewInstalled(from: NodeId, message: ViewInstalled): void {
     const { membership } = this.context;
     if (membership.onViewInstalled(from, message)) this.#onPeerReady(from);
@@ -495,7 +502,7 @@ export class Replica {
     this.#coordinator.onMembershipChange();
   }
 
-  /** The installed view has changed: it has settled everything of the one before. */
+  /** The installed view has changed: it settled everything of the one before. */
   #onInstalled(before: View, wasMember: boolean): void {
     const { membership, store, transactions, outbox, counters } = this.context;
     const { view } = membership;
@@ -503,17 +510,17 @@ export class Replica {
     const isNext = view.number === before.number + 1;
     const ended = settleAll(this.context, { view, isNext });
     if (wasMember && !membership.isMember) {
-      // What others go on with without this node, it cannot know: it builds from empty. One that was
-      // outside already keeps what has been transferred so far.
+      // This node cannot know what the members do without it, so it joins from empty. A node that
+      // was already outside keeps what has been transferred so far.
       counters.exclusions++;
       store.clear();
     } else if (membership.isMember && !wasMember && view.number > 1) counters.admissions++;
     for (const node of members(membership.all)) {
       const incarnation = membership.identityOf(node)?.incarnation;
-      // Who was met on another journal than the view lists gives numbers from the view's base on.
+      // A node met on another journal than the view lists gives numbers from the view's base on.
       if (incarnation === undefined || !membership.counts(node)) continue;
       transactions.startIncarnation(node, incarnationBase(incarnation));
-      transactions.close(node, []); // The view has settled what was before.
+      transactions.close(node, []); // The view settled everything before it.
     }
     this.#source.onInstalled();
     this.#target.onInstalled();
@@ -532,16 +539,16 @@ export class Replica {
     this.#source.onTick();
     this.#target.onTick();
     this.#coordinator.onTick();
-    // Outcomes are not forced by themselves; when nothing else forces them, this does.
+    // Outcomes are not forced by themselves. If nothing else forces them, this does.
     if (outbox.hasUnforced) outbox.force();
     else if (outbox.isAllDurable) transactions.allDurable();
     this.#marks.beforeSending(membership.ready & membership.others);
   }
 
   /**
-   * Goes on with everybody who got locks, or lost a place in line, by what was done. A frozen node
-   * grants nothing: what it has reported with its promise must stay as it is. The next view ends all
-   * who stand in line.
+   * Continues the transactions that got locks, or lost a place in line, in this step. A frozen node
+   * grants nothing: what it reported with its promise must not change. The next view ends every
+   * transaction in line.
    */
   #serveLine(): void {
     const { locks, self, counters, membership } = this.context;

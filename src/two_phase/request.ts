@@ -2,8 +2,8 @@
  * What a node's user (the client listener, the simulator) asks of the protocol, and the answers.
  *
  * The protocol knows nothing of commands: a request names its keys and brings a pure function that
- * is evaluated when the keys' state is settled. It may be evaluated more than once (a retry sees the
- * state anew), so it must not have effects of its own.
+ * is evaluated when the keys' state is settled. It may be evaluated more than once (a retry sees
+ * the state as it is then), so it must not have side effects.
  *
  * @module
  */
@@ -12,14 +12,17 @@ import type { ByteString } from "../byte_string.ts";
 import type { Effect } from "./messages.ts";
 import type { Store } from "./store.ts";
 
-/** Returns the value of one of the request's keys, or `undefined` where the key does not exist. */
+/** Returns the value of one of the request's keys, or `undefined` if the key does not exist. */
 export type KeyReader = (key: ByteString) => ByteString | undefined;
 
-/** What a write comes to. Without an effect it was a read after all, such as a failed condition. */
+/**
+ * The result of evaluating a write. Without an effect it was a read after all, such as a failed
+ * condition.
+ */
 export interface Evaluation {
   /** At most one effect for each key of the request, and for no other key. */
   readonly effects: readonly Effect[];
-  /** What the client is told once the effects are committed. */
+  /** The reply for the client once the effects are committed. */
   readonly reply: unknown;
 }
 
@@ -36,26 +39,26 @@ export interface ReadRequest {
   readonly kind: "read";
   /** Every key that it reads, each once. */
   readonly keys: readonly ByteString[];
-  /** Returns what the client is told. */
+  /** Returns the reply for the client. */
   evaluate(read: KeyReader): unknown;
 }
 
 /**
- * Asks for something about all keys: it is answered when everything is decided that was prepared when
- * it began.
+ * Asks for something about all keys: it is answered when every transaction is decided that was
+ * prepared when it arrived.
  */
 export interface BarrierRequest {
   readonly kind: "barrier";
   /**
-   * Returns what the client is told.
+   * Returns the reply for the client.
    *
-   * Called at a moment at which this node may read. With `isExact` nothing is prepared at that moment: no
-   * transaction can have been acknowledged that the store lacks, and none that it has is undecided
-   * elsewhere, so the store has a state in which the whole cluster was. Without it, what was prepared at
-   * the beginning is decided by now, and what was prepared since may be committed or not.
+   * Called at a moment at which this node may read. With `isExact` nothing is prepared at that
+   * moment: the store holds every acknowledged transaction, and none in it is undecided elsewhere,
+   * so its state is one that the whole cluster had. Without it, what was prepared at the start is
+   * decided by now, and what was prepared since may or may not be committed.
    */
   evaluate(store: Store): unknown;
-  /** Writes are held back at this node until the moment comes, for a short time. */
+  /** If true, this node holds back writes for a short time until the moment comes. */
   readonly isExact: boolean;
 }
 
@@ -73,7 +76,10 @@ export type Outcome =
   /** It may or may not take effect, now or later. */
   | { readonly kind: "indeterminate"; readonly reason: string; readonly transaction: string };
 
-/** Whoever asked. The protocol only passes it on: the driver calls it as it carries out effects. */
+/**
+ * The origin of a request. The protocol only passes it on; the driver calls it when it carries out
+ * effects.
+ */
 export interface Requester {
   /** Called exactly once. */
   onOutcome(outcome: Outcome): void;

@@ -1,5 +1,5 @@
 /**
- * The end of a view: all of its transactions are settled by the view that follows it.
+ * The end of a view: the next view settles all of its transactions.
  *
  * @module
  */
@@ -17,12 +17,13 @@ import {
 } from "./messages.ts";
 import type { Transaction } from "./state.ts";
 
-/** The view that settles what was before. */
+/** The view that settles what was before it. */
 export interface Settling {
   readonly view: View;
   /**
-   * Whether it follows the view whose transactions this node has: what a view does not name is aborted
-   * in the one before it, and in no earlier one.
+   * Whether it directly follows the view whose transactions this node has. A transaction that a
+   * view does not name is aborted if it belongs to the view before; about earlier ones the view
+   * says nothing.
    */
   readonly isNext: boolean;
 }
@@ -32,8 +33,8 @@ export interface Settling {
  *
  * Needs no records of its own: the view's record says as much when it is replayed.
  *
- * @returns the transactions that were prepared, or about to be, in the order in which they got their
- * locks. Whoever waited for one in line for locks has lost its place.
+ * @returns the transactions that were prepared, or about to be, in the order in which they got
+ * their locks. Transactions in line have lost their places.
  */
 export function settleAll(context: Context, { view, isNext }: Settling): Transaction[] {
   const { transactions, locks, store } = context;
@@ -50,7 +51,7 @@ export function settleAll(context: Context, { view, isNext }: Settling): Transac
       else inLine.push(known);
     }
   }
-  // What a node has aborted by itself may have been committed by the view nevertheless.
+  // The view may have committed what this node had aborted by itself.
   for (const { coordinator, number } of view.commits) {
     transactions.recordOutcome(coordinator, number, "committed");
   }
@@ -62,7 +63,7 @@ export function settleAll(context: Context, { view, isNext }: Settling): Transac
   }
   for (const transaction of holding) {
     const isCommitted = commits.has(nameOf(transaction));
-    // One that is being aborted is not among the commits: its abort was known to the proposer.
+    // A transaction that is being aborted is not among the commits: the proposer knew of its abort.
     transaction.end(isCommitted ? "committed" : "aborted");
     if (isCommitted) applyEffectsAgain(store, transaction);
     locks.release(transaction);
@@ -99,7 +100,7 @@ export function transactionReportOf(
 }
 
 /**
- * The rule of termination: an undecided transaction is committed if any answering member has committed
+ * The termination rule: an undecided transaction is committed if any answering member has committed
  * it; else it is aborted if any of them has no prepared record of it or has aborted it, or if it
  * follows one that is aborted; else, prepared by all, it is committed.
  */
@@ -135,7 +136,7 @@ export function settle(
   return { commits, aborts };
 }
 
-/** What one member knows of transactions. */
+/** What one member knows about transactions. */
 class KnownTransactions {
   readonly entries = new Map<string, TableEntry>();
   readonly #marks: readonly TransactionNumber[];
@@ -149,7 +150,7 @@ class KnownTransactions {
     coordinator: NodeId,
     number: TransactionNumber,
   ): TableEntry["state"] | "forgotten" | undefined {
-    // Below the mark every member has settled it.
+    // Below the mark, every member has settled it.
     if (number <= (this.#marks[coordinator] ?? 0)) return "forgotten";
     return this.entries.get(transactionName(coordinator, number))?.state;
   }
@@ -160,7 +161,7 @@ export function namesOfAll(transactions: readonly TransactionId[]): Set<string> 
   return new Set(transactions.map(nameOf));
 }
 
-/** Returns what stands for a transaction in sets and maps. */
+/** Returns the key of a transaction in sets and maps. */
 export function nameOf({ coordinator, number }: TransactionId): string {
   return transactionName(coordinator, number);
 }

@@ -1,15 +1,16 @@
 /**
  * All keys and values as they stood at one moment, without a copy of them.
  *
- * To take a snapshot only marks the moment. The keys are looked at later, a few at a time; whoever
- * writes a key that has not been looked at leaves its value of that moment behind (copy on write). So
- * the moment costs nothing, however many keys there are, and the snapshot holds on to no more values
- * than are overwritten while it is read.
+ * Taking a snapshot only marks the moment. The reader visits the keys later, a few at a time; a
+ * write to a key that has not been visited first saves its value of that moment (copy on write). So
+ * the moment costs nothing, however many keys there are, and the snapshot keeps only the values
+ * that are overwritten while it is read.
  *
- * Entries stand in the store in the order in which they were made, so the order of an entry tells
- * whether it was there at the moment, and whether it has been looked at.
+ * The store keeps entries in the order in which they were made, so the order of an entry shows
+ * whether it existed at that moment, and whether it has been visited.
  *
- * A moment at which nothing is prepared here is a moment of the whole cluster: see `BarrierRequest`.
+ * A moment at which nothing is prepared here is a moment of the whole cluster: see
+ * `BarrierRequest`.
  *
  * @module
  */
@@ -25,28 +26,28 @@ export interface SnapshotEntry extends Effect {
 
 /** What a snapshot needs of an entry of the store. */
 export interface OrderedEntry extends Effect {
-  /** Its place in the order in which entries were made. */
+  /** Its place in the order of creation. */
   readonly order: number;
 }
 
 /** What a snapshot sees of its store. */
 export interface SnapshotSource {
-  /** All entries, in the order in which they were made; such as are made later come behind. */
+  /** All entries, in the order of creation; later ones come at the end. */
   readonly entries: Iterator<OrderedEntry>;
-  /** The order of the last entry that there is. */
+  /** The order of the newest entry. */
   readonly lastOrder: number;
-  /** How many keys have a value, the hidden ones not counted. */
+  /** How many keys have a value, reserved keys not counted. */
   readonly size: number;
-  /** Is called when nothing more needs to be left behind. */
+  /** Called when no more values need to be saved. */
   readonly release: () => void;
 }
 
-/** The keys of one moment, to be read once. Hidden keys are left out. */
+/** The keys of one moment, to be read once. Reserved keys are left out. */
 export class Snapshot {
   readonly #source: SnapshotSource;
-  /** The values of keys that were written since the moment, and have not been looked at. */
+  /** The saved values of keys that were written since the moment and have not been visited. */
   readonly #left = new Map<ByteString, Effect>();
-  /** The order of the last entry that was looked at. */
+  /** The order of the last entry that was visited. */
   #position = 0;
   #hasSeenAll = false;
 
@@ -54,20 +55,20 @@ export class Snapshot {
     this.#source = source;
   }
 
-  /** How many keys there are in it. */
+  /** How many keys it has. */
   get size(): number {
     return this.#source.size;
   }
 
-  /** Is called before `entry` gets another value. */
+  /** Called before `entry` gets another value. */
   beforeWrite({ key, value, expiresAtMs, order }: OrderedEntry): void {
     if (order > this.#source.lastOrder || order <= this.#position || this.#left.has(key)) return;
     this.#left.set(key, { key, value, expiresAtMs });
   }
 
   /**
-   * Looks at some of the keys that were not looked at yet, and hands them over: at the most `looksMax`,
-   * of which few may exist, and none behind one for which `receive` returns true.
+   * Visits up to `looksMax` keys and passes those that existed to `receive`, which may be few.
+   * Stops after a key for which `receive` returns true.
    *
    * @returns whether there may be more
    */
@@ -100,7 +101,7 @@ export class Snapshot {
     return left;
   }
 
-  /** What is left at the end was deleted before it was looked at. */
+  /** A saved value that remains at the end belongs to a key that was deleted before its visit. */
   #nextLeft(): Effect | undefined {
     for (const [key, left] of this.#left) {
       this.#left.delete(key);
@@ -109,7 +110,7 @@ export class Snapshot {
     return undefined;
   }
 
-  /** Has nothing more left behind: it will not be read any further. */
+  /** Ends the snapshot: no more values are saved for it, and it must not be read again. */
   release(): void {
     this.#source.release();
     this.#left.clear();

@@ -10,7 +10,8 @@ import type { Store } from "./store.ts";
 
 /**
  * A request for a snapshot. The reply is a {@linkcode Snapshot}, which must be read to its end or
- * released; one that is not the reply after all, as the lease was over by then, is released here.
+ * released. If the lease was over by then and the snapshot is not the reply after all, this class
+ * releases it.
  */
 export class SnapshotRequest implements BarrierRequest {
   readonly kind = "barrier";
@@ -23,7 +24,7 @@ export class SnapshotRequest implements BarrierRequest {
     return this.#begun;
   }
 
-  /** Gives up the snapshot that was begun last. */
+  /** Releases the last snapshot. */
   release(): void {
     this.#begun?.release();
     this.#begun = undefined;

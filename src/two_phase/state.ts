@@ -1,6 +1,5 @@
 /**
- * A transaction as one member knows it: its states, and which may follow which; and the keys that it
- * locks.
+ * A transaction as one member knows it: its states, their legal order, and the keys that it locks.
  *
  * ```text
  *              every lock free              record durable
@@ -11,19 +10,20 @@
  *                 aborting ─────────────────► aborted
  * ```
  *
- * - `waiting`: it stands in line for its locks and holds none.
+ * - `waiting`: it waits in line for its locks and holds none.
  * - `preparing`: it holds its locks; its prepared record is appended and not durable yet.
- * - `prepared`: the record is durable. Here begins the doubt: only the coordinator (or a view
+ * - `prepared`: the record is durable. From here on it is in doubt: only the coordinator (or a view
  *   change) may end it.
  * - `committed`: its effects are in the store, its locks are free.
- * - `aborting`: it will never take effect, which is not durable yet, so nobody has been told.
- * - `aborted`: it is durable that it never takes effect; its locks are free and its number refused.
+ * - `aborting`: it will never take effect; this is not durable yet, so no other node or client
+ *   knows it.
+ * - `aborted`: the abort is durable; its locks are free and its number is refused.
  *
- * A transaction that a member has forgotten, or never heard of, has no state there. Invariants:
+ * A transaction that a member has forgotten, or never knew, has no state there. Invariants:
  *
  * 1. A member that has sent a yes vote is `prepared`, or was.
  * 2. No member is `committed` unless every member of the view is `prepared` or `committed`.
- * 3. No member is `committed` where another is, or has been told to be, `aborted`.
+ * 3. No member is `committed` if another is, or has been told to be, `aborted`.
  * 4. A transaction holds the locks of all of its keys exactly while it is `preparing`, `prepared`
  *    or `aborting`.
  *
@@ -33,7 +33,7 @@
 import type { ByteString } from "../byte_string.ts";
 import type { Effect, KeyRecord, NodeId, Prepare, Stamp, TransactionNumber } from "./messages.ts";
 
-/** A key: what is committed of it, and its lock. */
+/** A key: its committed value, and its lock. */
 export interface Entry extends KeyRecord {
   /** `undefined` if the key does not exist. */
   value: ByteString | undefined;
@@ -41,15 +41,15 @@ export interface Entry extends KeyRecord {
   expiresAtMs: number | undefined;
   /** Its place in the order in which entries were made, from 1. */
   readonly order: number;
-  /** `undefined` where nobody holds the key or stands in line for it. */
+  /** `undefined` if no transaction holds the key or is in line for it. */
   lock: Lock | undefined;
 }
 
 /** The lock of one key. */
 export interface Lock {
-  /** In the order in which they will commit. All of one coordinator. */
+  /** In the order in which they will commit. All have the same coordinator. */
   readonly holders: Transaction[];
-  /** The oldest first. They hold nothing. `undefined` for nobody. */
+  /** The oldest first. They hold nothing. `undefined` if empty. */
   line: Transaction[] | undefined;
 }
 
@@ -76,7 +76,7 @@ const LEGAL: Readonly<
   aborted: {},
 };
 
-/** Somebody who waits for a transaction's outcome, such as a read of a key that it has locked. */
+/** Waits for a transaction's outcome, such as a read of a key that the transaction has locked. */
 export interface Observer {
   /** Called once, when the transaction is committed or aborted here. */
   onOutcome(transaction: Transaction, outcome: TransactionOutcome): void;
@@ -84,7 +84,7 @@ export interface Observer {
 
 const NOTHING: readonly never[] = [];
 
-/** From this many effects on, the effect on a key is looked up and not searched for. */
+/** Up to this many effects are searched for a key; more are looked up in a map. */
 const SEARCHED_EFFECTS_MAX = 8;
 
 /** A transaction as one member knows it. */
@@ -94,20 +94,23 @@ export class Transaction {
   view = 0;
   /** What it does; `undefined` until it has been evaluated. */
   prepare: Prepare | undefined;
-  /** Transactions known here that follow this one; whoever aborts this one aborts them with it. */
+  /** Transactions known here that follow this one; aborting this one aborts them too. */
   followers: Transaction[] | undefined;
   observers: Set<Observer> | undefined;
   /** When its locks were granted, in the order of all grants at this node; 0 before. */
   grantOrder = 0;
-  /** When it began to hold its locks, in milliseconds: for people, and to suspect who is silent. */
+  /**
+   * When it began to hold its locks, in milliseconds: for status reports, and to suspect silent
+   * members.
+   */
   preparedAt = 0;
-  /** The position of the journal's record that has to be durable before anything else is done. */
+  /** The position of the journal record that must be durable before the next step. */
   awaitedPosition = 0;
-  /** After which change of the locks it was looked at last, while in line: see `LockTable`. */
+  /** The change of the locks after which it was last checked while in line: see `LockTable`. */
   lookedAt = -1;
   /** False while it only keeps its place in line, see `Coordinator`. */
   ready = true;
-  /** It goes on no chain: it needs all of its keys free at one moment. */
+  /** It joins no chain: it needs all of its keys free at one moment. */
   isAlone = false;
   #state: TransactionState = "waiting";
   #effectByKey: Map<ByteString, Effect> | undefined;
@@ -132,7 +135,7 @@ export class Transaction {
     return this.#state !== "committed" && this.#state !== "aborted";
   }
 
-  /** Tells whether it holds its locks and may be committed still. */
+  /** Tells whether it holds its locks and may still be committed. */
   get isPreparedOrPreparing(): boolean {
     return this.#state === "prepared" || this.#state === "preparing";
   }
@@ -147,10 +150,10 @@ export class Transaction {
   }
 
   /**
-   * Moves on to `next`.
+   * Moves to the state `next`.
    *
-   * @throws {Error} where the diagram has no such arrow: an invariant is broken, and the process
-   * must end rather than go on with it.
+   * @throws {Error} if the diagram has no such arrow: an invariant is broken, and the process must
+   * end rather than continue.
    */
   transitionTo(next: TransactionState): void {
     if (LEGAL[this.#state][next] !== true) {
@@ -161,19 +164,19 @@ export class Transaction {
     this.#state = next;
   }
 
-  /** Ends the transaction by a change of the view, whatever state it is in. */
+  /** Ends the transaction because of a view change, whatever state it is in. */
   end(outcome: TransactionOutcome): void {
     this.#state = outcome;
   }
 
-  /** Takes over what the transaction does. */
+  /** Sets what the transaction does. */
   fill(prepare: Prepare): void {
     this.number = prepare.number;
     this.view = prepare.view;
     this.prepare = prepare;
   }
 
-  /** Returns what the transaction does to `key`, or `undefined` where it leaves it as it is. */
+  /** Returns what the transaction does to `key`, or `undefined` if it leaves it unchanged. */
   effectOn(key: ByteString): Effect | undefined {
     const { effects } = this;
     if (effects.length <= SEARCHED_EFFECTS_MAX) return effects.find((effect) => effect.key === key);
@@ -187,25 +190,25 @@ export class Transaction {
       (this.priority === other.priority && this.coordinator < other.coordinator);
   }
 
-  /** Makes `follower` known, so that it is aborted when this one is. */
+  /** Registers `follower`, so that it is aborted when this one is. */
   addFollower(follower: Transaction): void {
     if (this.followers === undefined) this.followers = [follower];
     else this.followers.push(follower);
   }
 
-  /** Has `observer` told of the outcome. */
+  /** Calls `observer` with the outcome when there is one. */
   observe(observer: Observer): void {
     if (this.observers === undefined) this.observers = new Set([observer]);
     else this.observers.add(observer);
   }
 
-  /** Has `observer` told nothing any more. */
+  /** Stops calling `observer`. */
   unobserve(observer: Observer): void {
     this.observers?.delete(observer);
     if (this.observers?.size === 0) this.observers = undefined;
   }
 
-  /** Tells everybody who waits for it how this transaction ended. */
+  /** Tells all observers how this transaction ended. */
   tellObservers(outcome: TransactionOutcome): void {
     const { observers } = this;
     if (observers === undefined) return;

@@ -1,27 +1,27 @@
 /**
- * How long this process stood still: it was stopped, or one turn of it took long. What a node has not
- * heard meanwhile says nothing of the others, and what its disk has not finished nothing of the disk.
+ * How long this process stood still: it was stopped, or one of its turns took long. Silence in that
+ * time proves nothing about the other nodes, and an unfinished write proves nothing about the disk.
  *
- * So such time is taken off when silence is measured. But not without a bound: a process whose every
- * turn is long would never suspect anybody.
+ * So this time is subtracted when silence is measured, up to a bound: without the bound, a process
+ * whose every turn is long would never suspect another node.
  *
  * @module
  */
 
-/** A moment, and for how long this process had stood still by then, altogether. */
+/** A moment, and how long this process had stood still by then, in total. */
 export interface Moment {
   /** The monotonic clock, in milliseconds. */
   readonly at: number;
   readonly stoodStillMs: number;
 }
 
-/** Adds up how long this process stood still. */
+/** Adds up how long this process has stood still. */
 export class Stillness {
   readonly #creditMsMax: number;
-  /** For how long this process has stood still, altogether. */
+  /** How long this process has stood still, in total. */
   totalMs = 0;
 
-  /** @param creditMsMax how much is taken off one measurement at the most */
+  /** @param creditMsMax the most that is subtracted from one measurement */
   constructor(creditMsMax: number) {
     this.#creditMsMax = creditMsMax;
   }
@@ -36,7 +36,7 @@ export class Stillness {
     return { at: now, stoodStillMs: this.totalMs };
   }
 
-  /** Returns how long something has taken since `moment`, as far as this process could tell. */
+  /** Returns the time since `moment`, less the time that this process stood still. */
   msSince(moment: Moment, now: number): number {
     const credit = Math.min(this.totalMs - moment.stoodStillMs, this.#creditMsMax);
     return now - moment.at - credit;

@@ -1,9 +1,9 @@
 /**
  * The keys and their committed values.
  *
- * The store holds what is committed and nothing else: what transactions intend stands in the
- * transactions. A key's entry also carries the key's lock, as the lock table uses it, so that a
- * transaction looks each of its keys up once. An entry without a value is one that is only locked.
+ * The store holds what is committed and nothing else: intended writes are in the transactions. A
+ * key's entry also carries its lock, for the lock table, so that a transaction looks up each of its
+ * keys once. An entry without a value is only locked.
  *
  * @module
  */
@@ -19,42 +19,42 @@ export class Store {
   readonly #entries = new Map<ByteString, Entry>();
   #size = 0;
   #bytes = 0;
-  /** The hidden keys that have a value, in the order in which they got it, and when that was. */
+  /** The reserved keys that have a value, in the order in which they got it, and when that was. */
   readonly #hidden = new Map<ByteString, number>();
-  /** The monotonic clock at the present step, in milliseconds: when a write is written down. */
+  /** The monotonic clock at the present step, in milliseconds: the time that writes get. */
   nowMs: number;
-  /** Keys written since the last checkpoint began; `undefined` where nobody makes checkpoints. */
+  /** Keys written since the last checkpoint began; `undefined` if nothing makes checkpoints. */
   #changed: Set<ByteString> | undefined;
   readonly #watchers = new Set<Set<ByteString>>();
   #lastOrder = 0;
   readonly #snapshots = new Set<Snapshot>();
 
-  /** @param nowMs the monotonic clock now, in milliseconds: what is restored was written then */
+  /** @param nowMs the monotonic clock now, in milliseconds: the time that restored writes get */
   constructor(nowMs: number) {
     this.nowMs = nowMs;
   }
 
-  /** Returns how many keys have a value, the hidden ones not counted. */
+  /** Returns how many keys have a value, reserved keys not counted. */
   get size(): number {
     return this.#size - this.#hidden.size;
   }
 
-  /** Returns how many keys have a value, the hidden ones too. */
+  /** Returns how many keys have a value, reserved keys included. */
   get sizeWithReserved(): number {
     return this.#size;
   }
 
-  /** Returns how many bytes the keys that have a value and their values have, together. */
+  /** Returns the total size in bytes of all keys that have a value, and their values. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Returns the entry of `key`, or `undefined` where the key neither exists nor is locked. */
+  /** Returns the entry of `key`, or `undefined` if the key neither exists nor is locked. */
   get(key: ByteString): Entry | undefined {
     return this.#entries.get(key);
   }
 
-  /** Returns the entry of `key`, which is made where there is none. */
+  /** Returns the entry of `key`; makes it if there is none. */
   entryOf(key: ByteString): Entry {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
@@ -71,7 +71,7 @@ export class Store {
     return entry;
   }
 
-  /** Gives `entry` a committed value, or takes it away. */
+  /** Sets or deletes the committed value of `entry`. */
   write(
     entry: Entry,
     value: ByteString | undefined,
@@ -99,26 +99,26 @@ export class Store {
     if (this.#watchers.size > 0) { for (const watcher of this.#watchers) watcher.add(key); }
   }
 
-  /** Begins to take note of the keys that are written, for checkpoints. */
+  /** Starts tracking the keys that are written, for checkpoints. */
   trackChanges(): void {
     this.#changed = new Set();
   }
 
-  /** Returns the keys written since the last call, and begins anew. */
+  /** Returns the keys written since the last call, and starts a new set. */
   takeChanged(): Set<ByteString> {
     const changed = this.#changed ?? new Set();
     if (this.#changed !== undefined) this.#changed = new Set();
     return changed;
   }
 
-  /** Gives a key what was written to it before a restart, or at another node. */
+  /** Restores what was written to a key before a restart, or at another node. */
   restore({ key, value, version, expiresAtMs }: KeyRecord): void {
     const entry = this.entryOf(key);
     this.write(entry, value, version, expiresAtMs);
     this.dropIfEmpty(entry);
   }
 
-  /** Returns what is committed of `key`; a key that is not known was never written. */
+  /** Returns the committed record of `key`; version 0 and no value for an unknown key. */
   recordOf(key: ByteString): KeyRecord {
     const { value, version = 0, expiresAtMs } = this.#entries.get(key) ?? {};
     return expiresAtMs === undefined
@@ -134,7 +134,7 @@ export class Store {
     this.#entries.clear();
   }
 
-  /** Returns a snapshot of this moment. While it is read, what is overwritten stays in memory. */
+  /** Returns a snapshot of this moment. While it is read, overwritten values stay in memory. */
   snapshot(): Snapshot {
     const snapshot: Snapshot = new Snapshot({
       entries: this.#entries.values(),
@@ -151,38 +151,41 @@ export class Store {
     return this.#snapshots.size;
   }
 
-  /** Returns a set to which every key is added that is written from now on. */
+  /** Returns a set that collects every key written from now on. */
   watch(): Set<ByteString> {
     const watcher = new Set<ByteString>();
     this.#watchers.add(watcher);
     return watcher;
   }
 
-  /** Adds no more to a set that {@linkcode watch} has returned. */
+  /** Stops adding to a set that {@linkcode watch} returned. */
   unwatch(watcher: Set<ByteString>): void {
     this.#watchers.delete(watcher);
   }
 
-  /** Drops `entry` where nothing is left in it. */
+  /** Drops `entry` if it has neither value nor lock. */
   dropIfEmpty(entry: Entry): void {
     if (entry.value !== undefined || entry.lock !== undefined) return;
     if (this.#entries.get(entry.key) === entry) this.#entries.delete(entry.key);
   }
 
   /**
-   * Returns the hidden keys that exist, the oldest first, each with the time at which this process wrote
-   * its value, by the monotonic clock in milliseconds: at a restart or a transfer, when that was.
+   * Returns the reserved keys that exist, the oldest first, each with the time at which this
+   * process wrote its value, by the monotonic clock in milliseconds. For a restored or transferred
+   * key, that is the time of the restart or transfer.
    */
   reservedKeys(): IterableIterator<[key: ByteString, writtenAtMs: number]> {
     return this.#hidden.entries();
   }
 
-  /** Returns when the value of a hidden key was written here; `undefined` where it does not exist. */
+  /**
+   * Returns when the value of a reserved key was written here; `undefined` if it does not exist.
+   */
   reservedSince(key: ByteString): number | undefined {
     return this.#hidden.get(key);
   }
 
-  /** Returns all keys that exist, with their entries, in no order that means anything. */
+  /** Returns the entries of all keys that exist, in no particular order. */
   *entries(): Generator<Entry> {
     for (const entry of this.#entries.values()) {
       if (entry.value !== undefined) yield entry;

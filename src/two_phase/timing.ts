@@ -8,24 +8,27 @@
 export interface Timing {
   /** A request is answered within this time, whatever happens. */
   readonly timeoutMs: number;
-  /** When this much is left of it, a request is given up, so that an abort can still be confirmed. */
+  /**
+   * A request is given up when this much of its time is left, so that an abort can still be
+   * confirmed.
+   */
   readonly giveUpMs: number;
-  /** How long a heartbeat round is good for reading. */
+  /** How long an acknowledged heartbeat round allows reads. */
   readonly leaseMs: number;
-  /** A member that was not heard of for so long is suspected. */
+  /** A member that has been silent for this long is suspected. */
   readonly suspicionMs: number;
   /** Time between heartbeat rounds. */
   readonly heartbeatMs: number;
-  /** How much the rate of a clock may be off, as a part of 1; less than 1. */
+  /** How much the rate of a clock may be off, as a fraction; less than 1. */
   readonly driftMax: number;
 }
 
-/** The times of the views, where nothing else is said. */
+/** The default times of views. */
 export const VIEW_TIMING = {
   leaseMs: 1000,
   suspicionMs: 1000,
   heartbeatMs: 200,
-  // Far beyond what a quartz does: a time service that corrects a clock slews it by up to 8.3 %.
+  // Far more than a quartz drifts: a time service may slew a clock by up to 8.3 %.
   driftMax: 0.1,
 } as const;
 

@@ -1,10 +1,11 @@
 /**
- * What clients know a transaction by: `node.incarnation.sequence.journal`, such as `0.1.42.5f3a2b`.
+ * The name by which clients know a transaction: `node.incarnation.sequence.journal`, such as
+ * `0.1.42.5f3a2b`.
  *
- * The number alone does not do: a node that has lost its journal counts its incarnations from the
- * numbers that the others have seen, and what it gave to nobody but a client it may give once more. So
- * a name also tells the journal of the coordinator, by a few digits of its hash. A name whose journal
- * is not the one that counts means none of the transactions that are known.
+ * The number alone is not enough: a node that has lost its journal continues from the numbers that
+ * the other nodes have seen, so it may give a number again that only a client has seen. So the name
+ * also identifies the coordinator's journal, by a few digits of its hash. A name whose journal is
+ * not the one that counts matches no known transaction.
  *
  * @module
  */
@@ -24,12 +25,13 @@ export interface NamedTransaction extends TransactionId {
   readonly digits: string;
 }
 
-/** How many hexadecimal digits of a journal's hash stand in a name. */
+/** How many hexadecimal digits of a journal's hash are in a name. */
 const DIGITS = 6;
 
-/** Returns the digits of a name that tell the journal with the id `journal`. */
+/** Returns the digits that identify the journal with the id `journal` in a name. */
 export function journalDigits(journal: string): string {
-  // FNV-1a, 32 bits (Fowler, Noll & Vo 1991): ids of journals are random, so a plain hash does.
+  // FNV-1a, 32 bits (Fowler, Noll & Vo 1991): ids of journals are random, so a simple hash is
+  // enough.
   let hash = 0x811c9dc5;
   for (let i = 0; i < journal.length; i++) {
     hash = Math.imul(hash ^ journal.charCodeAt(i), 0x01000193) >>> 0;
@@ -37,7 +39,7 @@ export function journalDigits(journal: string): string {
   return hash.toString(16).padStart(8, "0").slice(0, DIGITS);
 }
 
-/** Returns what clients know a transaction by; `journal` is that of its coordinator. */
+/** Returns the name by which clients know a transaction; `journal` is that of its coordinator. */
 export function nameForClients(
   { coordinator, number }: TransactionId,
   journal: string,
@@ -47,8 +49,8 @@ export function nameForClients(
 }
 
 /**
- * Returns the transaction that `name` means, in a cluster of `nodes`, or a sentence that says why it
- * means none; `shown` is how the name is shown in that.
+ * Returns the transaction that `name` means, in a cluster of `nodes`, or a sentence that says why
+ * it means none; `shown` is the name as that sentence shows it.
  */
 export function parseTransactionName(
   name: string,

@@ -1,15 +1,14 @@
 /**
  * The transactions that a node knows, and what it may forget of them.
  *
- * Of a decided transaction its outcome is kept until every member has made it durable: until then
- * somebody may still ask for it, or be told of it twice. Each member reports, by coordinator, up to
- * which number it has settled all transactions; the coordinator tells everybody the lowest report,
- * the low-water mark; transactions up to the mark are forgotten, and refused should they ever come
- * back.
+ * The outcome of a decided transaction is kept until every member has made it durable: until then a
+ * node may still ask for it, or receive it twice. Each member reports, by coordinator, up to which
+ * number it has settled all transactions. The coordinator tells every member the lowest report, the
+ * low-water mark. Transactions up to the mark are forgotten, and refused if they come again.
  *
- * The numbers of one incarnation of a coordinator are consecutive, so its transactions stand in an
- * array that begins behind the mark. A coordinator that starts again begins another array; what is
- * left of its earlier incarnations is little, and stands in a map until it is settled everywhere.
+ * The numbers of one incarnation of a coordinator are consecutive, so its transactions are in an
+ * array that starts after the mark. A coordinator that restarts gets a new array. Its few open
+ * transactions of earlier incarnations are in a map until they are settled everywhere.
  *
  * @module
  */
@@ -19,54 +18,59 @@ import { InvariantError } from "../invariant.ts";
 import { incarnationBase, type NodeId, type TransactionNumber } from "./messages.ts";
 import { Transaction, type TransactionOutcome } from "./state.ts";
 
-/** What is known of a number: the transaction while that matters, then only how it ended. */
+/** What is known of a number: the transaction while it matters, then only its outcome. */
 export type Known = Transaction | TransactionOutcome | undefined;
 
-/** What one node can tell of a transaction's end. */
+/** What one node knows of a transaction's end. */
 export type KnownOutcome =
-  /** For certain: nothing that is or will be known elsewhere can be otherwise. */
+  /** Certain: no node knows, or will ever know, another outcome. */
   | TransactionOutcome
-  /** Its abort is durable here. A view of others who all have it prepared may commit it still. */
+  /**
+   * Its abort is durable here. If all members of a later view have it prepared, they may still
+   * commit it.
+   */
   | "abortedHere"
   /** It is in doubt here, or its abort is not durable yet. */
   | "undecided"
-  /** It lies under the low-water mark: decided, and how is no longer kept. */
+  /** It is below the low-water mark: it was decided, but the outcome is no longer kept. */
   | "forgotten"
-  /** This node has no record of it. What it would do with that is no answer. */
+  /** This node has no record of it. That it would presume an abort is not an answer. */
   | "unknown";
 
-/** How far above the low-water mark a number may lie: more is not possible, see TRANSACTIONS_MAX. */
+/** How far above the low-water mark a number may lie: TRANSACTIONS_MAX allows no more. */
 const WINDOW_MAX = 1024 * 1024;
 
-/** Forgotten places at the front of the array that are left there before it is cut. */
+/** How many forgotten places may stay at the front of the array before it is cut. */
 const SLACK_MAX = 4096;
 
 /** The transactions of one coordinator, as one node knows them. */
 class Window {
-  /** The low-water mark: up to here everything is forgotten. */
+  /** The low-water mark: everything up to here is forgotten. */
   forgottenUpTo: TransactionNumber = 0;
-  /** Everything up to here is decided, and durably so, at this node. */
+  /** Everything up to here is decided at this node, durably. */
   durableUpTo: TransactionNumber = 0;
-  /** The present incarnation's numbers are above this; 0 before the coordinator was met. */
+  /**
+   * The present incarnation's numbers are above this; 0 before this node has met the coordinator.
+   */
   #base: TransactionNumber = 0;
-  /** Number of the array's last forgotten place: the present incarnation's, or its base. */
+  /** The number of the last forgotten place in the array, or the present incarnation's base. */
   #floor: TransactionNumber = 0;
   #known: Known[] = [];
-  /** Where in `#known` the number after `#floor` stands. */
+  /** The index in `#known` of the number after `#floor`. */
   #start = 0;
-  /** Up to here, the numbers of the present incarnation are decided at this node. */
+  /** The numbers of the present incarnation up to here are decided at this node. */
   #settledUpTo: TransactionNumber = 0;
   /** Decided numbers above `#settledUpTo`, which have a gap before them. */
   readonly #ahead = new Set<TransactionNumber>();
-  /** What is not forgotten of earlier incarnations. */
+  /** Transactions of earlier incarnations that are not forgotten. */
   readonly #older = new Map<TransactionNumber, Known>();
   /** The numbers of earlier incarnations that are not decided here. */
   readonly #olderUndecided = new Set<TransactionNumber>();
-  /** Up to here, the numbers of the earlier incarnations were decided when the present one began. */
+  /** The numbers of earlier incarnations up to here were decided when the present one started. */
   #olderSettledUpTo: TransactionNumber = 0;
   /**
-   * Numbers whose outcome a client may ask for, and the outcome once everything else about them is
-   * forgotten. Not part of the protocol: gone with the process.
+   * Numbers whose outcome a client may ask for, with the outcome once the rest is forgotten. Not
+   * part of the protocol: it ends with the process.
    */
   readonly #kept = new Map<TransactionNumber, TransactionOutcome | undefined>();
   /** The coordinator has said which numbers of earlier incarnations are undecided. */
@@ -82,7 +86,9 @@ class Window {
     return isOpen ? this.#olderSettledUpTo : this.#settledUpTo;
   }
 
-  /** Begins the numbers above `base`, where that is a later incarnation's than the present one. */
+  /**
+   * Starts the numbers above `base`, if they belong to a later incarnation than the present one.
+   */
   startIncarnation(base: TransactionNumber): void {
     if (base <= this.#base) return;
     this.#olderSettledUpTo = this.settledUpTo;
@@ -115,11 +121,11 @@ class Window {
     this.#isClosed = true;
   }
 
-  /** Only `undecided` of the earlier incarnations' numbers will still be decided. */
+  /** Of the earlier incarnations' numbers, only `undecided` will still be decided. */
   close(undecided: readonly TransactionNumber[]): void {
     this.#isClosed = true;
     for (const number of this.#olderUndecided) {
-      // Listed by an earlier incarnation, and decided since without this node's part in it.
+      // An earlier incarnation listed it, and it was decided since without this node.
       if (this.#older.get(number) === undefined) this.#olderUndecided.delete(number);
     }
     for (const number of undecided) {
@@ -129,7 +135,10 @@ class Window {
     }
   }
 
-  /** Tells whether `number` is an earlier incarnation's, and will never be decided otherwise. */
+  /**
+   * Tells whether `number` belongs to an earlier incarnation and is closed: no decision will come
+   * for it.
+   */
   isClosed(number: TransactionNumber): boolean {
     return number <= this.#base && this.#isClosed && !this.#olderUndecided.has(number) &&
       !this.#older.has(number);
@@ -215,7 +224,7 @@ class Window {
     return this.#kept.get(number);
   }
 
-  /** A transaction has ended for certain: that is kept, if its name was given to a client. */
+  /** Keeps the certain outcome of a transaction, if a client got its name. */
   recordOutcome(number: TransactionNumber, outcome: TransactionOutcome): void {
     this.#remember(number, outcome);
   }
@@ -247,7 +256,7 @@ function isOpen(known: Known): boolean {
   return known === undefined || (typeof known !== "string" && known.undecided);
 }
 
-/** An abort only once it is durable. */
+/** The outcome of a decided transaction: an abort counts only once it is durable. */
 function outcomeOf(known: Known): TransactionOutcome | undefined {
   const state = known instanceof Transaction ? known.state : known;
   return state === "committed" || state === "aborted" ? state : undefined;
@@ -259,7 +268,7 @@ function assertDecided(number: TransactionNumber, known: Known): void {
   }
 }
 
-/** What was settled, by coordinator, when a force began that ends at `position`. */
+/** What was settled, by coordinator, at the start of the force that ends at `position`. */
 interface Snapshot {
   readonly position: number;
   readonly settledUpTo: readonly TransactionNumber[];
@@ -267,7 +276,7 @@ interface Snapshot {
 
 /** All transactions that a node knows. */
 export class TransactionTable {
-  /** By the coordinator's id; `undefined` for one that nothing was heard of. */
+  /** By the coordinator's id; `undefined` for a coordinator that this node has not heard from. */
   readonly #windows: (Window | undefined)[] = [];
   #snapshots: Snapshot[] = [];
 
@@ -276,12 +285,12 @@ export class TransactionTable {
     return this.#windows.flatMap((window, node) => window === undefined ? [] : [node]);
   }
 
-  /** Takes note that `coordinator` gives numbers above `base` now: its present incarnation. */
+  /** Records that `coordinator` now gives numbers above `base`: its present incarnation. */
   startIncarnation(coordinator: NodeId, base: TransactionNumber): void {
     this.#of(coordinator).startIncarnation(base);
   }
 
-  /** Forgets everything: by coordinator, all up to these numbers is settled by a new view. */
+  /** Forgets everything: a new view settled all numbers up to these, by coordinator. */
   reset(bases: readonly TransactionNumber[]): void {
     bases.forEach((base, coordinator) => this.#of(coordinator).reset(base));
     this.#snapshots = [];
@@ -293,7 +302,7 @@ export class TransactionTable {
   }
 
   /**
-   * Takes note that of the earlier incarnations of `coordinator` only the transactions `undecided`
+   * Records that of the earlier incarnations of `coordinator`, only the transactions `undecided`
    * will still be decided.
    */
   close(coordinator: NodeId, undecided: readonly TransactionNumber[]): void {
@@ -305,10 +314,11 @@ export class TransactionTable {
   }
 
   /**
-   * Keeps the outcome of a transaction, which a client may ask for, beyond the low-water mark: of so
-   * many of the latest ones as `OUTCOMES_KEPT_MAX` says.
+   * Keeps the outcome of a transaction, which a client may ask for, beyond the low-water mark. At
+   * most `OUTCOMES_KEPT_MAX` outcomes are kept, the latest ones.
    *
-   * @param outcome `undefined` where it is not known yet; then it must not have been forgotten
+   * @param outcome `undefined` if it is not known yet; then the transaction must not have been
+   * forgotten
    */
   keepOutcome(
     coordinator: NodeId,
@@ -318,7 +328,7 @@ export class TransactionTable {
     this.#of(coordinator).keepOutcome(number, outcome);
   }
 
-  /** Takes note how a view has ended a transaction, if its name was given to a client here. */
+  /** Records how a view ended a transaction, if a client of this node got its name. */
   recordOutcome(
     coordinator: NodeId,
     number: TransactionNumber,
@@ -327,7 +337,10 @@ export class TransactionTable {
     this.#of(coordinator).recordOutcome(number, outcome);
   }
 
-  /** Returns what is known of the end of a transaction. A presumed abort is no knowledge. */
+  /**
+   * Returns what is known of the end of a transaction. A presumed abort does not count as
+   * knowledge.
+   */
   outcomeOf(coordinator: NodeId, number: TransactionNumber): KnownOutcome {
     const window = this.#of(coordinator);
     const kept = window.keptOutcome(number);
@@ -342,18 +355,19 @@ export class TransactionTable {
   /**
    * Adds a transaction that has a number.
    *
-   * @throws {RangeError} where the number is far from all that is known: no coordinator gives such.
+   * @throws {RangeError} if the number is far from all that are known: no coordinator gives such a
+   * number.
    */
   add(transaction: Transaction, number: TransactionNumber): void {
     this.#of(transaction.coordinator).set(number, transaction);
   }
 
-  /** Takes out a transaction that was refused before it was ever prepared. */
+  /** Removes a transaction that was refused before it was ever prepared. */
   remove(coordinator: NodeId, number: TransactionNumber): void {
     this.#of(coordinator).set(number, undefined);
   }
 
-  /** Keeps of a transaction no more than how it ended. */
+  /** Drops a transaction and keeps only its outcome. */
   discardTransaction(
     coordinator: NodeId,
     number: TransactionNumber,
@@ -387,7 +401,7 @@ export class TransactionTable {
     return this.#windows.reduce((sum, window) => sum + (window?.size ?? 0), 0);
   }
 
-  /** Tells whether `number` lies under the low-water mark. */
+  /** Tells whether `number` is below the low-water mark. */
   isForgotten(coordinator: NodeId, number: TransactionNumber): boolean {
     return number <= this.#of(coordinator).forgottenUpTo;
   }
@@ -400,19 +414,19 @@ export class TransactionTable {
     return this.#of(coordinator).isClosed(number);
   }
 
-  /** Takes note that a transaction is decided and its outcome appended to the journal. */
+  /** Records that a transaction is decided and its outcome is appended to the journal. */
   settle(coordinator: NodeId, number: TransactionNumber): void {
     this.#of(coordinator).settle(number);
   }
 
-  /** Takes note that everything known is durable: it stands in the journal, and that is forced. */
+  /** Records that everything known is durable: it is in the journal, and the journal is forced. */
   allDurable(): void {
     for (const window of this.#windows) {
       if (window !== undefined) window.durableUpTo = window.settledUpTo;
     }
   }
 
-  /** Takes note that a force has begun which will end at `position`. */
+  /** Records that a force has started that will end at `position`. */
   forceBegins(position: number): void {
     this.#snapshots.push({
       position,
@@ -420,7 +434,7 @@ export class TransactionTable {
     });
   }
 
-  /** Takes note that the journal is durable up to `position`. */
+  /** Records that the journal is durable up to `position`. */
   forced(position: number): void {
     const covered = this.#snapshots.filter((snapshot) => snapshot.position <= position);
     this.#snapshots = this.#snapshots.filter((snapshot) => snapshot.position > position);

@@ -1,5 +1,5 @@
 /**
- * How a node outside the view comes to hold what its members hold.
+ * How a node outside the view gets what the members hold.
  *
  * ```text
  *   joiner                                 source, a member
@@ -12,13 +12,14 @@
  *     │ joinConfirmed(ballot) ────────────────► all of it is durable here
  * ```
  *
- * From then on the joiner stands for its source. That is frozen, so it neither votes nor decides until
- * the next view, and whatever it will say of the transactions of this view it has said already: the
- * joiner has the same entries, the same prepared transactions, and the source's report. A view that
- * lists it may have been accepted somewhere, under whatever ballot. So it keeps what it has until the
- * next view is there, whichever that is, and with every promise says that it has joined.
+ * From then on the joiner is a proxy for its source. The source is frozen, so it neither votes nor
+ * decides until the next view, and its report on the transactions of this view is final: the joiner
+ * has the same entries, the same prepared transactions, and the source's report. Some node may have
+ * accepted a view that lists the joiner, under any ballot. So the joiner keeps what it has until
+ * the next view, whichever that is, and reports with every promise that it has joined.
  *
- * Crash before that of the joiner: it begins from empty. Of the source: so too, elsewhere.
+ * If the joiner crashes before that, it starts from empty. If the source crashes, the joiner starts
+ * from empty at another member.
  *
  * @module
  */
@@ -44,24 +45,27 @@ import { transactionReportOf } from "./settlement.ts";
 import type { Entry } from "./state.ts";
 import type { ByteString } from "../byte_string.ts";
 
-/** A chunk, or a part of what comes last, ends after the item that takes it to so many bytes. */
+/**
+ * A chunk, or a part of the final message, ends after the item with which it reaches this many
+ * bytes.
+ */
 const CHUNK_BYTES = 128 * 1024;
 
-/** No chunk is sent while so many, or so many bytes, are on their way. */
+/** No chunk is sent while this many chunks, or this many bytes, are in flight. */
 const CHUNKS_AHEAD = 4;
 const BYTES_AHEAD = 1024 * 1024;
 
 /**
- * With so few keys left to send, with so few bytes, a joiner has caught up: the view change waits for
- * them. With one key it has, however large.
+ * A joiner has caught up if at most this many keys and bytes are left to send, for which the view
+ * change waits. With one key left it always has, however large the key.
  */
 const CAUGHT_UP_KEYS = 500;
 const CAUGHT_UP_BYTES = 1024 * 1024;
 
-/** A joiner that has got nothing for this long asks whether its source is still at it. */
+/** A joiner that has received nothing for this long asks whether its source continues. */
 const PATIENCE_MS = 1000;
 
-/** A joiner that has asked its source so often, and got nothing meanwhile, asks another member. */
+/** A joiner that has asked its source this often, and received nothing, asks another member. */
 const QUESTIONS_MAX = 10;
 
 /** Instead of a chunk: the joiner does not want this transfer. */
@@ -70,9 +74,9 @@ const DECLINED = -1;
 /** One transfer, at its source. */
 interface Transfer {
   readonly id: number;
-  /** Entries that were not looked at yet; `undefined` once all were. */
+  /** Entries that are not sent yet; `undefined` once all are. */
   scan: Iterator<Entry> | undefined;
-  /** Keys that have changed since the transfer began, and were not sent since. */
+  /** Keys that have changed since the transfer started and were not sent since. */
   readonly changed: Set<ByteString>;
   nextChunk: number;
   acknowledged: number;
@@ -89,11 +93,11 @@ export class TransferSource {
 
   constructor(context: Context) {
     this.#context = context;
-    // Ids of different processes must not be taken for each other.
+    // Ids of different processes must differ.
     this.#lastId = Math.floor(context.random() * 2 ** 40);
   }
 
-  /** Joiners that hold all but a little. */
+  /** Joiners that hold almost everything. */
   get caughtUp(): NodeSet {
     let set = NOBODY;
     for (const [node, transfer] of this.#transfers) {
@@ -102,7 +106,7 @@ export class TransferSource {
     return set;
   }
 
-  /** How far the transfers are: by node, how many chunks were acknowledged. */
+  /** The progress of the transfers: how many chunks each node has acknowledged. */
   get progress(): readonly { readonly node: NodeId; readonly chunks: number }[] {
     return [...this.#transfers].map(([node, { acknowledged }]) => ({
       node,
@@ -110,7 +114,7 @@ export class TransferSource {
     }));
   }
 
-  /** Begins a transfer to `node`, where there is none. Returns whether it began. */
+  /** Starts a transfer to `node` if there is none. Returns whether it started. */
   startTransfer(node: NodeId): boolean {
     const { membership, store, counters } = this.#context;
     const isInside = membership.isInside(node);
@@ -134,9 +138,9 @@ export class TransferSource {
   }
 
   onRequest(from: NodeId, { transfer }: JoinRequest): void {
-    // It goes on: what was sent is on its way, or the joiner is still busy with it.
+    // The transfer continues: chunks are on their way, or the joiner is still processing them.
     if (transfer !== 0 && this.#transfers.get(from)?.id === transfer) return;
-    this.#end(from); // The joiner knows nothing of an earlier one any more.
+    this.#end(from); // The joiner has dropped any earlier transfer.
     this.startTransfer(from);
   }
 
@@ -161,7 +165,7 @@ export class TransferSource {
     this.#end(node);
   }
 
-  /** Transfers to those who are members now have served their purpose; so have all of an outsider. */
+  /** Ends the transfers to nodes that are members now; all of them if this node is an outsider. */
   onInstalled(): void {
     const { membership } = this.#context;
     for (const node of [...this.#transfers.keys()]) {
@@ -169,7 +173,9 @@ export class TransferSource {
     }
   }
 
-  /** After this node's own promise of `ballot`: sends those who have caught up what is left. */
+  /**
+   * After this node's own promise of `ballot`: sends the rest to the joiners that have caught up.
+   */
   sendFinals(ballot: Ballot): void {
     const { outbox, membership, counters } = this.#context;
     for (const [node, transfer] of this.#transfers) {
@@ -216,7 +222,7 @@ export class TransferSource {
     return parts;
   }
 
-  /** Sends chunks, as far as the joiner keeps up. */
+  /** Sends chunks as fast as the joiner acknowledges them. */
   #pump(node: NodeId, transfer: Transfer): void {
     const { outbox, membership } = this.#context;
     const { bytesAhead } = transfer;
@@ -248,7 +254,7 @@ export class TransferSource {
       entries.push(record);
       bytes += bytesOf(record);
     }
-    // The first chunk is sent even where there is nothing: it tells the joiner to begin.
+    // The first chunk is sent even if it is empty: it tells the joiner to start.
     if (entries.length > 0 || transfer.nextChunk === 0) return entries;
     const { changed } = transfer;
     const isLittle = changed.size <= CAUGHT_UP_KEYS && this.#bytesOfAll(changed) <= CAUGHT_UP_BYTES;
@@ -282,7 +288,7 @@ export class TransferSource {
       );
   }
 
-  /** Everything was looked at and has arrived, and little has changed since. */
+  /** Every entry was sent and acknowledged, and little has changed since. */
   #isCaughtUp({ scan, nextChunk, acknowledged, changed }: Transfer): boolean {
     const isSent = scan === undefined && acknowledged === nextChunk - 1;
     return isSent && changed.size <= CAUGHT_UP_KEYS &&
@@ -322,11 +328,11 @@ interface CollectedParts {
   readonly prepared: PreparedRecord[];
 }
 
-/** What a joiner tells when it holds everything. */
+/** What a joiner calls when it holds everything. */
 export interface JoinHost {
   /** The last number that this node gave a transaction. */
   readonly lastNumber: TransactionNumber;
-  /** It is durable that this node has joined. */
+  /** The record that this node has joined is durable. */
   hasJoined(): void;
 }
 
@@ -338,15 +344,15 @@ export class TransferTarget {
   #source: NodeId | undefined;
   #transfer = 0;
   #nextChunk = 0;
-  /** When something was got or asked last. */
+  /** When something was last received or asked. */
   #progressAt = -Infinity;
-  /** How often the source was asked since it has sent something. */
+  /** How often the source was asked since it last sent something. */
   #questions = 0;
-  /** The last part of the transfer was taken in: there is nothing more to come of it. */
+  /** The last part of the transfer has arrived: nothing more will come. */
   #isComplete = false;
   /** What has come of what comes last, before its end. */
   #parts: CollectedParts | undefined;
-  /** The last part of a transfer from a source in a view that has not come here yet. */
+  /** The last part of a transfer from a source in a view that this node does not have yet. */
   #finalAhead: { readonly from: NodeId; readonly message: JoinFinal } | undefined;
 
   constructor(context: Context, participant: Participant, host: JoinHost) {
@@ -355,12 +361,12 @@ export class TransferTarget {
     this.#host = host;
   }
 
-  /** How many chunks have come; `undefined` while there is no transfer. */
+  /** How many chunks have arrived; `undefined` while there is no transfer. */
   get chunks(): number | undefined {
     return this.#source === undefined ? undefined : this.#nextChunk;
   }
 
-  /** Asks a member to be let in, when nothing comes by itself. */
+  /** Asks a member for admission, if nothing comes by itself. */
   onTick(): void {
     const { membership, now, random, outbox } = this.#context;
     if (!membership.isVerified) return;
@@ -368,7 +374,7 @@ export class TransferTarget {
       this.#source = undefined;
       return;
     }
-    // Who has joined has all there is to get: whoever changes the view next lets it in.
+    // A node that has joined holds everything: the next view change admits it.
     if (membership.joined !== undefined || now - this.#progressAt < PATIENCE_MS) return;
     const candidates = members(membership.linked & membership.others & membership.members)
       .filter((node) => membership.isInside(node));
@@ -396,7 +402,8 @@ export class TransferTarget {
     const { membership, outbox, store, now } = this.#context;
     const { transfer, chunk, entries } = message;
     if (membership.isMember || membership.view.number === 0) return;
-    // Who has joined got all of this view: more would be of a later one, which is to settle first.
+    // A node that has joined has everything of this view. More would belong to a later view, which
+    // must settle this one first.
     if (membership.joined !== undefined) {
       this.#decline(from, transfer);
       return;
@@ -414,7 +421,7 @@ export class TransferTarget {
       return;
     }
     this.#parts = undefined;
-    this.#finalAhead = undefined; // This was sent after it, so it is of a later view still.
+    this.#finalAhead = undefined; // This was sent after it, so it belongs to an even later view.
     this.#nextChunk = chunk + 1;
     this.#progressAt = now;
     this.#questions = 0;
@@ -428,14 +435,14 @@ export class TransferTarget {
     });
   }
 
-  /** This node builds from another transfer: `from` need not go on with this one. */
+  /** This node uses another transfer: `from` can stop this one. */
   #decline(from: NodeId, transfer: number): void {
     const { membership, outbox } = this.#context;
     const view = membership.view.number;
     outbox.send(only(from), { type: "joinAcknowledged", view, transfer, chunk: DECLINED });
   }
 
-  /** The view has changed: what was sent for it may have come before it. */
+  /** The view has changed: messages sent in it may have arrived before it. */
   onInstalled(): void {
     const { membership } = this.#context;
     const ahead = this.#finalAhead;
@@ -492,8 +499,9 @@ export class TransferTarget {
     const { transfer, ballot, entries, prepared, report } = message;
     const stamp = message.clock;
     if (message.view !== membership.view.number || membership.installing !== undefined) {
-      // What is undecided is so in the source's view: another one would settle it here otherwise. It
-      // is kept until that view has come; one that is on its way to the disk has come for the journal.
+      // The undecided transactions belong to the source's view, and another view would settle them
+      // wrongly here. So keep the message until that view has come. A view whose record is being
+      // written counts as come, as the journal has it first.
       counters.finalsAhead++;
       this.#finalAhead = { from, message };
       membership.announce(only(from));
@@ -512,7 +520,8 @@ export class TransferTarget {
     outbox.whenDurable(() => {
       if (membership.joined !== joined) return;
       membership.joinedDurably = joined;
-      this.#host.hasJoined(); // Whoever has this node's promise knows of it no other way.
+      // The proposer that has this node's promise learns of it only this way.
+      this.#host.hasJoined();
       if (this.#transfer !== transfer || membership.isMember) return;
       const { lastNumber } = this.#host;
       const view = membership.view.number;
@@ -521,13 +530,13 @@ export class TransferTarget {
   }
 }
 
-/** Writes entries that come from another node over what is there. */
+/** Overwrites the store with entries from another node. */
 export function writeTransferred(
   { store, clock }: Pick<Context, "store" | "clock">,
   entries: readonly KeyRecord[],
 ): void {
   for (const entry of entries) {
-    clock.observe(entry.version); // This node's own writes of the key must come after it.
+    clock.observe(entry.version); // This node's own writes of the key must get higher versions.
     store.restore(entry);
   }
 }

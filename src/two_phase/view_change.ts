@@ -1,7 +1,7 @@
 /**
  * The choice of the next view: single-decree Paxos for each view number, among the configured nodes
- * (Lamport 2001; Liskov & Cowling 2012 for what a view is; Gray & Lamport 2006 for why what is found
- * in a majority is stable).
+ * (Lamport 2001; Liskov & Cowling 2012 for what a view is; Gray & Lamport 2006 for why what a
+ * majority shows is stable).
  *
  * ```text
  *   proposer                                   acceptors
@@ -11,20 +11,21 @@
  *      │   members, outcomes
  *      │ 3 viewAccept(ballot, proposal) ─────────► accepted record durable
  *      │ ◄────────────────────── viewAccepted 4
- *      │   a majority: chosen; wait for the leases of who is left out
+ *      │   a majority: chosen; wait for the leases of nodes left out
  *      │ 5 viewInstall(view) ────────────────────► view record durable, outcomes applied, go on
  * ```
  *
- * What is wrong with an attempt (a higher ballot somewhere, silence) ends it; it is tried again after a
- * random time with a higher round. Nothing is lost by that: promises and accepted proposals stay.
+ * Any failure of an attempt (a higher ballot somewhere, silence) ends it; the proposer tries again
+ * after a random time with a higher round. This loses nothing: promises and accepted proposals
+ * stay.
  *
- * Crash points: a promise, an accepted proposal and a view count only when they are durable, and each
- * of them is told to others only then. That includes the proposer itself: it uses a ballot for anything
- * only when its own promise of it is durable, so no process after it can take the same ballot for
- * another proposal. A ballot also belongs to the journal of its proposer: a node that has lost its disk
- * may take a number again, and whoever has promised that to the journal before refuses it.
+ * Crash points: a promise, an accepted proposal and a view count only when they are durable, and a
+ * node tells others of them only then. That includes the proposer itself: it uses a ballot only
+ * once its own promise of it is durable, so no later process can use the same ballot for another
+ * proposal. A ballot also belongs to the journal of its proposer: a node that has lost its disk may
+ * use a number again, and nodes that promised that number to the earlier journal refuse it.
  *
- * A node that restarts is as frozen as it was.
+ * A node that was frozen is frozen again after a restart.
  *
  * @module
  */
@@ -57,43 +58,46 @@ import { configuredNodes, quorumForNext } from "./quorum.ts";
 import { settle, transactionReportOf } from "./settlement.ts";
 import type { TransferSource } from "./transfer.ts";
 
-/** An attempt that has not led to a view by then is given up, in milliseconds. */
+/** An attempt that has not led to a view within this time is given up, in milliseconds. */
 const ATTEMPT_MS = 1000;
 
-/** A majority has promised: so long are the others waited for. */
+/** Once a majority has promised, the proposer waits this long for the others. */
 const STRAGGLERS_MS = 150;
 
-/** Joiners are waited for so long, where a majority can be had without them. */
+/** The proposer waits this long for joiners, if there is a majority without them. */
 const JOINERS_MS = 800;
 
-/** Where no majority can be had without joiners, an attempt may take longer. */
+/** How long an attempt may take if there is no majority without joiners. */
 const ATTEMPT_WITH_JOINERS_MS = 60_000;
 
 /** Longest random pause before an attempt. */
 const PAUSE_MS = 150;
 
-/** A node that has been frozen for so long beyond a lease by somebody else tries itself. */
+/**
+ * If another proposer has frozen this node for a lease and this long, this node makes an attempt
+ * itself.
+ */
 const FROZEN_MS = 1000;
 
 /** An attempt of this node to have a view chosen. */
 interface Attempt {
   readonly ballot: Ballot;
-  /** By node. Others are asked only when this node's own is among them. */
+  /** By node. The proposer asks others only once its own promise is among them. */
   readonly beganAt: number;
   readonly promises: Map<NodeId, ViewPromise>;
   majorityAt: number;
   lastPromiseAt: number;
-  /** Joiners whose confirmation for this ballot has come, and the last number each has given. */
+  /** Joiners that have confirmed for this ballot, and the last number that each has given. */
   readonly confirmed: Map<NodeId, TransactionNumber>;
   proposal: View | undefined;
   accepts: NodeSet;
-  /** When the leases of the old view have run out, once the proposal is chosen. */
+  /** When the leases of the old view will have run out; set once the proposal is chosen. */
   installAt: number | undefined;
-  /** Members that were sent the installed view, which they lacked. */
+  /** Members that lacked the installed view, and to which this node has sent it. */
   caughtUp: NodeSet;
 }
 
-/** What nodes say to each other about the choice of views. */
+/** The messages about the choice of views. */
 export type ViewChangeMessage =
   | ViewPrepare
   | ViewPromise
@@ -103,11 +107,11 @@ export type ViewChangeMessage =
   | ViewAccepted
   | ViewInstall;
 
-/** What {@linkcode ViewChange} has done elsewhere. */
+/** What {@linkcode ViewChange} needs from the replica. */
 export interface ViewChangeHost {
   /** The last number that this node gave a transaction. */
   readonly lastNumber: TransactionNumber;
-  /** Members that have left a prepare unanswered for the time of suspicion. */
+  /** Members that have not answered a prepare within the suspicion time. */
   silentMembers(): NodeSet;
   /** The installed view has changed. */
   onInstalled(before: View, wasMember: boolean): void;
@@ -122,7 +126,7 @@ export class ViewChange {
   readonly #startedAt: number;
   #attempt: Attempt | undefined;
   #highestRound = 0;
-  /** No attempt before this. */
+  /** The earliest time of the next attempt. */
   #tryAt = -Infinity;
   /** When the highest promise was made. */
   #promisedAt = -Infinity;
@@ -151,7 +155,7 @@ export class ViewChange {
     const reachable = members(membership.linked).filter((node) => membership.counts(node));
     if (!isEnoughFor(membership.view, setOf(reachable))) return;
     if (this.#tryAt === -Infinity) {
-      // Of several that see the same, one mostly comes first.
+      // If several nodes see the same, one of them is usually first.
       this.#tryAt = this.#isFirstLinked ? now : now + random() * PAUSE_MS;
     }
     if (now >= this.#tryAt) this.#begin(reason);
@@ -166,7 +170,9 @@ export class ViewChange {
     return (candidates & -candidates) === only(self);
   }
 
-  /** Somebody else has this node's promise, is linked, and has not had it for long. */
+  /**
+   * Tells whether another proposer has this node's promise, is linked, and has not had it for long.
+   */
   get #isAnotherAtIt(): boolean {
     const { membership, now, self, timing } = this.#context;
     const proposer = proposerOf(membership.promised);
@@ -176,19 +182,20 @@ export class ViewChange {
     return now - this.#promisedAt < timing.leaseMs + FROZEN_MS;
   }
 
-  /** Why there should be another view, or `undefined` where all is well. */
+  /** Returns why there should be another view, or `undefined` if there is no reason. */
   #reason(): string | undefined {
     const { membership, now } = this.#context;
     if (membership.isLeaving || !membership.isVerified) return undefined;
     if (membership.isStuck(now)) return undefined; // Without its disk it can promise nothing.
     if (this.#isAnotherAtIt) return undefined;
-    if (membership.installing !== undefined) return undefined; // It is chosen: only the disk is awaited.
-    // A node that is in a view already shows it, as soon as it may.
+    // The next view is chosen, and only waits for the disk.
+    if (membership.installing !== undefined) return undefined;
+    // A node that is already in a view sends it as soon as it may.
     if (membership.view.number === 0) {
       return membership.preceding.length > 0 ? undefined : "the nodes have met";
     }
     if (!membership.isMember) return undefined;
-    if (membership.isFrozen) return "a change of the view was not ended";
+    if (membership.isFrozen) return "a view change was not finished";
     const suspected = this.#worthLeavingOut(membership.suspected(now) | this.#host.silentMembers());
     if (suspected !== NOBODY) {
       return this.#whySuspected(members(suspected)).join(", ");
@@ -200,8 +207,9 @@ export class ViewChange {
   }
 
   /**
-   * Those of `suspected` for whom the view is worth changing: a member that says it will end stays until
-   * it does, if too few are left without it. Or the same view would be chosen again and again.
+   * Returns those of `suspected` that are worth a view change. A member that says it will stop
+   * stays until it does, if too few are left without it; otherwise the same view would be chosen
+   * again and again.
    */
   #worthLeavingOut(suspected: NodeSet): NodeSet {
     const { membership } = this.#context;
@@ -245,7 +253,7 @@ export class ViewChange {
     };
     outbox.report({ type: "viewChangeBegins", ballot: ballotName(ballot), reason });
     this.#promise(self, ballot);
-    // Crash before this is durable: nobody has heard of the ballot.
+    // Crash before this is durable: no other node knows the ballot.
     outbox.whenDurable(() => {
       if (this.#attempt?.ballot === ballot) {
         this.#ask(membership.linked & membership.others, ballot);
@@ -258,7 +266,7 @@ export class ViewChange {
     outbox.send(nodes, { type: "viewPrepare", view: membership.view.number, ballot });
   }
 
-  /** Ends the attempt, and waits for a random time before the next one. */
+  /** Ends the attempt, and waits a random time before the next one. */
   #giveUp(): void {
     const { now, random, counters, membership, outbox } = this.#context;
     counters.viewAttemptsGivenUp++;
@@ -276,7 +284,7 @@ export class ViewChange {
     const { ballot } = message;
     this.#highestRound = Math.max(this.#highestRound, roundOf(ballot));
     if (this.#isPromisedTo(from, ballot)) {
-      outbox.whenDurable(() => this.#sendPromise(from, ballot)); // It is asked for once more.
+      outbox.whenDurable(() => this.#sendPromise(from, ballot)); // The proposer asks for it again.
       return;
     }
     if (ballot <= membership.promised) {
@@ -289,14 +297,17 @@ export class ViewChange {
     this.#promise(from, ballot);
   }
 
-  /** Tells whether the latest promise is that of `ballot`, and was made to `proposer` as it is now. */
+  /**
+   * Tells whether the latest promise is for `ballot`, and was made to `proposer` on its present
+   * journal.
+   */
   #isPromisedTo(proposer: NodeId, ballot: Ballot): boolean {
     const { membership } = this.#context;
     return ballot === membership.promised && proposerOf(ballot) === proposer &&
       membership.promisedTo === membership.identityOf(proposer)?.journal;
   }
 
-  /** Makes a promise durable, and tells the proposer then. */
+  /** Makes a promise durable, then tells the proposer. */
   #promise(proposer: NodeId, ballot: Ballot): void {
     const { membership, outbox, counters } = this.#context;
     const journal = membership.identityOf(proposer)?.journal ?? "";
@@ -304,8 +315,8 @@ export class ViewChange {
     this.#promisedAt = this.#context.now;
     counters.promises++;
     outbox.append({ type: "promise", ballot, journal });
-    // From here on this node neither votes nor decides. Records on their way to the disk come before
-    // the promise; their votes are never sent.
+    // From here on this node neither votes nor decides. Records that are being written come before
+    // the promise; the votes for them are never sent.
     outbox.whenDurable(() => this.#sendPromise(proposer, ballot));
   }
 
@@ -323,7 +334,7 @@ export class ViewChange {
       accepted: membership.acceptedDurably,
       ...membership.joinedDurably?.report ?? transactionReportOf(this.#context),
       lastNumber: this.#host.lastNumber,
-      // Of its lease, a node's own word is one without any message.
+      // For its own lease, a node needs no message.
       acknowledged: this.#ofNodes((record) => record.acknowledged),
       met: this.#ofNodes((record) => record.firstMet),
       uptimeMs: now - this.#startedAt,
@@ -332,7 +343,7 @@ export class ViewChange {
     else outbox.send(only(proposer), promise);
   }
 
-  /** By id: what `of` returns of the node's record; of this node itself, its incarnation. */
+  /** Returns, by id, what `of` returns for the node's record; for this node, its incarnation. */
   #ofNodes(of: (record: NodeRecord) => number): number[] {
     const { membership, nodes, self } = this.#context;
     return membership.view.names.map((_, node) =>
@@ -340,7 +351,7 @@ export class ViewChange {
     );
   }
 
-  /** What this node has promised is worth more now. */
+  /** Sends the promise again, because it now reports more. */
   promiseAgain(): void {
     const { membership, outbox } = this.#context;
     const { promised } = membership;
@@ -353,7 +364,7 @@ export class ViewChange {
     if (this.#attempt?.ballot === message.ballot) this.#giveUp();
   }
 
-  /** The proposer that has this node's promise does nothing more with it. */
+  /** The proposer that has this node's promise has given up the attempt. */
   #onAbandoned(ballot: Ballot): void {
     const { membership, now, random } = this.#context;
     if (membership.promised !== ballot || this.#promisedAt === -Infinity) return;
@@ -397,7 +408,7 @@ export class ViewChange {
     if (now - attempt.beganAt > limit) this.#giveUp();
   }
 
-  /** The highest view that anybody who has promised has installed. */
+  /** The highest view that any node that has promised has installed. */
   #highest(attempt: Attempt): View {
     let highest = this.#context.membership.view;
     for (const { installed } of attempt.promises.values()) {
@@ -416,14 +427,14 @@ export class ViewChange {
     );
   }
 
-  /** Nodes outside `view` that have joined in it: each of them speaks for a member that was frozen. */
+  /** Nodes outside `view` that have joined in it: each of them is a proxy for a frozen member. */
   #joined(attempt: Attempt, view: View): NodeId[] {
     return [...attempt.promises].flatMap(([node, { installed, isJoined }]) =>
       isJoined && installed.number === view.number ? [node] : []
     );
   }
 
-  /** Nobody but joiners can make a majority of the members that are left. */
+  /** Tells whether the remaining members need joiners for a majority. */
   #needsJoiners(attempt: Attempt): boolean {
     const { membership } = this.#context;
     if (membership.view.number === 0 || attempt.majorityAt === Infinity) return false;
@@ -431,7 +442,7 @@ export class ViewChange {
     return !membership.quorum.isReachedBy(setOf(answering));
   }
 
-  /** Returns what is to be proposed, or `undefined` where it is too early to say. */
+  /** Returns the proposal, or `undefined` if it is too early to make one. */
   #proposalFor(attempt: Attempt): View | undefined {
     const { membership, self, now, outbox, counters } = this.#context;
     if (!attempt.promises.has(self)) return undefined;
@@ -443,13 +454,13 @@ export class ViewChange {
     if (attempt.majorityAt === Infinity) attempt.majorityAt = now;
 
     if (view.number > membership.view.number) {
-      // Somebody was faster, and this node has not heard of it.
+      // Another proposer was faster, and this node had not heard of it.
       counters.viewsMissed++;
       this.install(view);
       this.#giveUp();
       return undefined;
     }
-    // A member that has not installed the view is sent it, and promises anew behind it.
+    // Sends the view to a member that has not installed it; the member then promises again.
     for (const [node, promise] of attempt.promises) {
       const lags = contains(view.members, node) && promise.installed.number < view.number;
       if (!lags || contains(attempt.caughtUp, node) || !counts(promise, node, view)) continue;
@@ -466,7 +477,10 @@ export class ViewChange {
     return this.#nextView(attempt, view);
   }
 
-  /** A proposal for the next view that may have been chosen: it must be proposed again as it is. */
+  /**
+   * Returns a proposal for the next view that may have been chosen: it must be proposed again
+   * unchanged.
+   */
   #acceptedFor(attempt: Attempt, view: View): View | undefined {
     let latest: { ballot: Ballot; proposal: View } | undefined;
     for (const [node, promise] of attempt.promises) {
@@ -483,7 +497,7 @@ export class ViewChange {
     const { names } = membership.view;
     return {
       number: 1,
-      // The id of a journal is random, and a journal that has got beyond view 0 never begins again.
+      // The id of a journal is random, and a journal that has left view 0 never starts again.
       cluster: { id: membership.identity.journal },
       ballot: attempt.ballot,
       names,
@@ -513,7 +527,7 @@ export class ViewChange {
     const awaited = this.#source.caughtUp & ~setOf(confirmed);
     if (awaited !== NOBODY && waited < JOINERS_MS) return undefined;
     const whole = setOf([...answering, ...confirmed]);
-    // Who is about to end is left out at once, where enough are left without it.
+    // A member that is about to stop is left out at once, if enough are left without it.
     const staying = whole & ~setOf(members(whole).filter((node) => membership.hasLeft(node)));
     const set = quorum.isReachedBy(staying) ? staying : whole;
     if (!quorum.isReachedBy(set)) return undefined;
@@ -536,10 +550,7 @@ export class ViewChange {
     };
   }
 
-  /**
-   * Has joiners sent what is left; where there are too few who hold everything, outsiders become
-   * joiners.
-   */
+  /** Sends the rest to joiners. If too few nodes hold everything, starts transfers to outsiders. */
   #bringJoiners(attempt: Attempt, whole: readonly NodeId[]): void {
     const { membership, self, counters } = this.#context;
     if (!membership.isMember || !attempt.promises.has(self)) return;
@@ -552,7 +563,7 @@ export class ViewChange {
     this.#source.sendFinals(attempt.ballot);
   }
 
-  /** The outcomes of the undecided transactions of the view, by the rule of termination. */
+  /** The outcomes of the undecided transactions of the view, by the termination rule. */
   #commits(attempt: Attempt, reporting: readonly NodeId[]): readonly TransactionId[] {
     const { counters } = this.#context;
     const promises = reporting.flatMap((node) => attempt.promises.get(node) ?? []);
@@ -606,7 +617,7 @@ export class ViewChange {
       counters.foreign++;
       return;
     }
-    if (proposal.number <= view) return; // It is installed here already, or a later one.
+    if (proposal.number <= view) return; // It, or a later one, is already installed here.
     if (this.#attempt !== undefined && this.#attempt.ballot < ballot) this.#giveUp();
     const journal = membership.identityOf(from)?.journal ?? "";
     const accepted = { ballot, proposal, journal };
@@ -627,7 +638,7 @@ export class ViewChange {
     if (attempt.installAt !== undefined || !membership.counts(from)) return;
     attempt.accepts |= only(from);
     if (!quorumForNext(membership.view).isReachedBy(attempt.accepts)) return;
-    // Chosen. Whoever is left out may still read until its lease is over.
+    // Chosen. A node that is left out may still read until its lease is over.
     const excluded = members(membership.members & ~attempt.proposal.members);
     const readers = excluded.filter((node) => !this.#hasGivenUpReading(attempt, node));
     if (excluded.length > readers.length) counters.leasesGivenUp++;
@@ -639,13 +650,14 @@ export class ViewChange {
   }
 
   /**
-   * `node` has said that it reads no more, and no later incarnation of it can have a lease: the nodes
-   * that may have acknowledged one are no majority.
+   * Tells whether `node` has said that it reads no more, and no later incarnation of it can have a
+   * lease, because the nodes that may have acknowledged one are not a majority.
    *
-   * A node that has promised acknowledges nothing any more in this view, and says what its process has
-   * acknowledged. What an earlier process of it acknowledged does not matter in two cases. That process
-   * ended longer ago than a lease holds. Or the present one has met `node` when that had not left yet:
-   * a later incarnation began after that, so after the earlier process had ended.
+   * A node that has promised acknowledges nothing more in this view, and reports what its process
+   * has acknowledged. What an earlier process of it acknowledged does not matter in two cases.
+   * Either that process ended longer ago than a lease holds. Or the present one met `node` before
+   * `node` left: a later incarnation of `node` started after that, so after the earlier process had
+   * ended.
    */
   #hasGivenUpReading(attempt: Attempt, node: NodeId): boolean {
     const { membership, timing } = this.#context;
@@ -678,12 +690,13 @@ export class ViewChange {
 
   #onViewInstall(chosen: View): void {
     const { number } = this.#context.membership.view;
-    // This node has it under an earlier ballot, and is frozen for the one that ends with this.
+    // This node has the view under an earlier ballot, and is frozen for the ballot that this
+    // message ends.
     if (chosen.number <= number) this.#onAbandoned(chosen.ballot);
     else this.install(chosen);
   }
 
-  /** Makes a chosen view durable, then goes over to it. */
+  /** Makes a chosen view durable, then switches to it. */
   install(view: View): void {
     const { membership, outbox, self, counters } = this.#context;
     if (
@@ -695,7 +708,7 @@ export class ViewChange {
     }
     membership.installing = view;
     const base = view.bases[self] ?? 0;
-    // Outside the view too: by the one that lets this node in, it gives numbers behind the base.
+    // Also outside the view: once a later view admits this node, it gives numbers above the base.
     if (base > this.#host.lastNumber) {
       membership.offset = incarnationOf(base);
       outbox.append({ type: "offset", incarnations: membership.offset });
@@ -716,30 +729,30 @@ export class ViewChange {
       this.#attempt = undefined;
       this.#tryAt = -Infinity;
     } else if ((this.#attempt?.proposal?.number ?? Infinity) <= view.number) {
-      // The same under a later ballot, for which others are frozen: nothing comes of it.
+      // The same view under a later ballot, for which others are frozen: nothing changes.
       this.#giveUp();
     }
     membership.install(view, this.#context.now);
     this.#host.onInstalled(before, wasMember);
-    // Still frozen for a later ballot: what was promised has to be told anew.
+    // Still frozen for a later ballot: send that promise again.
     if (membership.isFrozen && membership.isMember) {
-      this.promiseAgain(); // Its record may be behind that of the view.
+      this.promiseAgain(); // Its record may come after that of the view.
     }
   }
 
-  /** A link is up: whoever is at it may have missed what this attempt has asked for. */
+  /** A link is up: the peer may have missed what this attempt asked for. */
   onPeerUp(peer: NodeId): void {
     const attempt = this.#attempt;
     const { membership, self, outbox } = this.#context;
     if (attempt === undefined || attempt.installAt !== undefined) return;
-    // Another journal may be there now, which holds nothing: who has joined says so again.
+    // The peer may have a new, empty journal: a node that has joined says so again.
     attempt.confirmed.delete(peer);
-    // Not behind the proposal: what was promised says who may still have a lease, too.
+    // Not after the proposal: the promises also say which nodes may still have a lease.
     const { ballot, proposal } = attempt;
     if (proposal === undefined && attempt.promises.get(peer)?.isJoined === true) {
       attempt.promises.delete(peer);
     }
-    // Else all that are linked are asked as soon as this node's own promise is durable.
+    // Otherwise all linked nodes are asked as soon as this node's own promise is durable.
     if (attempt.promises.has(self)) this.#ask(only(peer), ballot);
     if (proposal !== undefined) {
       const view = membership.view.number;
@@ -747,7 +760,7 @@ export class ViewChange {
     }
   }
 
-  /** Sends a peer that is in an earlier view the installed one. */
+  /** Sends the installed view to a peer that is in an earlier one. */
   catchUp(peer: NodeId, theirs: number): void {
     const { membership, outbox } = this.#context;
     const { view } = membership;
@@ -755,7 +768,7 @@ export class ViewChange {
     outbox.send(only(peer), { type: "viewInstall", view: view.number, chosen: view });
   }
 
-  /** Takes in what is said about the choice of views. */
+  /** Handles a message about the choice of views. */
   onMessage(from: NodeId, message: ViewChangeMessage): void {
     switch (message.type) {
       case "viewPrepare":
@@ -785,14 +798,20 @@ export class ViewChange {
   }
 }
 
-/** Tells whether the promises of `nodes` are enough: for view 1 all, or a wiped disk might begin again. */
+/**
+ * Tells whether the promises of `nodes` are enough: for view 1 all are needed, or a node with a
+ * wiped disk might start the cluster again.
+ */
 function isEnoughFor(view: View, nodes: NodeSet): boolean {
   const all = configuredNodes(view);
   return view.number === 0 ? (nodes & all) === all : quorumForNext(view).isReachedBy(nodes);
 }
 
-/** Tells whether `promise`, which `node` gave, counts in `view`: that lists the node's journal. */
+/**
+ * Tells whether `promise`, which `node` gave, counts in `view`: the view must list the node's
+ * journal.
+ */
 function counts({ journal }: ViewPromise, node: NodeId, view: View): boolean {
-  // In view 0 nobody has a part in anything yet: all of the nodes are asked then.
+  // In view 0 no node is part of a cluster yet: all nodes count, and all are needed.
   return view.number === 0 || journal === view.journals[node];
 }

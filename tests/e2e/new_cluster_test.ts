@@ -176,7 +176,7 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
 
     const list = [a, x, y];
     const recovered = await machines.start(a, list, [FORCE]);
-    await recovered.untilPrinted(/is begun by force/);
+    await recovered.untilPrinted(/is started by force/);
     assertMatch(recovered.printed, /begins from view \d+ of the old cluster .*, with \d+ keys/);
     assertStringIncludes(recovered.printed, "WHAT MAY BE LOST");
     assertStringIncludes(recovered.printed, `127.0.0.1:${b} of the old cluster still runs`);
@@ -198,7 +198,7 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
     // The flag was left in the command line: it does nothing, also where the node comes up alone.
     await machines.kill(a, x, y);
     const again = await machines.start(a, list, [FORCE]);
-    await again.untilPrinted(/--force-new-cluster does nothing: .* begun by force .* already/);
+    await again.untilPrinted(/--force-new-cluster does nothing: .* started by force .* already/);
     await machines.start(x, list, [FORCE]);
     await machines.start(y, list);
     await machines.untilMembers(list);
@@ -212,7 +212,7 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
     assertEquals(info.get("forced_by"), `127.0.0.1:${a}`);
     assertEquals(info.get("cluster_id"), (await infoOf(a)).get("cluster_id"));
     const { stdout } = await client(x, ["status"]);
-    assertMatch(stdout, new RegExp(`begun by force.* by 127.0.0.1:${a} with view \\d+ at 20`));
+    assertMatch(stdout, new RegExp(`started by force.* by 127.0.0.1:${a} with view \\d+ at 20`));
     // The node that was left behind knows of nothing, and serves nobody.
     const left = await call(addressOf(b), ["GET", "before:0:0:0"]);
     assert(left instanceof ErrorReply && left.code === "REJECTED", `${left}`);
@@ -227,25 +227,25 @@ Deno.test("new machines under the old names join the forced cluster, and an old 
     await call(addressOf(c), ["MSET", "k", "v", "l", "w"]);
     await machines.lose(c, d, e);
     await machines.kill(b);
-    await (await machines.start(b, ports, [FORCE])).untilPrinted(/is begun by force/);
+    await (await machines.start(b, ports, [FORCE])).untilPrinted(/is started by force/);
     // The other one has never stopped, and has the same list.
     const survivor = machines.node(a);
     await survivor.untilPrinted(
-      new RegExp(`127.0.0.1:${b} is of another cluster \\(view \\d+, begun by force by 127`),
+      new RegExp(`127.0.0.1:${b} is of another cluster \\(view \\d+, started by force by 127`),
     );
     for (const port of [c, d, e]) await machines.start(port, ports);
     await machines.untilMembers([b, c, d, e]);
     assertEquals(await call(addressOf(e), ["MGET", "k", "l"]), ["v", "w"]);
     await call(addressOf(e), ["SET", "k", "later"]);
     await machines.node(e).untilPrinted(
-      new RegExp(`127.0.0.1:${a} is of another cluster \\(view \\d+, not begun by force\\)`),
+      new RegExp(`127.0.0.1:${a} is of another cluster \\(view \\d+, not started by force\\)`),
     );
     assertEquals((await infoOf(a)).get("forced_by"), "");
     // To begin another one from what was left behind is refused too.
     await machines.kill(a);
     const { code, last } = await machines.startInVain(a, ports, [FORCE]);
     assertEquals(code, 1);
-    assertMatch(last, /is of another cluster already \(view \d+, begun by force by/);
+    assertMatch(last, /is of another cluster already \(view \d+, started by force by/);
     // With an empty journal it is one of them.
     await machines.lose(a);
     await machines.start(a, ports);
@@ -323,7 +323,7 @@ Deno.test("of two nodes that begin by force at the same time, at the most one do
     await machines.kill(a, b);
     // Alone in its list, each would serve at once.
     const both = [await machines.start(a, [a], [FORCE]), await machines.start(b, [b], [FORCE])];
-    const begun = /is begun by force/;
+    const begun = /is started by force/;
     await until("each has begun, or ended", () => {
       return both.every(({ hasEnded, printed }) => hasEnded || begun.test(printed));
     });

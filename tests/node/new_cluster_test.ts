@@ -72,7 +72,7 @@ Deno.test("whyNotNow() refuses a forced beginning where others know more or get 
     [
       "another cluster",
       [found("b:1", "jb", { view: 6, cluster: recovered })],
-      /^b:1 is of another cluster already \(view 6, begun by force by b:1 at 1970-.* keep this node's/,
+      /^b:1 is of another cluster already \(view 6, started by force by b:1 at 1970-.* keep this node's/,
     ],
     [
       "one that has seen more of this journal",
@@ -113,8 +113,8 @@ Deno.test("clusterDifference() says of both nodes where they stand", () => {
     clusterDifference(one, { theirs: other, name: "a:1" });
   assertEquals(
     difference(mine, theirs),
-    "a:1 is of another cluster (view 10, begun by force by a:1 at 1970-01-01T00:00:00.000Z) than " +
-      "this node (view 9, not begun by force), and what its journal holds does not count here: of " +
+    "a:1 is of another cluster (view 10, started by force by a:1 at 1970-01-01T00:00:00.000Z) than " +
+      "this node (view 9, not started by force), and what its journal holds does not count here: of " +
       "the two, empty the journal of the one that is to join the other",
   );
   assertEquals(difference(mine, { ...mine, view: 3 }), undefined);

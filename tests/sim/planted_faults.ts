@@ -277,7 +277,7 @@ function viewFaults(): (() => PlantedFault)[] {
       },
     }),
     () => ({
-      name: "a cluster begun by force drops what is in doubt",
+      name: "a cluster started by force drops what is in doubt",
       onInspect: (records) => {
         const committed = new Set(
           records.flatMap((record) =>

@@ -59,8 +59,8 @@ export const HAPPENINGS = [
   "an older copy of a journal noticed",
   "an older copy of a journal given up",
   "another node's journal refused",
-  "a cluster is begun by force",
-  "a cluster is begun by force, and commits what was in doubt",
+  "a cluster is started by force",
+  "a cluster is started by force, and commits what was in doubt",
   "a node of a cluster that is left behind comes back",
   "pause",
   "suspension",
@@ -376,8 +376,8 @@ export class SimNode implements Endpoint {
     const { names } = replica.membership.view;
     const cluster = { nodes: names, name: names[index] ?? "", id, at };
     const { records, committed, view } = recoverCluster(replica, cluster);
-    onHappening("a cluster is begun by force");
-    if (committed > 0) onHappening("a cluster is begun by force, and commits what was in doubt");
+    onHappening("a cluster is started by force");
+    if (committed > 0) onHappening("a cluster is started by force, and commits what was in doubt");
     trace.note(index, `begins view ${view.number} by force`);
     this.#disk.replace(replica.store, records);
     this.#hasBegunCluster = true;

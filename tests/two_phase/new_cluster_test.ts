@@ -1,5 +1,5 @@
 /**
- * A new cluster begun by force: what becomes of the old one's transactions, and that the two never
+ * A new cluster started by force: what becomes of the old one's transactions, and that the two never
  * mix.
  */
 
@@ -220,7 +220,7 @@ Deno.test("a forced cluster serves nobody before a majority of its nodes has joi
   };
   const waits: Outcome = {
     kind: "rejected",
-    reason: "this cluster was begun by force, and waits until 3 of its nodes are members",
+    reason: "this cluster was started by force, and waits until 3 of its nodes are members",
   };
   script.settle();
   assertEquals(ask("alone"), waits);
@@ -266,8 +266,8 @@ Deno.test("a new node that meets only a minority of the old cluster says so", ()
   script.wait(5000);
   assertEquals(script.outcomes.get("write"), {
     kind: "rejected",
-    reason: "the cluster has begun without this node's journal, and n0 cannot let it in: " +
-      "no majority of its members is there",
+    reason: "the cluster has started without this node's journal, and n0 cannot admit it: " +
+      "no majority of the members is up",
   });
   assertEquals(script.replicas[1]?.membership.view.number, 0);
 });

@@ -37,7 +37,7 @@ Deno.test("combineOutcomes() tells what is certain, and where the doubt is", () 
     [["unknown", "unknown", "unknown"], UNKNOWN],
     [
       ["unknown", "silent", "silent"],
-      "unknown (no member that answers has heard of it; no answer from b, c)",
+      "unknown (no member that answers knows it; no answer from b, c)",
     ],
   ];
   for (const [outcomes, expected] of table) {
@@ -46,5 +46,5 @@ Deno.test("combineOutcomes() tells what is certain, and where the doubt is", () 
   }
 });
 
-const FORGOTTEN = "forgotten (it was decided, and its end is no longer kept)";
-const UNKNOWN = "unknown (no member that answers has heard of it)";
+const FORGOTTEN = "forgotten (it was decided, but the outcome is no longer kept)";
+const UNKNOWN = "unknown (no member that answers knows it)";

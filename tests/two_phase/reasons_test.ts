@@ -52,13 +52,13 @@ Deno.test("a node below the majority names who is not linked, who is silent, and
   script.ask(0, "silent", read("k"));
   assertEquals(
     reasonOf(script, "silent"),
-    "no majority: n1, n2 said nothing lately, and 2 of 3 are needed",
+    "no majority: n1, n2 has been silent, and 2 of 3 are needed",
   );
   script.cut(0, 1);
   script.ask(0, "unlinked", read("k"));
   assertEquals(
     reasonOf(script, "unlinked"),
-    "no majority: n1 cannot be reached, n2 said nothing lately, and 2 of 3 are needed",
+    "no majority: n1 cannot be reached, n2 has been silent, and 2 of 3 are needed",
   );
 });
 

@@ -107,7 +107,7 @@ export class WhiteBox {
     }
   }
 
-  /** A new cluster is begun by force: what was is over. */
+  /** A new cluster is started by force: what was is over. */
   forget(): void {
     this.#past.clear();
     this.#reports.clear();
@@ -349,7 +349,7 @@ export class WhiteBox {
       (before) =>
         this.#say(node, `goes over to view ${view.number} ${content}, which was ${before}`),
     );
-    // The first views of a cluster that was begun by force are chosen by one node.
+    // The first views of a cluster that was started by force are chosen by one node.
     if (view.cluster.origin !== undefined) return;
     const acceptors = this.#acceptors.get(`${view.ballot} ${content}`) ?? 0;
     const { length: needed } = members(acceptors);

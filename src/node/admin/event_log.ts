@@ -52,7 +52,7 @@ export class EventLog {
         logger.error(
           `THE JOURNAL IN ${place} IS AN OLDER COPY: it ends at ${describeSighting(event.own)}, ` +
             `and ${name} has seen it at ${describeSighting(event.seen)}. It has forgotten what ` +
-            "this node has promised, so this node counts for nothing. It joins from empty as soon " +
+            "this node has promised, so this node does not count. It joins from empty as soon " +
             "as a member that takes part says the same",
         );
         return;
@@ -66,12 +66,12 @@ export class EventLog {
         logger.error(
           `${name} has seen this node's journal at ${describeSighting(event.seen)}, and it is at ` +
             `${describeSighting(event.own)}: as this node takes part in the view, the journal of ` +
-            `${name} comes from elsewhere, and counts for nothing`,
+            `${name} comes from elsewhere, and does not count`,
         );
         return;
       case "peerOnOlderCopy":
         logger.error(
-          `${name} has come with an older copy of its journal: it counts for nothing until it has ` +
+          `${name} has come with an older copy of its journal: it does not count until it has ` +
             "joined from empty",
         );
         return;
