@@ -80,6 +80,9 @@ export const PEER_CONNECTIONS_MAX = 256;
 /** Most commands of one connection that may wait for their answers; then it is read no further. */
 export const PIPELINE_MAX = 4096;
 
+/** Most bytes of all values that one BITOP combines: it takes up the node until it has done that. */
+export const BITOP_BYTES_MAX = 16 * 1024 * 1024;
+
 /** Most bytes of one reply: an MGET of more is an error. */
 export const REPLY_BYTES_MAX = 256 * 1024 * 1024;
 

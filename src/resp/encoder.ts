@@ -25,13 +25,17 @@ export function encodeNull(version: RespVersion): ByteString {
 export function encodeValue(value: RespValue, version: RespVersion): ByteString {
   if (typeof value === "string") return encodeBulk(value);
   if (typeof value === "number") return encodeNumber(value, version);
+  if (typeof value === "bigint") return `:${value}\r\n`;
   if (value === null) return encodeNull(version);
   if (typeof value === "boolean") {
     if (version === 2) return value ? ":1\r\n" : ":0\r\n";
     return value ? "#t\r\n" : "#f\r\n";
   }
   if (value instanceof SimpleString) return `+${oneLine(value.text)}\r\n`;
-  if (value instanceof ErrorReply) return `-${value.code} ${oneLine(fromText(value.message))}\r\n`;
+  if (value instanceof ErrorReply) {
+    const message = value.isBinary ? value.message : fromText(value.message);
+    return `-${value.code} ${oneLine(message)}\r\n`;
+  }
   if (value instanceof Map) return encodeMap(value, version);
   return encodeArray(value as readonly RespValue[], version);
 }
@@ -93,5 +97,5 @@ function encodeMap(map: ReadonlyMap<RespValue, RespValue>, version: RespVersion)
 }
 
 function oneLine(text: string): string {
-  return text.includes("\n") || text.includes("\r") ? text.replaceAll(/[\r\n]+/g, " ") : text;
+  return text.includes("\n") || text.includes("\r") ? text.replaceAll(/[\r\n]/g, " ") : text;
 }

@@ -123,7 +123,7 @@ export class ReplyDecoder {
       case "-":
         return { value: toError(rest) };
       case ":":
-        return { value: toInteger(rest) };
+        return { value: toExactInteger(rest) };
       case ",":
         return { value: toDouble(rest) };
       case "#":
@@ -228,6 +228,12 @@ function toError(text: ByteString): ErrorReply {
 function toInteger(text: string): number {
   if (!/^[+-]?\d+$/.test(text)) throw new ProtocolError(`"${text}" is no integer`);
   return Number(text);
+}
+
+/** An integer of 64 bits may be more than a number holds. */
+function toExactInteger(text: string): number | bigint {
+  const number = toInteger(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
 }
 
 function toDouble(text: string): number {

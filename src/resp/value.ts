@@ -4,7 +4,8 @@
  * | RESP                                | here                        |
  * | ----------------------------------- | --------------------------- |
  * | bulk or verbatim string             | a byte string               |
- * | integer, double, big number         | a number (a big number: its digits, as a byte string) |
+ * | integer, double                     | a number; an integer that is not exact in one, a `bigint` |
+ * | big number                          | its digits, as a byte string |
  * | null                                | `null`                      |
  * | boolean                             | a boolean                   |
  * | simple string                       | {@linkcode SimpleString}    |
@@ -27,14 +28,16 @@ export class ErrorReply {
   /**
    * @param code one word in capitals, by which a program tells errors apart
    * @param message for people
+   * @param isBinary the message is a byte string that is no text, as it repeats what a client has sent
    */
-  constructor(readonly code: string, readonly message: string) {}
+  constructor(readonly code: string, readonly message: string, readonly isBinary = false) {}
 }
 
 /** Any value of the protocol. */
 export type RespValue =
   | ByteString
   | number
+  | bigint
   | boolean
   | null
   | SimpleString

@@ -23,6 +23,7 @@ import type { ByteString } from "../byte_string.ts";
 import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
 import type { Context } from "./context.ts";
 import { applyEffects } from "./effects.ts";
+import { EvaluationView } from "./evaluation.ts";
 import { invariant } from "../invariant.ts";
 import type { LeaseTerm } from "./lease.ts";
 import type { LowWaterMarks } from "./low_water_mark.ts";
@@ -54,14 +55,7 @@ import {
   whyParked,
   whyUndecided,
 } from "./refusals.ts";
-import type {
-  KeyReader,
-  Outcome,
-  ReadRequest,
-  Request,
-  Requester,
-  WriteRequest,
-} from "./request.ts";
+import type { Outcome, ReadRequest, Request, Requester, WriteRequest } from "./request.ts";
 import { type Entry, Transaction, withFollowers } from "./state.ts";
 import { nameForClients } from "./transaction_name.ts";
 import type { Known } from "./transaction_table.ts";
@@ -77,6 +71,7 @@ export class Coordinator implements ForceAwaiter {
   readonly #context: Context;
   readonly #marks: LowWaterMarks;
   readonly #reads: Reads;
+  readonly #view: EvaluationView;
   readonly #pending = new PendingRequests();
   /**
    * Requests that were given up and wait for a majority to acknowledge the abort; the oldest first.
@@ -102,8 +97,10 @@ export class Coordinator implements ForceAwaiter {
     this.#context = context;
     this.#marks = options.marks;
     this.#numbers = new OwnNumbers(context, options.sequencesMax);
-    this.#reads = new Reads(context, {
+    this.#view = new EvaluationView(context);
+    this.#reads = new Reads(context, this.#view, {
       lineUp: (pending, request) => this.#lineUp(pending, request),
+      lineUpToExpire: (pending, request) => this.#lineUpToExpire(pending, request),
       park: (pending) => this.#park(pending),
       dispatch: (pending) => this.#dispatch(pending),
       finish: (pending, outcome, term) => this.#finish(pending, outcome, term),
@@ -331,14 +328,14 @@ export class Coordinator implements ForceAwaiter {
   // --- Locks and evaluation ------------------------------------------------------------------
 
   #lineUp(pending: PendingRequest, request: WriteRequest | ReadRequest): void {
-    const mustWait = request.kind === "write" && !this.#context.membership.mayWrite;
+    const mustWait = mustWrite(pending) && !this.#context.membership.mayWrite;
     // Parked requests are older: overtaking them could reorder the writes of one client.
     if (mustWait || this.#active >= TRANSACTIONS_MAX || this.#isParkedBefore(pending)) {
       this.#park(pending);
       return;
     }
     const transaction = this.#begin(pending, request);
-    transaction.isAlone = request.kind === "read";
+    transaction.isAlone = !mustWrite(pending);
     if (this.#context.locks.acquire(transaction) === "held") this.onGranted(transaction);
   }
 
@@ -365,9 +362,9 @@ export class Coordinator implements ForceAwaiter {
     assertOwn(transaction);
     const pending = requestOf(transaction);
     const { request } = pending;
-    const { membership } = this.#context;
+    const { membership, counters } = this.#context;
     invariant(request.kind !== "barrier", "a barrier takes no locks");
-    if (request.kind === "write" && !(membership.mayWrite && this.#numbers.hasNext)) {
+    if (mustWrite(pending) && !(membership.mayWrite && this.#numbers.hasNext)) {
       // A link broke meanwhile. Nothing was sent, so nothing happened: release the locks and wait
       // for the link.
       this.#leave(transaction);
@@ -375,18 +372,28 @@ export class Coordinator implements ForceAwaiter {
       return;
     }
     const leaders = this.#leaders(transaction);
-    const read: KeyReader = (key) => this.#latestValue(key, transaction);
+    const view = this.#view;
+    view.begin(transaction);
     const evaluation = request.kind === "read"
-      ? { effects: NO_EFFECTS, reply: request.evaluate(read) }
-      : request.evaluate(read);
-    if (evaluation.effects.length === 0) {
+      ? { effects: NO_EFFECTS, reply: request.evaluate(view.read, view) }
+      : request.evaluate(view.read, view);
+    const effects = view.expired.length === 0
+      ? evaluation.effects
+      : withDeletions(evaluation.effects, view.expired);
+    if (effects.length > 0 && !mustWrite(pending)) {
+      this.#leave(transaction);
+      this.#lineUpToExpire(pending, request);
+      return;
+    }
+    if (effects.length === 0) {
       this.#leave(transaction);
       if (leaders.length > 0 && request.keys.length > 1) this.#lineUpAlone(pending, request);
       else this.#answerWhenCommitted(pending, leaders, evaluation.reply);
       return;
     }
+    if (view.expired.length > 0) counters.expiries += view.expired.length;
     transaction.reply = evaluation.reply;
-    this.#prepare(transaction, leaders, evaluation.effects);
+    this.#prepare(transaction, leaders, effects);
   }
 
   /** The undecided transactions, all of this node, that held a key of `transaction` before it. */
@@ -400,16 +407,13 @@ export class Coordinator implements ForceAwaiter {
   }
 
   /**
-   * The value of `key` that `transaction` sees: after all transactions that hold the key before it.
+   * A read has found keys whose time to live is over. It becomes a write that deletes them, and is
+   * answered after that. Of the readers of one key only the first has anything to delete: the others
+   * follow it, and find the key gone.
    */
-  #latestValue(key: ByteString, transaction: OwnTransaction): ByteString | undefined {
-    const entry = this.#context.store.get(key);
-    const holders = entry?.lock?.holders ?? [];
-    for (let i = holders.lastIndexOf(transaction) - 1; i >= 0; i--) {
-      const effect = holders[i]?.effectOn(key);
-      if (effect !== undefined) return effect.value;
-    }
-    return entry?.value;
+  #lineUpToExpire(pending: PendingRequest, request: WriteRequest | ReadRequest): void {
+    pending.expires = true;
+    this.#lineUp(pending, request);
   }
 
   /**
@@ -456,15 +460,14 @@ export class Coordinator implements ForceAwaiter {
     leaders: readonly OwnTransaction[],
     effects: Prepare["effects"],
   ): void {
-    const { clock, membership, transactions, outbox, self, now, counters } = this.#context;
-    const { stillness } = this.#context;
+    const { membership, transactions, outbox, self, now, counters, stillness } = this.#context;
     const number = this.#numbers.give();
     const prepare: Prepare = {
       type: "prepare",
       view: membership.view.number,
       number,
       priority: transaction.priority,
-      version: clock.tick(now),
+      version: this.#view.version,
       effects,
       reads: keysOnlyRead(transaction.entries, effects),
       follows: leaders.length === 0 ? NO_NUMBERS : leaders.map((leader) => leader.number),
@@ -642,7 +645,7 @@ export class Coordinator implements ForceAwaiter {
    * Puts the next attempt in line before the locks are free, so that no other request overtakes it.
    */
   #keepPlace(transaction: OwnTransaction, pending: PendingRequest): void {
-    invariant(pending.request.kind === "write", "only writes are prepared");
+    invariant(pending.request.kind !== "barrier", "a barrier is never prepared");
     const next = this.#begin(pending, pending.request);
     next.ready = false;
     next.before = transaction;
@@ -895,6 +898,22 @@ export class Coordinator implements ForceAwaiter {
     }
     pending.transaction = undefined;
   }
+}
+
+/** A request that may come to effects: a write, or a read that has found keys to delete. */
+function mustWrite({ request, expires }: PendingRequest): boolean {
+  return request.kind === "write" || expires;
+}
+
+/** Returns `effects` with the deletion of those of `keys` on which there is none. */
+function withDeletions(
+  effects: readonly Effect[],
+  keys: readonly ByteString[],
+): readonly Effect[] {
+  const written = new Set(effects.map(({ key }) => key));
+  const deletions = keys.filter((key) => !written.has(key))
+    .map((key) => ({ key, value: undefined }));
+  return deletions.length === 0 ? effects : [...effects, ...deletions];
 }
 
 const NO_EFFECTS: readonly Effect[] = [];

@@ -74,6 +74,10 @@ export const COUNTERS = {
     name: "evaluations_redone",
     help: "Evaluations without an effect repeated because what they had read was aborted.",
   },
+  expiries: {
+    name: "expired_keys",
+    help: "Keys deleted by transactions of this node because their time to live was over.",
+  },
   votesAfterAbort: {
     name: "votes_after_abort",
     help: "Yes votes for a transaction that had been aborted meanwhile.",

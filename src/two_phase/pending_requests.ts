@@ -40,6 +40,8 @@ export class PendingRequest {
   stopObserving: (() => void) | undefined;
   /** Something that it had read uncommitted was aborted. */
   isStale = false;
+  /** It is a read that has found keys whose time to live is over, and deletes them. */
+  expires = false;
   /** Its reply once everything that it has read is committed. */
   reply: unknown;
   /** The latest grant of a lock when a read arrived: later ones do not concern it. */

@@ -13,16 +13,19 @@
  */
 
 import type { Context } from "./context.ts";
+import type { EvaluationView } from "./evaluation.ts";
 import type { LeaseTerm } from "./lease.ts";
 import { invariant } from "../invariant.ts";
 import type { PendingRequest } from "./pending_requests.ts";
-import type { BarrierRequest, KeyReader, Outcome, ReadRequest } from "./request.ts";
+import type { BarrierRequest, Outcome, ReadRequest } from "./request.ts";
 import type { Observer, Transaction } from "./state.ts";
 
 /** What {@linkcode Reads} needs from its coordinator. */
 export interface ReadHost {
   /** Puts a read of several keys in line. */
   lineUp(pending: PendingRequest, request: ReadRequest): void;
+  /** Has a read that has found keys whose time to live is over delete them before it is answered. */
+  lineUpToExpire(pending: PendingRequest, request: ReadRequest): void;
   /** Parks `pending` until the next lease. */
   park(pending: PendingRequest): void;
   /** Starts `pending` again. */
@@ -46,12 +49,15 @@ interface Hold {
 export class Reads {
   readonly #context: Context;
   readonly #host: ReadHost;
+  readonly #view: EvaluationView;
   readonly #holds = new Set<Hold>();
   /** Exact barriers that were given up, until they are tried again. */
   #again: { readonly pending: PendingRequest; readonly at: number }[] = [];
 
-  constructor(context: Context, host: ReadHost) {
+  /** @param view what evaluations see */
+  constructor(context: Context, view: EvaluationView, host: ReadHost) {
     this.#context = context;
+    this.#view = view;
     this.#host = host;
   }
 
@@ -63,7 +69,7 @@ export class Reads {
       locks.lastWriter(store.get(key), locks.grants) !== undefined
     );
     if (!busy) {
-      this.answer(pending, request.evaluate(this.#committedValue));
+      this.#answerRead(pending, request);
       return;
     }
     counters.readsThatWaited++;
@@ -77,7 +83,7 @@ export class Reads {
     const { locks, store } = this.#context;
     const writer = locks.lastWriter(store.get(key), pending.grantOrder);
     if (writer === undefined) {
-      this.answer(pending, request.evaluate(this.#committedValue));
+      this.#answerRead(pending, request);
       return;
     }
     this.observe(pending, [writer], () => this.#readWhenSettled(pending, request));
@@ -179,5 +185,11 @@ export class Reads {
     };
   }
 
-  readonly #committedValue: KeyReader = (key) => this.#context.store.get(key)?.value;
+  /** Answers a read of what is committed, or has it delete first what has expired. */
+  #answerRead(pending: PendingRequest, request: ReadRequest): void {
+    this.#view.begin(undefined);
+    const reply = request.evaluate(this.#view.read, this.#view);
+    if (this.#view.expired.length === 0) this.answer(pending, reply);
+    else this.#host.lineUpToExpire(pending, request);
+  }
 }

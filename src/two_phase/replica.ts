@@ -292,8 +292,11 @@ export class Replica {
       return MUST_WAIT;
     }
     const value = entry?.value;
+    const expiresAtMs = entry?.expiresAtMs;
     // Check the lease after the read: the process may have stood still between the two.
-    return membership.mayRead(clocks()) ? value : MUST_WAIT;
+    const now = clocks();
+    if (expiresAtMs !== undefined && expiresAtMs <= now.wallMs) return MUST_WAIT;
+    return membership.mayRead(now) ? value : MUST_WAIT;
   }
 
   /** The progress of transfers from this node, by node, in chunks. */

@@ -9,11 +9,21 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
-import type { Effect } from "./messages.ts";
+import type { Effect, KeyRecord, Stamp } from "./messages.ts";
 import type { Store } from "./store.ts";
 
 /** Returns the value of one of the request's keys, or `undefined` if the key does not exist. */
 export type KeyReader = (key: ByteString) => ByteString | undefined;
+
+/** What an evaluation may know besides the values of its keys. */
+export interface KeyFacts {
+  /** Returns what one of the request's keys holds, or `undefined` where the key does not exist. */
+  recordOf(key: ByteString): KeyRecord | undefined;
+  /** The wall-clock time by which expiries are counted, in milliseconds since 1970; an integer. */
+  readonly nowMs: number;
+  /** The version that the keys get which a write changes. Of no meaning to a read. */
+  readonly version: Stamp;
+}
 
 /**
  * The result of evaluating a write. Without an effect it was a read after all, such as a failed
@@ -31,7 +41,7 @@ export interface WriteRequest {
   readonly kind: "write";
   /** Every key that it reads or writes, each once. */
   readonly keys: readonly ByteString[];
-  evaluate(read: KeyReader): Evaluation;
+  evaluate(read: KeyReader, facts: KeyFacts): Evaluation;
 }
 
 /** Reads keys in one atomic step. */
@@ -40,7 +50,7 @@ export interface ReadRequest {
   /** Every key that it reads, each once. */
   readonly keys: readonly ByteString[];
   /** Returns the reply for the client. */
-  evaluate(read: KeyReader): unknown;
+  evaluate(read: KeyReader, facts: KeyFacts): unknown;
 }
 
 /**

@@ -56,7 +56,7 @@ Deno.test("dks client against a cluster of three", async (t) => {
       assertEquals(mget.stdout, '1) "1"\n2) (not found)\n3) "2"\n');
       const wrong = await client(two, ["raw", "nonsense"]);
       assertEquals([wrong.code, wrong.stdout], [3, ""]);
-      assertMatch(wrong.stderr, /^dks: ERR unknown command "nonsense"/);
+      assertMatch(wrong.stderr, /^dks: ERR unknown command 'nonsense'/);
     });
 
     await t.step("wrong usage ends with code 2 and one line", async () => {

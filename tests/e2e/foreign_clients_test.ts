@@ -27,7 +27,7 @@ Deno.test({
       assertMatch(await cli(one, "-3", "hello", "3"), /server redis/);
       assertMatch(await cli(one, "info", "server"), /dks_version:/);
       assertMatch(await cli(one, "command", "count"), /^\d+$/);
-      assertMatch(await cli(one, "nonsense"), /^ERR unknown command "nonsense"/);
+      assertMatch(await cli(one, "nonsense"), /^ERR unknown command 'nonsense'/);
       assertMatch(await cli(one, "get"), /^ERR wrong number of arguments/);
     } finally {
       await cluster.stop();

@@ -43,7 +43,8 @@ Deno.test("encodeValue() has version 2 write nulls, booleans and maps as version
   assertEquals(encodeValue(true, 2), ":1\r\n");
   assertEquals(encodeValue(new Map([["k", "v"]]), 2), "*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
   assertEquals(encodeValue(1.5, 2), "$3\r\n1.5\r\n");
-  assertEquals(encodeValue(new ErrorReply("ERR", "two\r\nlines"), 2), "-ERR two lines\r\n");
+  assertEquals(encodeValue(new ErrorReply("ERR", "two\r\nlines"), 2), "-ERR two  lines\r\n");
+  assertEquals(encodeValue(2n ** 63n - 1n, 2), ":9223372036854775807\r\n");
 });
 
 Deno.test("ReplyDecoder.next() reads what only other servers send", () => {

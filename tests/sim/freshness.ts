@@ -28,12 +28,12 @@ export class Freshness {
   /** Takes note of everything that `replica` commits from now on. */
   follow({ store }: Replica): void {
     const write = store.write.bind(store);
-    store.write = (entry, value, version) => {
+    store.write = (entry, value, version, expiresAtMs) => {
       const known = this.#latest.get(entry.key);
       if (known === undefined || known.version < version) {
         this.#latest.set(entry.key, { version, value });
       }
-      write(entry, value, version);
+      write(entry, value, version, expiresAtMs);
     };
   }
 

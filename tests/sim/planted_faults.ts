@@ -8,6 +8,8 @@
  */
 
 import type { Clocks } from "../../src/two_phase/clocks.ts";
+import type { Context } from "../../src/two_phase/context.ts";
+import { EvaluationView } from "../../src/two_phase/evaluation.ts";
 import { isReserved } from "../../src/reserved_keys.ts";
 import type {
   Effect,
@@ -23,7 +25,7 @@ import { members, size } from "../../src/two_phase/node_set.ts";
 import { majority } from "../../src/two_phase/quorum.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import type { Input, Replica } from "../../src/two_phase/replica.ts";
-import type { Request, WriteRequest } from "../../src/two_phase/request.ts";
+import type { Evaluation, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import { journalDigits } from "../../src/two_phase/transaction_name.ts";
 import { PLANTED_PROTOCOL_FAULTS } from "./planted_protocol_faults.ts";
 
@@ -115,17 +117,17 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
   duplicateVotesCounted,
   () => ({
     name: "keys that are only read are not locked",
-    onRequest: (request, { context: { store } }) => {
+    onRequest: (request, { context }) => {
       if (request.kind !== "write") return request;
-      const { effects } = request.evaluate((key) => store.get(key)?.value);
+      const { effects } = evaluateUnlocked(request, context);
       return effects.length === 0 ? request : { ...request, keys: effects.map(({ key }) => key) };
     },
   }),
   () => ({
     name: "effects evaluated before the lock",
-    onRequest: (request, { context: { store } }) => {
+    onRequest: (request, { context }) => {
       if (request.kind !== "write") return request;
-      const evaluation = request.evaluate((key) => store.get(key)?.value);
+      const evaluation = evaluateUnlocked(request, context);
       return { ...request, evaluate: () => evaluation };
     },
   }),
@@ -204,6 +206,13 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
   ...PLANTED_PROTOCOL_FAULTS,
 ];
 
+/** Evaluates a write by what is committed, without its locks. */
+function evaluateUnlocked(request: WriteRequest, context: Context): Evaluation {
+  const view = new EvaluationView(context);
+  view.begin(undefined);
+  return request.evaluate(view.read, view);
+}
+
 /** A token is stored by a transaction of its own, a little after that of its write. */
 function tokenStoredApart(): PlantedFault {
   const held = new Map<Replica, Effect[]>();
@@ -211,8 +220,8 @@ function tokenStoredApart(): PlantedFault {
     name: "token stored apart from its write",
     onRequest: (request, replica) => {
       if (request.kind !== "write" || !request.keys.some(isReserved)) return request;
-      const evaluate: WriteRequest["evaluate"] = (read) => {
-        const { effects, reply } = request.evaluate(read);
+      const evaluate: WriteRequest["evaluate"] = (read, facts) => {
+        const { effects, reply } = request.evaluate(read, facts);
         const tokens = effects.filter(({ key }) => isReserved(key));
         held.set(replica, [...held.get(replica) ?? [], ...tokens]);
         return { effects: effects.filter(({ key }) => !isReserved(key)), reply };

@@ -477,8 +477,8 @@ class Simulation {
   /** A request under a token has effects, if only on the token, unless it was done before. */
   #countingRepetitions(request: Request): Request {
     if (request.kind !== "write") return request;
-    const evaluate: WriteRequest["evaluate"] = (read) => {
-      const evaluation = request.evaluate(read);
+    const evaluate: WriteRequest["evaluate"] = (read, facts) => {
+      const evaluation = request.evaluate(read, facts);
       if (evaluation.effects.length === 0) this.#count("a token's answer is repeated");
       return evaluation;
     };

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { type ByteString, quote } from "../../byte_string.ts";
+import { type ByteString, toText } from "../../byte_string.ts";
 import { ErrorReply, OK, type RespValue } from "../../resp/value.ts";
-import type { Effect } from "../../two_phase/messages.ts";
-import type { Evaluation, WriteRequest } from "../../two_phase/request.ts";
+import type { Effect, KeyRecord } from "../../two_phase/messages.ts";
+import type { Evaluation, KeyFacts, WriteRequest } from "../../two_phase/request.ts";
+import { NOT_AN_INTEGER, parseInteger } from "./integers.ts";
 import type { CommandResult } from "./command.ts";
 
 export const REPLY_OK: CommandResult = { reply: OK };
@@ -24,17 +25,87 @@ export function wrongArity(name: string): ErrorReply {
   return new ErrorReply("ERR", `wrong number of arguments for '${name}' command`);
 }
 
+/** How much of an unknown name, and of its arguments together, an error repeats. */
+const REPEATED_BYTES = 128;
+
+/** The error for a command that does not exist, in the words of Redis. */
 export function unknownCommand(words: readonly ByteString[]): ErrorReply {
   const [name = "", ...args] = words;
-  const shown = args.slice(0, 8).map((word) => quote(word, 32)).join(" ");
-  return new ErrorReply(
-    "ERR",
-    `unknown command ${quote(name)}, with args beginning with: ${shown}`,
-  );
+  let shown = "";
+  for (const word of args) {
+    if (shown.length >= REPEATED_BYTES) break;
+    shown += `'${repeated(word, REPEATED_BYTES - shown.length)}' `;
+  }
+  const message = `unknown command '${repeated(name)}', with args beginning with: ${shown}`;
+  return errorRepeating(message);
 }
 
+/** The error for a subcommand that does not exist, in the words of Redis. */
 export function unknownSubcommand(name: string, subcommand: ByteString): ErrorReply {
-  return new ErrorReply("ERR", `unknown subcommand ${quote(subcommand)} of ${name.toUpperCase()}`);
+  const message = `unknown subcommand '${repeated(subcommand)}'. Try ${name.toUpperCase()} HELP.`;
+  return errorRepeating(message);
+}
+
+/** Returns an error whose message repeats what a client has sent, whatever bytes that is. */
+export function errorRepeating(message: ByteString): ErrorReply {
+  const text = toText(message);
+  return text === undefined ? new ErrorReply("ERR", message, true) : new ErrorReply("ERR", text);
+}
+
+/** Returns what an error repeats of a word: up to a zero byte, as Redis does. */
+export function repeated(word: ByteString, bytesMax = REPEATED_BYTES): ByteString {
+  const [head = ""] = word.slice(0, bytesMax).split("\0", 1);
+  return head;
+}
+
+/** Returns the 64-bit integer that `word` is, or the reply that says it is none. */
+export function integerOf(word: ByteString): bigint | ErrorReply {
+  return parseInteger(word) ?? new ErrorReply("ERR", NOT_AN_INTEGER);
+}
+
+/** Returns an evaluation that changes nothing. */
+export function unchanged(value: RespValue): Evaluation {
+  return { effects: [], reply: value };
+}
+
+/** Returns the effect of another value for a key that keeps its time to live. */
+export function rewritten(
+  key: ByteString,
+  value: ByteString,
+  old: KeyRecord | undefined,
+): Effect {
+  return effectOf(key, value, old?.expiresAtMs);
+}
+
+/** Returns the effect that gives `key` a value, until `expiresAtMs` or for good. */
+export function effectOf(
+  key: ByteString,
+  value: ByteString,
+  expiresAtMs: number | undefined,
+): Effect {
+  return expiresAtMs === undefined ? { key, value } : { key, value, expiresAtMs };
+}
+
+/** A write of one key that depends on what the key holds. */
+export function change(
+  key: ByteString,
+  evaluate: (old: KeyRecord | undefined, facts: KeyFacts) => Evaluation,
+): CommandResult {
+  return {
+    request: {
+      kind: "write",
+      keys: [key],
+      evaluate: (_read, facts) => evaluate(facts.recordOf(key), facts),
+    },
+  };
+}
+
+/** A read of one key. */
+export function look(
+  key: ByteString,
+  evaluate: (value: ByteString | undefined) => RespValue,
+): CommandResult {
+  return { request: { kind: "read", keys: [key], evaluate: (read) => evaluate(read(key)) } };
 }
 
 /** A write that needs not know what was there before: the most frequent one, in one small object. */

@@ -65,22 +65,29 @@ export type CommandFlag =
   | "movablekeys";
 
 /** Redis's groups (COMMAND DOCS), and one for what dks adds. */
-export type CommandGroup = "string" | "generic" | "connection" | "server" | "dks";
+export type CommandGroup = "string" | "generic" | "bitmap" | "connection" | "server" | "dks";
 
 /** Redis's ACL categories, as far as the flags do not say them: see {@linkcode categoriesOf}. */
-export type CommandCategory = "keyspace" | "string" | "connection" | "dangerous";
+export type CommandCategory = "keyspace" | "string" | "bitmap" | "connection" | "dangerous";
 
 /** Where the keys stand among the words: from `first` to `last` (negative: from the end) by `step`. */
 export interface KeyRange {
   readonly first: number;
   readonly last: number;
   readonly step: number;
+  /** Which word says how many keys there are, where one does: then `last` means nothing. */
+  readonly countAt?: number;
 }
 
 export const NO_KEYS: KeyRange = { first: 0, last: 0, step: 0 };
 export const ONE_KEY: KeyRange = { first: 1, last: 1, step: 1 };
 export const ALL_KEYS: KeyRange = { first: 1, last: -1, step: 1 };
+export const TWO_KEYS: KeyRange = { first: 1, last: 2, step: 1 };
 export const KEY_VALUE_PAIRS: KeyRange = { first: 1, last: -1, step: 2 };
+/** BITOP: behind the name of an operation. */
+export const BITOP_KEYS: KeyRange = { first: 2, last: -1, step: 1 };
+/** MSETEX: behind their number. */
+export const COUNTED_PAIRS: KeyRange = { first: 2, last: 2, step: 2, countAt: 1 };
 
 /** What commands of one connection wait for: see {@linkcode CommandFlag}. */
 export type CommandOrder = "read" | "write" | "none";
@@ -101,6 +108,8 @@ export interface CommandRow {
   readonly syntax: string;
   /** The version of Redis that has it first; of dks, for what Redis does not have. */
   readonly since: string;
+  /** What is other than in Redis, for `docs/commands.md`. */
+  readonly differs?: string;
   /** At which word another command begins, which passes the gate too: DKS.ONCE token command…. */
   readonly wraps?: number;
   /** Rows of their own; the second word names one of them. */
@@ -149,11 +158,20 @@ export function categoriesOf({ flags, categories }: CommandRow): string[] {
 export function keysOf({ keys }: CommandRow, words: readonly ByteString[]): ByteString[] {
   const { first, step } = keys;
   if (step === 0) return [];
-  const end = endOfKeys(keys, words.length);
+  const end = endOfKeys(keys, words);
   return words.filter((_, at) => at >= first && at <= end && (at - first) % step === 0);
 }
 
-/** Returns the place of the last key, in a command of `count` words. */
-export function endOfKeys({ last }: KeyRange, count: number): number {
-  return last < 0 ? count + last : last;
+/** Returns the place of the last key among `words`. */
+export function endOfKeys(
+  { first, last, step, countAt }: KeyRange,
+  words: readonly ByteString[],
+): number {
+  if (countAt !== undefined) {
+    const count = Number(words[countAt]);
+    return Number.isSafeInteger(count)
+      ? Math.min(first + (count - 1) * step, words.length - 1)
+      : first - 1;
+  }
+  return last < 0 ? words.length + last : last;
 }

@@ -60,12 +60,12 @@ export function once(
   return {
     kind: "write",
     keys: [...write.keys, key],
-    evaluate: (read): Evaluation => {
+    evaluate: (read, facts): Evaluation => {
       const stored = read(key);
       if (stored !== undefined) {
         return { effects: [], reply: replyAgain(stored, { token, digest }) };
       }
-      const { effects, reply } = write.evaluate(read);
+      const { effects, reply } = write.evaluate(read, facts);
       const answer = encodeValue(reply as RespValue, 3);
       if (answer.length > ONCE_ANSWER_BYTES_MAX) {
         const message =

@@ -78,24 +78,26 @@ function infoOf(command: Command): RespValue {
 
 /** How keys are found, in the form of Redis 7: by an index, and then in a range. */
 function keySpecs({ keys, flags }: Command): RespValue[] {
-  const { first, last, step } = keys;
+  const { first, last, step, countAt } = keys;
   if (step === 0) return [];
   const access = flags.includes("write") ? ["RW", "UPDATE"] : ["RO", "ACCESS"];
   const map = (entries: readonly (readonly [string, RespValue])[]) =>
     new Map<RespValue, RespValue>(entries);
+  const range = map([
+    ["type", "range"],
+    [
+      "spec",
+      map([["lastkey", last < 0 ? last : last - first], ["keystep", step], ["limit", 0]]),
+    ],
+  ]);
+  const byCount = map([
+    ["type", "keynum"],
+    ["spec", map([["keynumidx", 0], ["firstkey", 1], ["keystep", step]])],
+  ]);
   return [map([
     ["flags", access.map((word) => new SimpleString(word))],
-    ["begin_search", map([["type", "index"], ["spec", map([["index", first]])]])],
-    [
-      "find_keys",
-      map([
-        ["type", "range"],
-        [
-          "spec",
-          map([["lastkey", last < 0 ? last : last - first], ["keystep", step], ["limit", 0]]),
-        ],
-      ]),
-    ],
+    ["begin_search", map([["type", "index"], ["spec", map([["index", countAt ?? first]])]])],
+    ["find_keys", countAt === undefined ? range : byCount],
   ])];
 }
 

@@ -5,10 +5,15 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
+import { BITFIELDS } from "./bitfields.ts";
+import { BITS } from "./bits.ts";
 import { type Command, commandOf, type CommandTable } from "./command.ts";
 import { CONNECTION } from "./connection.ts";
+import { COUNTERS } from "./counters.ts";
 import { dksCommands } from "./dks.ts";
+import { EXPIRY } from "./expiry.ts";
 import { KEYS } from "./keys.ts";
+import { LCS } from "./lcs.ts";
 import { serverCommands } from "./server.ts";
 import { STRINGS } from "./strings.ts";
 
@@ -20,7 +25,12 @@ class Table implements CommandTable {
   constructor() {
     this.all = [
       ...STRINGS,
+      ...COUNTERS,
+      LCS,
+      ...BITS,
+      ...BITFIELDS,
       ...KEYS,
+      ...EXPIRY,
       ...CONNECTION,
       ...serverCommands(this),
       ...dksCommands(this),

@@ -61,7 +61,7 @@ function whySizes(
   const { first, step } = keys;
   if (step === 0) return undefined;
   const { keyBytesMax, valueBytesMax } = node;
-  const end = endOfKeys(keys, words.length);
+  const end = endOfKeys(keys, words);
   if ((end - first) / step >= KEYS_PER_COMMAND_MAX) {
     return new ErrorReply("ERR", `more than ${KEYS_PER_COMMAND_MAX} keys in one command`);
   }

@@ -4,29 +4,31 @@ import { COMMANDS } from "../../../src/node/commands/table.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../../../src/resp/value.ts";
 import type { Effect } from "../../../src/two_phase/messages.ts";
 import { Store } from "../../../src/two_phase/store.ts";
-import { runWords, session } from "./session.ts";
+import { factsOf, NOW_MS, runWords, session } from "./session.ts";
 
 /** Runs a command against `state`; returns the reply, and what it would write. */
 function run(
   words: readonly string[],
   state: Readonly<Record<string, string>> = {},
   of: Session = session(),
+  expiresAtMs: Readonly<Record<string, number>> = {},
 ): { reply: RespValue; effects: readonly Effect[] } {
   const result = runWords(words, of);
   if ("reply" in result) return { reply: result.reply, effects: [] };
   if ("later" in result) throw new Error(`the reply of ${words.join(" ")} comes later`);
   const { request } = result;
   const read = (key: string) => state[key];
+  const facts = factsOf(read, expiresAtMs);
   switch (request.kind) {
     case "read":
-      return { reply: request.evaluate(read) as RespValue, effects: [] };
+      return { reply: request.evaluate(read, facts) as RespValue, effects: [] };
     case "barrier": {
       const store = new Store(0);
       for (const [key, value] of Object.entries(state)) store.restore({ key, value, version: 1 });
       return { reply: request.evaluate(store) as RespValue, effects: [] };
     }
     case "write": {
-      const { reply, effects } = request.evaluate(read);
+      const { reply, effects } = request.evaluate(read, facts);
       return { reply: reply as RespValue, effects };
     }
   }
@@ -58,6 +60,34 @@ Deno.test("commands reply and write as their table says", () => {
     [["type", "x"], new SimpleString("none")],
     [["strlen", "b"], 3],
     [["strlen", "x"], 0],
+    [["set", "a", "9", "IFEQ", "1"], OK, [set("a", "9")]],
+    [["set", "a", "9", "IFEQ", "2"], null, []],
+    [["set", "x", "9", "IFEQ", "2", "GET"], null, []],
+    [["set", "x", "9", "IFNE", "2"], OK, [set("x", "9")]],
+    [["set", "a", "9", "IFNE", "1", "GET"], "1", []],
+    [["set", "a", "9", "PX", "5"], OK, [{ key: "a", value: "9", expiresAtMs: NOW_MS + 5 }]],
+    [["set", "a", "9", "EXAT", "5"], OK, [{ key: "a", value: "9", expiresAtMs: 5000 }]],
+    [["delifeq", "a", "1"], 1, [set("a")]],
+    [["delifeq", "a", "2"], 0, []],
+    [["delex", "a"], 1, [set("a")]],
+    [["delex", "a", "IFNE", "1"], 0, []],
+    [["delex", "a", "ifne", "2"], 1, [set("a")]],
+    [["delex", "x", "IFNE", "2"], 0, []],
+    [["msetex", "2", "p", "1", "q", "2", "PX", "5", "NX"], 1, [
+      { key: "p", value: "1", expiresAtMs: NOW_MS + 5 },
+      { key: "q", value: "2", expiresAtMs: NOW_MS + 5 },
+    ]],
+    [["msetex", "1", "a", "9", "NX"], 0, []],
+    [["msetex", "1", "x", "9", "XX"], 0, []],
+    [["incr", "a"], 2, [set("a", "2")]],
+    [["incrby", "a", "9223372036854775806"], 9223372036854775807n, [
+      set("a", "9223372036854775807"),
+    ]],
+    [["incrbyfloat", "a", "0.1"], "1.1", [set("a", "1.1")]],
+    [["rename", "a", "x"], OK, [set("x", "1"), set("a")]],
+    [["rename", "a", "a"], OK, []],
+    [["copy", "a", "b"], 0, []],
+    [["copy", "a", "b", "REPLACE"], 1, [set("b", "1")]],
     [["dbsize"], 2],
     [["ping"], new SimpleString("PONG")],
     [["ping", "hi"], "hi"],
@@ -79,13 +109,29 @@ Deno.test("commands reply and write as their table says", () => {
 
 Deno.test("commands reply with an error that names the value when the input is bad", () => {
   const rows: [words: string[], code: string, message: string][] = [
-    [["frobnicate", "x"], "ERR", 'unknown command "frobnicate", with args beginning with: "x"'],
+    [["frobnicate", "x"], "ERR", "unknown command 'frobnicate', with args beginning with: 'x' "],
     [["get"], "ERR", "wrong number of arguments for 'get' command"],
     [["get", "a", "b"], "ERR", "wrong number of arguments for 'get' command"],
     [["mset", "a", "1", "b"], "ERR", "wrong number of arguments for 'mset' command"],
     [["set", "a", "1", "NX", "XX"], "ERR", "syntax error"],
     [["set", "a", "1", "WHAT"], "ERR", "syntax error"],
-    [["set", "a", "1", "EX", "10"], "ERR", "SET with EX is not supported: keys do not expire"],
+    [["set", "a", "1", "EX"], "ERR", "syntax error"],
+    [["set", "a", "1", "EX", "0"], "ERR", "invalid expire time in 'set' command"],
+    [["set", "a", "1", "EX", "x"], "ERR", "value is not an integer or out of range"],
+    [["set", "a", "1", "EX", "9", "KEEPTTL"], "ERR", "syntax error"],
+    [["set", "a", "1", "PXAT", "9007199254740992"], "ERR", "invalid expire time in 'set' command"],
+    [["set", "a", "1", "IFEQ", "1", "NX"], "ERR", "syntax error"],
+    [["incrby", "a", "01"], "ERR", "value is not an integer or out of range"],
+    [["incr", "b"], "ERR", "value is not an integer or out of range"],
+    [["incrbyfloat", "b", "1"], "ERR", "value is not a valid float"],
+    [
+      ["append", "a", "v".repeat(20)],
+      "ERR",
+      "string exceeds maximum allowed size (proto-max-bulk-len)",
+    ],
+    [["setbit", "a", "160", "1"], "ERR", "bit offset is not an integer or out of range"],
+    [["msetex", "2", "a", "1"], "ERR", "wrong number of key-value pairs"],
+    [["rename", "x", "y"], "ERR", "no such key"],
     [["set", "k".repeat(11), "1"], "ERR", "key of 11 bytes, at most 10 are allowed"],
     [["get", "\0dks:x"], "ERR", 'keys that begin with "\\x00dks:" are kept for dks itself'],
     [
@@ -101,8 +147,8 @@ Deno.test("commands reply with an error that names the value when the input is b
     [["dks.export", "a", "b"], "ERR", "wrong number of arguments for 'dks.export' command"],
     [["hello", "4"], "NOPROTO", "unsupported protocol version"],
     [["hello", "3", "FOO"], "ERR", 'Syntax error in HELLO option "FOO"'],
-    [["client", "kill"], "ERR", 'unknown subcommand "kill" of CLIENT'],
-    [["config", "set", "a", "b"], "ERR", 'unknown subcommand "set" of CONFIG'],
+    [["client", "kill"], "ERR", "unknown subcommand 'kill'. Try CLIENT HELP."],
+    [["config", "set", "a", "b"], "ERR", "unknown subcommand 'set'. Try CONFIG HELP."],
     [
       ["auth", "secret"],
       "ERR",
@@ -110,7 +156,7 @@ Deno.test("commands reply with an error that names the value when the input is b
     ],
   ];
   for (const [words, code, message] of rows) {
-    assertEquals(run(words).reply, new ErrorReply(code, message), words.join(" "));
+    assertEquals(run(words, STATE).reply, new ErrorReply(code, message), words.join(" "));
   }
 });
 

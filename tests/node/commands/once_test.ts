@@ -11,7 +11,7 @@ import { TokenSweeper } from "../../../src/node/sweeper.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../../../src/resp/value.ts";
 import type { Requester, WriteRequest } from "../../../src/two_phase/request.ts";
 import { Store } from "../../../src/two_phase/store.ts";
-import { runWords } from "./session.ts";
+import { factsOf, runWords } from "./session.ts";
 
 /** Keys and values on which requests are carried out at once. */
 class State {
@@ -29,10 +29,11 @@ class State {
   }
 
   carryOut(request: WriteRequest): RespValue {
-    const { effects, reply } = request.evaluate((key) => {
+    const read = (key: string) => {
       assertEquals(request.keys.includes(key), true, `${key} is not among the keys`);
       return this.values.get(key);
-    });
+    };
+    const { effects, reply } = request.evaluate(read, factsOf(read));
     for (const { key, value } of effects) {
       if (value === undefined) this.values.delete(key);
       else this.values.set(key, value);
@@ -123,11 +124,11 @@ Deno.test("DKS.ONCE refuses what it cannot repeat, and what is no write", () => 
       "ERR",
       'DKS.ONCE takes a command that writes, not "DKS.ONCE"',
     ],
-    [["t", "NOPE", "a"], "ERR", 'unknown command "NOPE", with args beginning with: "a"'],
+    [["t", "NOPE", "a"], "ERR", "unknown command 'NOPE', with args beginning with: 'a' "],
     [["t", "SET", "a"], "ERR", "wrong number of arguments for 'set' command"],
     [["t", "DEL"], "ERR", "wrong number of arguments for 'dks.once' command"],
     [["t", "SET", "k".repeat(11), "1"], "ERR", "key of 11 bytes, at most 10 are allowed"],
-    [["t", "SET", "a", "1", "EX", "1"], "ERR", "SET with EX is not supported: keys do not expire"],
+    [["t", "SET", "a", "1", "EX", "0"], "ERR", "invalid expire time in 'set' command"],
     [
       ["t", "SET", "\0dks:x", "1"],
       "ERR",
@@ -179,7 +180,8 @@ class Swept {
   }
 
   #apply(request: WriteRequest): number {
-    const { effects } = request.evaluate((key) => this.store.get(key)?.value);
+    const read = (key: string) => this.store.get(key)?.value;
+    const { effects } = request.evaluate(read, factsOf(read));
     for (const { key, value } of effects) {
       this.store.restore({ key, value, version: ++this.#version });
     }
@@ -260,6 +262,6 @@ for (const isCommitted of [true, false]) {
       swept.store.nowMs = 2 * ONCE_WINDOW_MS;
     }
     // The transaction sees what the one before it intends.
-    assertEquals(held?.evaluate(() => again).effects, []);
+    assertEquals(held?.evaluate(() => again, factsOf(() => again)).effects, []);
   });
 }

@@ -7,6 +7,7 @@
 import type { CommandResult, Session } from "../../../src/node/commands/command.ts";
 import { admit } from "../../../src/node/server/gate.ts";
 import { ErrorReply } from "../../../src/resp/value.ts";
+import type { KeyFacts, KeyReader } from "../../../src/two_phase/request.ts";
 
 /** Returns a session with a node that allows keys of 10 and values of 20 bytes. */
 export function session(): Session {
@@ -24,6 +25,27 @@ export function session(): Session {
       beginExport: () => Promise.resolve(["id", 2]),
       nextOfExport: (id) => Promise.resolve([`key of ${id}`, "value"]),
       outcome: () => Promise.resolve("committed"),
+    },
+  };
+}
+
+/** The wall-clock time of evaluations here, in milliseconds, and the version that they give. */
+export const NOW_MS = 1_000_000;
+export const VERSION = 77;
+
+/** Returns what an evaluation knows of keys, which all have the version 1. */
+export function factsOf(
+  read: KeyReader,
+  expiresAtMs: Readonly<Record<string, number>> = {},
+): KeyFacts {
+  return {
+    nowMs: NOW_MS,
+    version: VERSION,
+    recordOf: (key) => {
+      const value = read(key);
+      return value === undefined
+        ? undefined
+        : { key, value, version: 1, expiresAtMs: expiresAtMs[key] };
     },
   };
 }

@@ -29,12 +29,13 @@ Deno.test("each command has a name of its own, in lower case, and what the manua
   assertEquals(new Set(names).size, names.length);
   for (const command of EVERY) {
     const { name, arity, summary, since, keys, flags, run, subcommands } = command;
-    assertMatch(name, /^[a-z.]+(\|[a-z]+)?$/);
+    assertMatch(name, /^[a-z._]+(\|[a-z]+)?$/);
     assertMatch(summary, /^[A-Z].*[^.]$/, name);
     assertMatch(since, /^\d+\.\d+\.\d+$/, name);
     assert(arity !== 0 && (run !== undefined || subcommands !== undefined), name);
     assert(
-      keys.first < Math.abs(arity) && endOfKeys(keys, Math.abs(arity)) <= Math.abs(arity),
+      keys.first < Math.abs(arity) &&
+        endOfKeys(keys, Array.from({ length: Math.abs(arity) }, () => "1")) < Math.abs(arity),
       name,
     );
     assertEquals(new Set(flags).size, flags.length, name);
@@ -135,6 +136,8 @@ Deno.test("COMMAND GETKEYS finds the keys, those of a command inside another one
     [["MSET", "a", "1", "b", "2"], ["a", "b"]],
     [["del", "a", "b", "a"], ["a", "b", "a"]],
     [["dks.once", "t", "mset", "a", "1", "b", "2"], ["a", "b"]],
+    [["msetex", "2", "a", "1", "b", "2", "NX"], ["a", "b"]],
+    [["bitop", "and", "a", "b", "c"], ["a", "b", "c"]],
     [["ping"], new ErrorReply("ERR", "The command has no key arguments")],
     [["nope", "a"], new ErrorReply("ERR", "Invalid command specified")],
     [["get", "a", "b"], new ErrorReply("ERR", "Invalid number of arguments specified for command")],

@@ -17,9 +17,9 @@ Deno.test("admit() looks at the name, then the number of words, then keys and va
   const rows: [words: string[], said: string][] = [
     [["GET", "a"], "get"],
     [["client", "id"], "client|id"],
-    [["nope", LONG], `unknown command "nope", with args beginning with: "${LONG}"`],
+    [["nope", LONG], `unknown command 'nope', with args beginning with: '${LONG}' `],
     [["client"], "wrong number of arguments for 'client' command"],
-    [["client", "nope", LONG], 'unknown subcommand "nope" of CLIENT'],
+    [["client", "nope", LONG], "unknown subcommand 'nope'. Try CLIENT HELP."],
     [["client", "setname"], "wrong number of arguments for 'client|setname' command"],
     [["get", LONG, LONG], "wrong number of arguments for 'get' command"],
     [["get", LONG], "key of 11 bytes, at most 10 are allowed"],
@@ -43,7 +43,7 @@ Deno.test("admit() has the command inside another one pass the same way", () => 
   );
   assertEquals(
     said(["dks.once", "t", "nope", "a"]),
-    'unknown command "nope", with args beginning with: "a"',
+    "unknown command 'nope', with args beginning with: 'a' ",
   );
 });
 

@@ -1,0 +1,303 @@
+/**
+ * Commands of bits: a string as a row of bits, the highest bit of the first byte first.
+ *
+ * @module
+ */
+
+import { type ByteString, fromBytes } from "../../byte_string.ts";
+import { BITOP_BYTES_MAX } from "../../limits.ts";
+import { ErrorReply } from "../../resp/value.ts";
+import type { KeyReader } from "../../two_phase/request.ts";
+import { change, error, integerOf, look, rewritten, unchanged } from "./arguments.ts";
+import {
+  BITOP_KEYS,
+  type CommandResult,
+  type CommandRow,
+  ONE_KEY,
+  type Session,
+} from "./command.ts";
+import { parseInteger, toPlace } from "./integers.ts";
+import { SYNTAX_ERROR } from "./set_options.ts";
+
+/** How Redis says that there can be no such bit. */
+export const NO_SUCH_BIT = "bit offset is not an integer or out of range";
+
+/** Returns the place that `word` gives to a bit; `undefined` if no value may have one there. */
+export function bitPlace(word: ByteString, { valueBytesMax }: Session["node"]): number | undefined {
+  const offset = parseInteger(word);
+  if (offset === undefined || offset < 0n) return undefined;
+  const place = toPlace(offset);
+  return Math.floor(place / 8) < valueBytesMax ? place : undefined;
+}
+
+/** Returns the bit at `place`; 0 behind the end. */
+function bitAt(value: ByteString, place: number): 0 | 1 {
+  const byte = Math.floor(place / 8);
+  if (byte >= value.length) return 0;
+  return ((value.charCodeAt(byte) >> (7 - place % 8)) & 1) === 1 ? 1 : 0;
+}
+
+function setbit(
+  [, key = "", offset = "", word = ""]: readonly ByteString[],
+  { node }: Session,
+): CommandResult {
+  const place = bitPlace(offset, node);
+  if (place === undefined) return error(NO_SUCH_BIT);
+  if (word !== "0" && word !== "1") return error("bit is not an integer or out of range");
+  return change(key, (old) => {
+    const before = old?.value ?? "";
+    const bit = bitAt(before, place);
+    const at = Math.floor(place / 8);
+    if (at < before.length && String(bit) === word) return unchanged(bit);
+    const mask = 0x80 >> (place % 8);
+    const byte = (at < before.length ? before.charCodeAt(at) : 0) & ~mask |
+      (word === "1" ? mask : 0);
+    const value = before.slice(0, at).padEnd(at, "\0") + String.fromCharCode(byte) +
+      before.slice(at + 1);
+    return { effects: [rewritten(key, value, old)], reply: bit };
+  });
+}
+
+function getbit(
+  [, key = "", offset = ""]: readonly ByteString[],
+  { node }: Session,
+): CommandResult {
+  const place = bitPlace(offset, node);
+  if (place === undefined) return error(NO_SUCH_BIT);
+  return look(key, (value = "") => bitAt(value, place));
+}
+
+// --- BITCOUNT and BITPOS -----------------------------------------------------------------------
+
+/** How many bits of a byte are set, by the byte. */
+const BITS_SET: Uint8Array = Uint8Array.from(
+  { length: 256 },
+  (_, byte) => byte.toString(2).replaceAll("0", "").length,
+);
+
+/** A range of a value, in bytes or bits, with places from the end as negative numbers. */
+interface Range {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly isOfBits: boolean;
+}
+
+/** The first and the last bit of a range in a value; nothing if the first is behind the last. */
+interface BitRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Which place of a range goes wrong first is as in Redis: the commands differ in it. */
+type RangeOrder = "unit last" | "unit before end";
+
+/** Returns the range that `words` give: start, end, and BYTE or BIT. */
+function parseRange(words: readonly ByteString[], order: RangeOrder): Range | ErrorReply {
+  const [from = "0", to = "-1", unit = "BYTE"] = words;
+  const [start, end] = [integerOf(from), integerOf(to)];
+  const isOfBits = unit.toUpperCase() === "BIT";
+  const isUnit = isOfBits || unit.toUpperCase() === "BYTE";
+  if (start instanceof ErrorReply) return start;
+  if (order === "unit before end" && !isUnit) return SYNTAX_ERROR;
+  if (end instanceof ErrorReply) return end;
+  if (!isUnit && !isBackwards(start, end)) return SYNTAX_ERROR;
+  return { start, end, isOfBits };
+}
+
+/** Both places count from the end, and the first is behind the last. */
+function isBackwards(start: bigint, end: bigint): boolean {
+  return start < 0n && end < 0n && start > end;
+}
+
+function bitsOf({ start, end, isOfBits }: Range, value: ByteString): BitRange {
+  const units = isOfBits ? value.length * 8 : value.length;
+  const place = (at: bigint) => Math.max(0, at < 0n ? units + toPlace(at) : toPlace(at));
+  const last = Math.min(place(end), units - 1);
+  return isOfBits ? { first: place(start), last } : { first: place(start) * 8, last: last * 8 + 7 };
+}
+
+/** BITCOUNT key [start end [BYTE | BIT]] */
+function bitcount([, key = "", ...words]: readonly ByteString[]): CommandResult {
+  return look(key, (value) => {
+    if (value === undefined) return 0;
+    if (words.length === 1 || words.length > 3) return SYNTAX_ERROR;
+    const range = parseRange(words, "unit last");
+    if (range instanceof ErrorReply) return range;
+    return isBackwards(range.start, range.end) ? 0 : countBits(value, bitsOf(range, value));
+  });
+}
+
+function countBits(value: ByteString, { first, last }: BitRange): number {
+  if (first > last) return 0;
+  const firstByte = Math.floor(first / 8);
+  const lastByte = Math.floor(last / 8);
+  let count = 0;
+  for (let at = firstByte; at <= lastByte; at++) {
+    let byte = value.charCodeAt(at);
+    if (at === firstByte) byte &= 0xff >> (first % 8);
+    if (at === lastByte) byte &= 0xff << (7 - last % 8);
+    count += BITS_SET[byte & 0xff] ?? 0;
+  }
+  return count;
+}
+
+/** BITPOS key bit [start [end [BYTE | BIT]]] */
+function bitpos([, key = "", word = "", ...words]: readonly ByteString[]): CommandResult {
+  const bit = integerOf(word);
+  if (bit instanceof ErrorReply) return { reply: bit };
+  if (bit !== 0n && bit !== 1n) return error("The bit argument must be 1 or 0.");
+  const wanted = bit === 1n ? 1 : 0;
+  return look(key, (value) => {
+    if (value === undefined) return wanted === 1 ? -1 : 0;
+    if (words.length > 3) return SYNTAX_ERROR;
+    const range = parseRange(words, "unit before end");
+    if (range instanceof ErrorReply) return range;
+    const bits = bitsOf(range, value);
+    if (bits.first > bits.last) return -1;
+    const found = findBit(value, wanted, bits);
+    if (found !== undefined) return found;
+    // Behind the end of a value there are zeros, unless the range has an end.
+    return wanted === 0 && words.length < 2 ? bits.last + 1 : -1;
+  });
+}
+
+function findBit(value: ByteString, wanted: 0 | 1, { first, last }: BitRange): number | undefined {
+  const skipped = wanted === 1 ? 0x00 : 0xff;
+  for (let place = first; place <= last;) {
+    if (place % 8 === 0 && value.charCodeAt(place / 8) === skipped) {
+      place += 8;
+      continue;
+    }
+    if (bitAt(value, place) === wanted) return place;
+    place++;
+  }
+  return undefined;
+}
+
+// --- BITOP -------------------------------------------------------------------------------------
+
+const OPERATIONS: Readonly<Record<string, (a: number, b: number) => number>> = {
+  AND: (a, b) => a & b,
+  OR: (a, b) => a | b,
+  XOR: (a, b) => a ^ b,
+};
+
+/** BITOP <AND | OR | XOR | NOT> destkey key [key ...] */
+function bitop([, word = "", to = "", ...from]: readonly ByteString[]): CommandResult {
+  const name = word.toUpperCase();
+  const operation = OPERATIONS[name];
+  if (operation === undefined && name !== "NOT") return { reply: SYNTAX_ERROR };
+  if (name === "NOT" && from.length !== 1) {
+    return error("BITOP NOT must be called with a single source key.");
+  }
+  return {
+    request: {
+      kind: "write",
+      keys: [...new Set([to, ...from])],
+      evaluate: (read) => {
+        const values = valuesOf(read, from);
+        if (values instanceof ErrorReply) return unchanged(values);
+        const length = Math.max(...values.map((value) => value.length));
+        if (length === 0) {
+          const effects = read(to) === undefined ? [] : [{ key: to, value: undefined }];
+          return { effects, reply: 0 };
+        }
+        const bytes = combine(values, length, operation);
+        return { effects: [{ key: to, value: fromBytes(bytes) }], reply: length };
+      },
+    },
+  };
+}
+
+function valuesOf(read: KeyReader, keys: readonly ByteString[]): ByteString[] | ErrorReply {
+  const values: ByteString[] = [];
+  let bytes = 0;
+  for (const key of keys) {
+    const value = read(key) ?? "";
+    bytes += value.length;
+    if (bytes > BITOP_BYTES_MAX) {
+      return new ErrorReply("ERR", `BITOP takes ${BITOP_BYTES_MAX} bytes at most, these are more`);
+    }
+    values.push(value);
+  }
+  return values;
+}
+
+/** @param operation `undefined` for NOT */
+function combine(
+  [first = "", ...others]: readonly ByteString[],
+  length: number,
+  operation: ((a: number, b: number) => number) | undefined,
+): Uint8Array {
+  const result = new Uint8Array(length);
+  for (let i = 0; i < first.length; i++) result[i] = first.charCodeAt(i);
+  if (operation === undefined) {
+    for (let i = 0; i < length; i++) result[i] = ~(result[i] ?? 0);
+    return result;
+  }
+  for (const other of others) {
+    for (let i = 0; i < length; i++) {
+      const byte = i < other.length ? other.charCodeAt(i) : 0;
+      result[i] = operation(result[i] ?? 0, byte);
+    }
+  }
+  return result;
+}
+
+/** What most commands of this family have. */
+const ROW = { group: "bitmap", categories: ["bitmap"], keys: ONE_KEY } as const;
+
+export const BITS: readonly CommandRow[] = [
+  {
+    ...ROW,
+    name: "setbit",
+    arity: 4,
+    flags: ["write", "denyoom"],
+    summary: "Sets or clears a bit of the value of a key, and returns the old one",
+    syntax: "key offset value",
+    since: "2.2.0",
+    run: setbit,
+  },
+  {
+    ...ROW,
+    name: "getbit",
+    arity: 3,
+    flags: ["readonly", "fast"],
+    summary: "Returns a bit of the value of a key",
+    syntax: "key offset",
+    since: "2.2.0",
+    run: getbit,
+  },
+  {
+    ...ROW,
+    name: "bitcount",
+    arity: -2,
+    flags: ["readonly"],
+    summary: "Counts the bits that are set in the value of a key",
+    syntax: "key [start end [BYTE | BIT]]",
+    since: "2.6.0",
+    run: bitcount,
+  },
+  {
+    ...ROW,
+    name: "bitpos",
+    arity: -3,
+    flags: ["readonly"],
+    summary: "Returns the place of the first bit that is set, or clear",
+    syntax: "key bit [start [end [BYTE | BIT]]]",
+    since: "2.8.7",
+    run: bitpos,
+  },
+  {
+    ...ROW,
+    name: "bitop",
+    arity: -4,
+    flags: ["write", "denyoom"],
+    keys: BITOP_KEYS,
+    summary: "Combines the bits of keys, and stores the result",
+    syntax: "<AND | OR | XOR | NOT> destkey key [key ...]",
+    since: "2.6.0",
+    differs: `the values have ${BITOP_BYTES_MAX} bytes at most, together`,
+    run: bitop,
+  },
+];

@@ -1,0 +1,52 @@
+/**
+ * The same commands to Redis and to dks: the replies are the same, byte for byte, but for what is on the
+ * list of differences (`tests/differential/command_stream.ts`).
+ *
+ * `DKS_DIFFERENTIAL=200000` in the environment has so many commands compared, by five nodes.
+ */
+
+import { assertEquals } from "@std/assert";
+import { COMMANDS } from "../../src/node/commands/table.ts";
+import { SHAPES } from "../differential/command_stream.ts";
+import { compareWithRedis } from "../differential/compare.ts";
+import { hasRedis, RedisServer } from "../differential/redis_server.ts";
+import { binary } from "../harness/binary.ts";
+import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
+
+const wanted = Number(Deno.env.get("DKS_DIFFERENTIAL") ?? "0");
+const count = wanted === 0 ? 20_000 : wanted;
+const nodes = wanted === 0 ? 1 : 5;
+
+for (const version of [2, 3] as const) {
+  Deno.test({
+    name: `${count / 2} commands get the replies of Redis 7, in RESP${version}`,
+    ignore: !hasRedis(),
+    fn: async () => {
+      const [redisPort = 0, ...ports] = freePorts(nodes + 1);
+      const redis = await RedisServer.start(redisPort);
+      const cluster = await LocalCluster.start({ places: loopback(ports, await binary()) });
+      const seed = wanted === 0 ? version : Date.now();
+      try {
+        const { failures } = await compareWithRedis({
+          redisPort,
+          ports,
+          seed,
+          count: count / 2,
+          version,
+        });
+        const title = failures.length === 0 ? "" : `seed ${seed}\n${failures.join("\n")}`;
+        assertEquals(title, "");
+      } finally {
+        await Promise.all([redis.stop(), cluster.stop()]);
+      }
+    },
+  });
+}
+
+Deno.test("every command of strings, keys and bits is compared, or it is said why not", () => {
+  const groups = new Set(["string", "generic", "bitmap"]);
+  const missing = COMMANDS.all.filter(({ group, name }) =>
+    groups.has(group) && SHAPES[name] === undefined
+  );
+  assertEquals(missing.map(({ name }) => name), []);
+});
