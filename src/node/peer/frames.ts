@@ -8,9 +8,9 @@
  *        | a piece of a large message; before the first: its length (4 bytes, little-endian)
  * ```
  *
- * A message of more than {@linkcode PIECE_BYTES} travels in pieces, so that no frame is long: between
- * two of them other frames pass (`link_output.ts`). Pieces of one message come in order, and those of
- * the next one behind them.
+ * A message of more than {@linkcode PIECE_BYTES} travels in pieces, so that no frame is long:
+ * between two of them other frames pass (`link_output.ts`). Pieces of one message come in order,
+ * and those of the next one after them.
  *
  * @module
  */
@@ -40,17 +40,17 @@ const HEADER_BYTES = 4;
 /** In a frame's header: its body is a piece of a large message. */
 const IS_PIECE = 0x80000000;
 
-/** A buffer that has grown beyond this is given back after its frame was sent. */
+/** A buffer that has grown beyond this is freed after its frame was sent. */
 const KEPT_BYTES = 1024 * 1024;
 
-/** Collects messages for one peer into frames, one behind the other. */
+/** Collects messages for one peer into consecutive frames. */
 export class FrameWriter implements MessageSink {
   readonly #writer = new ByteWriter(4096);
-  /** Where the frame begins that is being filled. */
+  /** Where the frame that is being filled begins. */
   #start = 0;
   /** Where the frames before it end. */
   readonly #ends: number[] = [];
-  /** Where the message begins that was added last, unless it is one of a run. */
+  /** Where the last added message begins, unless it is part of a run. */
   #messageStart = 0;
   #runKind = 0;
   #runView = 0;
@@ -70,7 +70,7 @@ export class FrameWriter implements MessageSink {
     return this.#writer.length;
   }
 
-  /** Adds a message that was encoded before, of at most {@linkcode PIECE_BYTES}. */
+  /** Adds an encoded message of at most {@linkcode PIECE_BYTES}. */
   addEncoded(message: Uint8Array): void {
     this.#beginMessage();
     this.#writer.raw(message);
@@ -79,8 +79,8 @@ export class FrameWriter implements MessageSink {
   /**
    * Adds a message.
    *
-   * @returns its encoding if it is too large for a frame: then it was not added, and is to be sent in
-   * pieces behind all that was.
+   * @returns its encoding if it is too large for a frame: then it was not added, and must be sent
+   * in pieces after all that was added.
    */
   add(message: LinkMessage): Uint8Array<ArrayBuffer> | undefined {
     this.#messageStart = this.#writer.length;
@@ -105,7 +105,7 @@ export class FrameWriter implements MessageSink {
     return this.#writer.bytes;
   }
 
-  /** Where the frames end that {@linkcode finish} has returned. */
+  /** Where the frames that {@linkcode finish} returned end. */
   get ends(): readonly number[] {
     return this.#ends;
   }
@@ -168,7 +168,7 @@ export class PieceWriter {
   readonly #message: Uint8Array;
   #at = 0;
 
-  /** @param message its encoding, which must not change until the last piece was taken */
+  /** @param message its encoding, which must not change until the last piece is taken */
   constructor(message: Uint8Array) {
     this.#message = message;
   }
@@ -196,18 +196,18 @@ interface LargeMessage {
   filled: number;
 }
 
-/** Bytes of a reader's buffer, where no frame needs more. */
+/** Bytes of a reader's buffer, unless a frame needs more. */
 const BUFFER_BYTES = 64 * 1024;
 
-/** A buffer with less space than this is left behind. */
+/** A reader replaces a buffer that has less space than this. */
 const SPACE_BYTES_MIN = 16 * 1024;
 
 /**
  * Turns the stream of bytes from one peer into messages.
  *
- * What was read is never written over, as prepares refer to it (`ReceivedPrepare` in `transaction_codec.ts`): a buffer is
- * filled once, and given up when the one after it is full. So a link has two of them at the most,
- * whoever may still wait for a lock.
+ * Bytes that were read are never overwritten, as prepares refer to them (`ReceivedPrepare` in
+ * `transaction_codec.ts`): a buffer is filled once, and released when the next one is full. So a
+ * link has at most two buffers, however many prepares still wait for a lock.
  */
 export class FrameReader {
   #buffer: Uint8Array<ArrayBuffer>;
@@ -218,10 +218,10 @@ export class FrameReader {
   #previous: ReadBuffer = { bytes: undefined };
   #start = 0;
   #end = 0;
-  /** Of which there are pieces, and not yet all. */
+  /** The message of which some pieces, but not all, have arrived. */
   #large: LargeMessage | undefined;
 
-  /** @param received what came on the connection before it turned to frames */
+  /** @param received bytes that arrived on the connection before it switched to frames */
   constructor(received: Uint8Array = new Uint8Array()) {
     this.#buffer = new Uint8Array(Math.max(BUFFER_BYTES, received.length));
     this.#present = { bytes: this.#buffer };
@@ -231,7 +231,7 @@ export class FrameReader {
     this.#end = received.length;
   }
 
-  /** Where the next bytes belong. Call {@linkcode received} with how many came. */
+  /** Where the next bytes belong. Call {@linkcode received} with their number. */
   get space(): Uint8Array<ArrayBuffer> {
     const held = this.#end - this.#start;
     const isFull = this.#buffer.length - this.#end < SPACE_BYTES_MIN;
@@ -244,15 +244,15 @@ export class FrameReader {
     return this.#end === 0 ? this.#buffer : this.#buffer.subarray(this.#end);
   }
 
-  /** Takes note that `count` bytes were put into the {@linkcode space}. */
+  /** Records that `count` bytes were put into the {@linkcode space}. */
   received(count: number): void {
     this.#end += count;
   }
 
   /**
-   * Hands every message of every frame that has arrived whole to `receive`.
+   * Passes every message of every complete frame to `receive`.
    *
-   * @throws {MalformedError} where the bytes are no frames: the link cannot go on.
+   * @throws {MalformedError} if the bytes are not frames: the link cannot continue.
    */
   drain(receive: (message: LinkMessage) => void): void {
     while (this.#end - this.#start >= HEADER_BYTES) {
@@ -274,7 +274,7 @@ export class FrameReader {
     }
   }
 
-  /** Whether a large message has come in part. */
+  /** Tells whether part of a large message has arrived. */
   get isInMessage(): boolean {
     return this.#large !== undefined;
   }
@@ -313,7 +313,7 @@ export class FrameReader {
   #replaceBuffer(size: number): void {
     const buffer = new Uint8Array(size);
     buffer.set(this.#buffer.subarray(this.#start, this.#end));
-    // One that a long message has made large is not kept for those who may refer to it.
+    // A buffer that a long message has made large is not kept for prepares that may refer to it.
     if (this.#buffer.length > KEPT_BYTES) this.#present.bytes = undefined;
     this.#buffer = buffer;
     this.#reader = new ByteReader(buffer);

@@ -1,15 +1,16 @@
 /**
  * The handshake: how a connection becomes a link between two nodes.
  *
- * It begins as a command of the Redis protocol, `DKS.PEER json`, and is answered by a bulk string of
- * JSON, or by an error. So whatever listens at an address, a node or a Redis or a node of another
- * version, gives an answer that can be shown to people. The four purposes:
+ * It begins as a command of the Redis protocol, `DKS.PEER json`, and is answered by a bulk string
+ * of JSON, or by an error. So whatever listens at an address, a node or a Redis or a node of
+ * another version, gives a human-readable answer. The four purposes:
  *
  * - `find`: "who are you?" A node dials every entry of its list; the entry that answers with the
  *   node's own instance number is the node itself.
- * - `link`: "I am n1, let us talk in frames." The connection turns to frames behind the answer.
- * - `confirm`: "have you just asked me for a link, with this token?" Asked at the address of the node
- *   that the asker claims to be; so a client cannot pass itself off as a node, as it cannot answer there.
+ * - `link`: "I am n1, let us talk in frames." The connection switches to frames after the answer.
+ * - `confirm`: "have you just asked me for a link, with this token?" Asked at the address of the
+ *   node that the asker claims to be; a client cannot pretend to be a node, as it cannot answer
+ *   there.
  * - `outcome`: "how did this transaction end, as far as you know?" See `outcome.ts`.
  *
  * @module
@@ -46,7 +47,7 @@ export interface ViewTimes {
   readonly heartbeatMs: number;
 }
 
-/** What has to be the same on all nodes. */
+/** The configuration that must be the same on all nodes. */
 export interface SharedConfig extends ViewTimes {
   /** The version of the protocol between nodes. */
   readonly protocol: number;
@@ -56,16 +57,16 @@ export interface SharedConfig extends ViewTimes {
   readonly valueBytesMax: number;
 }
 
-/** Where a node stands, as its journal says. */
+/** A node's cluster and view, from its journal. */
 export interface ClusterPosition {
-  /** The view that it has installed last; 0 for none: then it is of no cluster yet. */
+  /** The view that it installed last; 0 for none: then it belongs to no cluster yet. */
   readonly view: number;
   readonly cluster: ClusterId;
   /** By id: the names of the configured nodes; `""` for an id that no node has. */
   readonly names: readonly string[];
 }
 
-/** What every question and every answer says about its sender. */
+/** What every question and every answer says of its sender. */
 export interface Introduction {
   readonly config: SharedConfig;
   /** Random number of the process. */
@@ -73,24 +74,27 @@ export interface Introduction {
   readonly identity: PeerIdentity;
   readonly clusterPosition: ClusterPosition;
   /**
-   * With a question for a link and its answer, and with the answer to a node that is about to begin a
-   * cluster by force: what the sender has on its disk of the receiver's journal, see
+   * With a question for a link and its answer, and with the answer to a node that is about to start
+   * a cluster by force: what the sender's disk records of the receiver's journal, see
    * `two_phase/peer_journals.ts`; absent for nothing.
    */
   readonly known?: JournalSighting | undefined;
-  /** It is about to begin a cluster by force, see `new_cluster.ts`. */
+  /** It is about to start a cluster by force, see `new_cluster.ts`. */
   readonly isStartingCluster?: boolean;
-  /** How long the process has been running: of two that differ, the younger one is wrong. */
+  /**
+   * How long the process has been running: if two configurations differ, the younger process must
+   * end.
+   */
   readonly uptimeMs: number;
 }
 
-/** What nodes ask each other for, see the head of this file. */
+/** The purposes of questions, see the head of this file. */
 const PURPOSES = ["find", "link", "confirm", "outcome"] as const;
 
 /** A question that one node asks another. */
 export interface Question extends Introduction {
   readonly purpose: typeof PURPOSES[number];
-  /** With `link`: the names of the node that asks, and of the one that it asks. */
+  /** With `link`: the names of the asking node and of the asked one. */
   readonly from?: string;
   readonly to?: string;
   /** With `link` and `confirm`: random number of this attempt. */
@@ -101,20 +105,20 @@ export interface Question extends Introduction {
 
 /** The answer to a question. */
 export interface Reply extends Introduction {
-  /** Why not, or absent where all is well. */
+  /** Why the answer is no; absent if it is yes. */
   readonly refusal?: string;
   /** With `confirm`. */
   readonly isConfirmed?: boolean;
-  /** With `outcome`; absent where the node is starting, or the name is none. */
+  /** With `outcome`; absent if the node is starting, or the name is invalid. */
   readonly outcome?: OutcomeAnswer;
 }
 
-/** Nobody answered, or not what a node answers. */
+/** No node answered, or the answer is not one of a node. */
 export class HandshakeError extends Error {
   override name = "HandshakeError";
 }
 
-/** A connection, the answer that came on it, and the bytes that came behind the answer. */
+/** A connection, the answer that came on it, and the bytes that came after the answer. */
 export interface Answered {
   readonly socket: Socket;
   readonly reply: Reply;
@@ -124,8 +128,8 @@ export interface Answered {
 /**
  * Dials `address` and asks `question`. The connection stays open.
  *
- * @throws {HandshakeError} where nobody answers in time, or not what a node answers.
- * @throws {FatalError} where the host name has no address.
+ * @throws {HandshakeError} if no answer comes in time, or it is not one of a node.
+ * @throws {FatalError} if the host name has no address.
  */
 export async function ask(address: Address, question: Question): Promise<Answered> {
   const socket = await dial(address);
@@ -149,7 +153,7 @@ async function dial(address: Address): Promise<Socket> {
   try {
     return await connect(address, CONNECT_MS);
   } catch (error) {
-    // A name that does not resolve is no network fault but, most likely, a wrong word.
+    // A name that does not resolve is most likely a typing error, not a network fault.
     if (isUnknownHost(error)) {
       throw new FatalError(`the host name "${address.hostname}" is not known: ${messageOf(error)}`);
     }
@@ -193,7 +197,7 @@ function parseReply(value: RespValue, address: Address): Reply {
 }
 
 /**
- * Returns the question that the argument of a {@linkcode PEER_COMMAND} holds, or `undefined` where it
+ * Returns the question that the argument of a {@linkcode PEER_COMMAND} holds, or `undefined` if it
  * holds none.
  */
 export function parseQuestion(text: string): Question | undefined {
@@ -215,7 +219,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** What is read as an introduction later on has the types that it says; the values may be wrong. */
+/** Checks the types of an introduction only; its values may be wrong. */
 function isIntroduction(value: unknown): value is Introduction {
   if (typeof value !== "object" || value === null) return false;
   const { config, instance, identity, clusterPosition, known, uptimeMs } = value as Partial<
@@ -224,7 +228,7 @@ function isIntroduction(value: unknown): value is Introduction {
   return typeof config === "object" && config !== null && Number.isInteger(config.protocol) &&
     Array.isArray(config.peers) && config.peers.every((peer) => typeof peer === "string") &&
     typeof instance === "string" && typeof uptimeMs === "number" &&
-    // Another version may say other things of itself.
+    // Another version may have other fields.
     (config.protocol !== PEER_PROTOCOL_VERSION ||
       hasNumbers(config) && isClusterPosition(clusterPosition) &&
         isSighting(identity) && (known === undefined || isSighting(known)));
@@ -257,7 +261,7 @@ function isClusterPosition(value: unknown): boolean {
   return typeof id === "string" && isOriginTyped;
 }
 
-/** The latest time that a date can have. */
+/** The latest time that a `Date` can hold. */
 const TIME_MS_MAX = 8.64e15;
 
 /** The numbers that must be the same on all nodes, with their flags and their units. */
@@ -271,9 +275,9 @@ const COMPARED = [
 
 /**
  * Returns how the configurations of two nodes differ, in one sentence that names both values, or
- * `undefined` where they agree.
+ * `undefined` if they agree.
  *
- * @param options `theirs`: what the other node has; `name`: what it is called
+ * @param options `theirs`: the other node's configuration; `name`: its name
  */
 export function difference(
   mine: SharedConfig,
@@ -296,10 +300,10 @@ export function difference(
 }
 
 /**
- * Returns that two nodes are of different clusters, in one sentence, or `undefined` where they are of
- * one, or one of them is of none yet.
+ * Returns a sentence if two nodes belong to different clusters; `undefined` if they belong to one,
+ * or one of them belongs to none yet.
  *
- * @param options `theirs`: where the other node stands; `name`: what it is called
+ * @param options `theirs`: the other node's position; `name`: its name
  */
 export function clusterDifference(
   mine: ClusterPosition,

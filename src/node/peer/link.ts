@@ -1,10 +1,11 @@
 /**
- * A link: the connection to one peer, which speaks in frames.
+ * A link: the connection to one peer, which carries frames.
  *
- * At most one write is under way. What is to be sent meanwhile collects for the next one, so that a
- * slow moment makes larger writes, not more of them (`link_output.ts`); when that is too much the link
- * is closed, and the next one begins with all that is still open. A probe every half second tells
- * whether the other end lives; a link that has been silent for too long is closed, and is then down.
+ * At most one write is under way. Messages that are added meanwhile collect for the next write, so
+ * that a slow moment makes larger writes, not more of them (`link_output.ts`). If they become too
+ * many, the link is closed, and the next link starts by sending everything that is still open. A
+ * probe every half second shows whether the peer is alive; a link that has been silent for too long
+ * is closed and counts as down.
  *
  * @module
  */
@@ -20,23 +21,23 @@ import { LinkOutput } from "./link_output.ts";
 import { type LinkMessage, type MessageSink, type NodeReport, writeMessage } from "./messages.ts";
 import { closeQuietly, type Socket, writeAll } from "../../socket.ts";
 
-/** How often the other end is asked whether it lives. */
+/** The time between probes. */
 export const PROBE_MS = 500;
 
-/** A link on which nothing was heard for this long is closed. */
+/** A link that has been silent for this long is closed. */
 export const SILENCE_MS = 3000;
 
-/** While a large message comes in, the owner is told so this often. */
+/** While a large message arrives, the owner is told this often, in milliseconds. */
 const PART_HEARD_MS = 100;
 
 /** What a link needs from its owner. */
 export interface LinkOwner {
   onMessage(from: NodeId, message: Message): void;
-  /** A part of a large message has come. */
+  /** A part of a large message has arrived. */
   onPart(from: NodeId): void;
   /** The link is closed, for the reason given. Called once. */
   onClosed(link: PeerLink, reason: string): void;
-  /** What this node tells of itself. */
+  /** Returns what this node reports about itself. */
   report(): NodeReport;
 }
 
@@ -45,13 +46,13 @@ export class PeerLink {
   readonly peer: NodeId;
   /** Round-trip time of the last probe in milliseconds, `undefined` before the first answer. */
   roundTripMs: number | undefined;
-  /** What the peer told of itself last; `undefined` before that. */
+  /** The peer's last report about itself; `undefined` before the first. */
   report: NodeReport | undefined;
   readonly #socket: Socket;
   readonly #owner: LinkOwner;
   readonly #reader: FrameReader;
   readonly #output = new LinkOutput();
-  /** Bytes that were taken in since the peer was told so. */
+  /** Bytes processed since the peer was last told. */
   #takenBytes = 0;
   #partHeardAt = 0;
   #isWriting = false;
@@ -80,7 +81,7 @@ export class PeerLink {
     return this.#closed.promise;
   }
 
-  /** Begins to read. */
+  /** Starts reading. */
   start(): void {
     this.#probe();
     this.#readAll();
@@ -91,12 +92,12 @@ export class PeerLink {
     this.#output.add(message);
   }
 
-  /** Adds a message that is encoded already. */
+  /** Adds an encoded message. */
   sendEncoded(message: Uint8Array): void {
     this.#output.addEncoded(message);
   }
 
-  /** Sends what was added, as soon as the write before is done. */
+  /** Sends what was added, as soon as the previous write is done. */
   flush(): void {
     if (this.#isClosed) return;
     if (this.#output.bytes > LINK_BYTES_MAX) {
@@ -119,7 +120,7 @@ export class PeerLink {
     this.#closed.resolve();
   }
 
-  /** Writes `first`, and what there is to write behind it. */
+  /** Writes `first`, and then whatever else there is to write. */
   async #writeFrom(first: Uint8Array<ArrayBuffer>): Promise<void> {
     try {
       for (let bytes: Uint8Array | undefined = first; bytes !== undefined && !this.#isClosed;) {
@@ -132,7 +133,7 @@ export class PeerLink {
     this.#isWriting = false;
   }
 
-  /** Reads until the link is closed. What the owner throws is not caught: it ends the process. */
+  /** Reads until the link is closed. Does not catch errors of the owner: they end the process. */
   async #readAll(): Promise<void> {
     this.#drain();
     while (!this.#isClosed) {
@@ -149,7 +150,7 @@ export class PeerLink {
     }
   }
 
-  /** So many bytes were taken in: says so, when it is enough. */
+  /** `count` bytes were processed: tells the peer if enough have gathered. */
   #take(count: number): void {
     if (this.#isClosed) return;
     if (this.#reader.isInMessage && this.#lastHeard - this.#partHeardAt >= PART_HEARD_MS) {
@@ -205,7 +206,8 @@ export class PeerLink {
 
   #probe(): void {
     const time = now();
-    // Who was frozen itself has heard nothing for that reason: it must listen before it judges.
+    // A process that stood still itself has heard nothing for that reason: it must listen before it
+    // judges.
     if (time - this.#lastCheck > 2 * PROBE_MS) this.#lastHeard = time;
     this.#lastCheck = time;
     if (time - this.#lastHeard > SILENCE_MS) {
@@ -232,12 +234,12 @@ const scratchSink: MessageSink = {
   addToRun: () => invariant(false, "a message of a run is not encoded by itself"),
 };
 
-/** Memory that is kept from one prepare to the next. */
+/** Memory that is kept between prepares. */
 const SCRATCH_BYTES_MAX = 1024 * 1024;
 
 /**
- * Returns the encoding of a message that goes to several peers. A short one shares memory with the next:
- * hand it to {@linkcode PeerLink.sendEncoded} before that.
+ * Returns the encoding of a message that goes to several peers. A short encoding shares memory with
+ * the next one: pass it to {@linkcode PeerLink.sendEncoded} before you encode the next.
  */
 export function encodeOnce(prepare: Prepare): Uint8Array {
   scratch.reset(SCRATCH_BYTES_MAX);

@@ -1,13 +1,14 @@
 /**
- * What is to be sent over one link, and in which order.
+ * The output of one link, and its order.
  *
- * There are two lanes. Nearly everything goes in order, on the first one. On the other one goes what
- * must not wait behind large values, and may overtake anything: signs of life, and what keeps the first
- * lane going. It is used only while something waits on the first one; else all leave in one frame.
+ * There are two lanes. Nearly everything goes in order, on the first. The second is for messages
+ * that must not wait behind large values and may overtake anything: signs of life, and what keeps
+ * the first lane going. It is used only while something waits on the first lane; otherwise all
+ * messages leave in one frame.
  *
- * The first lane stops while the peer has {@linkcode UNTAKEN_BYTES_MAX} bytes to take in. So what goes
- * ahead is never behind more than that, however slow the network, and a loop that writes to a fast
- * socket gives others their turn.
+ * The first lane stops while the peer has {@linkcode UNTAKEN_BYTES_MAX} bytes still to process. So
+ * an urgent message never waits behind more than that, however slow the network, and a loop that
+ * writes to a fast socket lets other work run.
  *
  * @module
  */
@@ -18,7 +19,7 @@ import { FrameWriter, PieceWriter } from "./frames.ts";
 import { MESSAGE_RULES, type MessageRule, type MessageType } from "../../two_phase/messages.ts";
 import type { LinkMessage } from "./messages.ts";
 
-/** What links say to each other: none of it must wait. */
+/** The messages of links themselves: none of them may wait. */
 const OF_LINKS: ReadonlySet<string> = new Set(["probe", "probeAnswer", "taken"]);
 
 function mayOvertake({ type }: LinkMessage): boolean {
@@ -27,7 +28,7 @@ function mayOvertake({ type }: LinkMessage): boolean {
   return rule.mayOvertake === true;
 }
 
-/** Frames that are complete: they are sent a few at a time. */
+/** Complete frames, which are sent a few at a time. */
 class Frames {
   readonly #writer: FrameWriter;
   readonly #bytes: Uint8Array<ArrayBuffer>;
@@ -43,7 +44,7 @@ class Frames {
     return this.#bytes.length - this.#at;
   }
 
-  /** Returns the next frames: one, or as many as have few bytes together. */
+  /** Returns the next frames: one, or several that are small together. */
   next(): Uint8Array<ArrayBuffer> {
     const { ends } = this.#writer;
     let end = ends[this.#nextEnd++] ?? this.#bytes.length;
@@ -63,16 +64,16 @@ class Frames {
   }
 }
 
-/** The order of what leaves over one link. */
+/** Orders the messages that leave over one link. */
 export class LinkOutput {
-  /** What was added last on the first lane. */
+  /** The newest messages of the first lane. */
   #filling = new FrameWriter();
-  /** What was added before that, the oldest first. */
+  /** The earlier messages of the first lane, the oldest first. */
   readonly #queue: (Frames | PieceWriter)[] = [];
   #queuedBytes = 0;
   /** Used in turn with {@linkcode #filling}. */
   #spare: FrameWriter | undefined = new FrameWriter();
-  /** The second lane, and what is being sent of it. */
+  /** The second lane, and the part of it that is being sent. */
   #urgent = new FrameWriter();
   #urgentSending = new FrameWriter();
   readonly #piece = new ByteWriter();
@@ -93,13 +94,13 @@ export class LinkOutput {
     if (large !== undefined) this.#addLarge(large);
   }
 
-  /** Adds a message that is encoded already. One that is large must not change any more. */
+  /** Adds an encoded message. A large one must not change afterwards. */
   addEncoded(message: Uint8Array): void {
     if (message.length > PIECE_BYTES) this.#addLarge(message);
     else this.#filling.addEncoded(message);
   }
 
-  /** What is added now on the first lane does not leave at once. */
+  /** Tells whether a message added to the first lane now must wait. */
   get #mustWait(): boolean {
     return this.#queue.length > 0 || this.#untakenBytes >= UNTAKEN_BYTES_MAX ||
       this.#filling.length > PIECE_BYTES;
@@ -120,14 +121,14 @@ export class LinkOutput {
     this.#spare = undefined;
   }
 
-  /** The peer has taken in so many bytes. */
+  /** The peer has processed this many bytes. */
   taken(bytes: number): void {
     this.#untakenBytes -= bytes;
   }
 
   /**
-   * Returns what is to be written next, which is valid until the next call; `undefined` if there is
-   * nothing, or the peer has enough to take in.
+   * Returns the next bytes to write, valid until the next call; `undefined` if there is nothing, or
+   * the peer has enough to process.
    */
   next(): Uint8Array<ArrayBuffer> | undefined {
     const bytes = this.#nextUrgent() ?? this.#nextInOrder();
@@ -162,7 +163,7 @@ export class LinkOutput {
     return this.#piece.bytes;
   }
 
-  /** What was returned last is written: its memory can be used again. */
+  /** The last returned bytes are written: reuses their memory. */
   #dropSent(): void {
     const first = this.#queue[0];
     if (first === undefined || first.left > 0) return;

@@ -1,9 +1,9 @@
 /**
- * How each message between nodes is written as bytes: its kind (1 byte), then its fields.
+ * The bytes of each message between nodes: its kind (1 byte), then its fields.
  *
- * Integers are varints and byte strings have their length before them (`byte_writer.ts`). Messages that
- * say the same of consecutive transaction numbers, as votes, commits and aborts under load do, are one
- * *run*: kind, view, first number, count.
+ * Integers are varints and byte strings have their length before them (`byte_writer.ts`). Messages
+ * that say the same of consecutive transaction numbers, as votes, commits and aborts under load do,
+ * are one *run*: kind, view, first number, count.
  *
  * | kind | message                   | fields                                                       |
  * | ---- | ------------------------- | ------------------------------------------------------------ |
@@ -30,7 +30,7 @@
  * | 33   | probe answer              | sequence                                                     |
  * | 34   | taken                     | bytes                                                        |
  *
- * What `recovered` names is given as the distance below `upTo`. Views and reports are as in
+ * The numbers in `recovered` are given as the distance below `upTo`. Views and reports are as in
  * `view_codec.ts`.
  *
  * {@linkcode CODECS} has one row for each type of message: a type without one does not compile.
@@ -77,18 +77,18 @@ import type {
 /** The version of this format. Nodes of different versions do not talk to each other. */
 export const PEER_PROTOCOL_VERSION = 6;
 
-/** What a node tells of itself with every probe. */
+/** What a node reports about itself with every probe. */
 export interface NodeReport {
   /** How many keys the node holds. */
   readonly keys: number;
   readonly requestsPerSecond: number;
   /** Whether it may answer reads from its memory. */
   readonly hasLease: boolean;
-  /** How many chunks it has got, if it joins; else `null`. */
+  /** How many chunks it has received, if it joins; else `null`. */
   readonly chunks: number | null;
 }
 
-/** A link's own question whether the other end lives. */
+/** A link's own question whether the peer is alive. */
 export interface Probe extends NodeReport {
   readonly type: "probe";
   readonly sequence: number;
@@ -100,26 +100,26 @@ export interface ProbeAnswer {
   readonly sequence: number;
 }
 
-/** The sender has taken in so many bytes from this link since it said so last. */
+/** The sender has processed this many bytes from this link since its last such message. */
 export interface Taken {
   readonly type: "taken";
   readonly bytes: number;
 }
 
-/** Everything that goes over a link, by its type. */
+/** Every message that goes over a link, by its type. */
 export interface LinkMessageByType extends MessageByType {
   readonly probe: Probe;
   readonly probeAnswer: ProbeAnswer;
   readonly taken: Taken;
 }
 
-/** The types of what goes over a link. */
+/** The types of messages that go over a link. */
 export type LinkMessageType = keyof LinkMessageByType;
 
-/** Anything that goes over a link. */
+/** Any message that goes over a link. */
 export type LinkMessage = LinkMessageByType[LinkMessageType];
 
-/** Takes messages in, in a form that can be sent. */
+/** Collects messages in a form that can be sent. */
 export interface MessageSink {
   /** Returns the writer for one message, which begins with its kind. */
   begin(kind: number): ByteWriter;
@@ -143,7 +143,7 @@ interface Codec<Message> {
   read(source: MessageSource, receive: Receive<Message>, kind: number): void;
 }
 
-/** Messages of one kind, which are read as they were written. */
+/** A codec for messages with one kind. */
 function plain<Message>(
   kind: number,
   write: (writer: ByteWriter, message: Message) => void,
@@ -156,7 +156,7 @@ function plain<Message>(
   };
 }
 
-/** Messages that say the same of consecutive numbers. */
+/** A codec for messages that say the same of consecutive numbers. */
 function run<Message extends { readonly view: number; readonly number: TransactionNumber }>(
   kind: number,
   make: (view: number, number: TransactionNumber) => Message,
@@ -183,8 +183,8 @@ function readRun(
 const JSON_KIND = 14;
 
 /**
- * Messages that are rare, and of many shapes. Keys and values are byte strings, which JSON carries as
- * they are. What a peer of the same version has written is not checked further than its type.
+ * A codec for rare messages of many shapes. Keys and values are byte strings, which JSON carries
+ * unchanged. Only the type is checked, as a peer of the same version wrote the message.
  */
 function json<Type extends LinkMessageType>(type: Type): Codec<LinkMessageByType[Type]> {
   return {
@@ -439,14 +439,14 @@ function readPromise(reader: ByteReader): ViewPromise {
   };
 }
 
-/** 0 stands for none, as chunks are counted from 0. */
+/** 0 stands for none: the number sent is one more than the count of chunks. */
 function chunksFrom(number: number): number | null {
   return number === 0 ? null : number - 1;
 }
 
 type Read = Codec<LinkMessage>["read"];
 
-/** By kind: how it is read. */
+/** By kind: the function that reads it. */
 const READ_BY_KIND: readonly (Read | undefined)[] = byKind();
 
 function byKind(): readonly (Read | undefined)[] {
@@ -458,7 +458,7 @@ function byKind(): readonly (Read | undefined)[] {
   return readers;
 }
 
-/** Adds `message` to what is sent. */
+/** Adds `message` to `sink`. */
 export function writeMessage<Type extends LinkMessageType>(
   sink: MessageSink,
   message: LinkMessageByType[Type] & { readonly type: Type },
@@ -467,7 +467,7 @@ export function writeMessage<Type extends LinkMessageType>(
 }
 
 /**
- * Reads one message, or a run of them, and hands over what was read.
+ * Reads one message, or a run of them, and passes each to `receive`.
  *
  * @throws {MalformedError} if there is none.
  */

@@ -1,14 +1,15 @@
 /**
- * The cluster as one node sees it: finds out which entry of the list it is, keeps a link to every
- * other node, and carries messages over the links.
+ * The peers of one node: finds this node's own entry in the list, keeps a link to every other node,
+ * and carries messages over the links.
  *
- * Of two nodes, the one whose name comes first as text dials; the other one answers. What is wrong for
- * good (a list that differs, another version, a journal that is not the known one) ends the process that
- * is at fault: of two that differ, the one that was started later, and never one whose cluster is
- * complete.
+ * Of two nodes, the one whose name comes first as text dials; the other one answers. A permanent
+ * fault (a different list, another version, a journal that is not the known one) ends the process
+ * that is at fault: of two that differ, the one that was started later, and never one whose cluster
+ * is complete.
  *
- * Messages name nodes by ids, which the first view of a cluster gives once. So a link needs two nodes
- * that know the same names by the same ids. A node that is in no view yet takes the ids of one that is.
+ * Messages name nodes by ids, which the first view of a cluster gives once. So both nodes of a link
+ * must know the same names by the same ids. A node that is in no view yet takes the ids of a node
+ * that is in one.
  *
  * @module
  */
@@ -51,48 +52,54 @@ import { closeQuietly, type Socket } from "../../socket.ts";
 /** Time in which a node must have found its own entry in the list. */
 const FIND_SELF_MS = 5000;
 
-/** Pauses between attempts to reach a peer: from here, doubling, with jitter, up to there. */
+/**
+ * The first and the longest pause between attempts to reach a peer; it doubles in between, with
+ * jitter.
+ */
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 1000;
 
-/** Who is looked for is asked so often. */
+/** The pause between two questions to a node that is looked for, in milliseconds. */
 const LOOK_AGAIN_MS = 250;
 
-/** Time for another node to tell what it knows of a transaction, in milliseconds. */
+/** Time for another node to answer what it knows of a transaction, in milliseconds. */
 const OUTCOME_MS = 500;
 
-/** The same complaint about the same peer is logged once in this time. */
+/** The same complaint about a peer is logged once in this time, in milliseconds. */
 const COMPLAINT_MS = 10_000;
 
-/** What the cluster needs to know before it can begin. */
+/** What {@linkcode Peers} needs before it can start. */
 export interface PeersOptions {
   readonly addresses: readonly Address[];
   /** The local address that this node listens at. */
   readonly hostname: string;
   readonly config: SharedConfig;
-  /** Who its journal makes this node, at the moment. */
+  /** Returns this node's identity, by its journal, at the moment. */
   readonly identity: () => Pick<PeerIdentity, "journal" | "incarnation">;
-  /** Where this node stands at the moment. */
+  /** Returns this node's cluster and view at the moment. */
   readonly clusterPosition: () => ClusterPosition;
   readonly logger: Logger;
-  /** What this node tells its peers of itself. */
+  /** Returns what this node reports to its peers about itself. */
   readonly report: () => NodeReport;
   /** Called when the process must end. */
   readonly onFatal: (error: unknown) => void;
-  /** A node of a cluster knows the configured nodes by other ids, and this one is in no view yet. */
+  /**
+   * Called if a node of a cluster knows the configured nodes by other ids, and this one is in no
+   * view yet.
+   */
   readonly onOtherIds: (names: readonly string[]) => void;
 }
 
-/** A node that was looked for, and has answered. */
+/** A node that was looked for and has answered. */
 export interface FoundNode {
   readonly name: string;
   readonly reply: Reply;
 }
 
-/** What came of a question for a link. */
+/** The decision on a question for a link. */
 export interface LinkDecision {
   readonly reply: Reply;
-  /** The name of the node that asked, if the connection becomes a link behind the answer. */
+  /** The name of the asking node, if the connection becomes a link after the answer. */
   readonly peer: string | undefined;
   /** How often this node had started over when it answered. */
   readonly epoch: number;
@@ -101,7 +108,7 @@ export interface LinkDecision {
 /** The answer to the text of a question. */
 export interface PeerAnswer {
   readonly reply: RespValue;
-  /** Given if the connection becomes a link behind the reply. */
+  /** Given if the connection becomes a link after the reply. */
   readonly takeOver?: (socket: Socket, received: Uint8Array) => void;
 }
 
@@ -130,11 +137,11 @@ export class Peers implements Transport, LinkOwner {
   /** The name of this node. */
   #self: string | undefined;
   /**
-   * How often this node has started over. What was said in a handshake before that counts no longer: it
-   * told of another journal.
+   * How often this node has started over. What it said in an earlier handshake no longer counts:
+   * that was about another journal.
    */
   #epoch = 0;
-  /** This node is about to begin a cluster by force, until it runs. */
+  /** This node is about to start a cluster by force, and does not run yet. */
   #isStartingCluster = false;
 
   constructor(options: PeersOptions) {
@@ -164,7 +171,7 @@ export class Peers implements Transport, LinkOwner {
     return this.#names.indexOf(this.ownName);
   }
 
-  /** Knows the configured nodes by other ids from now on. There must be no links. */
+  /** Sets the names of the configured nodes by id. There must be no links. */
   setNames(names: readonly string[]): void {
     invariant(
       this.#links.every((link) => link === undefined),
@@ -180,16 +187,16 @@ export class Peers implements Transport, LinkOwner {
 
   // --- Finding itself ------------------------------------------------------------------------
 
-  /** Says which entry this node is, if that is known. */
+  /** Sets which entry of the list this node is, if that is known. */
   setSelf(name: string): void {
     this.#self = name;
   }
 
   /**
-   * Finds out which entry of the list this node is, by asking all of them who they are. The node
-   * must be listening already: it answers itself.
+   * Finds out which entry of the list this node is, by asking the node at each entry for its
+   * instance. This node must already be listening: it answers itself.
    *
-   * @throws {FatalError} where no entry is this node.
+   * @throws {FatalError} if no entry is this node.
    */
   async findSelf(): Promise<string> {
     const found = new AbortController();
@@ -222,7 +229,7 @@ export class Peers implements Transport, LinkOwner {
     return ": name its own entry with --advertise";
   }
 
-  /** Resolves with the name of `address` when the node there is this one; rejects when it is not. */
+  /** Resolves with the name of `address` if the node there is this one; rejects if it is not. */
   async #isSelf(address: Address, signal: AbortSignal): Promise<string> {
     const name = formatAddress(address);
     const reply = await retry(() => askOnce(address, this.#question({ purpose: "find" })), {
@@ -238,11 +245,11 @@ export class Peers implements Transport, LinkOwner {
   }
 
   /**
-   * Asks the nodes of another list who they are, again and again for `ms`: what they say last counts,
-   * as they may be about to begin a cluster by force, too. Who asks this one meanwhile is told that it
-   * is.
+   * Asks the nodes of another list for their identity, repeatedly for `ms`. Their last answers
+   * count, as they too may be about to start a cluster by force. A node that asks this one
+   * meanwhile learns that this one is.
    *
-   * @returns those that have answered, this node not among them
+   * @returns the nodes that have answered, without this node
    */
   async lookFor(names: readonly string[], ms: number): Promise<FoundNode[]> {
     this.#isStartingCluster = true;
@@ -251,7 +258,7 @@ export class Peers implements Transport, LinkOwner {
       const address = parseAddress(name, { defaultPort: 0, name: "a view" });
       let last: Reply | undefined;
       while (now() < end && !this.#stopped.signal.aborted) {
-        // Who is quick to answer or to refuse is not asked without a pause.
+        // Pause, or a node that answers or refuses quickly would be asked in a tight loop.
         const pause = delay(LOOK_AGAIN_MS);
         const reply = await askOnce(address, this.#question({ purpose: "find" }))
           .catch(() => undefined);
@@ -266,20 +273,20 @@ export class Peers implements Transport, LinkOwner {
 
   // --- Links ---------------------------------------------------------------------------------
 
-  /** Begins to link to all other nodes. */
+  /** Starts linking to all other nodes. */
   start(driver: Driver): void {
     this.#driver = driver;
     for (const name of this.list) if (this.ownName < name) this.#keepLinked(name);
   }
 
-  /** Gives up all links: there are none until {@linkcode resume}. */
+  /** Closes all links: there are none until {@linkcode resume}. */
   pause(): void {
     this.#driver = undefined;
     this.#epoch++;
     for (const link of this.#links) link?.close("this node starts over");
   }
 
-  /** Links are made again, for another driver. */
+  /** Makes links again, for another driver. */
   resume(driver: Driver): void {
     this.#driver = driver;
   }
@@ -299,7 +306,8 @@ export class Peers implements Transport, LinkOwner {
           minTimeout: RETRY_MS_MIN,
           maxTimeout: RETRY_MS_MAX,
           maxAttempts: Number.MAX_SAFE_INTEGER,
-          // A name that is unknown from the start is a mistake; later on it is an outage.
+          // A name that is unknown from the start is a mistake; one that becomes unknown later is
+          // an outage.
           isRetriable: (error: unknown) => error instanceof HandshakeError || !isFirst,
           signal,
         });
@@ -335,7 +343,7 @@ export class Peers implements Transport, LinkOwner {
       const obstacle = this.#obstacle(reply, name);
       if (obstacle !== undefined) {
         closeQuietly(socket);
-        // Who is started first meets the others while they start: that is no news to anybody.
+        // The first node to start meets the others while they start: that is not worth a log line.
         if (reply.refusal === STARTING || obstacle === OTHER_IDS) {
           this.#options.logger.debug(`${name}: ${obstacle}`);
         } else this.#complain(name, obstacle);
@@ -347,7 +355,7 @@ export class Peers implements Transport, LinkOwner {
     }
   }
 
-  /** Tells why the answer to a question for a link makes no link. */
+  /** Returns why the answer to a question for a link makes no link. */
   #obstacle(reply: Reply, name: string): string | undefined {
     if (reply.instance === this.instance) {
       throw new FatalError(`--peers names this node twice: ${this.ownName} and ${name}`);
@@ -358,29 +366,31 @@ export class Peers implements Transport, LinkOwner {
     return `${name} refuses a link: ${shown(reply.refusal)}`;
   }
 
-  /** Makes a connection a link. An older link to the same peer is given up. */
+  /** Makes a connection a link. Closes an older link to the same peer. */
   adopt(
     options: {
       name: string;
       socket: Socket;
       received: Uint8Array;
-      /** What the peer has said of itself, and of this node's journal. */
+      /** What the peer said of itself and of this node's journal. */
       said: Introduction;
-      /** When this node told the peer of itself: {@linkcode LinkDecision.epoch}. */
+      /**
+       * The epoch in which this node introduced itself to the peer: {@linkcode LinkDecision.epoch}.
+       */
       epoch: number;
     },
   ): void {
     const { name, socket, received, said: { identity, known }, epoch } = options;
     const peer = this.#names.indexOf(name);
     if (this.#driver === undefined || peer < 0 || epoch !== this.#epoch) {
-      closeQuietly(socket); // This node has begun to start over since it told of itself.
+      closeQuietly(socket); // This node has started over since it introduced itself.
       return;
     }
     this.#links[peer]?.close("it has connected again");
     const link = new PeerLink({ peer, socket, owner: this, received });
     this.#links[peer] = link;
     const { logger } = this.#options;
-    // The first time is told by the cluster being complete; later times are news.
+    // The log reports the first time when the cluster is complete; later times are news.
     if (this.#wasLinked.has(name)) logger.info(`linked to ${name} again`);
     else logger.debug(`linked to ${name}`);
     this.#wasLinked.add(name);
@@ -394,12 +404,15 @@ export class Peers implements Transport, LinkOwner {
     link.start();
   }
 
-  /** There is to be no link to `peer`: it is of another cluster. When it dials again it is told so. */
+  /**
+   * Drops the link to `peer`: it is of another cluster. When it dials again, it is refused with
+   * that reason.
+   */
   dropForeign(peer: NodeId): void {
     this.#links[peer]?.close("it is of another cluster");
   }
 
-  /** Says so where the cluster knows the peer by another journal: it has forgotten everything. */
+  /** Logs it if the cluster knows the peer by another journal: the peer has lost everything. */
   #noteStranger(peer: NodeId, identity: PeerIdentity): void {
     if (this.#driver === undefined) return;
     const { view } = this.#membership;
@@ -411,16 +424,16 @@ export class Peers implements Transport, LinkOwner {
   }
 
   /**
-   * Answers the question of another node. Anybody can ask: until the caller has been dialed back at
-   * its address in this node's own list, and has said there that it asks, nothing that it says
-   * counts.
+   * Answers the question of another node. Anyone can ask. So nothing that the caller says counts
+   * until this node has dialed its address in this node's own list, and the node there has
+   * confirmed that it asks.
    *
-   * @returns the answer, and who asked where the connection becomes a link
+   * @returns the answer, and the asking node if the connection becomes a link
    */
   async decide(question: Question): Promise<LinkDecision> {
     const epoch = this.#epoch;
     const decision = await this.#decide(question);
-    // What this node has begun to say of itself before it started over is not said any more.
+    // If this node starts over meanwhile, what it would say of itself no longer holds.
     const isOver = decision.peer !== undefined && epoch !== this.#epoch;
     if (!isOver) return { ...decision, epoch };
     return { reply: { ...this.#introduction(), refusal: STARTING }, peer: undefined, epoch };
@@ -449,7 +462,7 @@ export class Peers implements Transport, LinkOwner {
     }
     const refused = this.#configRefusal(answer, asker) ??
       this.#refusalOf(question, asker);
-    // Made anew: meanwhile the recovery may have ended, which gives this node its identity.
+    // Made again: meanwhile the recovery may have ended, which gives this node its identity.
     const latest = this.#introduction();
     if (refused === undefined) {
       return { reply: { ...latest, known: this.#knownOf(asker) }, peer: asker };
@@ -463,9 +476,9 @@ export class Peers implements Transport, LinkOwner {
   }
 
   /**
-   * Dials the entry of the list that `question` is said to come from.
+   * Dials the entry of the list that `question` claims to come from.
    *
-   * @returns what it says of itself, or `undefined` where it has not asked.
+   * @returns what the node there says of itself, or `undefined` if it has not asked.
    */
   async #askBack(asker: string, question: Question): Promise<Reply | undefined> {
     const { token, instance } = question;
@@ -505,7 +518,7 @@ export class Peers implements Transport, LinkOwner {
     return this.#hasSameIds(answer, asker) ? undefined : { refusal: OTHER_IDS };
   }
 
-  /** Tells why a question for a link is refused, though it is confirmed. */
+  /** Returns why a question for a link is refused, though it is confirmed. */
   #refusalOf({ to = "" }: Question, asker: string): Refusal | undefined {
     if (this.#driver === undefined) return { refusal: STARTING };
     if (to !== this.ownName) return { refusal: `it is ${this.ownName}, and not ${shown(to)}` };
@@ -542,16 +555,16 @@ export class Peers implements Transport, LinkOwner {
   // --- Differences ---------------------------------------------------------------------------
 
   /**
-   * Compares the configuration of another node with this one's. Where they differ, one of the two
-   * must end: this one, if it was started later and is not part of a complete cluster.
+   * Compares the configuration of another node with this one's. If they differ, one of the two must
+   * end: this one, if it was started later and is not part of a complete cluster.
    *
-   * @param other what was said at an address of this node's own list, not what a caller says
+   * @param other the answer from an address of this node's own list, not the claim of a caller
    * @returns whether they agree
    */
   #checkConfig(other: Introduction, name: string): boolean {
     const strange = this.#clusterDifference(other, name);
     if (strange !== undefined) {
-      // Which of the two is to join the other is for people to say: neither ends.
+      // The operator must decide which of the two joins the other: neither ends.
       this.#complain(name, strange);
       return false;
     }
@@ -563,14 +576,14 @@ export class Peers implements Transport, LinkOwner {
     return false;
   }
 
-  /** Tells whether another node knows the configured nodes by the ids by which this one does. */
+  /** Tells whether another node knows the configured nodes by the same ids as this one. */
   #hasSameIds({ clusterPosition: theirs }: Introduction, name: string): boolean {
     if (theirs.names.join() === this.#names.join()) return true;
     const mine = this.#options.clusterPosition();
     const isList = theirs.names.filter((one) => one !== "").toSorted().join() ===
       this.list.toSorted().join();
     if (mine.view === 0 && theirs.view > 0 && isList) this.#options.onOtherIds(theirs.names);
-    // Of two nodes that are in no view, one may have taken the ids of a third one already.
+    // Of two nodes that are in no view, one may already have taken the ids of a third.
     else if (mine.view > 0 && theirs.view > 0) {
       this.#complain(name, `${name} knows the nodes of the cluster by other ids than this node`);
     }
@@ -601,7 +614,7 @@ export class Peers implements Transport, LinkOwner {
     return this.#driver.replica.membership;
   }
 
-  /** What is on this node's disk of the journal of `peer`, see `peer_journals.ts`. */
+  /** Returns what this node's disk records of the journal of `peer`, see `peer_journals.ts`. */
   #knownOf(name: string): JournalSighting | undefined {
     return this.#driver?.replica.membership.peerJournals.of(this.#names.indexOf(name));
   }
@@ -611,7 +624,7 @@ export class Peers implements Transport, LinkOwner {
     return {
       config: this.#options.config,
       instance: this.instance,
-      // Recovery tells the rest: the incarnation may be a higher one than that of the journal.
+      // The rest comes from recovery: the incarnation may be higher than the journal's.
       identity: this.#driver?.replica.membership.identity ?? unknown,
       clusterPosition: this.#options.clusterPosition(),
       isStartingCluster: this.#isStartingCluster && this.#driver === undefined,

@@ -9,10 +9,10 @@ import { ItemWriter, PART_BYTES_MAX } from "./journal_parts.ts";
 import { type Blob, blobKey } from "./kv_layout.ts";
 import type { KvBatch } from "./kv_store.ts";
 
-/** Parts of one commit: a force waits for one commit at the most. */
+/** Parts of one commit: a force waits for at most one commit. */
 const PARTS_PER_COMMIT = 2;
 
-/** Writes items into one blob after the other. */
+/** Writes items into consecutive blobs. */
 export class BlobWriter {
   readonly #items = new ItemWriter();
   readonly #blobBytesMax: number;
@@ -24,8 +24,8 @@ export class BlobWriter {
   #total = 0;
 
   /**
-   * @param options `nextId` is the id of the first blob; a blob ends after the item that takes it to
-   * `blobBytesMax`
+   * @param options `nextId` is the id of the first blob; a blob ends after the item with which it
+   * reaches `blobBytesMax`
    */
   constructor(options: {
     nextId: number;
@@ -47,7 +47,7 @@ export class BlobWriter {
     return this.#total;
   }
 
-  /** How many blobs were begun since the last {@linkcode finish}. */
+  /** How many blobs were started since the last {@linkcode finish}. */
   get count(): number {
     return this.#finished.length + 1;
   }
@@ -66,13 +66,13 @@ export class BlobWriter {
     return bytes;
   }
 
-  /** Commits what fills whole parts, and all of a blob that is long enough. */
+  /** Commits whole parts, and all of a blob that is long enough. */
   async flush(): Promise<void> {
     if (this.#bytes >= this.#blobBytesMax) await this.#endBlob();
     else await this.#write(this.#items.takeFull());
   }
 
-  /** Commits the rest. Returns the blobs since the last time; what comes next is in another one. */
+  /** Commits the rest. Returns the blobs since the last call; later items go into another blob. */
   async finish(): Promise<readonly Blob[]> {
     await this.#endBlob();
     const blobs = this.#finished;

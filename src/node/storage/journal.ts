@@ -1,9 +1,9 @@
 /**
- * The journal: what a node must not forget.
+ * The journal: what a node must not lose.
  *
- * A journal holds two things: the *entries*, which are the committed keys as they stood at some
- * checkpoint, and the *records* of what happened after it, in order. A node that starts is given
- * both, and is then where it was; see `kv_journal.ts` for how they are kept.
+ * A journal holds two things: the *entries*, which are the committed keys as of some checkpoint,
+ * and the *records* of what happened after it, in order. A node that starts reads both, and then
+ * has the state that it had; see `kv_journal.ts` for how they are kept.
  *
  * @module
  */
@@ -13,97 +13,100 @@ import type { JournalRecord, KeyRecord } from "../../two_phase/messages.ts";
 
 /** Where the recovered state goes: first all entries, then all records, in order. */
 export interface RecoveryTarget {
-  /** Tells whether `key` was restored: what the journal has of it besides is older. */
+  /** Tells whether `key` was restored: anything else that the journal has of it is older. */
   isRestored(key: ByteString): boolean;
-  /** Takes an entry in. A key comes once at the most. */
+  /** Restores an entry. A key comes at most once. */
   restoreEntry(entry: KeyRecord): void;
   /**
-   * Takes a record in. An entry may already hold the effect of a record: it is as new as the end of
-   * the checkpoint that wrote it, and the records go on from that checkpoint's beginning.
+   * Restores a record. An entry may already hold the effect of a record: it is as new as the end of
+   * the checkpoint that wrote it, and the records start at that checkpoint's beginning.
    */
   restoreRecord(record: JournalRecord): void;
 }
 
-/** What a checkpoint needs to know of the node. */
+/** What a checkpoint needs from the node. */
 export interface CheckpointOptions {
-  /** What stands for the transactions and the promises of the node now; replaces all records so far. */
+  /** Records of the node's present transactions and promises; they replace all records so far. */
   readonly tail: readonly JournalRecord[];
   /**
    * All keys that were written or deleted since the last checkpoint *began*, or were touched by a
    * record that {@linkcode Journal.recover} restored, each once, as they are when they are read. It
-   * is read over many turns of the event loop, so it must stand that keys change meanwhile; a key
-   * that changes after the call belongs to the next checkpoint too.
+   * is read over many turns of the event loop, so keys may change meanwhile; a key that changes
+   * after the call also belongs to the next checkpoint.
    */
   readonly changed: Iterable<KeyRecord>;
   /**
-   * Tells whether a stored entry is what its key has now. An older segment may hold an entry that was
-   * overridden since, and that one is left away: the version alone does not tell, the value must be
-   * the same too.
+   * Tells whether a stored entry is the current one of its key. An older segment may hold an entry
+   * that was overridden since, which the checkpoint drops. The version alone does not show it: the
+   * value must be the same too.
    */
   readonly isCurrent: (entry: KeyRecord) => boolean;
-  /** How many keys have a value. With `liveBytes` it tells how much of what is stored is garbage. */
+  /**
+   * How many keys have a value. With `liveBytes` it shows how much of the stored data is garbage.
+   */
   readonly liveKeys: number;
-  /** How many bytes these keys and their values have, together. */
+  /** The total size of these keys and their values, in bytes. */
   readonly liveBytes: number;
 }
 
-/** Who a journal makes the node that uses it. */
+/** The identity that a journal gives to the node that uses it. */
 export interface JournalIdentity {
   /** Random id of the journal, made with it. */
   readonly journal: string;
-  /** How often a process was started on it, with this one: from 1. */
+  /** How many processes were started on it, this one included: from 1. */
   readonly incarnation: number;
 }
 
 /** Keeps entries and records. One driver uses it at a time. */
 export interface Journal {
-  /** Who this journal makes the node, in the eyes of its peers; durable after the recovery. */
+  /** The node's identity to its peers; durable after the recovery. */
   readonly identity: JournalIdentity;
-  /** Where it is kept, for people. */
+  /** Where it is kept, human-readable. */
   readonly place: string;
   /** How many bytes were appended since the last checkpoint began: what a start must replay. */
   readonly tailBytes: number;
   /**
-   * Hands over what the journal holds. To be called once, before anything is appended.
+   * Passes what the journal holds to `target`. Call it once, before anything is appended.
    *
-   * @throws {FatalError} where it cannot be read, or is damaged. It is left as it is then.
+   * @throws {FatalError} if it cannot be read, or is damaged. Then it is left unchanged.
    */
   recover(target: RecoveryTarget): Promise<void>;
   /** Appends records, which are durable after a later force, or lost in a crash. */
   append(records: readonly JournalRecord[]): void;
   /**
-   * Makes durable what was appended so far, and calls `done` then; at once where it is already.
-   * A force that fails ends the process: `done` is never called, nor is any other after it.
+   * Makes everything appended so far durable, then calls `done`; at once if it already is. A force
+   * that fails ends the process: neither `done` nor any later one is called.
    */
   force(done: () => void): void;
   /**
-   * Puts `tail` and the entries in the place of all records that were appended so far. Appending
-   * and forcing goes on meanwhile; a crash before the end leaves the journal as if it had never
-   * begun. One at a time. Where the journal is closed meanwhile it is given up.
+   * Replaces all records appended so far by `tail` and the entries. Appending and forcing continue
+   * meanwhile; a crash before the end leaves the journal as if the checkpoint had never started.
+   * There is one checkpoint at a time. If the journal is closed meanwhile, the checkpoint is given
+   * up.
    *
-   * @throws {FatalError} where it fails; the node was told so already.
+   * @throws {FatalError} if it fails; the node already knows then.
    */
   checkpoint(options: CheckpointOptions): Promise<void>;
   /**
-   * Forgets all entries, and puts `records` in the place of all records that were appended so far, in
-   * one step: for a node that builds from empty. It is a checkpoint in all other respects.
+   * Forgets all entries, and replaces all records appended so far by `records`, in one step: for a
+   * node that joins from empty. In all other respects it is a checkpoint.
    */
   replaceState(records: readonly JournalRecord[]): Promise<void>;
   /**
-   * Makes this another journal, with an id of its own and nothing in it: for a node that learns that
-   * it was started on an older copy of its journal. A crash in between leaves a journal with the new
-   * id, whatever it holds: the node is a stranger then, and joins from empty.
+   * Makes this a new, empty journal with a new id: for a node that learns that it was started on an
+   * older copy of its journal. A crash in between leaves a journal with the new id, whatever it
+   * holds: then the node is a stranger, and joins from empty.
    *
-   * @throws {FatalError} where it fails; the node was told so already.
+   * @throws {FatalError} if it fails; the node already knows then.
    */
   renew(): Promise<void>;
-  /** Makes durable what was appended, and lets go of the storage. */
+  /** Makes everything appended durable, and releases the storage. */
   close(): Promise<void>;
 }
 
 /**
- * A journal that is gone with the process. A node that restarts is a stranger with a new id, and
- * never a member that has forgotten what it promised.
+ * A journal that ends with the process. A node that restarts is a stranger with a new id, never a
+ * member that has lost its promises.
  */
 export class MemoryJournal implements Journal {
   identity: JournalIdentity = { journal: crypto.randomUUID(), incarnation: 1 };
@@ -115,7 +118,7 @@ export class MemoryJournal implements Journal {
   }
 
   append(_records: readonly JournalRecord[]): void {
-    // Nobody can ever read them again: a process that could is the one that knows them.
+    // Only this process could read the records, and it knows them.
   }
 
   force(done: () => void): void {

@@ -1,16 +1,16 @@
 /**
- * What the views in a journal say: which cluster it belongs to, which nodes that has, and which of them
- * this is.
+ * What the views in a journal say: the cluster that it belongs to, the nodes of the cluster, and
+ * which of them owns the journal.
  *
- * Views give each node its id, so with another list the journal would mean others; and they list whose
- * journal is whose.
+ * Views give each node its id, so with another list the journal would mean other nodes. Views also
+ * list the journal of each node.
  *
  * @module
  */
 
 import type { JournalRecord, NodeId, View } from "../../two_phase/messages.ts";
 
-/** Returns the view that a node with these records has installed last; `undefined` for none. */
+/** Returns the view that a node with these records installed last; `undefined` for none. */
 export function lastView(records: readonly JournalRecord[]): View | undefined {
   let view: View | undefined;
   for (const record of records) {
@@ -24,17 +24,17 @@ export function configuredNames({ names }: Pick<View, "names">): string[] {
   return names.filter((name) => name !== "");
 }
 
-/** Tells whether two lists name the same nodes, in whatever order. */
+/** Tells whether two lists name the same nodes, in any order. */
 export function isSameList(a: readonly string[], b: readonly string[]): boolean {
   return a.toSorted().join() === b.toSorted().join();
 }
 
 /**
- * Returns the names of the configured nodes by id, for a node with these records: ids are given once, by
- * the first view of a cluster, and never move. Without a view, a node has the place of its name in the
- * list.
+ * Returns the names of the configured nodes by id, for a node with these records: ids are given
+ * once, by the first view of a cluster, and never move. Without a view, a node's id is the place of
+ * its name in the list.
  *
- * @param names what the configured nodes are called, sorted
+ * @param names the names of the configured nodes, sorted
  */
 export function namesById(
   records: readonly JournalRecord[],
@@ -44,7 +44,7 @@ export function namesById(
   if (view === undefined) return names;
   if (isSameList(configuredNames(view), names)) return view.names;
   const [alone] = names;
-  // A node alone may be reached by another name than before.
+  // A cluster of one node may have another name than before.
   const isAlone = names.length === 1 && configuredNames(view).length === 1;
   return isAlone && alone !== undefined
     ? view.names.map((name) => name === "" ? "" : alone)
@@ -52,9 +52,9 @@ export function namesById(
 }
 
 /**
- * Returns why a node with these records cannot be started with this list, or `undefined` where it can.
+ * Returns why a node with these records cannot be started with this list, or `undefined` if it can.
  *
- * @param names what the configured nodes are called, sorted
+ * @param names the names of the configured nodes, sorted
  */
 export function whyNotThisList(
   records: readonly JournalRecord[],
@@ -62,7 +62,7 @@ export function whyNotThisList(
 ): string | undefined {
   const view = lastView(records);
   if (view === undefined) return undefined;
-  // A node alone may be reached by another name than before.
+  // A cluster of one node may have another name than before.
   const old = configuredNames(view);
   if (old.length === 1 && names.length === 1) return undefined;
   if (isSameList(old, names)) return undefined;
@@ -72,11 +72,11 @@ export function whyNotThisList(
 }
 
 /**
- * Returns whose journal this is by its last view, which lists that of each node; `undefined` where it
- * has none, or was not let in yet.
+ * Returns whose journal this is by its last view, which lists the journal of each node; `undefined`
+ * if there is no view, or none lists this journal yet.
  *
- * Votes and promises of one node must not be gone on with at another one, not even as a stranger: that
- * builds from empty, and would leave the owner without its journal.
+ * Another node must not continue with the votes and promises of the owner, not even as a stranger:
+ * it would join from empty, and leave the owner without its journal.
  *
  * @param journal the id of the journal that holds `records`
  */
@@ -89,9 +89,9 @@ export function ownerOf(
 }
 
 /**
- * Returns why a node may not use the journal of another node of the list, or `undefined` where it may.
+ * Returns why a node may not use the journal of another node of the list, or `undefined` if it may.
  *
- * @param options the id of the journal that holds `records`, its place, and what the node is called
+ * @param options the id of the journal that holds `records`, its place, and the node's name
  */
 export function whyNotThisJournal(
   records: readonly JournalRecord[],
@@ -100,7 +100,7 @@ export function whyNotThisJournal(
   const { journal, place, name } = options;
   const owner = ownerOf(records, journal);
   const names = lastView(records)?.names ?? [];
-  // The list may be a new one, in which the owner has another name: see `new_cluster.ts`.
+  // The list may be new, and the owner may have another name in it: see `new_cluster.ts`.
   if (owner === undefined || names[owner] === name || !names.includes(name)) return undefined;
   return `the journal in ${place} is that of ${names[owner]}, and this node is ${name}: ` +
     "give each node its own, or this one an empty one";

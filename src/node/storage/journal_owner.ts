@@ -1,12 +1,12 @@
 /**
- * Who uses a journal: how a process finds out whether another one does.
+ * The owner of a journal: how a process finds out whether another process uses the journal.
  *
  * A process that may use nothing but the network cannot lock a file. So the owner of a journal
- * listens at a port of the loopback interface, tells everyone who connects its random name, and
- * writes name and port into the journal. Who opens the journal asks there: no answer, or another
- * name, and the owner is dead. Where it only seemed so (stopped by a debugger, or in a container of
- * its own), nothing is lost either: every commit of an owner depends on its record being in place, so
- * a process that was taken for dead fails at its next commit.
+ * listens at a port of the loopback interface, sends its random name to every process that
+ * connects, and writes name and port into the journal. A process that opens the journal asks there:
+ * if no answer or another name comes, the owner is dead. If it only seemed dead (stopped by a
+ * debugger, or in another container), nothing is lost: every commit of an owner depends on its
+ * record being in place, so a process that was taken for dead fails at its next commit.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import {
 } from "../../socket.ts";
 import { deadline } from "@std/async/deadline";
 
-/** Where an owner answers. */
+/** The address at which an owner answers. */
 export interface JournalOwner {
   /** Random name, new at every start. */
   readonly instance: string;
@@ -34,14 +34,14 @@ const HOSTNAME = "127.0.0.1";
 /** How long an owner may take to answer. A dead one's port refuses at once. */
 const ANSWER_MS_MAX = 1000;
 
-/** Tells everyone who asks that this process lives. */
+/** Answers that this process is alive. */
 export class OwnerBeacon {
   readonly owner: JournalOwner;
   readonly #listener: Listener;
 
   constructor() {
     this.#listener = listen({ hostname: HOSTNAME, port: 0 });
-    // The beacon shines as long as the process has other things to do.
+    // The beacon does not keep the process alive.
     this.#listener.unref();
     const { port } = this.#listener;
     this.owner = { instance: crypto.randomUUID(), hostname: HOSTNAME, port };
@@ -59,13 +59,15 @@ export class OwnerBeacon {
         const socket = await this.#listener.accept();
         writeAll(socket, answer).catch(() => {}).finally(() => closeQuietly(socket));
       } catch {
-        return; // Closed, most likely; without an answer the checks of the commits still hold.
+        // Most likely closed. Without an answer, the checks of the commits still protect the
+        // journal.
+        return;
       }
     }
   }
 }
 
-/** Tells whether the process that was `owner` lives. */
+/** Tells whether the process `owner` is alive. */
 export async function isOwnerAlive(owner: JournalOwner): Promise<boolean> {
   const { hostname, port, instance } = owner;
   let socket: Socket | undefined;
@@ -79,7 +81,7 @@ export async function isOwnerAlive(owner: JournalOwner): Promise<boolean> {
   }
 }
 
-/** Reads `length` characters, or what comes before the end. */
+/** Reads `length` characters, or fewer if the stream ends. */
 async function readText(socket: Socket, length: number): Promise<string> {
   const bytes = new Uint8Array(length);
   let count = 0;

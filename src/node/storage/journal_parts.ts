@@ -7,13 +7,13 @@
  * part   = checksum (4 bytes, little-endian: CRC-32 of the rest) coding (1 byte) content
  * ```
  *
- * The content is some bytes of the stream: as they are (coding 0), or as a Zstandard frame (coding 1),
- * where that is shorter. What is not written need not be forced, nor copied by the store from its log
- * to its place; under load that is most of what a force costs.
+ * The content is some bytes of the stream: as they are (coding 0), or as a Zstandard frame (coding
+ * 1), if that is shorter. Fewer bytes to write means fewer to force, and fewer for the store to
+ * copy from its log to their place; under load that is most of the cost of a force.
  *
- * A stream is cut into parts without regard to its items: a long item spans many parts, and a part
- * holds many short ones. The checksum covers the lengths too: a damaged length that reaches behind
- * the end could otherwise pass for an item that was never written to its end.
+ * A stream is cut into parts regardless of its items: a long item spans many parts, and a part
+ * holds many short ones. The checksum covers the lengths too: otherwise a damaged length that
+ * points past the end could pass for an unfinished item.
  *
  * @module
  */
@@ -34,23 +34,26 @@ const HEADER_BYTES = WORD_BYTES + 1;
 /** Most bytes of the stream that go into one part. */
 const CONTENT_BYTES_MAX = PART_BYTES_MAX - HEADER_BYTES;
 
-/** What a part may hold that was not cut, such as a long manifest, compressed. */
+/** The most that a part may hold uncompressed, such as a long manifest. */
 const UNPACKED_BYTES_MAX = 16 * 1024 * 1024;
 
 const CODING = { plain: 0, zstandard: 1 } as const;
 
-/** Less than this stays as it is: to call the compressor costs more than to write that. */
+/** Shorter content is not compressed: calling the compressor costs more than writing it. */
 const COMPRESSED_FROM_BYTES = 8 * 1024;
 
-/** 60 KiB of text take it 0.1 ms, to a fourth or less; of random bytes 0.2 ms, for nothing. */
+/**
+ * 60 KiB of text take 0.1 ms and shrink to a quarter or less; random bytes take 0.2 ms and do not
+ * shrink.
+ */
 const COMPRESSION = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
-/** A buffer that has grown beyond this is given back. */
+/** A buffer that has grown beyond this is freed. */
 const KEPT_BYTES = 1024 * 1024;
 
 /**
- * Returns the part that holds `bytes`. The store takes it where it has {@linkcode PART_BYTES_MAX} at
- * most.
+ * Returns the part that holds `bytes`. The store takes it if it has at most
+ * {@linkcode PART_BYTES_MAX} bytes.
  */
 export function seal(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { coding, content } = encode(bytes);
@@ -74,7 +77,7 @@ function encode(bytes: Uint8Array): { coding: number; content: Uint8Array } {
 /**
  * Returns what `part` holds; may share its memory.
  *
- * @throws {MalformedError} where it is no part, or was damaged.
+ * @throws {MalformedError} if it is not a part, or was damaged.
  */
 export function unseal(part: unknown): Uint8Array {
   if (!(part instanceof Uint8Array) || part.length < HEADER_BYTES) {
@@ -123,7 +126,7 @@ export class ItemWriter {
     return writer.length - start;
   }
 
-  /** Takes all bytes. A part ends at `boundary` at the latest, and another begins there. */
+  /** Takes all bytes. A part ends at `boundary` at the latest, and the next one starts there. */
   takeAll(boundary = 0): { before: Uint8Array<ArrayBuffer>[]; after: Uint8Array<ArrayBuffer>[] } {
     const { bytes } = this.#writer;
     const before = cutIntoParts(bytes.subarray(0, boundary));
@@ -132,7 +135,7 @@ export class ItemWriter {
     return { before, after };
   }
 
-  /** Takes as many bytes as fill whole parts. */
+  /** Takes the bytes that fill whole parts. */
   takeFull(): Uint8Array<ArrayBuffer>[] {
     const { bytes } = this.#writer;
     const rest = bytes.length % CONTENT_BYTES_MAX;
@@ -151,16 +154,16 @@ export class ItemReader {
   #start = 0;
   #end = 0;
 
-  /** How many bytes there are of an item that has not come to its end; 0 between two items. */
+  /** How many bytes of an unfinished item it holds; 0 between two items. */
   get held(): number {
     return this.#end - this.#start;
   }
 
   /**
-   * Takes in what comes next, and hands every item that is whole to `receive`, which must read it to
-   * its end.
+   * Adds the next content, and passes every complete item to `receive`, which must read it to its
+   * end.
    *
-   * @throws {MalformedError} where it does not.
+   * @throws {MalformedError} if it does not.
    */
   push(content: Uint8Array, receive: (reader: ByteReader) => void): void {
     this.#hold(content);

@@ -1,10 +1,10 @@
 /**
  * The durable journal, kept in the embedded store of the runtime.
  *
- * What is appended goes to the end of one stream of records, the *tail*, which is cut into chunks of
- * at most 60 KiB. A checkpoint puts what the tail led to in the place of the tail: the entries that
- * changed go into new *segments*, which override older ones, and the state of the transactions into
- * the *head*. Then a single write of the manifest makes all of this the state (`kv_layout.ts`).
+ * Appended records go to the end of one stream, the *tail*, which is cut into chunks of at most 60
+ * KiB. A checkpoint replaces the tail by its result: the changed entries go into new *segments*,
+ * which override older ones, and the state of the transactions goes into the *head*. Then a single
+ * write of the manifest makes all of this the state (`kv_layout.ts`).
  *
  * ```text
  *   state = segment 1, segment 2, … segment n   entries, each segment over all before it
@@ -12,21 +12,22 @@
  *           chunk k, chunk k + 1, …             records since then
  * ```
  *
- * A crash leaves the state as of some commit. What that means for recovery:
+ * A crash leaves the state of some commit. What that means for recovery:
  *
- * 1. in the middle of a force: the tail ends in an unfinished record, which is cut off. Nobody was
- *    told that it is durable.
+ * 1. in the middle of a force: the tail ends in an unfinished record, which recovery cuts off. It
+ *    was never reported as durable.
  * 2. in a checkpoint before its switch: the manifest names the old segments, the old head, and all
  *    chunks; the checkpoint's blobs have ids from `nextBlob` on, and are deleted.
  * 3. after the switch: the manifest names what is still to be deleted.
  *
- * Garbage: a checkpoint reads the oldest segments, writes what still holds into its own, and leaves
- * them away, until about half of what is stored holds. Whether an entry still holds the node itself
- * says, so the journal needs no memory for any key. As the oldest segments go first, no older one can
- * hold the key of a deletion in them: deletions go with them.
+ * Garbage: a checkpoint reads the oldest segments, copies the entries that are still current into
+ * its own, and drops the old segments, until about half of the stored data is current. The node
+ * says whether an entry is current, so the journal needs no memory per key. As the oldest segments
+ * go first, no older one can hold the key of a deletion in them, so their deletions are dropped
+ * too.
  *
- * One commit is under way at a time. Forces come first, but let one commit of a checkpoint pass after
- * each of their own; everything that is appended during a commit shares the next.
+ * One commit is under way at a time. Forces come first, but after each commit of a force, one
+ * commit of a checkpoint may run; everything that is appended during a commit shares the next.
  *
  * @module
  */
@@ -59,7 +60,7 @@ import { deleteDead, KvRecovery, readBlob, type Reading } from "./kv_recovery.ts
 import { type KvBatch, type KvStore, openKvStore, reasonOf } from "./kv_store.ts";
 import { writeRecords } from "./record_codec.ts";
 
-/** Chunks of one commit of a force: the store takes 800 KB at a time. */
+/** Chunks of one commit of a force: the store takes at most 800 KB at a time. */
 const CHUNKS_PER_COMMIT = 8;
 
 /** Parts that are read at a time while forces wait for the store. */
@@ -68,14 +69,14 @@ const READ_BATCH_IN_BACKGROUND = 2;
 /** About how many bytes an entry needs besides its key and value: length, flag, version, lengths. */
 const ENTRY_OVERHEAD_BYTES = 16;
 
-/** Segments beyond what their bytes need: so many small ones are merged. */
+/** More segments than this beyond what their bytes need are merged. */
 const SMALL_SEGMENTS_MAX = 64;
 
-/** How large things are. Tests use smaller ones. */
+/** The sizes of parts of the journal. Tests use smaller ones. */
 export interface KvJournalSizes {
-  /** A segment ends after the entry that takes it to this size. */
+  /** A segment ends after the entry with which it reaches this size. */
   readonly segmentBytesMax: number;
-  /** Garbage that is not worth the trouble. */
+  /** Garbage up to this size is not collected. */
   readonly slackBytes: number;
 }
 
@@ -91,27 +92,29 @@ export interface KvJournalOptions {
    * Without it: the store that the runtime keeps for this program, which needs none.
    */
   readonly path?: string;
-  /** What the database is called where `path` is a directory: `dks.kv`, if not given. */
+  /** The file name of the database if `path` is a directory; by default `dks.kv`. */
   readonly fileName?: string;
-  /** Which part of the runtime's own store it is: nodes of one user on one machine share that. */
+  /**
+   * Which part of the runtime's own store it is: nodes of one user on one machine share the store.
+   */
   readonly part?: string;
-  /** What the place is called for people, instead of the path. */
+  /** The human-readable name of the place, instead of the path. */
   readonly placeName?: string;
-  /** Called once when a commit fails: nothing is durable from then on, the process must end. */
+  /** Called once when a commit fails: nothing is durable from then on, and the process must end. */
   readonly onFatal: (error: FatalError) => void;
   readonly logger?: Logger;
-  /** How another process is asked whether it lives. */
+  /** Asks whether another process is alive. */
   readonly isOwnerAlive?: (owner: JournalOwner) => Promise<boolean>;
-  /** What to use in the place of the database. It is closed with the journal. */
+  /** A store to use instead of the database. It is closed with the journal. */
   readonly store?: KvStore;
   readonly sizes?: KvJournalSizes;
 }
 
 /**
- * Opens a journal, makes it where there is none, and takes it for this process.
+ * Opens a journal, or makes one if there is none, and takes ownership of it.
  *
- * @throws {FatalError} where the place cannot be opened, holds something else or a later format, or
- * belongs to a process that lives.
+ * @throws {FatalError} if the place cannot be opened, holds something else or a later format, or
+ * belongs to a live process.
  */
 export async function openKvJournal(options: KvJournalOptions): Promise<Journal> {
   const { store, place } = await open(options);
@@ -149,7 +152,7 @@ function startBeacon(): OwnerBeacon {
 
 // --- The journal -----------------------------------------------------------------------------
 
-/** Something that has to wait for its turn with the store. */
+/** Work that waits for its turn with the store. */
 interface Job {
   readonly work: () => Promise<void>;
   readonly resolve: () => void;
@@ -160,7 +163,7 @@ interface Job {
 interface CheckpointPlan extends Omit<CheckpointOptions, "liveKeys" | "liveBytes"> {
   /** Bytes that may be stored after it. */
   readonly storedBytesMax: number;
-  /** Whether the old entries are left away unseen. */
+  /** Whether the old entries are dropped without reading them. */
   readonly discards: boolean;
 }
 
@@ -182,15 +185,17 @@ class KvJournal implements Journal {
   #failure: FatalError | undefined;
   #manifest: Manifest = EMPTY_MANIFEST;
 
-  /** What was appended and is not on its way yet. */
+  /** What was appended and is not being written yet. */
   readonly #pending = new ItemWriter();
   #tailBytes = 0;
   #nextChunk = 0;
-  /** Where in `pending` a checkpoint has made its cut, and the number of the first chunk after it. */
+  /**
+   * Where in `pending` a checkpoint has cut the tail, and the number of the first chunk after it.
+   */
   #cutAt: number | undefined;
   #cutChunk = 0;
 
-  /** Who waits for the next commit of the tail. */
+  /** Callbacks that wait for the next commit of the tail. */
   #forces: (() => void)[] = [];
   readonly #jobs: Job[] = [];
   #isWriting = false;
@@ -287,9 +292,9 @@ class KvJournal implements Journal {
     this.#pumping ??= this.#pump();
   }
 
-  /** Does what there is to do with the store, one thing after the other. */
+  /** Does the work with the store, one job at a time. */
   async #pump(): Promise<void> {
-    // Whoever comes in the same turn of the event loop shares the commit.
+    // Forces of the same turn of the event loop share the commit.
     await Promise.resolve();
     while (this.#failure === undefined && (this.#forces.length > 0 || this.#jobs.length > 0)) {
       if (this.#forces.length > 0) await this.#writeTail().catch(this.#rethrowBug);
@@ -299,12 +304,12 @@ class KvJournal implements Journal {
     this.#pumping = undefined;
   }
 
-  /** A commit that failed was told to the node already; anything else is an error of the node. */
+  /** The node already knows of a failed commit; anything else is a bug. */
   readonly #rethrowBug = (error: unknown): void => {
     if (error !== this.#failure) throw error;
   };
 
-  /** Commits everything that was appended so far, and tells who waits for it. */
+  /** Commits everything appended so far, and calls what waits for it. */
   async #writeTail(): Promise<void> {
     const forces = this.#forces;
     this.#forces = [];
@@ -328,7 +333,7 @@ class KvJournal implements Journal {
   /**
    * Makes a change durable, if this process still owns the journal.
    *
-   * @throws {FatalError} where that fails. The node knows it then.
+   * @throws {FatalError} if that fails. The node already knows then.
    */
   async #commit(batch: KvBatch): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
@@ -348,12 +353,12 @@ class KvJournal implements Journal {
     const error = new FatalError(message, { cause });
     this.#failure = error;
     for (const job of this.#jobs.splice(0)) job.reject(error);
-    // A recovery tells its caller itself.
+    // A recovery reports to its caller itself.
     if (this.#state === "ready") this.#onFatal(error);
     return error;
   }
 
-  /** Has `work` done when the store is free and the forces had their turn. */
+  /** Runs `work` when the store is free and the forces have had their turn. */
   #inBackground(work: () => Promise<void>): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#state === "closed") return Promise.reject(new ClosedError());
@@ -384,10 +389,11 @@ class KvJournal implements Journal {
   async renew(): Promise<void> {
     const identity: JournalIdentity = { journal: crypto.randomUUID(), incarnation: 1 };
     const meta: Meta = { format: FORMAT, ...identity };
-    // The id first: an empty journal with an id that counts would be a member without a memory.
+    // The id first: an empty journal with an id that counts would be a member without its promises.
     await this.#inBackground(() => this.#commit({ sets: [{ key: META_KEY, value: meta }] }));
     this.#identity = identity;
-    await this.#checkpointing; // A checkpoint under way is of what is given up here.
+    // Stop a checkpoint under way: it is of the state that is given up here.
+    await this.#checkpointing;
     await this.replaceState([]);
   }
 
@@ -403,7 +409,7 @@ class KvJournal implements Journal {
     } catch (error) {
       if (error instanceof ClosedError) return;
       if (error === this.#failure) throw error;
-      // Whatever it was, its blobs stand in the way of the next checkpoint: only a start removes them.
+      // Whatever failed, its blobs block the next checkpoint: only a restart removes them.
       const message = error instanceof FatalError ? error.message : undefined;
       throw this.#fail(
         message ?? `a checkpoint of the journal ${this.place} failed: ${messageOf(error)}`,
@@ -428,7 +434,7 @@ class KvJournal implements Journal {
       if (writer.isFull) await writer.flush();
     }
     const head = await writer.finish();
-    // Without an older segment there is nothing that a deletion could override.
+    // Without an older segment, a deletion overrides nothing.
     const needsDeletions = old.segments.length > 0 && !plan.discards;
     for (const entry of plan.changed) {
       if (entry.value === undefined && !needsDeletions) continue;
@@ -451,7 +457,7 @@ class KvJournal implements Journal {
   }
 
   /**
-   * Ends the tail as it is now: what is appended from now on goes into chunks of its own.
+   * Ends the tail here: later records go into new chunks.
    *
    * @returns the number of the first of these, when everything before it is durable.
    */
@@ -462,7 +468,10 @@ class KvJournal implements Journal {
     return this.#cutChunk;
   }
 
-  /** Writes anew what holds in the oldest segments, while too much is stored. Returns the others. */
+  /**
+   * Rewrites the current entries of the oldest segments, while too much is stored. Returns the
+   * other segments.
+   */
   async #rewriteOldest(
     { plan, writer, old }: { plan: CheckpointPlan; writer: BlobWriter; old: Manifest },
   ): Promise<readonly Blob[]> {
@@ -514,7 +523,8 @@ class KvJournal implements Journal {
       if (wasReady) await this.#writeTail();
       await this.#commit({ deletes: [OWNER_KEY] });
     } catch {
-      // Nobody waits for it: what was forced is durable, and the next owner finds this one dead.
+      // An error here does no harm: what was forced is durable, and the next owner finds this one
+      // dead.
     }
     this.#beacon.close();
     this.#store.close();

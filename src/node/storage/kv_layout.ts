@@ -1,5 +1,5 @@
 /**
- * Which keys of the embedded store the journal uses, and what stands there.
+ * Which keys of the embedded store the journal uses, and their values.
  *
  * | key                       | value                                                          |
  * | ------------------------- | -------------------------------------------------------------- |
@@ -10,8 +10,8 @@
  * | `dks`, `blob`, id, n      | part n of a blob: a stream of entries (a segment), or of the   |
  * |                           | records that stood for all earlier ones at the checkpoint      |
  *
- * Only what the manifest names is part of the state: the chunks from `firstChunk` on, and its blobs.
- * So a single write of the manifest replaces the whole state.
+ * Only what the manifest names is part of the state: the chunks from `firstChunk` on, and its
+ * blobs. So a single write of the manifest replaces the whole state.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { MalformedError } from "../../byte_reader.ts";
 import { seal, unseal } from "./journal_parts.ts";
 import type { JournalOwner } from "./journal_owner.ts";
 
-/** The format that this program writes. A journal of another one is left alone. */
+/** The format that this program writes. A journal of another format is left alone. */
 export const FORMAT = 4;
 
 /** The first part of every key. */
@@ -60,13 +60,13 @@ export interface Blob {
 export interface Manifest {
   /** The number of the first chunk after the last checkpoint. */
   readonly firstChunk: number;
-  /** Blobs from this id on are of a checkpoint that did not come to its end. */
+  /** Blobs from this id on belong to a checkpoint that did not finish. */
   readonly nextBlob: number;
-  /** The records that stand for all before `firstChunk`. */
+  /** The records that replace all records before `firstChunk`. */
   readonly head: readonly Blob[];
   /** Entries; the later segment overrides the earlier one. */
   readonly segments: readonly Blob[];
-  /** What the last checkpoint has replaced, and may not be deleted yet. */
+  /** What the last checkpoint replaced and may still have to be deleted. */
   readonly dead: {
     readonly blobs: readonly Blob[];
     /** Chunks from here up to `firstChunk`. */
@@ -88,7 +88,7 @@ export function withoutDead(manifest: Manifest): Manifest {
   return { ...manifest, dead: { blobs: [], chunksFrom: manifest.firstChunk } };
 }
 
-/** Yields the keys that `manifest` has to be deleted. */
+/** Yields the keys that `manifest` says are to be deleted. */
 export function* deadKeys({ dead, firstChunk }: Manifest): Generator<Deno.KvKey> {
   for (const { id, parts } of dead.blobs) {
     for (let part = 0; part < parts; part++) yield blobKey(id, part);
@@ -97,9 +97,9 @@ export function* deadKeys({ dead, firstChunk }: Manifest): Generator<Deno.KvKey>
 }
 
 /**
- * Returns what stands at {@linkcode META_KEY}, whatever its format.
+ * Parses the value at {@linkcode META_KEY}, whatever its format.
  *
- * @throws {MalformedError} where that is something else.
+ * @throws {MalformedError} if it is something else.
  */
 export function parseMeta(value: unknown): Meta {
   if (isObject(value)) {
@@ -114,9 +114,9 @@ export function parseMeta(value: unknown): Meta {
 }
 
 /**
- * Returns what stands at {@linkcode OWNER_KEY}.
+ * Parses the value at {@linkcode OWNER_KEY}.
  *
- * @returns `undefined` where nobody can be asked.
+ * @returns `undefined` if there is no owner to ask.
  */
 export function parseOwner(value: unknown): JournalOwner | undefined {
   if (!isObject(value)) return undefined;
@@ -127,7 +127,7 @@ export function parseOwner(value: unknown): JournalOwner | undefined {
   return { instance, hostname, port };
 }
 
-/** Returns what is to stand at {@linkcode MANIFEST_KEY}. */
+/** Returns the value for {@linkcode MANIFEST_KEY}. */
 export function writeManifest(manifest: Manifest): Uint8Array<ArrayBuffer> {
   const { firstChunk, nextBlob, head, segments, dead } = manifest;
   const text = JSON.stringify({
@@ -142,9 +142,9 @@ export function writeManifest(manifest: Manifest): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Returns what stands at {@linkcode MANIFEST_KEY}.
+ * Parses the value at {@linkcode MANIFEST_KEY}.
  *
- * @throws {MalformedError} where it is something else.
+ * @throws {MalformedError} if it is something else.
  */
 export function parseManifest(value: unknown): Manifest {
   const fields: unknown = JSON.parse(new TextDecoder().decode(unseal(value)));
@@ -162,7 +162,7 @@ export function parseManifest(value: unknown): Manifest {
   throw new MalformedError("it lacks a field");
 }
 
-/** A blob as it stands in the manifest: there may be thousands. */
+/** A blob in the short form of the manifest: there may be thousands. */
 function toRow({ id, parts, bytes }: Blob): readonly number[] {
   return [id, parts, bytes];
 }

@@ -1,8 +1,8 @@
 /**
- * Who owns the journal in a database: one process, which has written itself down as its owner.
+ * The owner of the journal in a database: one process, which has recorded itself there.
  *
- * Every commit of an owner depends on that record being in place (`KvJournal.#commit`), so a process that
- * was taken for dead, and is not, fails at its next commit.
+ * Every commit of an owner depends on that record being in place (`KvJournal.#commit`), so a
+ * process that was taken for dead, and is not, fails at its next commit.
  *
  * @module
  */
@@ -25,10 +25,10 @@ import {
 } from "./kv_layout.ts";
 import type { KvStore } from "./kv_store.ts";
 
-/** How often another process may be faster when it opens a journal at the same time. */
+/** How often another process that opens the journal at the same time may be faster. */
 const ATTEMPTS_MAX = 5;
 
-/** What taking a journal needs. */
+/** What {@linkcode takeOwnership} needs. */
 export interface Taking {
   readonly store: KvStore;
   readonly place: string;
@@ -38,10 +38,11 @@ export interface Taking {
 }
 
 /**
- * Writes this process down as the owner.
+ * Records this process as the owner.
  *
- * @returns what the journal is, and the stamp that the owner's record has
- * @throws {FatalError} if the database holds something else or a later format, or its owner lives.
+ * @returns the journal's metadata, and the version of the owner's record
+ * @throws {FatalError} if the database holds something else or a later format, or its owner is
+ * alive.
  */
 export async function takeOwnership(taking: Taking): Promise<{ meta: Meta; ownerStamp: string }> {
   const { store, place, owner } = taking;
@@ -70,7 +71,7 @@ export async function takeOwnership(taking: Taking): Promise<{ meta: Meta; owner
       ],
     });
     if (ownerStamp !== undefined) return { meta, ownerStamp };
-    // Another process was faster: it is asked in its turn.
+    // Another process was faster: ask that one in the next attempt.
   }
   throw new FatalError(`the journal ${place} is being opened by other processes again and again`);
 }
@@ -99,7 +100,7 @@ function readMeta(value: unknown, place: string): Meta {
   }
   if (meta.incarnation >= INCARNATION_MAX) {
     throw new FatalError(
-      `the journal ${place} was started on ${meta.incarnation} times, no more go`,
+      `the journal ${place} was started on ${meta.incarnation} times, which is the most`,
     );
   }
   return meta;

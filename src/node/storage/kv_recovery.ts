@@ -1,6 +1,5 @@
 /**
- * Reads a journal from its database, and removes what a crash has left behind: see `kv_journal.ts` for
- * what that may be.
+ * Reads a journal from its database, and removes what a crash left behind (see `kv_journal.ts`).
  *
  * @module
  */
@@ -27,16 +26,16 @@ import {
 import type { KvBatch, KvStore } from "./kv_store.ts";
 import { readRecords } from "./record_codec.ts";
 
-/** Parts that are read at a time when nothing else is going on. */
+/** Parts that are read at a time while nothing else runs. */
 const READ_BATCH = 32;
 
-/** Keys that are deleted by one commit: the space of each has to be freed page by page. */
+/** Keys that one commit deletes: the store frees the space of each page by page. */
 const DELETES_PER_COMMIT = 32;
 
 /** Makes a change durable. */
 type Commit = (batch: KvBatch) => Promise<void>;
 
-/** Where a journal is read. */
+/** What reading a journal needs. */
 export interface Reading {
   readonly store: KvStore;
   readonly place: string;
@@ -48,16 +47,16 @@ export interface RecoveryOptions extends Reading {
   readonly logger: Logger | undefined;
 }
 
-/** What a recovery has found, and left. */
+/** The result of a recovery. */
 export interface RecoveredJournal {
   readonly manifest: Manifest;
   /** How many bytes the tail has. */
   readonly tailBytes: number;
-  /** The number of the chunk behind it. */
+  /** The number of the chunk after it. */
   readonly nextChunk: number;
 }
 
-/** What stands behind the last whole record of the tail: nothing, if `bytes` is 0. */
+/** What follows the last complete record of the tail: nothing, if `bytes` is 0. */
 interface UnfinishedRecord {
   readonly bytes: number;
   /** The chunk in which it begins, and where. */
@@ -79,9 +78,9 @@ export class KvRecovery {
   }
 
   /**
-   * Hands what the journal holds to `target`, then removes what was not finished.
+   * Passes what the journal holds to `target`, then removes unfinished parts.
    *
-   * @throws {FatalError} if it is damaged. It is left as it is then.
+   * @throws {FatalError} if it is damaged. Then it is left unchanged.
    */
   async run(target: RecoveryTarget): Promise<RecoveredJournal> {
     const manifest = await this.#readManifest();
@@ -92,7 +91,7 @@ export class KvRecovery {
     const unfinished = await this.#readTail(manifest.firstChunk, (reader) => {
       readRecords(reader, (record) => target.restoreRecord(record));
     });
-    // Everything could be read: only from here on the journal changes.
+    // Everything could be read: the journal changes only from here on.
     await this.#cutOff(unfinished);
     await deleteDead(manifest, this.#options.commit);
     const nextBlob = await this.#deleteUnfinishedBlobs(manifest.nextBlob);
@@ -112,7 +111,7 @@ export class KvRecovery {
     }
   }
 
-  /** Restores the newest entry of each key: newest first, so that nothing else is ever kept. */
+  /** Restores the newest entry of each key: newest first, so that memory holds nothing else. */
   async #readEntries(segments: readonly Blob[], target: RecoveryTarget): Promise<void> {
     const deleted = new Set<ByteString>();
     await this.#readBlobs("segment", segments.toReversed(), (reader) => {
@@ -134,7 +133,7 @@ export class KvRecovery {
     }
   }
 
-  /** Reads the tail. Returns what stands behind its last whole record. */
+  /** Reads the tail. Returns what follows its last complete record. */
   async #readTail(
     firstChunk: number,
     receive: (reader: ByteReader) => void,
@@ -156,15 +155,12 @@ export class KvRecovery {
     return { ...begin, bytes: items.held };
   }
 
-  /**
-   * Removes a record that was not written to its end, from the back: a crash in between leaves one that is
-   * a little shorter.
-   */
+  /** Removes an unfinished record, from its end: a crash in between leaves a shorter one. */
   async #cutOff(unfinished: UnfinishedRecord): Promise<void> {
     const { commit, logger } = this.#options;
     const { bytes, chunk, offset, content } = unfinished;
     if (bytes === 0) return;
-    logger?.info(`${bytes} bytes of a record that was never finished were dropped`);
+    logger?.info(`${bytes} bytes of an unfinished record were dropped`);
     this.#tailBytes -= bytes;
     const kept = offset === 0 ? chunk : chunk + 1;
     while (this.#nextChunk > kept) {
@@ -178,7 +174,7 @@ export class KvRecovery {
     await commit({ sets: [{ key: chunkKey(chunk), value: seal(content.subarray(0, offset)) }] });
   }
 
-  /** Deletes what an unfinished checkpoint has left. Returns the first id that is free. */
+  /** Deletes what an unfinished checkpoint left. Returns the first free id. */
   async #deleteUnfinishedBlobs(from: number): Promise<number> {
     const { store, commit } = this.#options;
     let next = from;
@@ -207,13 +203,13 @@ export async function deleteDead(manifest: Manifest, commit: Commit): Promise<vo
 
 /** How a blob is read. */
 export interface BlobReading {
-  /** What it is called in errors. */
+  /** Its name in errors. */
   readonly name: string;
   /** Parts that are read at a time. */
   readonly batchSize: number;
   /** Reads one item. */
   readonly receive: (reader: ByteReader) => void;
-  /** Done after each part. */
+  /** Called after each part. */
   readonly afterPart?: () => Promise<void> | undefined;
 }
 

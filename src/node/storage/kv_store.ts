@@ -1,23 +1,26 @@
 /**
- * The embedded store of Deno, as far as the journal uses it.
+ * The part of Deno's embedded store that the journal uses.
  *
- * Underneath is an SQLite database in WAL mode with full synchronization: a commit that was reported
- * has reached the disk.
+ * Underneath is an SQLite database in WAL mode with full synchronization: a commit that was
+ * reported is on disk.
  *
  * @module
  */
 
 import { FatalError, messageOf } from "../../errors.ts";
 
-/** One change of several keys, done wholly or not at all. */
+/** One atomic change of several keys. */
 export interface KvBatch {
-  /** Nothing is done unless these keys have these versions; `null`: do not exist. */
+  /**
+   * The change is made only if these keys have these versions; `null` for a key that does not
+   * exist.
+   */
   readonly checks?: readonly { readonly key: Deno.KvKey; readonly versionstamp: string | null }[];
   readonly sets?: readonly { readonly key: Deno.KvKey; readonly value: unknown }[];
   readonly deletes?: readonly Deno.KvKey[];
 }
 
-/** What a key holds: `null` and `null` where it does not exist. */
+/** What a key holds; `null` and `null` if it does not exist. */
 export interface KvItem {
   readonly key: Deno.KvKey;
   readonly value: unknown;
@@ -27,12 +30,12 @@ export interface KvItem {
 /** An ordered store of keys and values. */
 export interface KvStore {
   get(key: Deno.KvKey): Promise<KvItem>;
-  /** Returns what is there in the order of the keys, `batchSize` at a time. */
+  /** Lists the items in the order of their keys, reading `batchSize` at a time. */
   list(selector: Deno.KvListSelector, batchSize: number): AsyncIterable<KvItem>;
   /**
    * Makes a change durable.
    *
-   * @returns the version that it gives to the keys that it sets, or `undefined` where a check failed.
+   * @returns the version that it gives to the keys that it sets, or `undefined` if a check failed.
    */
   commit(batch: KvBatch): Promise<string | undefined>;
   close(): void;
@@ -120,25 +123,25 @@ class PrefixedKvStore implements KvStore {
 /** The name of the database in a directory that is given for it. */
 const FILE_NAME = "dks.kv";
 
-/** Where {@linkcode openKvStore} finds the database. */
+/** Where {@linkcode openKvStore} looks for the database. */
 export interface KvPlace {
   /** A file, or a directory that holds it. Without it: the one that the runtime keeps. */
   readonly path?: string | undefined;
-  /** What the database in a directory is called. */
+  /** The file name of the database in a directory. */
   readonly fileName?: string | undefined;
   /** Which keys of the runtime's own database these are: those that begin with it. */
   readonly part?: string | undefined;
-  /** What the runtime's own database is called for people. */
+  /** The human-readable name of the runtime's own database. */
   readonly placeName?: string | undefined;
 }
 
 /**
- * Opens a database. The one that the runtime keeps for this program needs no permission; several nodes
- * may share it, each with a part of its own.
+ * Opens a database. The runtime's own database for this program needs no permission; several nodes
+ * may share it, each with its own part.
  *
- * @returns the store, and what its place is called for people.
- * @throws {FatalError} where it cannot be opened, or belongs to a program that is no user of this kind
- * of store; that is left as it is.
+ * @returns the store, and a human-readable name of its place.
+ * @throws {FatalError} if it cannot be opened, or is another program's SQLite database, which is
+ * left unchanged.
  */
 export async function openKvStore(where: KvPlace): Promise<{ store: KvStore; place: string }> {
   const { path, fileName = FILE_NAME, part = "node" } = where;
@@ -158,18 +161,18 @@ export async function openKvStore(where: KvPlace): Promise<{ store: KvStore; pla
 }
 
 /**
- * Makes sure that what stands at `file` may be opened as a store: that would add tables to any other
- * database of the same engine. Of the runtime's own place nobody else knows.
+ * Makes sure that `file` may be opened as a store: opening it would add tables to any other SQLite
+ * database. The runtime's own place needs no check, as no other program uses it.
  *
- * @throws {FatalError} where it may not.
+ * @throws {FatalError} if it may not.
  */
 async function expectKvOrNothing(file: string): Promise<void> {
   try {
     if ((await Deno.stat(file)).size === 0) return;
   } catch {
-    return; // It is not there, or the attempt to open it tells what is wrong with it.
+    return; // It does not exist, or the attempt to open it reports what is wrong.
   }
-  // Loaded when it is needed: nodes that keep their journal in the default place never do.
+  // Loaded on demand: nodes that keep their journal in the default place never need it.
   const { DatabaseSync } = await import("node:sqlite");
   const database = new DatabaseSync(file, { readOnly: true });
   try {
@@ -192,14 +195,14 @@ async function reasonNotOpened(error: unknown, file: string | undefined): Promis
   return reasonOf(error);
 }
 
-/** Returns what went wrong in the database, for people. */
+/** Returns what went wrong in the database, human-readable. */
 export function reasonOf(error: unknown): string {
   const message = messageOf(error);
   if (/disk is full|no space left/i.test(message)) {
     return "the disk is full; nothing that was acknowledged is lost: make room and start it again";
   }
   if (/read-?only/i.test(message)) return "it cannot be written, only read";
-  // Its folder may be one that can only be read: the database does not say which it is.
+  // Perhaps its folder is read-only: the database does not say which of the two it is.
   if (/^unable to open database file/.test(message)) {
     return "the file, or its folder, cannot be opened for reading and writing";
   }
@@ -210,6 +213,6 @@ async function isDirectory(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isDirectory;
   } catch {
-    return false; // The attempt to open it tells what is wrong with it.
+    return false; // The attempt to open it reports what is wrong.
   }
 }

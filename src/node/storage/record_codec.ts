@@ -1,5 +1,5 @@
 /**
- * How the journal's records are written as bytes.
+ * The bytes of the journal's records.
  *
  * ```text
  * record = kind (1 byte) fields
@@ -14,12 +14,12 @@
  * | 5    | joined           | ballot, entries, prepared, report, clock                    |
  * | 127  | any other        | the record as JSON, in UTF-8                                |
  *
- * Integers are varints and byte strings have their length before them (`byte_writer.ts`). What
- * stands around a record, its length and a checksum, is the business of `journal_parts.ts`.
+ * Integers are varints and byte strings have their length before them (`byte_writer.ts`).
+ * `journal_parts.ts` adds a record's length and a checksum.
  *
- * Records that every write needs, or that carry values, are compact, and what says the same of
- * consecutive transactions, as under load, is one run. All others are rare, and plain data: as JSON a
- * new one needs nothing here. A property that is `undefined` comes back as one that is not there.
+ * Records that every write needs, or that carry values, are compact, and those that say the same of
+ * consecutive transactions, as under load, are one run. All others are rare plain data, written as
+ * JSON: a new one needs no code here. A property that is `undefined` comes back as absent.
  *
  * @module
  */
@@ -51,9 +51,9 @@ const KIND = { prepared: 1, committed: 2, aborted: 3, transfer: 4, joined: 5, js
 const ITEMS_MAX = 2 ** 32;
 
 /**
- * Writes the records, each run of them as one item: `add` adds what it is given to write.
+ * Writes the records, each run of them as one item: `add` adds what its callback writes.
  *
- * @returns how many bytes that took, as `add` tells it.
+ * @returns how many bytes that took, as `add` returns them.
  */
 export function writeRecords(
   records: readonly JournalRecord[],
@@ -119,9 +119,9 @@ function writeRun(writer: ByteWriter, record: JournalRecord, count: number): voi
 }
 
 /**
- * Reads one item that {@linkcode writeRecords} has written, and hands over the records in it.
+ * Reads one item that {@linkcode writeRecords} wrote, and passes its records to `receive`.
  *
- * @throws {MalformedError} where there is none.
+ * @throws {MalformedError} if there is none.
  */
 export function readRecords(reader: ByteReader, receive: (record: JournalRecord) => void): void {
   const kind = reader.uint8();
@@ -176,7 +176,7 @@ function readJson(reader: ByteReader): JournalRecord {
   if (typeof type !== "string" || type in KIND) {
     throw new MalformedError(`a record cannot have the type ${JSON.stringify(type)}`);
   }
-  // Its checksum says that it is what this program has written, so it is what it was then.
+  // Its checksum shows that this program wrote it, so it has the shape that it had then.
   return value as JournalRecord;
 }
 

@@ -12,14 +12,14 @@ import type { Journal } from "./journal.ts";
 export interface Recovered {
   readonly store: Store;
   readonly records: readonly JournalRecord[];
-  /** A cluster was begun from it just now: nothing can be later. */
+  /** A new cluster was just started from it: nothing can be later. */
   readonly isTrusted?: boolean;
 }
 
 /**
  * Reads `journal`, before anything is appended to it.
  *
- * @param nowMs the monotonic clock, in milliseconds: by it the node counts how old reserved keys are
+ * @param nowMs the monotonic clock, in milliseconds: the age of reserved keys counts from it
  * @throws {FatalError} if it cannot be read.
  */
 export async function recover(journal: Journal, nowMs: number): Promise<Recovered> {
