@@ -84,7 +84,7 @@ export class Disk {
   }
 
   /** The process ends: of what was not durable, a random part was written nevertheless. */
-  crash(random: Random): void {
+  crash(random: Pick<Random, "chance" | "integer">): void {
     if (random.chance(0.3)) this.makeDurable(random.integer(this.#unforced.length + 1));
     this.#unforced = [];
     this.#cut = undefined;

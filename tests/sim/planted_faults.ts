@@ -357,19 +357,6 @@ function leaseWithout(name: string, clock: keyof Clocks): PlantedFault {
 /** Faults that the fixed set is too small for: `docs/simulation.md` says how many seeds they take. */
 export const RARE_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
   () => ({
-    name: "a presumed abort is told as one",
-    onStart: (replica) => {
-      const outcomeOf = replica.outcomeOf.bind(replica);
-      const { transactions } = replica.context;
-      replica.outcomeOf = (asked) => {
-        const said = outcomeOf(asked);
-        const isPresumed = said.outcome === "unknown" &&
-          transactions.isClosed(asked.coordinator, asked.number);
-        return isPresumed ? { ...said, outcome: "aborted" } : said;
-      };
-    },
-  }),
-  () => ({
     name: "a name means a transaction of any journal",
     onStart: (replica) => {
       const outcomeOf = replica.outcomeOf.bind(replica);

@@ -5,9 +5,16 @@
  */
 
 import type { Violation } from "./checkers.ts";
+import { EXPLORED_PLANTED_FAULTS } from "./explored_planted_faults.ts";
 import { PLANTED_FAULTS, RARE_PLANTED_FAULTS } from "./planted_faults.ts";
 import { scenarioOf, type Workload } from "./scenario.ts";
 import { simulate } from "./simulation.ts";
+
+const ALL_PLANTED_FAULTS = [
+  ...PLANTED_FAULTS,
+  ...EXPLORED_PLANTED_FAULTS,
+  ...RARE_PLANTED_FAULTS,
+];
 
 /** Which runs are to be made. Plain values: it goes to workers. */
 export interface Task {
@@ -96,8 +103,8 @@ export function findPlantedFault(
   name: string | undefined,
 ): typeof PLANTED_FAULTS[number] | undefined {
   if (name === undefined) return undefined;
-  const plant = [...PLANTED_FAULTS, ...RARE_PLANTED_FAULTS].find((make) => make().name === name);
+  const plant = ALL_PLANTED_FAULTS.find((make) => make().name === name);
   if (plant !== undefined) return plant;
-  const names = PLANTED_FAULTS.map((make) => `"${make().name}"`).join(", ");
+  const names = ALL_PLANTED_FAULTS.map((make) => `"${make().name}"`).join(", ");
   throw new RangeError(`there is no planted fault "${name}", but ${names}`);
 }

@@ -27,6 +27,8 @@ export interface Sending {
   readonly starts: number;
   /** The ballot of the proposal accepted last, durable or not; 0 for none. */
   readonly accepted: number;
+  /** The highest ballot that it has promised, durably or not. */
+  readonly promised: number;
   /** The entries of a part of a transfer, as they came from `to`. */
   partFrom(transfer: number, chunk: number): object | undefined;
 }
@@ -88,7 +90,7 @@ export const ASSERTIONS: { readonly [Type in Asserting]: Assertion<Type> } = {
   joinFinal: ownPromise,
   viewPromise: (message, { ledger, accepted: acceptedNow }) => {
     const { ballot, accepted, installed, table, isJoined, isMember, marks } = message;
-    if (ledger.promised !== ballot) return `the promise of ballot ${ballotName(ballot)}`;
+    if (!ledger.hasPromised(ballot)) return `the promise of ballot ${ballotName(ballot)}`;
     if (installed.number > (ledger.view?.number ?? 0)) return `view ${installed.number}`;
     if (accepted !== undefined && !ledger.accepted.has(accepted.ballot)) {
       return `that ballot ${ballotName(accepted.ballot)} is accepted`;
@@ -113,11 +115,9 @@ export const ASSERTIONS: { readonly [Type in Asserting]: Assertion<Type> } = {
     }
     return undefined;
   },
-  viewAccepted: ({ ballot }, { ledger }) => {
+  viewAccepted: ({ ballot }, { ledger, promised }) => {
     if (!ledger.accepted.has(ballot)) return `that ballot ${ballotName(ballot)} is accepted`;
-    return ledger.promised > ballot
-      ? `the word of ballot ${ballotName(ballot)}: ${ballotName(ledger.promised)} is promised`
-      : undefined;
+    return promised > ballot ? `no promise above it: ${ballotName(promised)}` : undefined;
   },
   joinAcknowledged: ({ transfer, chunk }, { ledger, partFrom }) => {
     if (chunk < 0) return undefined; // It declines.

@@ -35,7 +35,9 @@ export class Ledger {
   progress = 0;
   /** By how much incarnations are ahead of the starts. */
   offset = 0;
-  readonly #transactions = new Map<NodeId, Map<TransactionNumber, Progress>>();
+  #transactions = new Map<NodeId, Map<TransactionNumber, Progress>>();
+  /** Those of the view before, which the last one has settled. */
+  #before: ReadonlyMap<NodeId, ReadonlyMap<TransactionNumber, Progress>> = new Map();
   /** By coordinator: everything up to here is settled. */
   readonly #floors = new Map<NodeId, TransactionNumber>();
   /** Parts of transfers, each by the very list of its entries. */
@@ -111,7 +113,8 @@ export class Ledger {
   }
 
   #settleAll(): void {
-    this.#transactions.clear();
+    this.#before = this.#transactions;
+    this.#transactions = new Map();
     this.#floors.clear();
     this.view?.bases.forEach((base, node) => this.#floors.set(node, base));
   }
@@ -129,9 +132,13 @@ export class Ledger {
     return latest;
   }
 
-  /** Returns how far a transaction of the present view has come. */
+  /**
+   * Returns how far a transaction has come. What waited for the force that has made a view durable, too,
+   * is still said in the view before.
+   */
   progressOf(coordinator: NodeId, number: TransactionNumber): Progress | undefined {
-    return this.#transactions.get(coordinator)?.get(number);
+    return this.#transactions.get(coordinator)?.get(number) ??
+      this.#before.get(coordinator)?.get(number);
   }
 
   /** The transactions of the present view that are prepared, and not decided. */
@@ -141,6 +148,11 @@ export class Ledger {
         if (progress === "prepared") yield { coordinator, number };
       }
     }
+  }
+
+  /** Tells whether `ballot` was promised, in whichever way. */
+  hasPromised(ballot: Ballot): boolean {
+    return this.promised === ballot || this.promises.has(ballot) || this.accepted.has(ballot);
   }
 
   /** Returns the first number up to `upTo`, of its incarnation, whose outcome is not known. */

@@ -91,6 +91,11 @@ export class WhiteBox {
     this.#watch(node, process);
   }
 
+  /** The world begins with this view: all of its members have accepted it. */
+  begin(view: View): void {
+    this.#acceptors.set(`${view.ballot} ${contentOf(view)}`, view.members);
+  }
+
   /** The process of `node` is gone. */
   onEnd(node: NodeId): void {
     const process = this.#processes.get(node);
@@ -188,6 +193,7 @@ export class WhiteBox {
       ledger,
       starts,
       accepted: replica.membership.accepted?.ballot ?? 0,
+      promised: replica.membership.promised,
       partFrom: (transfer, chunk) => parts.get(`${to} ${transfer} ${chunk}`),
     });
   }

@@ -1,0 +1,47 @@
+/**
+ * Planted faults that the explorer finds within its fixed set, and the simulator does not.
+ *
+ * @module
+ */
+
+import type { Store } from "../../src/two_phase/store.ts";
+import type { PlantedFault } from "./planted_faults.ts";
+
+/** See `PLANTED_FAULTS`. */
+export const EXPLORED_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
+  () => ({
+    name: "a joiner does not learn the clock of its source",
+    onSend: (message) => message.type === "joinFinal" ? { ...message, clock: 0 } : message,
+  }),
+  () => ({
+    name: "an export that waits over a view change is evaluated twice",
+    onRequest: (request, { context: { membership } }) => {
+      if (request.kind !== "barrier") return request;
+      const { number } = membership.view;
+      return {
+        ...request,
+        evaluate: (store: Store) => {
+          if (membership.view.number !== number) request.evaluate(store);
+          return request.evaluate(store);
+        },
+      };
+    },
+  }),
+  () => ({
+    name: "nobody says that its disk hangs",
+    onSend: (message) => message.type === "heartbeat" ? { ...message, isStuck: false } : message,
+  }),
+  () => ({
+    name: "a presumed abort is told as one",
+    onStart: (replica) => {
+      const outcomeOf = replica.outcomeOf.bind(replica);
+      const { transactions } = replica.context;
+      replica.outcomeOf = (asked) => {
+        const said = outcomeOf(asked);
+        const isPresumed = said.outcome === "unknown" &&
+          transactions.isClosed(asked.coordinator, asked.number);
+        return isPresumed ? { ...said, outcome: "aborted" } : said;
+      };
+    },
+  }),
+];
