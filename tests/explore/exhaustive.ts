@@ -4,9 +4,10 @@
  *
  * n2 says that it is about to end, so n0 begins a change of the view, and begins again where it has
  * crashed. Every order is tried in which messages arrive, the forces of n0 end (those of the other disks
- * end at once), n0 looks at the time, and nodes crash and start again. Not explored: clients, heartbeats and announcements (they do not arrive), what comes when all have gone over to the view, and
- * more than three looks at the time, two of which make it wait no longer for a third promise. A clock is a node's own, and
- * moves with its looks at it.
+ * end at once), n0 looks at the time, and nodes crash and start again. Not explored: clients; heartbeats
+ * and announcements, which do not arrive; what comes when all have gone over to the view; and more than
+ * so many looks at the time. One of them begins a ballot, and two more make n0 wait no longer for a third
+ * promise. A clock is a node's own, and moves when the node looks at it.
  *
  * A replica cannot be copied, so a state is reached again by taking the steps to it. States are told
  * apart by a hash of what each process has found on its disk and has taken in since, in its order, and of
@@ -22,8 +23,8 @@ import { type Step, World } from "./world.ts";
 
 const NODES = 3;
 
-/** How often each node looks at the time, at most. */
-const TICKS: readonly number[] = [3, 0, 0];
+/** The node that has a view chosen, and whose looks at the time are counted; others do not look. */
+const PROPOSER: NodeId = 0;
 
 /** The node with the slow disk. */
 const SLOW: NodeId = 0;
@@ -59,17 +60,19 @@ type Move = readonly ["deliver" | "force" | "tick" | "crash" | "up", ...rest: nu
 export function exhaust(
   options: {
     readonly crashes: number;
+    /** How often the proposer looks at the time, at most. */
+    readonly ticks: number;
     readonly statesMax: number;
     readonly plant?: (() => PlantedFault) | undefined;
   },
 ): Exhaustion {
-  const { crashes, statesMax, plant } = options;
+  const { statesMax } = options;
   const seen = new Set<number>();
   let [steps, depth, ends] = [0, 0, 0];
   /** By depth: the moves that are still to be tried there. */
   const open: Move[][] = [];
   const path: Move[] = [];
-  let place = new Place(crashes, plant);
+  let place = new Place(options);
   const result = (isExhausted: boolean): Exhaustion => ({
     states: seen.size,
     steps,
@@ -90,7 +93,7 @@ export function exhaust(
       continue;
     }
     if (isStale) {
-      place = new Place(crashes, plant);
+      place = new Place(options);
       for (const one of path) place.take(one);
       steps += path.length;
       isStale = false;
@@ -120,13 +123,20 @@ export function exhaust(
 /** A world on its way through the search. */
 class Place {
   readonly world: World;
-  readonly #ticks = [...TICKS];
+  #ticks: number;
   #crashes: number;
   /** By node: what its process has found, and taken in. */
   readonly #pasts: number[];
 
-  constructor(crashes: number, plant: (() => PlantedFault) | undefined) {
+  constructor(
+    { crashes, ticks, plant }: {
+      readonly crashes: number;
+      readonly ticks: number;
+      readonly plant?: (() => PlantedFault) | undefined;
+    },
+  ) {
     this.#crashes = crashes;
+    this.#ticks = ticks;
     this.world = new World({
       seed: 1,
       nodes: NODES,
@@ -156,7 +166,7 @@ class Place {
         if (from !== node && world.isOnItsWay(from, node)) moves.push(["deliver", from, node]);
       }
       const hasGoneOver = replica.membership.view.number > 1;
-      if (!hasGoneOver && (this.#ticks[node] ?? 0) > 0) moves.push(["tick", node]);
+      if (node === PROPOSER && !hasGoneOver && this.#ticks > 0) moves.push(["tick", node]);
       if (this.#crashes > 0) moves.push(["crash", node]);
     }
     return moves;
@@ -173,7 +183,7 @@ class Place {
         break;
       }
       case "tick":
-        this.#ticks[first] = (this.#ticks[first] ?? 0) - 1;
+        this.#ticks--;
         this.#note(first, "tick");
         world.apply(["tick", first]);
         break;
@@ -225,7 +235,7 @@ class Place {
   /** Returns what tells this state from others. */
   hash(): number {
     const { world } = this;
-    const parts: (string | number)[] = [this.#crashes, ...this.#ticks];
+    const parts: (string | number)[] = [this.#crashes, this.#ticks];
     for (const { index: node, replica } of world.nodes) {
       parts.push(this.#pasts[node] ?? 0, replica === undefined ? "down" : "up");
       for (let other = 0; other < NODES; other++) {

@@ -6,8 +6,12 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { EXPLORED_PLANTED_FAULTS } from "../sim/explored_planted_faults.ts";
+import {
+  DIRECTED_PLANTED_FAULTS,
+  EXPLORED_PLANTED_FAULTS,
+} from "../sim/explored_planted_faults.ts";
 import { findPlantedFault } from "../sim/summary.ts";
+import { lastPartAhead } from "./directed.ts";
 import { exhaust } from "./exhaustive.ts";
 import { explore, PROFILES, replay } from "./explorer.ts";
 import { shrink } from "./shrink.ts";
@@ -78,14 +82,24 @@ Deno.test("shrink() keeps a failure, and few steps", () => {
 });
 
 Deno.test("the smallest world without crashes is exhausted, and nothing is found", () => {
-  const { isExhausted, violations, states } = exhaust({ crashes: 0, statesMax: 1e6 });
+  const { isExhausted, violations, states } = exhaust({ crashes: 0, ticks: 3, statesMax: 1e6 });
   assertEquals(violations, []);
   assert(isExhausted && states > 1000, `${states} states`);
 });
 
 Deno.test("the search of the smallest world finds a promise that is not durable", () => {
   const plant = findPlantedFault("viewPrepare before the promise is durable");
-  const { violations, path } = exhaust({ crashes: 2, statesMax: 1e6, plant });
+  const { violations, path } = exhaust({ crashes: 2, ticks: 3, statesMax: 1e6, plant });
   assertEquals(violations[0]?.checker, "white box");
   assertEquals(path.at(-1), ["tick", 0]);
 });
+
+for (const plant of [undefined, ...DIRECTED_PLANTED_FAULTS]) {
+  const about = plant === undefined ? "passes" : `finds "${plant().name}"`;
+  Deno.test(`the directed run of a last part that comes ahead ${about}`, () => {
+    for (let seed = 0; seed < 5; seed++) {
+      const violations = lastPartAhead(seed, plant);
+      assertEquals(violations.length > 0, plant !== undefined, JSON.stringify(violations));
+    }
+  });
+}

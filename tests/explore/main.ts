@@ -26,7 +26,8 @@ const HELP = `deno task explore: chooses what happens in a cluster, step by step
   --save FILE      writes the first failing run to this file, the shorter one with --shrink
   --replay FILE    repeats the run in this file, and prints its steps
   --exhaustive     all that can happen in the smallest world, instead of runs
-  --crashes C      how many crashes it may have there, at most (2)
+  --crashes C      how many crashes it may have there, at most (1)
+  --ticks T        how often n0 looks at the time there, at most (3)
   --states N       the search ends after so many states (10000000)
   -h, --help       prints this
 
@@ -134,15 +135,16 @@ function show(run: Run, plantedFault: string | undefined): number {
 }
 
 function searchAll(
-  options: { crashes: number; states: number; plantedFault: string | undefined },
+  options: { crashes: number; ticks: number; states: number; plantedFault: string | undefined },
 ): number {
   const beganAt = performance.now();
-  const { crashes, states, plantedFault } = options;
-  const found = exhaust({ crashes, statesMax: states, plant: findPlantedFault(plantedFault) });
+  const { crashes, ticks, states, plantedFault } = options;
+  const plant = findPlantedFault(plantedFault);
+  const found = exhaust({ crashes, ticks, statesMax: states, plant });
   const seconds = (performance.now() - beganAt) / 1000;
   console.log(
     `${found.states} states, ${found.steps} steps in ${seconds.toFixed(1)} s, up to ` +
-      `${found.depth} steps deep, ${found.ends} ends, with up to ${crashes} crashes`,
+      `${found.depth} steps deep, ${found.ends} ends, with up to ${crashes} crashes and ${ticks} ticks`,
   );
   for (const { checker, text } of found.violations) console.log(`${checker}: ${text}`);
   if (found.violations.length > 0) console.log(found.path.map((step) => step.join(" ")).join("\n"));
@@ -153,7 +155,18 @@ function searchAll(
 /** Returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args, {
-    values: ["runs", "seed", "jobs", "profile", "plant", "save", "replay", "crashes", "states"],
+    values: [
+      "runs",
+      "seed",
+      "jobs",
+      "profile",
+      "plant",
+      "save",
+      "replay",
+      "crashes",
+      "ticks",
+      "states",
+    ],
     switches: ["shrink", "exhaustive", "help"],
     alias: { h: "help" },
   });
@@ -169,8 +182,9 @@ async function main(args: readonly string[]): Promise<number> {
   const file = line.value("replay");
   if (file !== undefined) return show(JSON.parse(await Deno.readTextFile(file)), plantedFault);
   if (line.has("exhaustive")) {
-    const crashes = integer("crashes", 2, 5, 0);
-    return searchAll({ crashes, states: integer("states", 1e7, 1e9), plantedFault });
+    const crashes = integer("crashes", 1, 5, 0);
+    const ticks = integer("ticks", 3, 9);
+    return searchAll({ crashes, ticks, states: integer("states", 1e7, 1e9), plantedFault });
   }
   const name = line.value("profile");
   const profile = PROFILES.find((known) => known === name);

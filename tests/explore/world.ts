@@ -66,8 +66,11 @@ export const OPERATIONS = [
   "export",
 ] as const;
 
-/** See {@linkcode OPERATIONS}. */
-export type OperationName = typeof OPERATIONS[number];
+/** See {@linkcode OPERATIONS}. `setLarge`: more than a joiner may lack that has caught up. */
+export type OperationName = typeof OPERATIONS[number] | "setLarge";
+
+/** How long a large value is. */
+const LARGE = 2 * 1024 * 1024;
 
 /** Something that happens. One that is not possible when its turn comes does nothing. */
 export type Step =
@@ -549,6 +552,8 @@ export class World {
     switch (name) {
       case "set":
         return set([key], `v${this.#asked}`);
+      case "setLarge":
+        return set([key], `v${this.#asked}`.padEnd(LARGE, "~"));
       case "delete":
         return set([key], undefined);
       case "get":

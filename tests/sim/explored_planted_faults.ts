@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { JoinFinal, NodeId } from "../../src/two_phase/messages.ts";
+import type { Replica } from "../../src/two_phase/replica.ts";
 import type { Store } from "../../src/two_phase/store.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 
@@ -45,3 +47,27 @@ export const EXPLORED_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     },
   }),
 ];
+
+/** Faults that need a directed run: see `tests/explore/directed.ts`. */
+export const DIRECTED_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
+  lastPartThatCameAheadSurvives,
+];
+
+/** A last part that came before its view is kept, though something newer came behind it. */
+function lastPartThatCameAheadSurvives(): PlantedFault {
+  const ahead = new Map<Replica, { readonly from: NodeId; readonly message: JoinFinal }>();
+  return {
+    name: "a last part that came ahead survives a newer chunk",
+    afterInput: (input, replica) => {
+      const { membership } = replica.context;
+      if (input.type === "message" && input.message.type === "joinFinal") {
+        const { from, message } = input;
+        if (message.view !== membership.view.number) ahead.set(replica, { from, message });
+      }
+      const kept = ahead.get(replica);
+      if (kept?.message.view !== membership.view.number || membership.isMember) return [];
+      ahead.delete(replica);
+      return [{ type: "message", ...kept }];
+    },
+  };
+}

@@ -5,7 +5,7 @@
  */
 
 import type { Violation } from "./checkers.ts";
-import { EXPLORED_PLANTED_FAULTS } from "./explored_planted_faults.ts";
+import { DIRECTED_PLANTED_FAULTS, EXPLORED_PLANTED_FAULTS } from "./explored_planted_faults.ts";
 import { PLANTED_FAULTS, RARE_PLANTED_FAULTS } from "./planted_faults.ts";
 import { scenarioOf, type Workload } from "./scenario.ts";
 import { simulate } from "./simulation.ts";
@@ -13,6 +13,7 @@ import { simulate } from "./simulation.ts";
 const ALL_PLANTED_FAULTS = [
   ...PLANTED_FAULTS,
   ...EXPLORED_PLANTED_FAULTS,
+  ...DIRECTED_PLANTED_FAULTS,
   ...RARE_PLANTED_FAULTS,
 ];
 

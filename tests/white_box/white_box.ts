@@ -9,7 +9,7 @@
  *   transactions stays as it is. A node that does not take part does none of that either.
  * - A transaction is committed when all members of its view have a durable prepared record of it, and
  *   never both committed and aborted in one view by its coordinator.
- * - No key has two values under one version, or a lower version than before, and no number of a journal means two transactions.
+ * - No key has two values under one version, or a lower version than before, at a node or anywhere, and no number of a journal means two transactions.
  *
  * The checks are told of disks by whoever simulates them, and see the rest by wrapping the outbox and
  * the store of each replica. They change nothing.
@@ -94,6 +94,7 @@ export class WhiteBox {
   /** The world begins with this view: all of its members have accepted it. */
   begin(view: View): void {
     this.#acceptors.set(`${view.ballot} ${contentOf(view)}`, view.members);
+    this.#ballots.set(view.number, view.ballot);
   }
 
   /** The process of `node` is gone. */
@@ -167,6 +168,9 @@ export class WhiteBox {
     const write = store.write.bind(store);
     store.write = (entry, value, version, ...rest) => {
       if (version > 0) this.#onWrite(node, { key: entry.key, value, version });
+      if (version > 0 && version < entry.version) {
+        this.#say(node, `goes back from version ${entry.version} of ${entry.key} to ${version}`);
+      }
       write(entry, value, version, ...rest);
     };
   }

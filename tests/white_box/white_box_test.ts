@@ -196,6 +196,8 @@ Deno.test("WhiteBox sees a version with two values, and a lower one", () => {
   assertEquals(whiteBox.violations, []);
   store.write(store.entryOf("k"), "two", 7);
   assertEquals(whiteBox.violations.length, 1);
+  store.write(store.entryOf("k"), "before", 6);
+  assertStringIncludes(whiteBox.violations.at(-1) ?? "", "goes back from version 7");
 });
 
 Deno.test("WhiteBox sees a commit that is not durable everywhere, and a number given twice", () => {
