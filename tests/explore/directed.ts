@@ -114,3 +114,36 @@ export function lastPartAhead(
   held.clear();
   return world.finish();
 }
+
+/**
+ * A node that is cut off tells a client the name of a transaction that nobody else has heard of. It loses
+ * its disk, joins, and gives the number again: the name must not mean the other transaction.
+ */
+export function numberGivenAgain(
+  seed: number,
+  plant?: (() => PlantedFault) | undefined,
+): readonly Violation[] {
+  const run = new Directed(seed, plant);
+  const { world, held } = run;
+  const mayWrite = (node: NodeId) => world.nodes[node]?.replica?.membership.mayWrite === true;
+  const areAnswered = () => world.calls.every(({ ending }) => ending !== undefined);
+  for (const link of ["2 0", "2 1", "0 2", "1 2"]) held.add(link);
+  world.apply(["ask", 2, "set", 0]);
+  run.to("the client of n2 is told that nothing is known", areAnswered);
+  run.to("n2 is left out", () => run.viewOf(0) === 2 && run.viewOf(1) === 2);
+  world.apply(["crash", 2, 0]);
+  world.apply(["wipe", 2]);
+  // The world begins with the second incarnation, so the new journal has to come to its own second one.
+  world.apply(["start", 2]);
+  world.apply(["crash", 2, 0]);
+  held.clear();
+  world.apply(["start", 2]);
+  run.to("n2 is a member again", () => mayWrite(2) && mayWrite(0) && mayWrite(1));
+  world.apply(["ask", 2, "set", 1]);
+  run.to("n2 has written", () => {
+    world.askOutcomes();
+    return areAnswered();
+  });
+  world.askOutcomes();
+  return world.finish();
+}

@@ -11,7 +11,7 @@ import {
   EXPLORED_PLANTED_FAULTS,
 } from "../sim/explored_planted_faults.ts";
 import { findPlantedFault } from "../sim/summary.ts";
-import { lastPartAhead } from "./directed.ts";
+import { lastPartAhead, numberGivenAgain } from "./directed.ts";
 import { exhaust } from "./exhaustive.ts";
 import { explore, PROFILES, replay } from "./explorer.ts";
 import { shrink } from "./shrink.ts";
@@ -94,12 +94,16 @@ Deno.test("the search of the smallest world finds a promise that is not durable"
   assertEquals(path.at(-1), ["tick", 0]);
 });
 
-for (const plant of [undefined, ...DIRECTED_PLANTED_FAULTS]) {
-  const about = plant === undefined ? "passes" : `finds "${plant().name}"`;
-  Deno.test(`the directed run of a last part that comes ahead ${about}`, () => {
-    for (let seed = 0; seed < 5; seed++) {
-      const violations = lastPartAhead(seed, plant);
-      assertEquals(violations.length > 0, plant !== undefined, JSON.stringify(violations));
-    }
-  });
+const DIRECTED = { lastPartAhead, numberGivenAgain };
+
+for (const name of ["lastPartAhead", "numberGivenAgain"] as const) {
+  for (const plant of [undefined, DIRECTED_PLANTED_FAULTS[name]]) {
+    const about = plant === undefined ? "passes" : `finds "${plant().name}"`;
+    Deno.test(`the directed run ${name}() ${about}`, () => {
+      for (let seed = 0; seed < 5; seed++) {
+        const violations = DIRECTED[name](seed, plant);
+        assertEquals(violations.length > 0, plant !== undefined, JSON.stringify(violations));
+      }
+    });
+  }
 }

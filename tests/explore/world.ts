@@ -650,12 +650,12 @@ export class World {
     for (const { replica, index } of this.nodes) {
       if (replica?.membership.isLeaving === true) this.apply(["crash", index, 0]);
     }
-    for (const name of this.#named) this.#askOutcome(name);
+    this.askOutcomes();
     if (!this.#settleDown(() => this.#isAtRest())) {
       if (!this.isBroken) this.#violations.push({ checker: "liveness", text: this.#describe() });
       return;
     }
-    for (const name of this.#named) this.#askOutcome(name);
+    this.askOutcomes();
     this.#hangADisk();
     for (const { index } of this.nodes) this.apply(["ask", index, "getAll", 0]);
     for (const { index } of this.nodes) this.apply(["ask", index, "set", 0]);
@@ -702,6 +702,11 @@ export class World {
 
   #isServed(): boolean {
     return this.#history.calls.every(({ ending }) => ending !== undefined);
+  }
+
+  /** Whoever was told the name of a transaction asks how that ended. */
+  askOutcomes(): void {
+    for (const name of this.#named) this.#askOutcome(name);
   }
 
   #askOutcome(name: string): void {

@@ -7,6 +7,7 @@
 import type { JoinFinal, NodeId } from "../../src/two_phase/messages.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import type { Store } from "../../src/two_phase/store.ts";
+import { journalDigits } from "../../src/two_phase/transaction_name.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 
 /** See `PLANTED_FAULTS`. */
@@ -48,10 +49,23 @@ export const EXPLORED_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
   }),
 ];
 
-/** Faults that need a directed run: see `tests/explore/directed.ts`. */
-export const DIRECTED_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
-  lastPartThatCameAheadSurvives,
-];
+/** By directed run: the fault that it finds. See `tests/explore/directed.ts`. */
+export const DIRECTED_PLANTED_FAULTS = {
+  lastPartAhead: lastPartThatCameAheadSurvives,
+  numberGivenAgain: () => ({
+    name: "a name means a transaction of any journal",
+    onStart: (replica) => {
+      const outcomeOf = replica.outcomeOf.bind(replica);
+      const { membership, self } = replica.context;
+      replica.outcomeOf = (asked) => {
+        const journal = asked.coordinator === self
+          ? membership.identity.journal
+          : membership.view.journals[asked.coordinator] ?? "";
+        return outcomeOf({ ...asked, digits: journalDigits(journal) });
+      };
+    },
+  }),
+} satisfies { readonly [run: string]: () => PlantedFault };
 
 /** A last part that came before its view is kept, though something newer came behind it. */
 function lastPartThatCameAheadSurvives(): PlantedFault {

@@ -26,7 +26,6 @@ import { majority } from "../../src/two_phase/quorum.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import type { Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Evaluation, Request, WriteRequest } from "../../src/two_phase/request.ts";
-import { journalDigits } from "../../src/two_phase/transaction_name.ts";
 import { PLANTED_PROTOCOL_FAULTS } from "./planted_protocol_faults.ts";
 
 /** A rule that is broken. */
@@ -356,19 +355,6 @@ function leaseWithout(name: string, clock: keyof Clocks): PlantedFault {
 
 /** Faults that the fixed set is too small for: `docs/simulation.md` says how many seeds they take. */
 export const RARE_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
-  () => ({
-    name: "a name means a transaction of any journal",
-    onStart: (replica) => {
-      const outcomeOf = replica.outcomeOf.bind(replica);
-      const { membership, self } = replica.context;
-      replica.outcomeOf = (asked) => {
-        const journal = asked.coordinator === self
-          ? membership.identity.journal
-          : membership.view.journals[asked.coordinator] ?? "";
-        return outcomeOf({ ...asked, digits: journalDigits(journal) });
-      };
-    },
-  }),
   () => ({
     name: "messages of another view are heeded",
     onStart: (replica) => {

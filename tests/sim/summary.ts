@@ -13,7 +13,7 @@ import { simulate } from "./simulation.ts";
 const ALL_PLANTED_FAULTS = [
   ...PLANTED_FAULTS,
   ...EXPLORED_PLANTED_FAULTS,
-  ...DIRECTED_PLANTED_FAULTS,
+  ...Object.values(DIRECTED_PLANTED_FAULTS),
   ...RARE_PLANTED_FAULTS,
 ];
 
