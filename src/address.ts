@@ -17,7 +17,7 @@ export interface Address {
  * Returns the port that `text` names.
  *
  * @param name the flag that it was given to, for the error
- * @throws {UsageError} where it is no port from `min` to 65535.
+ * @throws {UsageError} if it is not a port from `min` to 65535.
  */
 export function parsePort(text: string, name: string, min = 1): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
@@ -30,8 +30,8 @@ export function parsePort(text: string, name: string, min = 1): number {
 /**
  * Returns the address that `text` names.
  *
- * @param options `defaultPort`: the port where none is given; `name`: the flag, for the error
- * @throws {UsageError} where it is no address.
+ * @param options `defaultPort`: the port if none is given; `name`: the flag, for the error
+ * @throws {UsageError} if it is not an address.
  */
 export function parseAddress(
   text: string,
@@ -59,7 +59,7 @@ export function formatAddress(address: Address): string {
  * Returns the addresses that a comma-separated list names, sorted, so that every node numbers the
  * nodes alike whatever order its list was given in.
  *
- * @throws {UsageError} where an entry is no address or stands there twice, or there are too many.
+ * @throws {UsageError} if an entry is not an address or appears twice, or there are too many.
  */
 export function parseAddressList(
   text: string,

@@ -1,5 +1,5 @@
 /**
- * Reading what `byte_writer.ts` has written.
+ * Reads what `byte_writer.ts` writes.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export class ByteReader {
     this.#end = bytes.length;
   }
 
-  /** Goes on from `start`, and no further than `end`. */
+  /** Continues at `start`, up to but not including `end`. */
   window(start: number, end: number): void {
     this.#at = start;
     this.#end = end;

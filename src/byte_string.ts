@@ -43,7 +43,7 @@ export function fromText(text: string): ByteString {
 /**
  * Returns the text that `value` holds in UTF-8.
  *
- * @returns the text, or `undefined` where the bytes are not UTF-8.
+ * @returns the text, or `undefined` if the bytes are not UTF-8.
  */
 export function toText(value: ByteString): string | undefined {
   if (isAscii(value)) return value;
@@ -55,7 +55,7 @@ export function toText(value: ByteString): string | undefined {
 }
 
 /**
- * Returns `value` as a person can read it in a message: its text, cut after `charactersMax`
+ * Returns `value` in human-readable form for messages: its text, cut after `charactersMax`
  * characters, with control characters and bytes that are not text written as `\xNN`, in quotes.
  */
 export function quote(value: ByteString, charactersMax = 64): string {

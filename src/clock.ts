@@ -7,8 +7,8 @@
 import type { Clocks } from "./two_phase/clocks.ts";
 
 /**
- * Returns the monotonic clock in milliseconds: the wall-clock time at the start of the process, and
- * never back from there. It stands still while the machine is suspended.
+ * Returns the monotonic clock in milliseconds: it starts at the wall-clock time of the process's
+ * start, and never goes back. It stands still while the machine is suspended.
  */
 export function now(): number {
   return performance.timeOrigin + performance.now();

@@ -8,11 +8,11 @@
 import type { ClusterOrigin } from "./two_phase/messages.ts";
 
 /**
- * What a node is to the cluster.
+ * A node's role in the cluster.
  *
  * - `member`: it belongs to the view.
- * - `joining`: it is outside, and is being sent what the members hold.
- * - `outside`: it is outside, and nothing is known of a transfer.
+ * - `joining`: it is outside, and is receiving what the members hold.
+ * - `outside`: it is outside, and no transfer is known.
  * - `down`: there is no link to it.
  */
 export type NodeRole = "member" | "joining" | "outside" | "down";
@@ -24,7 +24,7 @@ export interface NodeStatus {
   readonly isUp: boolean;
   readonly isInView: boolean;
   readonly role: NodeRole;
-  /** How many chunks it has got, while it joins; else `null`. */
+  /** How many chunks it has received, while it joins; else `null`. */
   readonly chunks: number | null;
   /** Whether it may answer reads from its memory; `null` while it is not known. */
   readonly hasLease: boolean | null;
@@ -36,24 +36,24 @@ export interface NodeStatus {
 }
 
 /**
- * A transaction that is prepared here, and of which this node does not know for long how it ends: its
- * keys answer nobody until then.
+ * A transaction that has been prepared here for long without a known outcome: its keys are blocked
+ * until then.
  */
 export interface DoubtStatus {
   /** Its name, as DKS.OUTCOME takes it. */
   readonly transaction: string;
   /**
-   * Since when, in milliseconds of the day's time; for one that was in doubt before the node's start,
-   * by the clock of its coordinator.
+   * Since when, in milliseconds of wall-clock time; for a transaction that was in doubt before the
+   * node's start, by the clock of its coordinator.
    */
   readonly since: number;
-  /** How many keys it has locked here, those that dks keeps for itself left out. */
+  /** How many keys it has locked here, reserved keys not counted. */
   readonly keys: number;
-  /** The first of them, in quotes and cut; `""` where there is none. */
+  /** The first of them, in quotes and cut; `""` if there is none. */
   readonly key: string;
-  /** What would end it, for people. */
+  /** What would end it, human-readable. */
   readonly waitsFor: string;
-  /** The addresses of the nodes that would have to say something; none where that is no single one. */
+  /** The addresses of the nodes that it waits for; empty if it waits for no particular node. */
   readonly nodes: readonly string[];
 }
 
@@ -62,20 +62,20 @@ export interface ClusterStatus {
   readonly version: string;
   readonly view: number;
   /**
-   * When the view was installed here, in milliseconds of the day's time; `null` where that was before
-   * the node has started.
+   * When the view was installed here, in milliseconds of wall-clock time; `null` if that was before
+   * the node started.
    */
   readonly viewSince: number | null;
   /** The id of the cluster; empty before its first view. */
   readonly cluster: string;
   /**
-   * Which node has begun the cluster by force, when, in milliseconds of the day's time, and with which
-   * view; `null` where the nodes have begun it together.
+   * Which node started the cluster by force, when, in milliseconds of wall-clock time, and with
+   * which view; `null` if the nodes started it together.
    */
   readonly origin: ClusterOrigin | null;
   /** Whether writes can be done now. */
   readonly isComplete: boolean;
-  /** Where the journal is kept, for people. */
+  /** Where the journal is kept, human-readable. */
   readonly journal: string;
   /** Nothing is stored: a restart forgets everything. */
   readonly isEphemeral: boolean;
@@ -83,6 +83,6 @@ export interface ClusterStatus {
   readonly nodes: readonly NodeStatus[];
   /** How many transactions are in doubt here for more than a second. */
   readonly inDoubt: number;
-  /** The oldest of them, `DOUBTS_LISTED_MAX` at the most. */
+  /** The oldest of them, at most `DOUBTS_LISTED_MAX`. */
   readonly doubts: readonly DoubtStatus[];
 }

@@ -1,5 +1,5 @@
 /**
- * Reading command lines: which flags there are, and clear errors for what is not one.
+ * Reads command lines: known flags, and clear errors for anything else.
  *
  * @module
  */
@@ -17,11 +17,11 @@ export interface FlagNames {
   readonly alias?: Readonly<Record<string, string>>;
 }
 
-/** A command line that has been read. */
+/** A parsed command line. */
 export interface CommandLine {
   /** The words that belong to no flag, in order. */
   readonly words: readonly string[];
-  /** Returns the value of a flag, or `undefined` where it was not given. */
+  /** Returns the value of a flag, or `undefined` if it was not given. */
   value(name: string): string | undefined;
   /** Tells whether a switch was given. */
   has(name: string): boolean;
@@ -30,8 +30,8 @@ export interface CommandLine {
 /**
  * Reads `args`.
  *
- * @param options `stopsAtWord`: what follows the first word belongs to it, flags too
- * @throws {UsageError} where a flag is unknown, lacks its value, or is given twice.
+ * @param options `stopsAtWord`: everything after the first word belongs to it, flags included
+ * @throws {UsageError} if a flag is unknown, lacks its value, or is given twice.
  */
 export function readCommandLine(
   args: readonly string[],
@@ -41,7 +41,7 @@ export function readCommandLine(
   const parsed = parseArgs([...args], {
     string: [...flags.values, "_"],
     boolean: [...flags.switches],
-    collect: [...flags.values], // So that one that is given twice can be told.
+    collect: [...flags.values], // So that a repeated flag can be detected.
     alias: flags.alias ?? {},
     stopEarly: options.stopsAtWord ?? false,
     unknown: (argument: string, key?: string) => {
@@ -69,7 +69,7 @@ export function readCommandLine(
  * Returns the integer that `text` names.
  *
  * @param options `name`: the flag, for the error; `min`, `max`: the bounds
- * @throws {UsageError} where it is none, or out of bounds.
+ * @throws {UsageError} if it is not an integer, or out of bounds.
  */
 export function parseInteger(
   text: string,

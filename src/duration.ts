@@ -12,7 +12,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
  * Returns how many milliseconds `text` stands for.
  *
  * @param name the flag that it was given to, for the error
- * @throws {UsageError} where it is no duration, or not positive.
+ * @throws {UsageError} if it is not a duration, or not positive.
  */
 export function parseDurationMs(text: string, name: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text);

@@ -1,16 +1,16 @@
 /**
- * What must hold. A condition that does not is a fault of the program, not of its input: the process must
- * end rather than go on with it.
+ * Invariants. If one does not hold, the program is at fault, not its input: the process must end
+ * rather than continue.
  *
  * @module
  */
 
-/** Something does not hold that the program rests on. */
+/** An invariant of the program does not hold. */
 export class InvariantError extends Error {
   override name = "InvariantError";
 }
 
-/** @throws {InvariantError} where `condition` does not hold; `message` says what should be. */
+/** @throws {InvariantError} if `condition` does not hold; `message` says what should. */
 export function invariant(condition: boolean, message: string): asserts condition {
   if (!condition) throw new InvariantError(message);
 }

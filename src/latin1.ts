@@ -1,8 +1,8 @@
 /**
- * Cutting byte strings out of byte arrays, the fast way.
+ * Cuts byte strings out of byte arrays, fast.
  *
  * `Buffer` has a native conversion that is ten times as fast as any loop here. Its short form
- * `latin1Slice` is not in the type declarations, though Node and Deno both have it; where it is
+ * `latin1Slice` is not in the type declarations, though Node and Deno both have it; if it is
  * missing, the documented `toString("latin1")` does the same in twice the time.
  *
  * @module

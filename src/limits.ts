@@ -15,10 +15,10 @@ export const KEY_BYTES_MAX = 64 * 1024;
 /** Default for the most bytes of a value. */
 export const VALUE_BYTES_MAX = 8 * 1024 * 1024;
 
-/** What the limit of a value may be configured to at the most. */
+/** The highest value limit that may be configured. */
 export const VALUE_BYTES_LIMIT = 64 * 1024 * 1024;
 
-/** What the limit of a key may be configured to at the most. */
+/** The highest key limit that may be configured. */
 export const KEY_BYTES_LIMIT = 1024 * 1024;
 
 /** Most keys of one command. */
@@ -36,25 +36,31 @@ export const COMMAND_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 /** Most bytes of an inline command (Redis: PROTO_INLINE_MAX_SIZE). */
 export const INLINE_BYTES_MAX = 64 * 1024;
 
-/** A frame between two nodes ends behind the message with which it gets this long. */
+/** A frame between two nodes ends after the message with which it reaches this length. */
 export const FRAME_BYTES_TARGET = 64 * 1024;
 
 /** A message between two nodes that is longer travels in pieces of this many bytes. */
 export const PIECE_BYTES = 64 * 1024;
 
-/** Most bytes of the body of a frame between two nodes: a message may come last in one. */
+/**
+ * Most bytes of the body of a frame between two nodes: the last message of a frame may exceed the
+ * target.
+ */
 export const FRAME_BYTES_MAX = FRAME_BYTES_TARGET + PIECE_BYTES + 64;
 
 /**
- * A node sends a peer so many bytes that the peer has not said to have taken in; but what must not wait
- * goes ahead. So little waits in the sockets between them, where nothing can go ahead of it.
+ * A node sends a peer at most this many bytes that the peer has not reported as processed; urgent
+ * messages are exempt. So little data waits in the sockets between them, where nothing can overtake
+ * it.
  */
 export const UNTAKEN_BYTES_MAX = 512 * 1024;
 
-/** A peer says what it has taken in each time when it is this much. */
+/** A peer reports what it has processed each time it reaches this much. */
 export const TAKEN_BYTES_STEP = 128 * 1024;
 
-/** Most transactions that one coordinator runs or lines up at a time; further requests wait. */
+/**
+ * Most transactions that one coordinator has running or in line at a time; further requests wait.
+ */
 export const TRANSACTIONS_MAX = 16_384;
 
 /**
@@ -65,7 +71,7 @@ export const TRANSACTIONS_MAX = 16_384;
 export const MESSAGE_BYTES_MAX = COMMAND_BYTES_MAX + 16 * ARGUMENTS_MAX + 8 * TRANSACTIONS_MAX +
   16 * NODES_MAX * TRANSACTIONS_MAX + 1024;
 
-/** Most bytes that may wait for one peer's socket before its link is broken off as too slow. */
+/** Most bytes that may wait for one peer's socket before its link is closed as too slow. */
 export const LINK_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
 
 /** Most bytes of a question between nodes before they know each other: the names of all nodes. */
@@ -74,10 +80,16 @@ export const QUESTION_BYTES_MAX = 16 * 1024;
 /** Most client connections of one node. */
 export const CONNECTIONS_MAX = 10_000;
 
-/** Connections above these that are accepted for a moment: peers must get in, however many clients. */
+/**
+ * Connections above these that are accepted for a moment: peers must get in, however many clients
+ * there are.
+ */
 export const PEER_CONNECTIONS_MAX = 256;
 
-/** Most commands of one connection that may wait for their answers; then it is read no further. */
+/**
+ * Most commands of one connection that may wait for their answers; then the node reads no more from
+ * it.
+ */
 export const PIPELINE_MAX = 4096;
 
 /** Most bytes of all values that one BITOP combines: it takes up the node until it has done that. */
@@ -86,13 +98,15 @@ export const BITOP_BYTES_MAX = 16 * 1024 * 1024;
 /** Most bytes of one reply: an MGET of more is an error. */
 export const REPLY_BYTES_MAX = 256 * 1024 * 1024;
 
-/** Most bytes of answers that may wait for one client's socket; then it is read no further. */
+/**
+ * Most bytes of answers that may wait for one client's socket; then the node reads no more from it.
+ */
 export const OUTPUT_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Most bytes of answers that wait for all clients' sockets; then who reads slowly is cut off. */
+/** Most bytes of answers that wait for all clients' sockets; then slow readers are disconnected. */
 export const OUTPUT_BYTES_SUM_MAX = 1024 * 1024 * 1024;
 
-/** Most bytes of memory that a node holds for commands that have not been read to their end. */
+/** Most bytes of memory that a node holds for commands that are not complete yet. */
 export const INPUT_BYTES_SUM_MAX = 256 * 1024 * 1024;
 
 /** Most requests that one node holds; one more is rejected. */
@@ -101,10 +115,13 @@ export const REQUESTS_MAX = 100_000;
 /** Most commands DKS.OUTCOME under way at a node: each asks all other nodes. */
 export const OUTCOME_QUESTIONS_MAX = 64;
 
-/** Most transactions in doubt that DKS.STATUS and INFO list; they tell how many there are besides. */
+/**
+ * Most transactions in doubt that DKS.STATUS and INFO list; they also tell how many there are in
+ * all.
+ */
 export const DOUBTS_LISTED_MAX = 10;
 
-/** A token of DKS.ONCE is good for this long at least, in milliseconds: 10 minutes. */
+/** A token of DKS.ONCE is valid for at least this long, in milliseconds: 10 minutes. */
 export const ONCE_WINDOW_MS = 10 * 60 * 1000;
 
 /** Most bytes of a token of DKS.ONCE. */
@@ -116,14 +133,14 @@ export const ONCE_ANSWER_BYTES_MAX = 64 * 1024;
 /** Most old tokens that are deleted by one transaction. */
 export const SWEEP_DELETIONS_MAX = 1000;
 
-/** Most exports under way at a node: each holds on to all values of its moment. */
+/** Most exports under way at a node: each keeps overwritten values in memory. */
 export const EXPORTS_MAX = 4;
 
-/** An export that nobody has read from for so long is dropped, in milliseconds. */
+/** An export that has not been read for this long is dropped, in milliseconds. */
 export const EXPORT_IDLE_MS = 60_000;
 
-/** An answer of DKS.EXPORT ends with the key by which it has so many bytes. */
+/** An answer of DKS.EXPORT ends with the key with which it reaches this many bytes. */
 export const EXPORT_CHUNK_BYTES = 256 * 1024;
 
-/** Most outcomes that a node keeps beyond the low-water mark, as their ids were told to clients. */
+/** Most outcomes that a node keeps beyond the low-water mark, because clients got their ids. */
 export const OUTCOMES_KEPT_MAX = 10_000;

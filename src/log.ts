@@ -1,9 +1,9 @@
 /**
- * Logging for people and for programs, with the interface of `@std/log` on top of LogTape.
+ * Logging as text or JSON, with the interface of `@std/log` on top of LogTape.
  *
- * `@std/log` left the standard library in September 2025. What dks used of it is here, under the same
- * names, so that code imports `@std/log` and the import map decides who answers: `getLogger`,
- * `setup`, the levels, handlers, and formatters for text and JSON lines.
+ * `@std/log` left the standard library in September 2025. What dks used of it is here, under the
+ * same names, so that code imports `@std/log` and the import map selects the implementation:
+ * `getLogger`, `setup`, the levels, handlers, and formatters for text and JSON lines.
  *
  * ```ts
  * import * as log from "@std/log";
@@ -41,7 +41,7 @@ export const LogLevels = {
 /** The name of a level. */
 export type LevelName = keyof typeof LogLevels;
 
-/** The names of the levels, from the most talkative to the most silent. */
+/** The names of the levels, from the most verbose to the least. */
 export const LogLevelNames: readonly LevelName[] = Object.keys(LogLevels) as LevelName[];
 
 const TO_LOGTAPE: Readonly<Record<LevelName, LogTapeLevel>> = {
@@ -88,7 +88,7 @@ export class ConsoleHandler implements Handler {
 
   /**
    * @param levelName records below are dropped
-   * @param options `formatter`: turns a record into a line, by default for people
+   * @param options `formatter`: turns a record into a line, by default human-readable
    */
   constructor(levelName: LevelName, options: { formatter?: FormatterFunction } = {}) {
     this.levelName = levelName;
@@ -102,7 +102,9 @@ export class ConsoleHandler implements Handler {
   }
 }
 
-/** Returns `record` as a line for people: time, level, message, and arguments as `name=value`. */
+/**
+ * Returns `record` as a human-readable line: time, level, message, and arguments as `name=value`.
+ */
 export function textFormatter(record: LogRecord): string {
   let line = `${record.datetime.toISOString()} ${record.levelName.padEnd(5)} ${record.msg}`;
   for (const [name, value] of fieldsOf(record)) {
@@ -182,7 +184,7 @@ export interface LogConfig {
 
 const CATEGORY = "dks";
 
-/** Sets up where the named loggers log to. May be called again: the last call counts. */
+/** Sets up the handlers of the named loggers. May be called again: the last call counts. */
 export function setup(config: LogConfig): void {
   const handlers = config.handlers ?? {};
   configureSync({

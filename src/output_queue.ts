@@ -1,16 +1,16 @@
 /**
- * What is to be written to one socket, in order.
+ * The bytes to be written to one socket, in order.
  *
- * It is kept in a few long strings rather than in many short ones: the engine only notes what a sum
- * is made of, and copies each byte once, when the string is written into a socket's buffer. No string
- * grows without a bound, as the engine has none of more than 512 MiB.
+ * It is kept in a few long strings rather than in many short ones: the engine only records the
+ * parts of a concatenation, and copies each byte once, when the string is written into a socket's
+ * buffer. Strings are bounded, as the engine allows at most 512 MiB.
  *
  * @module
  */
 
 import type { ByteString } from "./byte_string.ts";
 
-/** Pieces are put together up to this length; a longer one stands alone. */
+/** Pieces are concatenated up to this length; a longer one stays alone. */
 const STRING_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Pieces that wait for a socket. */
@@ -24,7 +24,7 @@ export class OutputQueue {
     return this.#bytes;
   }
 
-  /** Adds `piece` behind all others. */
+  /** Adds `piece` at the end. */
   append(piece: ByteString): void {
     this.#bytes += piece.length;
     if (this.#others.length === 0 && fits(this.#first, piece)) {
@@ -37,7 +37,7 @@ export class OutputQueue {
     else this.#others.push(piece);
   }
 
-  /** Takes out what is to be written first; an empty string where nothing is. */
+  /** Takes the first string to write; an empty string if there is none. */
   take(): ByteString {
     const first = this.#first;
     this.#first = this.#others.shift() ?? "";

@@ -1,5 +1,5 @@
 /**
- * Sockets: the one place where connections are opened and accepted.
+ * Sockets: the only place that opens and accepts connections.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export interface Listener {
 /**
  * Connects to `address`.
  *
- * @throws {Error} if nobody takes the connection within `timeoutMs`, or the name has no address.
+ * @throws {Error} if no peer accepts the connection within `timeoutMs`, or the name has no address.
  */
 export async function connect(address: Address, timeoutMs: number): Promise<Socket> {
   const aborter = new AbortController();
@@ -37,7 +37,7 @@ export async function connect(address: Address, timeoutMs: number): Promise<Sock
     return withoutDelay(await deadline(connecting, timeoutMs));
   } catch (error) {
     aborter.abort();
-    connecting.then(closeQuietly, () => {}); // It may have come about in the same moment.
+    connecting.then(closeQuietly, () => {}); // It may have succeeded at the same moment.
     throw error;
   }
 }
@@ -57,7 +57,7 @@ export function listen(address: Address): Listener {
   };
 }
 
-/** What is written leaves at once: all that belongs together is written together. */
+/** Each write leaves at once: callers write together what belongs together. */
 function withoutDelay(conn: Deno.TcpConn): Socket {
   conn.setNoDelay(true);
   return conn;
@@ -78,7 +78,7 @@ export function closeQuietly(socket: { close(): void }): void {
   try {
     socket.close();
   } catch {
-    // It was closed before: that is what was wanted.
+    // It was closed before, as intended.
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * How transactions and keys are written as bytes: the one form that they have between nodes, in the
- * journal, and in transfers.
+ * The bytes of transactions and keys: one form for messages between nodes, the journal, and
+ * transfers.
  *
  * ```text
  * prepare    = view number priority version effects reads follows
@@ -8,8 +8,9 @@
  * key record = effect version
  * ```
  *
- * A list has its length before it. Integers are varints and byte strings have their length before them
- * (`byte_writer.ts`). What `follows` names is given as the distance from the transaction's own number.
+ * A list has its length before it. Integers are varints and byte strings have their length before
+ * them (`byte_writer.ts`). The numbers in `follows` are given as the distance from the
+ * transaction's own number.
  *
  * @module
  */
@@ -22,15 +23,15 @@ import type { Effect, KeyRecord, Prepare, Stamp, TransactionNumber } from "./two
 const HAS_VALUE = 1;
 const HAS_EXPIRY = 2;
 
-/** An encoding of at least so many bytes is kept for a while: see {@linkcode writePrepare}. */
+/** An encoding of at least this many bytes is kept for a while: see {@linkcode writePrepare}. */
 const KEPT_ENCODING_BYTES = 64 * 1024;
 
 /** The last large prepare that was written, and its encoding. */
 let lastLarge: { readonly prepare: WeakRef<Prepare>; readonly encoding: Uint8Array } | undefined;
 
 /**
- * Writes `prepare`. One that a peer has sent is written as it came, if its bytes are still there. A large
- * one goes to the journal and to the peers in one turn: it is encoded once.
+ * Writes `prepare`. A prepare from a peer is written in the received bytes, if they are still
+ * there. A large one goes to the journal and to the peers in one turn, and is encoded once.
  */
 export function writePrepare(writer: ByteWriter, prepare: Prepare): void {
   const received = prepare instanceof ReceivedPrepare ? prepare.takeEncoding() : undefined;
@@ -64,9 +65,10 @@ function encodePrepare(writer: ByteWriter, prepare: Prepare): void {
 }
 
 /**
- * Reads what {@linkcode writePrepare} has written.
+ * Reads what {@linkcode writePrepare} wrote.
  *
- * @param buffer what `reader` reads from, if it is to be remembered: see {@linkcode ReadBuffer}
+ * @param buffer the buffer of `reader`, if the prepare should remember it: see
+ * {@linkcode ReadBuffer}
  * @throws {MalformedError} if there is no prepare.
  */
 export function readPrepare(reader: ByteReader, buffer?: ReadBuffer): Prepare {
@@ -84,15 +86,15 @@ export function readPrepare(reader: ByteReader, buffer?: ReadBuffer): Prepare {
     : new ReceivedPrepare(prepare as Prepare, { buffer, start, end: reader.at });
 }
 
-/** Bytes that prepares were read from; `undefined` once they were given up. */
+/** Bytes that prepares were read from; `undefined` once they were released. */
 export interface ReadBuffer {
   bytes: Uint8Array | undefined;
 }
 
 /**
- * A prepare that a peer has sent. It remembers where it was read from until it is asked for that once:
- * a member that writes it into its journal as it came need not encode it again. One that has waited
- * until its buffer was given up is encoded again.
+ * A prepare from a peer. It remembers the received bytes until they are taken once, so that a
+ * member can write them into its journal without encoding the prepare again. If its buffer was
+ * released meanwhile, it is encoded again.
  */
 class ReceivedPrepare implements Prepare {
   readonly type = "prepare";
@@ -121,7 +123,7 @@ class ReceivedPrepare implements Prepare {
     this.#end = encoding.end;
   }
 
-  /** Returns the encoding, as long as it is there, and lets go of it. */
+  /** Returns the encoding if it is still there, and releases it. */
   takeEncoding(): Uint8Array | undefined {
     const encoding = this.#buffer?.bytes?.subarray(this.#start, this.#end);
     this.#buffer = undefined;
@@ -136,7 +138,7 @@ export function writeKeyRecord(writer: ByteWriter, record: KeyRecord): void {
 }
 
 /**
- * Reads what {@linkcode writeKeyRecord} has written.
+ * Reads what {@linkcode writeKeyRecord} wrote.
  *
  * @throws {MalformedError} if there is none.
  */
@@ -163,7 +165,7 @@ function readEffect(reader: ByteReader): Effect {
   }
   const key = reader.byteString();
   const value = (flags & HAS_VALUE) !== 0 ? reader.byteString() : undefined;
-  // Most have no expiry: they are of one shape, wherever they come from.
+  // Most have no expiry: give all of them the same shape, wherever they come from.
   return (flags & HAS_EXPIRY) === 0 ? { key, value } : { key, value, expiresAtMs: reader.varint() };
 }
 

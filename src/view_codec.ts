@@ -1,6 +1,6 @@
 /**
- * How views, and what is said of the transactions of one, are written as bytes: for messages between
- * nodes and for the journal.
+ * The bytes of views and of reports on their transactions, for messages between nodes and for the
+ * journal.
  *
  * ```text
  * view    = number cluster ballot names members journals commits bases
@@ -9,8 +9,9 @@
  * table   = (coordinator number state follows)*     state: 0 prepared, 1 committed, 2 aborted
  * ```
  *
- * A list has its length before it. Integers are varints and byte strings have their length before them
- * (`byte_writer.ts`). What `follows` names is given as the distance from the transaction's own number.
+ * A list has its length before it. Integers are varints and byte strings have their length before
+ * them (`byte_writer.ts`). The numbers in `follows` are given as the distance from the
+ * transaction's own number.
  *
  * @module
  */
@@ -29,7 +30,7 @@ import type {
   View,
 } from "./two_phase/messages.ts";
 
-/** Most transactions in one table: all that all coordinators run, and what ended lately. */
+/** Most transactions in one table: all that the coordinators run, and those that ended lately. */
 const TABLE_MAX = 2 * NODES_MAX * TRANSACTIONS_MAX;
 
 const STATES: readonly TableEntry["state"][] = ["prepared", "committed", "aborted"];
@@ -158,7 +159,7 @@ export function readText(reader: ByteReader): string {
   return text;
 }
 
-/** Writes how many items there are, and then each with `write`. */
+/** Writes the number of items, and then each item with `write`. */
 export function writeItems<Item>(
   writer: ByteWriter,
   items: readonly Item[],
@@ -169,7 +170,7 @@ export function writeItems<Item>(
 }
 
 /**
- * Reads what {@linkcode writeItems} has written.
+ * Reads what {@linkcode writeItems} wrote.
  *
  * @throws {MalformedError} if there are more than `max`; `name` says what they are.
  */

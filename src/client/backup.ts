@@ -22,7 +22,7 @@ const BATCH_BYTES = 256 * 1024;
 /** How many MSETs are under way at a time. */
 const BATCHES_AT_ONCE = 8;
 
-/** Writes all keys to standard output, as they stood at one moment. Returns the exit code. */
+/** Writes all keys to standard output, as of one moment. Returns the exit code. */
 export async function exportKeys(connection: ClientConnection, output: Output): Promise<number> {
   let problem: string | undefined;
   try {
@@ -32,11 +32,11 @@ export async function exportKeys(connection: ClientConnection, output: Output): 
     problem = messageOf(error);
   }
   if (problem === undefined) return EXIT.ok;
-  await output.note(`dks: the export is not whole: ${problem}\n`);
+  await output.note(`dks: the export is incomplete: ${problem}\n`);
   return EXIT.failed;
 }
 
-/** Returns why the export is not whole. */
+/** Returns why the export is incomplete. */
 async function writeAll(connection: ClientConnection, output: Output): Promise<string | undefined> {
   const begun = await connection.call(["DKS.EXPORT"]);
   const [id, count] = Array.isArray(begun) ? begun : [];
@@ -52,7 +52,7 @@ async function writeAll(connection: ClientConnection, output: Output): Promise<s
       if (!isListOfStrings(chunk)) return unexpected(chunk);
       if (chunk.length === 0) break;
       next = connection.call(["DKS.EXPORT", id]);
-      next.catch(() => {}); // It is looked at in the next round, unless writing fails before.
+      next.catch(() => {}); // The next round looks at it, unless writing fails before.
       await output.write(writer.lines(chunk));
       bar.update(done += chunk.length / 2);
     }
@@ -67,14 +67,14 @@ async function writeAll(connection: ClientConnection, output: Output): Promise<s
 function unexpected(reply: RespValue): string {
   return reply instanceof ErrorReply
     ? formatError(reply)
-    : "the node does not answer as to an export";
+    : "the node's answer is not one to DKS.EXPORT";
 }
 
 function isListOfStrings(value: RespValue): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
-/** Writes all keys of a file, once all of it was found whole. Returns the exit code. */
+/** Writes all keys of a file, once it is known to be complete. Returns the exit code. */
 export async function importKeys(
   bytes: Uint8Array,
   options: { connector: Connector; timeoutMs: number; output: Output },

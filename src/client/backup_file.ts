@@ -8,8 +8,8 @@
  * {"end":true,"keys":2,"sha256":"…"}
  * ```
  *
- * What is not UTF-8 stands in base64, under `key64` or `value64`. The last line has the SHA-256 of all
- * bytes before it, so a file that was cut off or changed is known.
+ * What is not UTF-8 is written in base64, under `key64` or `value64`. The last line has the SHA-256
+ * of all bytes before it, so a truncated or changed file is detected.
  *
  * @module
  */
@@ -26,7 +26,7 @@ const LINE_FEED = 0x0a;
 /** A key and its value. */
 export type Pair = readonly [key: ByteString, value: ByteString];
 
-/** Makes the bytes of a file, piece by piece. */
+/** Produces the bytes of a file, piece by piece. */
 export class BackupWriter {
   readonly #keys: number;
   readonly #hash: Hash = createHash("sha256");
@@ -45,7 +45,7 @@ export class BackupWriter {
     );
   }
 
-  /** Returns the lines of keys and values that stand behind each other in `words`. */
+  /** Returns the lines of the keys and values that alternate in `words`. */
   lines(words: readonly ByteString[]): Uint8Array {
     let text = "";
     for (let i = 0; i + 1 < words.length; i += 2) {
@@ -58,7 +58,7 @@ export class BackupWriter {
   /**
    * Returns the last line.
    *
-   * @throws {Error} where there were more or fewer keys than was said.
+   * @throws {Error} if there were more or fewer keys than announced.
    */
   end(): Uint8Array {
     if (this.#done !== this.#keys) throw new Error(`${this.#done} keys came, not ${this.#keys}`);
@@ -81,7 +81,7 @@ function lineOf(key: ByteString, value: ByteString): string {
   });
 }
 
-/** The file is none, or not whole, or was changed. */
+/** The file is not a backup, incomplete, or changed. */
 export class BackupError extends Error {
   override name = "BackupError";
 }
@@ -89,7 +89,7 @@ export class BackupError extends Error {
 /**
  * Returns the keys and values of a file.
  *
- * @throws {BackupError} where anything is wrong with any part of it.
+ * @throws {BackupError} if any part of it is wrong.
  */
 export function parseBackup(bytes: Uint8Array): Pair[] {
   if (bytes.length === 0) throw new BackupError("the file is empty");

@@ -1,5 +1,5 @@
 /**
- * `dks client`: reads the command line, and does what it says.
+ * `dks client`: reads the command line, and runs the command.
  *
  * @module
  */
@@ -68,7 +68,7 @@ interface ClientOptions {
 /**
  * Runs `dks client` with these arguments. Returns the exit code.
  *
- * @throws {UsageError} where the arguments are wrong.
+ * @throws {UsageError} if the arguments are wrong.
  */
 export async function client(args: readonly string[]): Promise<number> {
   setUpColors();
@@ -80,7 +80,7 @@ export async function client(args: readonly string[]): Promise<number> {
   try {
     return await runCommand(options);
   } catch (error) {
-    // Who reads the output has seen enough, as in: dks client get k | head -c 10
+    // The reader of the output has closed it, as in: dks client get k | head -c 10
     if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed;
     if (!(error instanceof ConnectionError)) throw error;
     const doubt = error.maybeDone ? "; whether the command was carried out is not known" : "";
@@ -155,7 +155,7 @@ async function backUp(
   if (name === "import" && Deno.stdin.isTerminal()) {
     throw new UsageError("import reads from standard input: dks client import < FILE");
   }
-  // Loaded when it is needed: it brings a part of the runtime that other commands do without.
+  // Loaded on demand: it loads a part of the runtime that other commands do not need.
   const { exportKeys, importKeys } = await import("./backup.ts");
   const connector = new Connector(options);
   const { timeoutMs } = options;
@@ -190,7 +190,7 @@ const CONNECTIONS_MAX = 1000;
 const PIPELINE_MAX = 1000;
 const REPEAT_MAX = 1_000_000;
 
-/** Bad lines that are shown. */
+/** How many bad lines are shown. */
 const BAD_LINES_SHOWN = 10;
 
 async function replay(words: readonly string[], options: ClientOptions): Promise<number> {
@@ -224,7 +224,7 @@ async function replayOperations(options: RunOptions, asJson: boolean): Promise<n
   return report.failed === 0 ? EXIT.ok : EXIT.failed;
 }
 
-/** Returns the text of the operations file: standard input, or the file where that is allowed. */
+/** Returns the text of the operations file: standard input, or the file if that is allowed. */
 async function readOperations(words: readonly string[]): Promise<string> {
   const [file, extra] = words;
   if (extra !== undefined) throw new UsageError(`run takes one file, not also "${extra}"`);

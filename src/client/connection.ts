@@ -18,7 +18,7 @@ import type { RespValue } from "../resp/value.ts";
 /** Bytes of one write to the socket. */
 const WRITE_BYTES = 256 * 1024;
 
-/** Time for what the node said before it hung up to be read. */
+/** Time to read what the node said before it hung up. */
 const LAST_WORDS_MS = 1000;
 
 /** Time for one attempt to connect. */
@@ -29,8 +29,8 @@ export class ConnectionError extends Error {
   override name = "ConnectionError";
 
   /**
-   * @param message for people
-   * @param maybeDone whether a command was sent whose outcome is not known now
+   * @param message human-readable
+   * @param maybeDone whether a command was sent whose outcome is unknown
    */
   constructor(message: string, readonly maybeDone: boolean) {
     super(message);
@@ -42,16 +42,18 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-/** Sends commands and hands out the replies. Commands may be sent before earlier ones are answered. */
+/**
+ * Sends commands and returns their replies. Commands may be sent before earlier ones are answered.
+ */
 export class ClientConnection {
-  /** The node at the other end, as it was named. */
+  /** The node at the other end, by the name that the user gave. */
   readonly name: string;
   readonly address: Address;
   readonly #socket: Socket;
   readonly #timeoutMs: number;
   readonly #decoder = new ReplyDecoder();
   readonly #reading: Promise<void>;
-  /** Who waits for the next replies, in order; answered ones before `#firstWaiter`. */
+  /** The calls that wait for the next replies, in order; answered ones before `#firstWaiter`. */
   readonly #waiters: Waiter[] = [];
   #firstWaiter = 0;
   readonly #output = new OutputQueue();
@@ -70,7 +72,7 @@ export class ClientConnection {
    * Connects to the first of `addresses` that can be reached.
    *
    * @param options `timeoutMs`: how long a command may take
-   * @throws {ConnectionError} where none can be reached.
+   * @throws {ConnectionError} if none can be reached.
    */
   static async open(
     addresses: readonly Address[],
@@ -91,8 +93,8 @@ export class ClientConnection {
   /**
    * Sends a command, and returns its reply; an error of the server's is a reply too.
    *
-   * @param options `timeoutMs`: how long it may take, where that is not what was said at the opening
-   * @throws {ConnectionError} where the connection breaks first, or no reply comes in time.
+   * @param options `timeoutMs`: how long it may take, if not as long as given at the opening
+   * @throws {ConnectionError} if the connection breaks first, or no reply comes in time.
    */
   async call(
     words: readonly ByteString[],
@@ -104,7 +106,7 @@ export class ClientConnection {
     this.#output.append(encodeCommand(words));
     if (!this.#isWriting) {
       this.#isWriting = true;
-      // What is called within one turn leaves in one write.
+      // Commands of one turn leave in one write.
       queueMicrotask(() => this.#writeAll());
     }
     const timer = setTimeout(() => {
@@ -133,7 +135,7 @@ export class ClientConnection {
         }
       }
     } catch (error) {
-      // A node that does not take in a command says why, and hangs up: that is worth more than this.
+      // A node that refuses a command says why, and hangs up: its reason is better than this error.
       await deadline(this.#reading, LAST_WORDS_MS).catch(() => {});
       this.#break(`the connection to ${this.name} broke: ${messageOf(error)}`);
     }

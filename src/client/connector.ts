@@ -1,5 +1,5 @@
 /**
- * One connection to a cluster, made anew when it broke; and writes that survive that.
+ * One connection to a cluster, replaced when it breaks; and writes that survive that.
  *
  * @module
  */
@@ -11,11 +11,16 @@ import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
 import { now } from "../clock.ts";
 
-/** Pauses before a write is sent again: from here, doubling, up to there, in milliseconds. */
+/**
+ * The first and the longest pause before a write is sent again, in milliseconds; it doubles in
+ * between.
+ */
 const PAUSE_MS_MIN = 50;
 const PAUSE_MS_MAX = 1000;
 
-/** Keeps one connection. When it is given up, the next one goes to the next address of the list. */
+/**
+ * Keeps one connection. After it is given up, the next one goes to the next address of the list.
+ */
 export class Connector {
   readonly #timeoutMs: number;
   #addresses: readonly Address[];
@@ -33,9 +38,9 @@ export class Connector {
   }
 
   /**
-   * Returns the connection, made where there is none.
+   * Returns the connection; makes it if there is none.
    *
-   * @throws {ConnectionError} where no address can be reached.
+   * @throws {ConnectionError} if no address can be reached.
    */
   async get(): Promise<ClientConnection> {
     const timeoutMs = this.#timeoutMs;
@@ -48,7 +53,7 @@ export class Connector {
     }
   }
 
-  /** Gives up `connection`, which somebody else may have done before. */
+  /** Gives up `connection`, unless that has already happened. */
   async giveUp(connection: ClientConnection): Promise<void> {
     const connecting = this.#connecting;
     connection.close();
@@ -68,10 +73,10 @@ export class Connector {
 /**
  * Sends a write under a token of its own (DKS.ONCE), and again under the same token, to the next
  * address, while the connection breaks or the reply is INDETERMINATE. A node that rejects it may be
- * outside the view, or stopping: then each of the others is asked, too.
+ * outside the view, or stopping: then each of the others is asked too.
  *
  * @param options `timeoutMs`: how long all attempts may take together
- * @throws {ConnectionError} where no node can be reached, or the time is over.
+ * @throws {ConnectionError} if no node can be reached, or the time is over.
  */
 export async function callOnce(
   words: readonly ByteString[],
@@ -82,7 +87,7 @@ export async function callOnce(
   const endAt = now() + timeoutMs;
   // A node that hangs must leave time for another one.
   const attemptMs = connector.size > 1 ? timeoutMs / 2 : timeoutMs;
-  /** What the last attempt of unknown end came to. */
+  /** The result of the last attempt whose outcome is unknown. */
   let doubt: ConnectionError | ErrorReply | undefined;
   /** How many nodes have rejected it while nothing was in doubt. */
   let rejections = 0;
@@ -91,7 +96,7 @@ export async function callOnce(
     const result = await attempt(command, { connector, timeoutMs: leftMs });
     if (result !== undefined && isOfUnknownEnd(result)) doubt = result;
     else if (isRejection(result) && doubt === undefined && ++rejections < connector.size) continue;
-    // What was rejected or aborted says nothing of the attempts before it.
+    // A rejection or an abort says nothing about earlier attempts.
     else if (result !== undefined && (doubt === undefined || !isFailure(result))) {
       return orThrow(result);
     }
@@ -101,12 +106,12 @@ export async function callOnce(
 }
 
 /**
- * Sends a command to the next address where nothing can have come of it: where it was rejected, or the
- * connection had broken before it was sent. Each address is tried once.
+ * Sends a command, and again to the next address if it cannot have taken effect: if it was
+ * rejected, or the connection broke before it was sent. Each address is tried once.
  *
- * @param options `timeoutMs`: how long all attempts may take together; `mayRepeat`: whether it may be
- * sent again that might have been carried out, as a read may
- * @throws {ConnectionError} where no node can be reached, or what came of the command is not known.
+ * @param options `timeoutMs`: how long all attempts may take together; `mayRepeat`: whether it may
+ * be sent again if it might have taken effect, as a read may
+ * @throws {ConnectionError} if no node can be reached, or the outcome of the command is not known.
  */
 export async function callAnywhere(
   words: readonly ByteString[],
@@ -114,7 +119,7 @@ export async function callAnywhere(
 ): Promise<RespValue> {
   const { connector, timeoutMs, mayRepeat } = options;
   const endAt = now() + timeoutMs;
-  // A node that hangs must leave time for another one, where it may be asked.
+  // A node that hangs must leave time for another one, if another may be asked.
   const attemptMs = mayRepeat && connector.size > 1 ? timeoutMs / 2 : timeoutMs;
   for (let left = connector.size - 1;; left--) {
     const leftMs = Math.max(1, Math.min(attemptMs, endAt - now()));
@@ -131,7 +136,7 @@ export async function callAnywhere(
 const NOT_SENT = new ConnectionError("every connection broke before the command was sent", false);
 
 /**
- * Returns what came of one attempt; nothing where the connection had broken before it. Where another
+ * Returns the result of one attempt; `undefined` if the connection had broken before it. If another
  * node should be tried, the next attempt goes there.
  */
 async function attempt(
@@ -160,12 +165,12 @@ function isOfUnknownEnd(
   return result instanceof ErrorReply && result.code === "INDETERMINATE";
 }
 
-/** Tells whether the node refused it: nothing has happened, and another one may take it. */
+/** Tells whether the node refused it: nothing has happened, and another node may accept it. */
 function isRejection(result: RespValue | ConnectionError | undefined): boolean {
   return result instanceof ErrorReply && result.code === "REJECTED";
 }
 
-/** Tells whether nothing came of the attempt. */
+/** Tells whether the attempt had no effect. */
 function isFailure(result: RespValue | ConnectionError): boolean {
   return result instanceof ConnectionError ||
     (result instanceof ErrorReply && ["REJECTED", "ABORTED"].includes(result.code));

@@ -1,5 +1,5 @@
 /**
- * Replies as a person reads them.
+ * Human-readable replies.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { ErrorReply, type RespValue, SimpleString } from "../resp/value.ts";
 /** Most characters of a value that are shown before it is cut. */
 const SHOWN_MAX = 4096;
 
-/** Returns `value` for a person at a terminal, without a line break at the end. */
+/** Returns `value` in human-readable form, without a line break at the end. */
 export function formatReply(value: RespValue, indent = ""): string {
   if (value === null) return dim("(not found)");
   if (value instanceof SimpleString) return green(value.text);

@@ -1,10 +1,10 @@
 /**
- * Collecting latencies, and what the original program printed of them and more.
+ * Collects latencies, and summarizes them as the original program did, and more.
  *
  * @module
  */
 
-/** What is known of a set of latencies, all in milliseconds. */
+/** Statistics of a set of latencies, all in milliseconds. */
 export interface Summary {
   readonly count: number;
   readonly mean: number;
@@ -35,7 +35,7 @@ export class Latencies {
     this.#samples[this.#count++] = ms;
   }
 
-  /** Returns what is known of the latencies so far; without any, the figures are `NaN`. */
+  /** Returns statistics of the latencies so far; without any, the figures are `NaN`. */
   summarize(): Summary {
     const sorted = this.#samples.slice(0, this.#count).sort();
     const { mean, variance } = meanAndVariance(sorted);

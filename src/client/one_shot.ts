@@ -1,5 +1,5 @@
 /**
- * One command on the command line: its result on standard output, its fate as the exit code.
+ * One command on the command line: its result on standard output, its outcome as the exit code.
  *
  * @module
  */
@@ -15,11 +15,11 @@ export const EXIT = { ok: 0, notFound: 1, aborted: 1, usage: 2, failed: 3 } as c
 
 /** What a one-shot command works with. */
 export interface OneShotContext {
-  /** Sends a command, to another node where nothing can have come of it. */
+  /** Sends a command, and again to another node if it cannot have taken effect. */
   readonly call: (words: readonly ByteString[]) => Promise<RespValue>;
-  /** The same for a read, which may be sent again whatever has come of it. */
+  /** The same for a read, which may always be sent again. */
   readonly read: (words: readonly ByteString[]) => Promise<RespValue>;
-  /** Sends a write, which is repeated under a token while its end is not known. */
+  /** Sends a write, which is repeated under a token while its outcome is not known. */
   readonly write: (words: readonly ByteString[]) => Promise<RespValue>;
   readonly output: Output;
   /** Returns all of standard input. */
@@ -27,9 +27,9 @@ export interface OneShotContext {
 }
 
 interface OneShotCommand {
-  /** What stands behind the name, for the error. */
+  /** The usage, for the error. */
   readonly usage: string;
-  /** Least and most words behind the name. */
+  /** The least and the most words after the name. */
   readonly words: readonly [min: number, max: number];
   readonly run: (words: readonly string[], context: OneShotContext) => Promise<number>;
 }
@@ -47,14 +47,14 @@ const COMMANDS: Readonly<Record<string, OneShotCommand>> = {
 export const ONE_SHOT_NAMES: readonly string[] = Object.keys(COMMANDS);
 
 /**
- * Checks the words of a one-shot command before anything is connected to.
+ * Checks the words of a one-shot command before any connection is made.
  *
- * @throws {UsageError} where their number is wrong.
+ * @throws {UsageError} if their number is wrong.
  */
 export function checkOneShot(name: string, words: readonly string[]): void {
   const command = COMMANDS[name];
   if (command === undefined) {
-    throw new UsageError(`no command "${name}"; dks client --help tells which there are`);
+    throw new UsageError(`no command "${name}"; dks client --help lists them`);
   }
   const [min, max] = command.words;
   if (words.length < min || words.length > max) {
@@ -62,7 +62,7 @@ export function checkOneShot(name: string, words: readonly string[]): void {
   }
 }
 
-/** Carries out a one-shot command that was checked. Returns the exit code. */
+/** Runs a one-shot command that was checked. Returns the exit code. */
 export async function runOneShot(
   name: string,
   words: readonly string[],
@@ -86,7 +86,7 @@ async function get([key = ""]: readonly string[], context: OneShotContext): Prom
     if (typeof reply !== "string") return await notFound(context, key);
     const { output } = context;
     await output.write(toBytes(reply));
-    // A pipe gets the value and nothing else; a person's prompt should begin on a new line.
+    // A pipe gets the value and nothing else; at a terminal the prompt should start on a new line.
     if (output.isTerminal && !reply.endsWith("\n")) await output.write("\n");
     return EXIT.ok;
   });
@@ -108,7 +108,7 @@ async function exists([key = ""]: readonly string[], context: OneShotContext): P
   });
 }
 
-/** Tells how a transaction ended that an error reply has named. */
+/** Prints how the transaction that an error reply named has ended. */
 async function outcome([id = ""]: readonly string[], context: OneShotContext): Promise<number> {
   return await read(context, ["DKS.OUTCOME", fromText(id)], async (reply) => {
     const text = typeof reply === "string" ? toText(reply) ?? reply : formatReply(reply);

@@ -7,8 +7,8 @@
  * DELETE,key
  * ```
  *
- * Operations may be written in any case of letters. What stands behind the key of a GET or a DELETE
- * is ignored; so are empty lines. A field with a comma or a quote in it stands in double quotes.
+ * Operations are case-insensitive. Anything after the key of a GET or a DELETE is ignored; so are
+ * empty lines. A field with a comma or a quote in it must be in double quotes.
  *
  * @module
  */
@@ -31,14 +31,14 @@ export interface Operation {
   readonly value: ByteString;
 }
 
-/** A line that is no operation. */
+/** A line that is not an operation. */
 export interface BadLine {
   /** Counted from 1. */
   readonly line: number;
   readonly reason: string;
 }
 
-/** Returns the operations of a file, and the lines that are none. */
+/** Returns the operations of a file, and the lines that are not operations. */
 export function parseOperations(text: string): { operations: Operation[]; bad: BadLine[] } {
   const operations: Operation[] = [];
   const bad: BadLine[] = [];
@@ -52,7 +52,7 @@ export function parseOperations(text: string): { operations: Operation[]; bad: B
   return { operations, bad };
 }
 
-/** Returns the operation, or why the line is none. */
+/** Returns the operation, or why the line is not one. */
 function parseLine(line: string): Operation | string {
   const fields = parseFields(line);
   if (typeof fields === "string") return fields;
@@ -72,7 +72,7 @@ function parseFields(line: string): string[] | string {
   try {
     return parse(line)[0] ?? [];
   } catch (error) {
-    // The parser counts lines and columns of what it was given, which is this one line.
+    // The parser counts lines and columns within its input, which is this one line.
     return `no CSV: ${messageOf(error).replace(/^.*column \d+: /, "")}`;
   }
 }

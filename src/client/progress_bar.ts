@@ -1,5 +1,5 @@
 /**
- * A progress bar on standard error, for a person at a terminal.
+ * A progress bar on standard error, shown at a terminal.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import { terminalColumns } from "./terminal.ts";
 import { now } from "../clock.ts";
 
-/** How often the bar is drawn at the most. */
+/** The least time between two drawings of the bar, in milliseconds. */
 const REDRAW_MS = 100;
 
 const encoder = new TextEncoder();
 
-/** Shows how far a piece of work has come; shows nothing where standard error is no terminal. */
+/** Shows the progress of some work; shows nothing if standard error is not a terminal. */
 export class ProgressBar {
   readonly #title: string;
   readonly #total: number;
@@ -40,7 +40,7 @@ export class ProgressBar {
     this.#draw(formatBar({ title: this.#title, done, total: this.#total, seconds }));
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   finish(): void {
     if (this.#isShown) this.#draw("");
   }
@@ -50,7 +50,7 @@ export class ProgressBar {
   }
 }
 
-/** Returns the bar as one line, not longer than the terminal is wide. */
+/** Returns the bar as one line, no longer than the terminal is wide. */
 export function formatBar(
   state: { title: string; done: number; total: number; seconds: number },
   columns = terminalColumns(),

@@ -36,7 +36,7 @@ Anything else is sent to the node: mget, mset, strlen, dbsize, info, ping…
 Words with blanks stand in "quotes", where \\n, \\t, \\", \\\\ and \\xHH may stand.
 `;
 
-/** Reads commands from standard input, and carries them out, until the input ends. */
+/** Reads commands from standard input and runs them until the input ends. */
 export async function runPrompt(options: {
   readonly addresses: readonly Address[];
   readonly timeoutMs: number;
@@ -55,7 +55,7 @@ export async function runPrompt(options: {
   if (isInteractive) {
     await options.output.write(`Connected to ${bold(session.name)}. ${dim("help tells more.")}\n`);
     lines.on("SIGINT", () => {
-      lines.write(null, { ctrl: true, name: "u" }); // As in a shell: the line is thrown away.
+      lines.write(null, { ctrl: true, name: "u" }); // As in a shell: the line is dropped.
       stdout.write("\n");
       lines.prompt();
     });
@@ -70,11 +70,11 @@ export async function runPrompt(options: {
   lines.close();
   if (isInteractive) await options.output.write("\n");
   session.close();
-  // A person has seen what failed; a script has only the exit code.
+  // At a terminal, the user has seen what failed; a script has only the exit code.
   return isInteractive || !session.hasFailed ? EXIT.ok : EXIT.failed;
 }
 
-/** One sitting at the prompt: keeps the connection, and makes it anew when it broke. */
+/** One session at the prompt: keeps the connection, and replaces it when it breaks. */
 class PromptSession {
   name = "";
   hasFailed = false;
@@ -92,7 +92,7 @@ class PromptSession {
     this.#output = options.output;
   }
 
-  /** Returns the connection, made where there is none. */
+  /** Returns the connection; makes it if there is none. */
   async connect(): Promise<ClientConnection> {
     const connection = await this.#connector.get();
     this.name = connection.name;
@@ -103,7 +103,7 @@ class PromptSession {
     this.#connector.close();
   }
 
-  /** Carries out one line. Returns whether there may be another. */
+  /** Runs one line. Returns whether there may be another. */
   async run(line: string): Promise<boolean> {
     let words: ByteString[];
     try {
@@ -174,7 +174,7 @@ class PromptSession {
   }
 }
 
-/** Returns the command that the node is sent: the prompt has a short name for one of them. */
+/** Returns the command to send to the node: the prompt has a short name for one of them. */
 function translated([name = "", ...words]: readonly ByteString[]): readonly ByteString[] {
   return [name.toLowerCase() === "outcome" ? "DKS.OUTCOME" : name, ...words];
 }

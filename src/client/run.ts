@@ -26,14 +26,14 @@ export interface RunOptions {
   readonly connections: number;
   /** Operations that each connection has under way at a time. */
   readonly pipeline: number;
-  /** Connects anew for each operation, as the original program did. */
+  /** Makes a new connection for each operation, as the original program did. */
   readonly reconnect: boolean;
   /** Sends writes under tokens, and again when the connection breaks. */
   readonly retry: boolean;
   readonly timeoutMs: number;
 }
 
-/** What came of the operations of one name. */
+/** The results of the operations of one name. */
 export interface OperationReport extends Summary {
   readonly operation: OperationName;
   /** GETs and DELETEs of a key that did not exist. */
@@ -42,7 +42,7 @@ export interface OperationReport extends Summary {
   readonly failed: number;
 }
 
-/** What came of a run. */
+/** The results of a run. */
 export interface RunReport {
   readonly operations: readonly OperationReport[];
   readonly count: number;
@@ -53,7 +53,7 @@ export interface RunReport {
   readonly errors: readonly string[];
 }
 
-/** Different errors that are kept to be shown. */
+/** How many different errors are kept and shown. */
 const ERRORS_MAX = 5;
 
 /** Replays the operations. */
@@ -94,7 +94,7 @@ class Replay {
     this.#bar = new ProgressBar("run", this.#total);
   }
 
-  /** Does operations over one connection until none is left. */
+  /** Runs operations over one connection until none is left. */
   async work(): Promise<void> {
     const connector = new Connector(this.#options);
     // The first connection is made before the first operation is timed.

@@ -15,7 +15,7 @@ import type { Output } from "./terminal.ts";
 /**
  * Asks the node for the status of its cluster.
  *
- * @throws {ConnectionError} where it is no dks node.
+ * @throws {ConnectionError} if it is not a dks node.
  */
 export async function fetchStatus(connection: ClientConnection): Promise<ClusterStatus> {
   const reply = await connection.call(["DKS.STATUS"]);
@@ -31,7 +31,7 @@ export async function showStatus(connection: ClientConnection, output: Output): 
   await output.write(formatStatus(await fetchStatus(connection)));
 }
 
-/** Returns the status as a person reads it. */
+/** Returns the status in human-readable form. */
 export function formatStatus(status: ClusterStatus): string {
   const up = status.nodes.filter((node) => node.isUp).length;
   const state = status.isComplete ? green("complete") : red("not complete: writes wait");
@@ -55,7 +55,10 @@ export function formatStatus(status: ClusterStatus): string {
   return head + table + formatDoubts(status);
 }
 
-/** Returns what is in doubt for long, a line for each; nothing where there is nothing. */
+/**
+ * Returns a line for each transaction that has been in doubt for long; an empty string if there is
+ * none.
+ */
 function formatDoubts({ inDoubt, doubts }: ClusterStatus): string {
   if (inDoubt === 0) return "";
   const title = inDoubt === 1

@@ -10,10 +10,10 @@ import { bold, stripAnsiCode } from "@std/fmt/colors";
 export type Alignment = "left" | "right";
 
 /**
- * Returns a table with a heading and aligned columns, two blanks between them, a line break behind
+ * Returns a table with a heading and aligned columns, two blanks between them, a line break after
  * each row.
  *
- * @param rows every one as long as `heading`
+ * @param rows each as long as `heading`
  */
 export function formatTable(
   heading: readonly string[],

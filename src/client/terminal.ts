@@ -1,23 +1,23 @@
 /**
- * Writing to standard output and standard error, and what a terminal is told of.
+ * Writes to standard output and standard error, and knows the terminal's width and colours.
  *
  * @module
  */
 
 import { setColorEnabled } from "@std/fmt/colors";
 
-/** Columns that a text must fit in where nothing is known of the terminal. */
+/** The width to assume if the terminal's is not known. */
 const COLUMNS = 80;
 
 const encoder = new TextEncoder();
 
 /** Where a command writes to. */
 export interface Output {
-  /** Writes what the command was asked for. */
+  /** Writes the command's result. */
   write(data: string | Uint8Array): Promise<void>;
-  /** Writes what a person should know besides. */
+  /** Writes notes for the user, separate from the result. */
   note(text: string): Promise<void>;
-  /** Tells whether a person reads what is written. */
+  /** Tells whether the output is a terminal. */
   readonly isTerminal: boolean;
 }
 
@@ -38,7 +38,7 @@ async function writeTo(
   while (rest.length > 0) rest = rest.subarray(await stream.write(rest));
 }
 
-/** Returns how many columns the terminal has, or a usual number where there is none. */
+/** Returns how many columns the terminal has, or a usual number if there is none. */
 export function terminalColumns(): number {
   try {
     return Deno.consoleSize().columns || COLUMNS; // Some terminals have no size, and say 0.
@@ -47,7 +47,7 @@ export function terminalColumns(): number {
   }
 }
 
-/** Has colours written only where a person sees them and has not said otherwise. */
+/** Enables colours only at a terminal, unless the user has disabled them. */
 export function setUpColors(): void {
   setColorEnabled(Deno.stdout.isTerminal() && !Deno.noColor);
 }

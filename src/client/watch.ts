@@ -1,8 +1,8 @@
 /**
- * `watch`: tells of changes of the view, and of the nodes in it, as they happen.
+ * `watch`: prints changes of the view and of its nodes as they happen.
  *
- * Every node of the list is asked by itself. What is told is what the node with the latest view says:
- * one that is cut off knows only an old one.
+ * It asks every node of the list separately, and prints what the node with the latest view says: a
+ * node that is cut off knows only an old view.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import type { Output } from "./terminal.ts";
 /** How often the nodes are asked, in milliseconds. */
 const POLL_MS = 200;
 
-/** A node that has not answered for so long is told to be silent, in milliseconds. */
+/** A node that has not answered for this long is reported as silent, in milliseconds. */
 const ANSWER_MS = 1000;
 
 /** Prints a line for each change, until the process is ended. */
@@ -38,13 +38,13 @@ export async function watch(addresses: readonly Address[], output: Output): Prom
   }
 }
 
-/** One node, which is asked again and again. */
+/** One node, which is polled. */
 class WatchedNode {
-  /** Its last answer; `undefined` while it gives none. */
+  /** Its last answer; `undefined` while it does not answer. */
   status: ClusterStatus | undefined;
   readonly #name: string;
   readonly #connector: Connector;
-  /** What went wrong last; `undefined` where all is well, or nothing is known yet. */
+  /** The last failure; `undefined` if there is none, or nothing is known yet. */
   #failure: string | undefined;
   #news: string[] = [];
 
@@ -54,7 +54,7 @@ class WatchedNode {
     this.#ask();
   }
 
-  /** Returns what is to be told since the last time. */
+  /** Returns the lines to print since the last call. */
   takeNews(): string[] {
     const news = this.#news;
     this.#news = [];
@@ -68,7 +68,7 @@ class WatchedNode {
       } catch (error) {
         if (!(error instanceof ConnectionError)) throw error;
         this.status = undefined;
-        // A node that stays away says so in other words each time.
+        // A node that stays down fails with different messages.
         if (this.#failure === undefined) {
           this.#news.push(`${this.#name} does not answer: ${error.message}`);
         }
@@ -91,7 +91,10 @@ class WatchedNode {
   }
 }
 
-/** Returns the status with the latest view, of those the one that can write; none that is older. */
+/**
+ * Returns the status with the latest view, preferring one that can write; never an older view than
+ * before.
+ */
 function latest(
   found: readonly (ClusterStatus | undefined)[],
   last: ClusterStatus | undefined,
@@ -101,7 +104,10 @@ function latest(
   return known.reduce((best, one) => rank(one) > rank(best) ? one : best, known[0]);
 }
 
-/** Returns a line for each difference between two states of the cluster; the first one is told too. */
+/**
+ * Returns a line for each difference between two states of the cluster; the first state is printed
+ * too.
+ */
 export function changesOf(before: ClusterStatus | undefined, after: ClusterStatus): string[] {
   const lines: string[] = [];
   if (before?.view !== after.view) lines.push(viewLine(before, after));

@@ -1,9 +1,9 @@
 /**
- * The driver: runs one replica on real time, a real journal and real links.
+ * The driver: runs one replica with real time, a real journal and real links.
  *
- * Whatever happens within one turn of the event loop goes into the replica at once; what the replica
- * wants is carried out when the turn ends. So everything that arrived together shares one journal
- * write and one frame for each peer, and a lone request waits for nothing: there is no timer in it.
+ * Everything that happens within one turn of the event loop goes into the replica at once; the
+ * driver carries out the effects when the turn ends. So everything that arrived together shares one
+ * journal write and one frame for each peer, and a single request waits for no timer.
  *
  * @module
  */
@@ -29,10 +29,10 @@ import type { CheckpointOptions, Journal } from "./storage/journal.ts";
 /** How often the replica is told that time has passed. */
 const TICK_MS = 20;
 
-/** Who carries messages to other nodes. */
+/** Carries messages to other nodes. */
 export interface Transport {
   send(to: NodeSet, message: Message): void;
-  /** Everything for this turn was sent: it may leave. */
+  /** All messages of this turn were added: send them. */
   flush(): void;
 }
 
@@ -43,7 +43,7 @@ export class Driver {
   readonly #transport: Transport;
   readonly #onEvent: (event: ProtocolEvent) => void;
   readonly #afterFlush: (() => void)[] = [];
-  /** The time at which the present turn began. */
+  /** The start of the present turn. */
   #turnBeganAt = clocks();
   #isFlushScheduled = false;
   #isFlushing = false;
@@ -61,7 +61,7 @@ export class Driver {
     this.#onEvent = options.onEvent;
   }
 
-  /** Begins to tell the replica the time. */
+  /** Starts telling the replica the time. */
   start(): void {
     this.#timer = setInterval(() => this.tick(), TICK_MS);
     this.#scheduleFlush();
@@ -77,17 +77,17 @@ export class Driver {
     clearInterval(this.#timer);
   }
 
-  /** Takes a client's request in; `client` is told the outcome. */
+  /** Submits a client's request; `requester` gets the outcome. */
   submit(request: Request, requester: Requester): void {
     this.#step({ type: "request", request, requester });
   }
 
-  /** Takes in a message from another node. */
+  /** Receives a message from another node. */
   receive(from: NodeId, message: Message): void {
     this.#step({ type: "message", from, message });
   }
 
-  /** Takes note that a part of a large message has come from another node. */
+  /** Records that a part of a large message has arrived from another node. */
   receivePart(from: NodeId): void {
     this.#step({ type: "messagePart", from });
   }
@@ -103,19 +103,19 @@ export class Driver {
     this.#step({ type: "peerDown", peer });
   }
 
-  /** Has `action` done at the end of this turn, after the answers of the turn were given. */
+  /** Runs `action` at the end of this turn, after the turn's answers. */
   afterTurn(action: () => void): void {
     this.#afterFlush.push(action);
     this.#scheduleFlush();
   }
 
   /**
-   * Has the journal put a checkpoint in the place of what it holds of the past. Resolves when that is done.
+   * Makes the journal replace its records by a checkpoint. Resolves when that is done.
    *
-   * @throws {FatalError} where the journal fails; the node was told so already.
+   * @throws {FatalError} if the journal fails; the node already knows then.
    */
   async checkpoint(): Promise<void> {
-    // What the replica knows now and what was appended so far must be the same.
+    // The replica's state and the appended records must match at this moment.
     this.flush();
     const { replica } = this;
     await this.#journal.checkpoint(checkpointOf(replica.store, replica.checkpoint()));
@@ -126,18 +126,21 @@ export class Driver {
     this.replica.step(input, this.#turnBeganAt);
   }
 
-  /** Begins a turn, where none is under way: it ends when everything that is ready was taken in. */
+  /**
+   * Starts a turn if none is under way: it ends when everything that is ready has been received.
+   */
   #scheduleFlush(): void {
     if (this.#isFlushScheduled || this.#isFlushing) return;
     this.#isFlushScheduled = true;
-    // One look at the clocks a turn: it is a call into the runtime, and a turn is short.
+    // Read the clocks once a turn: that is a call into the runtime, and a turn is short.
     this.#turnBeganAt = clocks();
     queueMicrotask(() => this.flush());
   }
 
-  /** Answers, but for reads whose lease has run out since they were computed. */
+  /** Answers the clients, except for reads whose lease has run out since they were computed. */
   #answer(answers: readonly Answer[]): void {
-    let now: Clocks | undefined; // One look does for all: they were computed before it.
+    // One reading of the clocks is enough for all: they were computed before it.
+    let now: Clocks | undefined;
     for (const { requester, outcome, term } of answers) {
       if (term === undefined) requester.onOutcome(outcome);
       else {
@@ -147,7 +150,7 @@ export class Driver {
     }
   }
 
-  /** Reads one key without a request, where that needs no waiting. */
+  /** Reads one key without a request, if the read need not wait. */
   peek(key: ByteString): ByteString | undefined | typeof MUST_WAIT {
     return this.replica.peek(key, clocks);
   }
@@ -176,14 +179,14 @@ export class Driver {
     this.#answer(effects.answers);
     for (const event of effects.events) this.#onEvent(event);
     if (!effects.force) return;
-    // On a real disk the prepares should be on their way while the force runs.
+    // The prepares should be on the network while the disk forces.
     this.#journal.force(() => {
       this.#step({ type: "forced", position: effects.position });
     });
   }
 }
 
-/** Returns what a checkpoint of `store` needs, with `tail` in the place of all records. */
+/** Returns what a checkpoint of `store` needs, with `tail` replacing all records. */
 export function checkpointOf(store: Store, tail: readonly JournalRecord[]): CheckpointOptions {
   return {
     tail,

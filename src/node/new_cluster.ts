@@ -1,13 +1,13 @@
 /**
- * `--force-new-cluster`: one node begins a new cluster from what its journal holds, as a majority of
- * the old one is lost for good.
+ * `--force-new-cluster`: one node starts a new cluster from its journal, because a majority of the
+ * old one is lost for good.
  *
- * What may be lost by that nobody can know any more, so all that can be known is looked at first: the
- * other nodes of the old list are asked, and where a majority of them lives, or anybody who has a
- * later view, nothing is done. What becomes of the data stands in `two_phase/new_cluster.ts`.
+ * Nobody can know what is lost by that, so the node first checks what can be known: it asks the
+ * other nodes of the old list. If a majority of them is alive, or any has a later view, it does
+ * nothing. `two_phase/new_cluster.ts` says what becomes of the data.
  *
- * One checkpoint of the journal does it: a crash leaves the old state or the new one. A node that is
- * started with the flag once more, and the same list, only says that it is done.
+ * One checkpoint of the journal makes the change: a crash leaves the old state or the new one. A
+ * node that is started again with the flag and the same list only reports that it is done.
  *
  * @module
  */
@@ -30,12 +30,12 @@ import type { Journal } from "./storage/journal.ts";
 import type { Recovered } from "./storage/recovery.ts";
 import { configuredNames, isSameList, lastView } from "./storage/journal_identity.ts";
 
-/** The other nodes of the old cluster are looked for at least so long, in milliseconds. */
+/** How long the other nodes of the old cluster are looked for at least, in milliseconds. */
 const LOOK_MS_MIN = 3000;
 
 /** What {@linkcode startNewCluster} works on. */
 export interface NewClusterOptions {
-  /** The new list, in which this node has found itself. */
+  /** The peers of the new list, in which this node has found its own entry. */
   readonly peers: Peers;
   readonly journal: Journal;
   readonly recovered: Recovered;
@@ -44,10 +44,10 @@ export interface NewClusterOptions {
 }
 
 /**
- * Begins a new cluster, unless that was done already.
+ * Starts a new cluster, unless that is already done.
  *
- * @returns what the journal holds then
- * @throws {FatalError} where there is nothing to begin from, or no need to; nothing is changed then.
+ * @returns the content of the journal afterwards
+ * @throws {FatalError} if there is nothing to start from, or no need to; then nothing is changed.
  */
 export async function startNewCluster(options: NewClusterOptions): Promise<Recovered> {
   const { peers, journal, recovered, logger } = options;
@@ -55,7 +55,7 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
   const old = lastView(recovered.records);
   if (old === undefined) {
     throw refusal(
-      `the journal ${journal.place} is empty: there is nothing to begin from. Start this node ` +
+      `the journal ${journal.place} is empty: there is nothing to start from. Start this node ` +
         "without the flag, and use it where a journal is left",
     );
   }
@@ -72,7 +72,7 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
   const others = new Set([...configuredNames(old), ...list]);
   others.delete(ownName);
   logger.warn(`--force-new-cluster: looks for other nodes: ${[...others].join(", ")}`);
-  // So long it takes in any case: then no old node has a lease left from a majority that is gone.
+  // Always take this long: afterwards no old node has a lease left from a majority that is gone.
   const lookMs = Math.max(LOOK_MS_MIN, leaseWaitMs(options.timing));
   const [found] = await Promise.all([peers.lookFor([...others], lookMs), delay(lookMs)]);
   const why = whyNotNow(old, { found, own: replica.membership.identity });
@@ -97,7 +97,7 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
   return { store, records: beginning.records, isTrusted: true };
 }
 
-/** The node in its old cluster, recovered, and never to run. */
+/** The node in its old cluster, recovered, but never run. */
 function replicaOf(old: View, { journal, recovered, timing, peers }: NewClusterOptions): Replica {
   const self = old.journals.indexOf(journal.identity.journal);
   const replica = self < 0 ? undefined : new Replica({
@@ -111,16 +111,17 @@ function replicaOf(old: View, { journal, recovered, timing, peers }: NewClusterO
   });
   if (replica?.membership.isMember === true) return replica;
   throw refusal(
-    `this node is no member of view ${old.number}, the last one that it knows: its journal holds ` +
-      "nothing, or only a part. Begin at a node that was a member",
+    `this node is not a member of view ${old.number}, the last one that it knows: its journal holds ` +
+      "nothing, or only a part. Start at a node that was a member",
   );
 }
 
 /**
- * Returns why no cluster is to be started by force, or `undefined` where nothing speaks against it.
+ * Returns why no cluster is to be started by force, or `undefined` if there is no reason against
+ * it.
  *
- * @param asked `found`: the other nodes, of the old list and of the new one, that have answered; `own`:
- *   the journal of this node, and how far it has come
+ * @param asked `found`: the other nodes, of the old list and of the new one, that have answered;
+ * `own`: the journal of this node, and how far it has come
  */
 export function whyNotNow(
   old: View,
@@ -129,7 +130,8 @@ export function whyNotNow(
   const elsewhere = found.find((node) => node.reply.clusterPosition.view > 0 && !isOf(old, node));
   if (elsewhere !== undefined) {
     const { name, reply: { clusterPosition } } = elsewhere;
-    // That one may have been given up before it held anything: then this journal is the last copy.
+    // The other cluster may have been abandoned before it held anything: then this journal is the
+    // last copy.
     return `${name} is of another cluster already (${
       describeClusterPosition(clusterPosition)
     }). If that one ` +
@@ -138,7 +140,7 @@ export function whyNotNow(
   }
   const forcing = found.filter(({ reply }) => reply.isStartingCluster === true);
   if (forcing.length > 0) {
-    return `${namesOf(forcing)} is started with --force-new-cluster at the same time: begin at ` +
+    return `${namesOf(forcing)} is started with --force-new-cluster at the same time: start at ` +
       "one node, and stop all others first";
   }
   const living = found.filter((node) => isOf(old, node));
@@ -146,7 +148,7 @@ export function whyNotNow(
   if (later.length > 0) {
     const list = later.map(({ name, reply }) => `${name} (view ${reply.clusterPosition.view})`);
     return `${list.join(", ")} of the old cluster knows a later view than this node (view ` +
-      `${old.number}), so this one may lack writes: begin there, or stop it if it holds less`;
+      `${old.number}), so this one may lack writes: start there, or stop it if it holds less`;
   }
   const better = living.find(({ reply: { known } }) =>
     known !== undefined && isOlderCopy(own, known)
@@ -158,7 +160,7 @@ export function whyNotNow(
     }, and ${name} ` +
       `has seen it at ${describeSighting(known)}. Begin at ${name}, or find the later copy`;
   }
-  // Who has lost its journal, and is outside, belongs to no majority.
+  // A node that has lost its journal, and is outside, counts towards no majority.
   const counting = living.filter(({ name, reply }) =>
     reply.identity.journal === old.journals[old.names.indexOf(name)]
   );
@@ -169,7 +171,7 @@ export function whyNotNow(
     configuredNames(old).join(",");
 }
 
-/** Returns, as lines, what is about to be done, and what may be lost by it. */
+/** Returns lines that say what is about to be done, and what it may lose. */
 function describe(
   old: View,
   about: { beginning: ClusterStart; living: readonly FoundNode[]; keys: number },
@@ -178,14 +180,14 @@ function describe(
   const { committed, aborted, leftOutBy, lastStamp } = beginning;
   const heard = lastStamp === 0
     ? ""
-    : `; the latest that it has heard of is of ${new Date(lastStamp / 1000).toISOString()}`;
+    : `; the latest that it knows is of ${new Date(lastStamp / 1000).toISOString()}`;
   const lines = [
-    `--force-new-cluster: begins from view ${old.number} of the old cluster ` +
+    `--force-new-cluster: starts from view ${old.number} of the old cluster ` +
     `(${old.names.join(", ")}), of which this node was a member, with ${keys} keys${heard}`,
     leftOutBy === undefined
-      ? `WHAT MAY BE LOST: if the others went on without this node after view ${old.number}, ` +
-        "everything that they have acknowledged since. Else nothing that was acknowledged"
-      : `WHAT MAY BE LOST: view ${leftOutBy} was about to go on without this node; everything that ` +
+      ? `WHAT MAY BE LOST: if the others continued without this node after view ${old.number}, ` +
+        "everything that they have acknowledged since. Otherwise nothing that was acknowledged"
+      : `WHAT MAY BE LOST: view ${leftOutBy} was about to continue without this node; everything that ` +
         "was acknowledged from then on",
   ];
   if (committed + aborted > 0) {
@@ -203,7 +205,7 @@ function describe(
   return lines;
 }
 
-/** Tells whether a node that has answered is of the cluster that `view` is of. */
+/** Tells whether a node that has answered belongs to the cluster of `view`. */
 function isOf(view: View, { reply: { clusterPosition } }: FoundNode): boolean {
   return clusterPosition.view > 0 && clusterPosition.cluster.id === view.cluster.id;
 }

@@ -1,5 +1,5 @@
 /**
- * One running node: the listener, the clients' connections, the links, the driver, put together.
+ * One running node: composes the listener, the clients' connections, the links and the driver.
  *
  * @module
  */
@@ -45,44 +45,44 @@ import {
 import { recover, type Recovered } from "./storage/recovery.ts";
 import { TokenSweeper } from "./sweeper.ts";
 
-/** How a node is started. */
+/** The options of a node. */
 export interface NodeOptions extends ViewTimes {
   readonly port: number;
   /** The local address to listen at. */
   readonly hostname: string;
-  /** All nodes, sorted, this one among them; `undefined` for a cluster of one. */
+  /** All nodes, sorted, this one included; `undefined` for a cluster of one. */
   readonly peers: readonly Address[] | undefined;
-  /** This node's entry in `peers`, where it need not be found out. */
+  /** This node's entry in `peers`, if it is known. */
   readonly advertise: Address | undefined;
   readonly timeoutMs: number;
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
   /** Where the journal is kept. */
   readonly storage: Storage;
-  /** A new cluster is to be begun from what the journal holds, see `new_cluster.ts`. */
+  /** Start a new cluster from the journal, see `new_cluster.ts`. */
   readonly forcesNewCluster: boolean;
   readonly logger: Logger;
 }
 
 /** Where a node keeps its journal. */
 export type Storage =
-  /** Nowhere: it is gone with the process. */
+  /** Nowhere: it ends with the process. */
   | { readonly kind: "ephemeral" }
-  /** In the runtime's own store for this program; `place` is what people call that. */
+  /** In the runtime's own store for this program; `place` is its human-readable name. */
   | { readonly kind: "default"; readonly place: string }
-  /** In a file, or in one for this port in a folder, that the program was given access to. */
+  /** In a file, or in a folder in a file for this port; the program needs access to it. */
   | { readonly kind: "path"; readonly path: string };
 
-/** A journal is folded when so much of it would have to be replayed at a start. */
+/** The node makes a checkpoint when a start would have to replay this much of the journal. */
 const TAIL_BYTES_MAX = 32 * 1024 * 1024;
 
-/** A node that stops waits so long for the others to go on without it. */
+/** How long a node that stops waits for the others to continue without it. */
 const LEAVE_MS = 1000;
 
-/** How often that is looked at, in milliseconds. */
+/** How often the node checks whether a checkpoint is due, in milliseconds. */
 const CHECKPOINT_CHECK_MS = 500;
 
-/** How often old tokens and idle exports are looked for, in milliseconds. */
+/** How often the node looks for old tokens and idle exports, in milliseconds. */
 const SWEEP_MS = 5000;
 
 /** One running node. */
@@ -105,8 +105,8 @@ export class Node implements ListenerHost, OutcomeHost {
   #isStartingOver = false;
   #driver: Driver | undefined;
   /**
-   * When the present view was installed here, in milliseconds of the day's time; `undefined` where
-   * that was before this node has started.
+   * When the present view was installed here, in milliseconds of wall-clock time; `undefined` if
+   * that was before this node started.
    */
   #viewSince: number | undefined;
   readonly #eventLog: EventLog;
@@ -114,13 +114,13 @@ export class Node implements ListenerHost, OutcomeHost {
   readonly #exports = new Exports(this, now);
 
   /**
-   * Opens the journal, recovers what it holds, and only then listens.
+   * Opens the journal, recovers its content, and only then listens.
    *
-   * @throws {FatalError} where the journal cannot be read, or the port cannot be listened at.
+   * @throws {FatalError} if the node cannot read the journal, or cannot listen on the port.
    */
   static async open(options: NodeOptions): Promise<Node> {
     const ended = Promise.withResolvers<void>();
-    ended.promise.catch(() => {}); // Whoever runs the node is told.
+    ended.promise.catch(() => {}); // `run` reports the error.
     const journal = await openJournal(options, (error) => ended.reject(error));
     try {
       const recovered = await recover(journal, now());
@@ -181,7 +181,7 @@ export class Node implements ListenerHost, OutcomeHost {
   /**
    * Runs the node until it is stopped.
    *
-   * @throws {FatalError} where it cannot go on.
+   * @throws {FatalError} if it cannot continue.
    */
   async run(): Promise<void> {
     this.#listener.acceptAll(this);
@@ -195,8 +195,8 @@ export class Node implements ListenerHost, OutcomeHost {
   }
 
   /**
-   * Has {@linkcode run} return. The others are told first, so that they go on without this node at
-   * once, and have not to find out that it is gone.
+   * Makes {@linkcode run} return. Tells the others first, so that they continue without this node
+   * at once, and need not detect that it is gone.
    */
   stop(): void {
     const { members: set, isMember } = this.#driver?.replica.membership ??
@@ -236,7 +236,7 @@ export class Node implements ListenerHost, OutcomeHost {
     peers.start(driver);
   }
 
-  /** Runs a replica on what was recovered. */
+  /** Runs a replica on the recovered state. */
   #startReplica(): Driver {
     const replica = new Replica({
       self: this.#peers.self,
@@ -261,12 +261,12 @@ export class Node implements ListenerHost, OutcomeHost {
   }
 
   /**
-   * A cluster that this node is to join knows the nodes by other ids than the list gives: this node starts
-   * over with those. It is in no view yet, so nothing is lost.
+   * The cluster that this node joins knows the nodes by other ids than the list gives: this node
+   * starts over with those ids. It is in no view yet, so nothing is lost.
    */
   #takeIds(names: readonly string[]): void {
     if (this.#isStartingOver || this.#driver === undefined) return;
-    this.#options.logger.info("takes over the ids by which the cluster knows its nodes");
+    this.#options.logger.info("adopts the ids by which the cluster knows its nodes");
     this.#beginToStartOver(names);
   }
 
@@ -274,7 +274,7 @@ export class Node implements ListenerHost, OutcomeHost {
     this.#startOver(names).catch((error) => this.#ended.reject(error));
   }
 
-  /** Goes on with a new journal, as a stranger that joins, and with `names` by their ids. */
+  /** Continues with a new journal, as a stranger that joins, and with `names` by their ids. */
   async #startOver(names: readonly string[]): Promise<void> {
     this.#isStartingOver = true;
     this.#stopReplica();
@@ -295,7 +295,7 @@ export class Node implements ListenerHost, OutcomeHost {
     this.#driver = undefined;
   }
 
-  /** @throws {FatalError} where the journal is that of another node of the list. */
+  /** @throws {FatalError} if the journal is that of another node of the list. */
   #expectOwnJournal(name: string): void {
     const { identity: { journal }, place } = this.#journal;
     const refusal = whyNotThisJournal(this.#recovered.records, {
@@ -312,7 +312,7 @@ export class Node implements ListenerHost, OutcomeHost {
     return timingFor(timeoutMs, { leaseMs, suspicionMs, heartbeatMs, driftMax });
   }
 
-  /** Where this node stands: by its journal, until it runs. */
+  /** This node's cluster and view: by its journal, until it runs. */
   get #clusterPosition(): ClusterPosition {
     const view = this.#driver?.replica.membership.view ?? lastView(this.#recovered.records);
     const { names } = this.#peers;
@@ -320,8 +320,8 @@ export class Node implements ListenerHost, OutcomeHost {
   }
 
   /**
-   * Returns what is to be done every now and then: it drops idle exports, and begins to delete old
-   * tokens, where this is the first linked node of the list.
+   * Returns the periodic work: it drops idle exports, and starts deleting old tokens if this is the
+   * first linked node of the list.
    */
   #sweeperOf(driver: Driver): () => void {
     const { replica } = driver;
@@ -355,9 +355,9 @@ export class Node implements ListenerHost, OutcomeHost {
     const beganAt = now();
     try {
       await this.#driver?.checkpoint();
-      logger.debug(`folded the journal in ${Math.round(now() - beganAt)} ms`);
+      logger.debug(`made a checkpoint of the journal in ${Math.round(now() - beganAt)} ms`);
     } catch (error) {
-      // The journal has said so to `onFatal` already.
+      // The journal has already reported it to `onFatal`.
       logger.debug(`a checkpoint failed: ${messageOf(error)}`);
     }
     this.#isCheckpointing = false;
@@ -382,16 +382,16 @@ export class Node implements ListenerHost, OutcomeHost {
       case "viewInstalled":
         this.#viewSince = Date.now();
         if (this.#isStopping && !contains(event.view.members, this.#peers.self)) {
-          // Its clients were answered by the same turn: they are written to before it ends.
+          // The same turn answered clients: write to them before the process ends.
           this.#driver?.afterTurn(() => setTimeout(() => this.#ended.resolve(), 10));
         }
         return;
       case "foreignPeer":
-        // After the turn: what was said to it in this one still leaves.
+        // After the turn: messages to it in this turn still leave.
         this.#driver?.afterTurn(() => this.#peers.dropForeign(event.peer));
         return;
       case "startOver":
-        // After the turn: those who wait for an answer get theirs.
+        // After the turn: requests that wait get their answers.
         this.#driver?.afterTurn(() => this.#beginToStartOver(this.#peers.names));
         return;
     }
@@ -440,7 +440,7 @@ export class Node implements ListenerHost, OutcomeHost {
       : "this node is starting: it is finding its own entry in the list of peers";
   }
 
-  /** Ends the node: what it holds to be true is not, or nobody can go on like this. */
+  /** Ends the node: an invariant is broken, or it cannot continue. */
   onFatal(error: unknown): void {
     this.#ended.reject(error);
   }
@@ -471,7 +471,7 @@ export class Node implements ListenerHost, OutcomeHost {
   }
 }
 
-/** Returns what this node tells its peers of itself. */
+/** Returns what this node reports to its peers about itself. */
 function reportOf(replica: Replica | undefined, statistics: Statistics): NodeReport {
   return {
     keys: replica?.store.size ?? 0,
@@ -487,7 +487,7 @@ async function openJournal(
 ): Promise<Journal> {
   const { storage, port, logger } = options;
   if (storage.kind === "ephemeral") return new MemoryJournal();
-  // Loaded when it is needed: it brings a part of the runtime that takes a while.
+  // Loaded on demand: it loads a part of the runtime that takes a while.
   const { openKvJournal } = await import("./storage/kv_journal.ts");
   if (storage.kind === "path") {
     const fileName = `dks-${port}.kv`;

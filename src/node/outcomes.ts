@@ -1,6 +1,6 @@
 /**
- * DKS.OUTCOME: how a transaction ended, from this node's own table if that is enough, else by asking the
- * others too.
+ * DKS.OUTCOME: how a transaction ended, from this node's own table if that is enough, otherwise by
+ * asking the others too.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { combineOutcomes, type NodeOutcome } from "../two_phase/outcome.ts";
 import type { Replica } from "../two_phase/replica.ts";
 import { parseTransactionName } from "../two_phase/transaction_name.ts";
 
-/** What answering needs of the node. */
+/** What answering needs from the node. */
 export interface OutcomeHost {
   /** `undefined` while the node does not run. */
   readonly replica: Replica | undefined;

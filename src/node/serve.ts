@@ -1,5 +1,5 @@
 /**
- * `dks serve`: reads the command line, runs a node until it is told to stop.
+ * `dks serve`: reads the command line, and runs a node until it is told to stop.
  *
  * @module
  */
@@ -29,7 +29,7 @@ usage: dks serve [options]
       --host ADDRESS     the local address to listen at (0.0.0.0: all of IPv4;
                          :: all of IPv4 and IPv6)
       --peers LIST       all nodes, this one among them: a:5000,b:5000,c:5000;
-                         the port may be left out where it is this node's own.
+                         the port may be left out if it is this node's own.
                          The same list on every node. Without it: a cluster of
                          one
       --advertise ADDR   this node's own entry in the list, where it cannot
@@ -60,7 +60,7 @@ usage: dks serve [options]
       --log-format FORM  text or json (text)
   -h, --help             prints this
 
-Exit codes: 0 stopped by SIGINT or SIGTERM, 1 cannot go on, 2 wrong usage.
+Exit codes: 0 stopped by SIGINT or SIGTERM, 1 cannot continue, 2 wrong usage.
 `;
 
 const LEVELS: Readonly<Record<string, log.LevelName>> = {
@@ -82,8 +82,8 @@ const VIEW_MS_MAX = 60_000;
 /**
  * Runs `dks serve` with these arguments.
  *
- * @throws {UsageError} where they are wrong.
- * @throws {FatalError} where the node cannot go on.
+ * @throws {UsageError} if they are wrong.
+ * @throws {FatalError} if the node cannot continue.
  */
 export async function serve(args: readonly string[]): Promise<void> {
   const options = parseServeOptions(args);
@@ -107,9 +107,9 @@ const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   : ["SIGINT", "SIGTERM"];
 
 /**
- * Returns what the arguments say.
+ * Parses the arguments.
  *
- * @throws {UsageError} where they are wrong.
+ * @throws {UsageError} if they are wrong.
  */
 export function parseServeOptions(args: readonly string[]): NodeOptions | "help" {
   const line = readCommandLine(args, {
@@ -137,7 +137,7 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
   const port = parsePort(line.value("port") ?? "5000", "--port");
   const forcesNewCluster = line.has("force-new-cluster");
   if (forcesNewCluster && line.has("ephemeral")) {
-    throw new UsageError("--ephemeral stores nothing that --force-new-cluster could begin from");
+    throw new UsageError("--ephemeral stores nothing that --force-new-cluster could start from");
   }
   const { peers, advertise } = parsePeers(line.value("peers"), line.value("advertise"), port);
   return {
@@ -190,14 +190,17 @@ function parseStorage(path: string | undefined, isEphemeral: boolean): Storage {
   return { kind: "default", place: defaultPlace() };
 }
 
-/** Returns `text` as what can only be a path: the store knows other names, as of one in memory. */
+/**
+ * Returns `text` so that it can only be a path: the store knows other names, such as `:memory:`.
+ */
 function asPath(text: string): string {
   return /^([.]{0,2}[/\\]|[A-Za-z]:[/\\])/.test(text) ? text : `./${text}`;
 }
 
 /**
- * Returns what to call the place of the runtime's own store. The portable program is told where it is
- * by its header, as the path of its location; a compiled one has it where programs have their data.
+ * Returns the name of the place of the runtime's own store. The header of the portable program
+ * passes it as the path of its location; a compiled program keeps it where programs keep their
+ * data.
  */
 function defaultPlace(): string {
   const { location } = globalThis as { location?: Location };
@@ -229,9 +232,9 @@ function parseTimeout(text: string): number {
 }
 
 /**
- * Returns the times of the views. They depend on each other: a lease that one lost heartbeat ends, or
- * a suspicion that one lost heartbeat raises, would make a cluster that is never at rest; and a lease
- * is waited for when a view excludes somebody, so that a long one makes every failover long.
+ * Returns the times of the views. They depend on each other. If one lost heartbeat ended a lease or
+ * raised a suspicion, the cluster would never be stable. And a view that excludes a node waits for
+ * its lease, so a long lease makes every failover long.
  */
 function parseViewTimes(line: CommandLine): ViewTimes {
   const time = (flag: string, defaultMs: number) => {

@@ -1,11 +1,11 @@
 /**
  * Deletes the entries of DKS.ONCE whose time is over, by ordinary transactions.
  *
- * One node sweeps, the first of the list that is linked; should two think that they are, the second
- * finds nothing left to delete. Whether an entry is old, the node that sweeps says by its own monotonic
- * clock, from the moment at which it wrote the entry into its own memory. No clock of another node and
- * no wall-clock time has a part in it. A restart, a transfer, another node whose turn it is, a machine
- * that sleeps: all of these only make a token's life longer.
+ * One node sweeps: the first of the list that is linked. If two nodes both sweep, the second finds
+ * nothing left to delete. The sweeping node judges the age of an entry by its own monotonic clock,
+ * from the moment at which it wrote the entry into its own memory. No clock of another node and no
+ * wall clock is involved. A restart, a transfer, a change of the sweeping node, a sleeping machine:
+ * each can only make a token live longer.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { TOKEN_PREFIX } from "./commands/once.ts";
 export interface SweeperOptions {
   readonly store: Store;
   readonly submit: (request: WriteRequest, requester: Requester) => void;
-  /** The monotonic clock by which the store writes down when it was written, in milliseconds. */
+  /** The monotonic clock that the store uses for the times of writes, in milliseconds. */
   readonly nowMs: () => number;
   /** Whether this node is the one that sweeps. */
   readonly isMyTurn: () => boolean;
@@ -35,7 +35,7 @@ export class TokenSweeper {
     this.#options = options;
   }
 
-  /** Begins to delete what is old, where that is not under way. To be called every few seconds. */
+  /** Starts deleting old tokens, unless that is under way. Call it every few seconds. */
   sweep(): void {
     if (this.#isSweeping || !this.#options.isMyTurn()) return;
     const keys = this.#oldKeys();
@@ -44,18 +44,18 @@ export class TokenSweeper {
     this.#options.submit(this.#deletionOf(keys), {
       onOutcome: (outcome: Outcome) => {
         this.#isSweeping = false;
-        // There may be more; where this failed, the next call comes early enough.
+        // There may be more. If this failed, the next call comes soon enough.
         if (outcome.kind === "answered") queueMicrotask(() => this.sweep());
       },
     });
   }
 
-  /** Returns the keys of the oldest tokens, as far as they are old. */
+  /** Returns the keys of the oldest tokens that are old enough. */
   #oldKeys(): ByteString[] {
     const old: ByteString[] = [];
     for (const [key] of this.#options.store.reservedKeys()) {
       if (!key.startsWith(TOKEN_PREFIX)) continue;
-      // All behind it are younger still.
+      // All after it are even younger.
       if (!this.#isOld(key) || old.length === SWEEP_DELETIONS_MAX) break;
       old.push(key);
     }
@@ -69,8 +69,8 @@ export class TokenSweeper {
   }
 
   /**
-   * Only what is still old when it is locked is deleted. A token may have been used again: then it is
-   * younger, or what stands in the store is not what the transaction sees.
+   * Deletes only what is still old when it is locked. A token may have been used again: then it is
+   * younger, or the store's value is not the one that the transaction sees.
    */
   #deletionOf(keys: readonly ByteString[]): WriteRequest {
     const { store } = this.#options;

@@ -1,10 +1,10 @@
 /**
  * Decoding commands as Redis clients send them: arrays of bulk strings, and inline commands.
  *
- * The decoder owns the buffer that the socket reads into, so that no byte is copied twice. What has
- * not arrived whole is a value (`undefined`), not an error; the decoder goes on where it stopped, so
- * a command costs the same in one piece as in a thousand. Everything is bounded before memory is
- * taken for it: a client can make this node hold only what it has sent.
+ * The decoder owns the buffer that the socket reads into, so that no byte is copied twice. An
+ * incomplete command is a value (`undefined`), not an error; the decoder continues where it
+ * stopped, so a command costs the same in one piece as in a thousand. Everything is bounded before
+ * memory is allocated for it: a client can make this node hold only what it has sent.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { ByteString } from "../byte_string.ts";
 import { Latin1View } from "../latin1.ts";
 import { ARGUMENTS_MAX, COMMAND_BYTES_MAX, INLINE_BYTES_MAX } from "../limits.ts";
 
-/** A client has sent what is no command. Nothing after it can be understood. */
+/** A client has sent something that is not a command. Nothing after it can be understood. */
 export class ProtocolError extends Error {
   override name = "ProtocolError";
 }
@@ -21,7 +21,10 @@ export class ProtocolError extends Error {
 /** Bytes of a buffer that holds no partial command. */
 const BUFFER_BYTES = 16 * 1024;
 
-/** Memory that a word takes besides its bytes, roughly: a string's header, and its place in a list. */
+/**
+ * Memory that a word takes in addition to its bytes, roughly: a string's header, and its place in a
+ * list.
+ */
 const WORD_BYTES = 64;
 
 /** Longest line that announces a count or a length. */
@@ -42,7 +45,7 @@ export class CommandDecoder {
   #view = new Latin1View(this.#buffer);
   #start = 0;
   #end = 0;
-  /** The arguments read so far of a command that is not whole, and how many are missing. */
+  /** The arguments read so far of an incomplete command, and how many are missing. */
   #words: ByteString[] = [];
   #missing = 0;
   #wordBytes = 0;
@@ -54,12 +57,12 @@ export class CommandDecoder {
     this.#bulkBytesMax = bulkBytesMax;
   }
 
-  /** How many bytes of memory the decoder holds for what has not been read to its end. */
+  /** How many bytes of memory the decoder holds for incomplete commands. */
   get heldBytes(): number {
     return this.#buffer.length + this.#wordBytes + WORD_BYTES * this.#words.length;
   }
 
-  /** Where the next bytes belong. Call {@linkcode received} with how many came. */
+  /** Where the next bytes belong. Call {@linkcode received} with their number. */
   get space(): Uint8Array<ArrayBuffer> {
     if (this.#start === this.#end) {
       this.#start = 0;
@@ -73,7 +76,7 @@ export class CommandDecoder {
     return this.#buffer.subarray(this.#end);
   }
 
-  /** Takes note that `count` bytes were put into the {@linkcode space}. */
+  /** Records that `count` bytes were put into the {@linkcode space}. */
   received(count: number): void {
     this.#end += count;
   }
@@ -88,8 +91,8 @@ export class CommandDecoder {
   /**
    * Returns the next command: its name and its arguments.
    *
-   * @returns `undefined` where no whole command has arrived.
-   * @throws {ProtocolError} where the bytes are no command, or exceed a limit.
+   * @returns `undefined` if no complete command has arrived.
+   * @throws {ProtocolError} if the bytes are not a command, or exceed a limit.
    */
   next(): ByteString[] | undefined {
     while (this.#start < this.#end) {
@@ -106,7 +109,7 @@ export class CommandDecoder {
     return undefined;
   }
 
-  /** Reads `*count`. Returns an empty list when it is read, `undefined` when it is not whole. */
+  /** Reads `*count`. Returns an empty list when it is read, `undefined` while it is incomplete. */
   #beginArray(): ByteString[] | undefined {
     const count = this.#header("an array's length");
     if (count === undefined) return undefined;
@@ -227,7 +230,7 @@ export class CommandDecoder {
  * Splits an inline command into words as Redis does: blanks between words, 'single' and "double"
  * quotes around blanks, and in the latter `\n`, `\r`, `\t`, `\b`, `\a`, `\xHH`.
  *
- * @throws {ProtocolError} where a quote is not closed, or stands in the middle of a word.
+ * @throws {ProtocolError} if a quote is not closed, or is in the middle of a word.
  */
 export function splitInline(line: Uint8Array): ByteString[] {
   const words: ByteString[] = [];

@@ -1,8 +1,8 @@
 /**
- * Encoding values and commands of the Redis protocol.
+ * Encodes values and commands of the Redis protocol.
  *
- * The result is a byte string. Pieces of it are best put together with `+`: the engine then only
- * notes the pieces, and copies each byte once, when the whole is written into a socket's buffer.
+ * The result is a byte string. Pieces of it are best concatenated with `+`: the engine then only
+ * records the pieces, and copies each byte once, when the whole is written into a socket's buffer.
  *
  * @module
  */
@@ -40,10 +40,7 @@ export function encodeValue(value: RespValue, version: RespVersion): ByteString 
   return encodeArray(value as readonly RespValue[], version);
 }
 
-/**
- * Returns the encoding of a reply, or of an error in its place where it would be longer than any
- * reply may be.
- */
+/** Returns the encoding of a reply, or of an error instead if the reply would exceed the limit. */
 export function encodeReply(value: RespValue, version: RespVersion): ByteString {
   if (Array.isArray(value)) {
     const bytes = bytesOfArray(value);
@@ -56,7 +53,7 @@ export function encodeReply(value: RespValue, version: RespVersion): ByteString 
   return encodeValue(value, version);
 }
 
-/** Returns the length of an array's encoding, where its long elements are strings. */
+/** Returns the length of an array's encoding, if its long elements are strings. */
 function bytesOfArray(values: readonly RespValue[]): number {
   let bytes = lineBytes(values.length);
   for (const value of values) {

@@ -1,5 +1,5 @@
 /**
- * Decoding what a server answers, RESP2 and RESP3.
+ * Decodes a server's replies, RESP2 and RESP3.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { Latin1View } from "../latin1.ts";
 import { ErrorReply, type RespValue, SimpleString } from "./value.ts";
 import { ProtocolError } from "./command_decoder.ts";
 
-/** How deep values may stand in values. */
+/** How deep values may be nested. */
 const DEPTH_MAX = 32;
 
 /** Longest line: an error's text, or a number. */
@@ -23,7 +23,7 @@ const ELEMENTS_MAX = 16 * 1024 * 1024;
 
 const BUFFER_BYTES = 64 * 1024;
 
-/** An array, map, set or push that is not whole yet. */
+/** An array, map, set or push that is not complete yet. */
 interface OpenAggregate {
   readonly kind: "array" | "map" | "attribute" | "push";
   missing: number;
@@ -48,7 +48,7 @@ export class ReplyDecoder {
     | { readonly length: number; readonly isVerbatim: boolean; readonly isError: boolean }
     | null = null;
 
-  /** Where the next bytes belong. Call {@linkcode received} with how many came. */
+  /** Where the next bytes belong. Call {@linkcode received} with their number. */
   get space(): Uint8Array<ArrayBuffer> {
     if (this.#start === this.#end) {
       this.#start = 0;
@@ -57,7 +57,7 @@ export class ReplyDecoder {
     return this.#buffer.subarray(this.#end);
   }
 
-  /** Takes note that `count` bytes were put into the {@linkcode space}. */
+  /** Records that `count` bytes were put into the {@linkcode space}. */
   received(count: number): void {
     this.#end += count;
   }
@@ -73,8 +73,8 @@ export class ReplyDecoder {
    * Returns the next reply. Pushes and attributes (RESP3) are read and dropped: this client asks
    * for neither.
    *
-   * @returns `undefined` where no whole reply has arrived.
-   * @throws {ProtocolError} where the bytes are no reply, or exceed a limit.
+   * @returns `undefined` if no complete reply has arrived.
+   * @throws {ProtocolError} if the bytes are not a reply, or exceed a limit.
    */
   next(): RespValue | undefined {
     for (;;) {
@@ -83,7 +83,7 @@ export class ReplyDecoder {
       if ("open" in token) {
         if (token.open.missing > 0) {
           this.#open.push(token.open);
-          if (this.#open.length > DEPTH_MAX) throw new ProtocolError("values stand too deep");
+          if (this.#open.length > DEPTH_MAX) throw new ProtocolError("values are nested too deep");
           continue;
         }
         const value = close(token.open);
@@ -97,7 +97,7 @@ export class ReplyDecoder {
     }
   }
 
-  /** Adds `value` to the innermost open aggregate. Returns what is whole by it. */
+  /** Adds `value` to the innermost open aggregate. Returns the value that is complete then. */
   #add(value: RespValue): RespValue | undefined {
     let added: RespValue | undefined = value;
     for (let open = this.#open.at(-1); open !== undefined; open = this.#open.at(-1)) {
@@ -230,7 +230,7 @@ function toInteger(text: string): number {
   return Number(text);
 }
 
-/** An integer of 64 bits may be more than a number holds. */
+/** An integer of 64 bits may exceed what a number holds exactly. */
 function toExactInteger(text: string): number | bigint {
   const number = toInteger(text);
   return Number.isSafeInteger(number) ? number : BigInt(text);

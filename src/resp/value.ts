@@ -4,7 +4,7 @@
  * | RESP                                | here                        |
  * | ----------------------------------- | --------------------------- |
  * | bulk or verbatim string             | a byte string               |
- * | integer, double                     | a number; an integer that is not exact in one, a `bigint` |
+ * | integer, double                     | a number; an integer that a number cannot hold exactly, a `bigint` |
  * | big number                          | its digits, as a byte string |
  * | null                                | `null`                      |
  * | boolean                             | a boolean                   |
@@ -23,12 +23,13 @@ export class SimpleString {
   constructor(readonly text: string) {}
 }
 
-/** An error: a code word, then a sentence for people. */
+/** An error: a code word, then a human-readable sentence. */
 export class ErrorReply {
   /**
    * @param code one word in capitals, by which a program tells errors apart
    * @param message for people
-   * @param isBinary the message is a byte string that is no text, as it repeats what a client has sent
+   * @param isBinary the message is a byte string that may not be text, as it repeats what a client
+   * has sent
    */
   constructor(readonly code: string, readonly message: string, readonly isBinary = false) {}
 }

@@ -177,7 +177,7 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
     const list = [a, x, y];
     const recovered = await machines.start(a, list, [FORCE]);
     await recovered.untilPrinted(/is started by force/);
-    assertMatch(recovered.printed, /begins from view \d+ of the old cluster .*, with \d+ keys/);
+    assertMatch(recovered.printed, /starts from view \d+ of the old cluster .*, with \d+ keys/);
     assertStringIncludes(recovered.printed, "WHAT MAY BE LOST");
     assertStringIncludes(recovered.printed, `127.0.0.1:${b} of the old cluster still runs`);
     // Alone it serves nobody, and says why.
@@ -189,7 +189,7 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
     await machines.start(y, list);
     await machines.untilMembers(list);
     // The ids of the old cluster stay with its nodes, so the list gives new ones other ids.
-    assertStringIncludes(fresh.printed, "takes over the ids by which the cluster knows its nodes");
+    assertStringIncludes(fresh.printed, "adopts the ids by which the cluster knows its nodes");
     for (const port of list) await assertKept(before, port);
     await assertAgreement(before, list.map(addressOf));
     const after = load(list, "after");
@@ -303,7 +303,7 @@ Deno.test("--force-new-cluster is refused where it must not be used", async () =
     assertEquals(await call(addressOf(a), ["GET", "k"]), "v");
 
     assertEquals((await refused(x, [x], [FORCE]))[0], 1);
-    assertStringIncludes(machines.node(x).printed, "is empty: there is nothing to begin from");
+    assertStringIncludes(machines.node(x).printed, "is empty: there is nothing to start from");
     assertEquals((await refused(x, [x], [FORCE, "--ephemeral"]))[0], 2);
     assertStringIncludes(machines.node(x).printed, "--ephemeral stores nothing");
     // Without the flag another list is refused, and the flag is named.

@@ -131,6 +131,6 @@ Deno.test("parseServeOptions() takes --force-new-cluster, but not for what store
   assertThrows(
     () => parse("--force-new-cluster", "--ephemeral"),
     UsageError,
-    "--ephemeral stores nothing that --force-new-cluster could begin from",
+    "--ephemeral stores nothing that --force-new-cluster could start from",
   );
 });

@@ -1,5 +1,5 @@
 /**
- * What the log tells of the protocol's events, for an operator.
+ * Logs the protocol's events for an operator.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { contains, members } from "../../two_phase/node_set.ts";
 import type { ProtocolEvent } from "../../two_phase/outbox.ts";
 import { describeOrigin, describeSighting } from "../descriptions.ts";
 
-/** What the log needs of the node. */
+/** What the log needs from the node. */
 export interface EventLogHost {
   readonly logger: Logger;
   /** Where the journal is kept. */
@@ -27,7 +27,7 @@ export interface EventLogHost {
 /** Logs events. */
 export class EventLog {
   readonly #host: EventLogHost;
-  /** Why this node has begun the change of the view that is under way. */
+  /** Why this node started the view change that is under way. */
   #reason = "";
 
   constructor(host: EventLogHost) {
@@ -44,10 +44,10 @@ export class EventLog {
         return;
       case "viewChangeBegins":
         this.#reason = event.reason;
-        logger.info(`begins a change of the view, ballot ${event.ballot}: ${event.reason}`);
+        logger.info(`starts a view change, ballot ${event.ballot}: ${event.reason}`);
         return;
       case "foreignPeer":
-        return; // The link says so when it is made again.
+        return; // The peer is refused, and the log says so, when it dials again.
       case "olderCopy":
         logger.error(
           `THE JOURNAL IN ${place} IS AN OLDER COPY: it ends at ${describeSighting(event.own)}, ` +
@@ -71,7 +71,7 @@ export class EventLog {
         return;
       case "peerOnOlderCopy":
         logger.error(
-          `${name} has come with an older copy of its journal: it does not count until it has ` +
+          `${name} has started with an older copy of its journal: it does not count until it has ` +
             "joined from empty",
         );
         return;
@@ -84,7 +84,7 @@ export class EventLog {
     }
   }
 
-  /** One line for a new view: who is in it, and who is not any more. */
+  /** One line for a new view: its members, and the nodes that have left it. */
   #describeView(view: View, before: View): string {
     const list = (set: NodeSet) => members(set).map((node) => view.names[node]).join(", ");
     const out = list(before.members & ~view.members);

@@ -1,5 +1,5 @@
 /**
- * What INFO tells, in sections as Redis has them.
+ * The text of INFO, in sections as Redis has them.
  *
  * @module
  */
@@ -98,7 +98,7 @@ function viewFields(
     linked: members(membership.linked).map(nameOf).join(","),
     complete: membership.mayWrite ? 1 : 0,
     lease: hasLease ? 1 : 0,
-    // A node alone has it for good.
+    // A node that is alone has it permanently.
     lease_ms_left: leaseMsLeft === Infinity ? 0 : Math.floor(leaseMsLeft),
     promised: ballotName(membership.promised),
     frozen: membership.isFrozen ? 1 : 0,
@@ -107,7 +107,10 @@ function viewFields(
   };
 }
 
-/** What is in doubt here for long: the key comes last, as it may hold any character but a line's end. */
+/**
+ * Transactions that have been in doubt here for long: the key comes last, as it may hold any
+ * character but a line end.
+ */
 function doubtFields(sources: InfoSources): Record<string, string | number> {
   const { inDoubt, doubts } = doubtStatus(sources);
   const lines = doubts.map((one, index) => {

@@ -1,5 +1,5 @@
 /**
- * What a node counts of its work, beside what the protocol counts.
+ * What a node counts in addition to the protocol's counters.
  *
  * @module
  */
@@ -16,13 +16,13 @@ export class Statistics {
   requests = 0;
   /** Connections of clients since the start. */
   connections = 0;
-  /** Connections that were turned away as there were too many. */
+  /** Connections that were refused because there were too many. */
   connectionsRefused = 0;
   #rate = 0;
   #intervalStart = now();
   #requestsBefore = 0;
 
-  /** Requests a second. To be called at least once a second for a smooth figure. */
+  /** Requests a second. Call it at least once a second for a smooth figure. */
   get requestsPerSecond(): number {
     const time = now();
     const elapsed = time - this.#intervalStart;

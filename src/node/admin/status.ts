@@ -1,5 +1,5 @@
 /**
- * What DKS.STATUS tells: the cluster as this node sees it.
+ * The reply to DKS.STATUS: the cluster as this node sees it.
  *
  * @module
  */
@@ -22,7 +22,10 @@ export interface StatusSources {
   readonly replica: Replica | undefined;
   readonly peers: Pick<Peers, "names" | "self" | "links">;
   readonly statistics: Statistics;
-  /** When the view was installed here, in milliseconds of the day's time; see {@linkcode ClusterStatus}. */
+  /**
+   * When the view was installed here, in milliseconds of wall-clock time; see
+   * {@linkcode ClusterStatus}.
+   */
   readonly viewSince: number | undefined;
   readonly journal: { readonly place: string; readonly isEphemeral: boolean };
 }
@@ -63,7 +66,7 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
   };
 }
 
-/** What is in doubt here for long. */
+/** Transactions that have been in doubt here for long. */
 export function doubtStatus(
   { replica, peers }: Pick<StatusSources, "replica" | "peers">,
 ): Pick<ClusterStatus, "inDoubt" | "doubts"> {
@@ -74,10 +77,10 @@ export function doubtStatus(
   };
 }
 
-/** Most characters of a key that are shown where it only says what a transaction is about. */
+/** Most characters of a key that are shown to indicate what a transaction is about. */
 const KEY_SHOWN_MAX = 32;
 
-/** Returns `doubt` with the nodes called as in `names`. */
+/** Returns `doubt` with the nodes named as in `names`. */
 export function describeDoubt(doubt: Doubt, names: readonly string[]): DoubtStatus {
   const { transaction: { entries }, name, since, awaited } = doubt;
   const keys = entries.map(({ key }) => key).filter((key) => !isReserved(key));
@@ -112,7 +115,7 @@ function describeAwaited({ kind }: Awaited, nodes: readonly string[]): string {
   }
 }
 
-/** What a node is to the cluster, as this one sees it. */
+/** A node's role in the cluster, as this node sees it. */
 export function roleOf(
   { replica, peers }: Pick<StatusSources, "replica" | "peers">,
   index: number,

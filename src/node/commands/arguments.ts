@@ -108,7 +108,7 @@ export function look(
   return { request: { kind: "read", keys: [key], evaluate: (read) => evaluate(read(key)) } };
 }
 
-/** A write that needs not know what was there before: the most frequent one, in one small object. */
+/** A write that does not depend on the old value: the most frequent one, in one small object. */
 export class BlindWrite implements WriteRequest, Evaluation {
   readonly kind = "write";
   readonly reply = OK;

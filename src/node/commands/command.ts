@@ -1,10 +1,10 @@
 /**
  * What a command is: a row of data, and a pure function.
  *
- * The function turns words into a reply, or into a request for the protocol. It has no effects but on the
- * session that it is given, so it can be tested without a node. Everything else about a command is data,
- * in the terms of Redis 7 (redis.io, "Command key specifications", COMMAND DOCS): the gate, COMMAND and
- * the documents take it from there.
+ * The function turns words into a reply, or into a request for the protocol. It has side effects
+ * only on its session, so it can be tested without a node. Everything else about a command is data,
+ * in the terms of Redis 7 (redis.io, "Command key specifications", COMMAND DOCS): the gate, COMMAND
+ * and the documents use it.
  *
  * @module
  */
@@ -13,12 +13,12 @@ import type { ByteString } from "../../byte_string.ts";
 import type { RespValue, RespVersion } from "../../resp/value.ts";
 import type { Request } from "../../two_phase/request.ts";
 
-/** What a connection knows of its client, and what a command may ask of the node. */
+/** What a connection knows about its client, and what a command may ask of the node. */
 export interface Session {
   readonly id: number;
   name: ByteString;
   version: RespVersion;
-  /** Set by QUIT: the connection is closed behind the reply. */
+  /** Set by QUIT: the connection is closed after the reply. */
   isClosing: boolean;
   readonly node: CommandHost;
 }
@@ -33,7 +33,7 @@ export interface CommandHost {
   status(): string;
   /** Returns the monotonic clock of this process, in milliseconds. */
   nowMs(): number;
-  /** Begins an export: an id and the number of keys are the reply. */
+  /** Starts an export: the reply is an id and the number of keys. */
   beginExport(): Promise<RespValue>;
   /** Returns the next keys and values of an export. */
   nextOfExport(id: ByteString): Promise<RespValue>;
@@ -41,16 +41,16 @@ export interface CommandHost {
   outcome(transaction: string): Promise<RespValue>;
 }
 
-/** What a command comes to: a reply at once or later, or a request whose outcome is the reply. */
+/** The result of a command: a reply at once or later, or a request whose outcome is the reply. */
 export type CommandResult =
   | { readonly reply: RespValue }
   | { readonly later: Promise<RespValue> }
   | { readonly request: Request };
 
 /**
- * Redis's flags (COMMAND INFO). `readonly` and `write` also say what a command of one connection waits
- * for: a read for the writes before it, a write for the reads before it. One that has neither is answered
- * by the node at once.
+ * Redis's flags (COMMAND INFO). `readonly` and `write` also say what a command of one connection
+ * waits for: a read for the writes before it, a write for the reads before it. The node answers a
+ * command that has neither at once.
  */
 export type CommandFlag =
   | "readonly"
@@ -67,10 +67,13 @@ export type CommandFlag =
 /** Redis's groups (COMMAND DOCS), and one for what dks adds. */
 export type CommandGroup = "string" | "generic" | "bitmap" | "connection" | "server" | "dks";
 
-/** Redis's ACL categories, as far as the flags do not say them: see {@linkcode categoriesOf}. */
+/** Redis's ACL categories that do not follow from the flags: see {@linkcode categoriesOf}. */
 export type CommandCategory = "keyspace" | "string" | "bitmap" | "connection" | "dangerous";
 
-/** Where the keys stand among the words: from `first` to `last` (negative: from the end) by `step`. */
+/**
+ * The positions of the keys among the words: from `first` to `last` (negative: from the end) by
+ * `step`.
+ */
 export interface KeyRange {
   readonly first: number;
   readonly last: number;
@@ -92,9 +95,9 @@ export const COUNTED_PAIRS: KeyRange = { first: 2, last: 2, step: 2, countAt: 1 
 /** What commands of one connection wait for: see {@linkcode CommandFlag}. */
 export type CommandOrder = "read" | "write" | "none";
 
-/** One command, or a subcommand of one, as its family has it. */
+/** One command, or a subcommand of one, as its family defines it. */
 export interface CommandRow {
-  /** In lower case; that of a subcommand behind its command's, such as `client|id`. */
+  /** In lower case; that of a subcommand follows its command's, such as `client|id`. */
   readonly name: string;
   /** The number of words with the name, or at least that many if it is negative. */
   readonly arity: number;
@@ -104,13 +107,16 @@ export interface CommandRow {
   readonly keys: KeyRange;
   /** One sentence without a full stop, as in COMMAND DOCS. */
   readonly summary: string;
-  /** The words behind the name, as a manual writes them. */
+  /** The words after the name, as a manual writes them. */
   readonly syntax: string;
-  /** The version of Redis that has it first; of dks, for what Redis does not have. */
+  /** The first version of Redis that has it; of dks, if Redis does not have it. */
   readonly since: string;
   /** What is other than in Redis, for `docs/commands.md`. */
   readonly differs?: string;
-  /** At which word another command begins, which passes the gate too: DKS.ONCE token command…. */
+  /**
+   * The index of the word at which another command starts, which also passes the gate: DKS.ONCE
+   * token command….
+   */
   readonly wraps?: number;
   /** Rows of their own; the second word names one of them. */
   readonly subcommands?: readonly CommandRow[];
@@ -124,11 +130,11 @@ export interface Command extends CommandRow {
   readonly subcommands?: readonly Command[];
 }
 
-/** All commands, as those see them that tell of commands or carry one. */
+/** All commands, for commands that describe commands or carry one. */
 export interface CommandTable {
   /** Returns the command that the first words name, or its subcommand; `undefined` for none. */
   find(words: readonly ByteString[]): Command | undefined;
-  /** Returns the command of this name, in any case of letters, without a look at subcommands. */
+  /** Returns the command of this name, case-insensitive, ignoring subcommands. */
   named(name: ByteString): Command | undefined;
   /** All commands, without their subcommands. */
   readonly all: readonly Command[];
@@ -154,7 +160,7 @@ export function categoriesOf({ flags, categories }: CommandRow): string[] {
   ].map((name) => `@${name}`);
 }
 
-/** Returns the keys among `words`, in their order, as often as they stand there. */
+/** Returns the keys among `words`, in their order, as often as they appear. */
 export function keysOf({ keys }: CommandRow, words: readonly ByteString[]): ByteString[] {
   const { first, step } = keys;
   if (step === 0) return [];
@@ -162,7 +168,7 @@ export function keysOf({ keys }: CommandRow, words: readonly ByteString[]): Byte
   return words.filter((_, at) => at >= first && at <= end && (at - first) % step === 0);
 }
 
-/** Returns the place of the last key among `words`. */
+/** Returns the index of the last key among `words`. */
 export function endOfKeys(
   { first, last, step, countAt }: KeyRange,
   words: readonly ByteString[],

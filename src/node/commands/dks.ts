@@ -33,7 +33,7 @@ function onceCommand(
   const result = inner.run(command, session);
   if (!("request" in result) || result.request.kind !== "write") return result;
   if (result.request.keys.length >= KEYS_PER_COMMAND_MAX) {
-    // The token is a key too, and peers take no transaction of more.
+    // The token is a key too, and peers accept no transaction with more keys.
     return error(`more than ${KEYS_PER_COMMAND_MAX - 1} keys in one command with a token`);
   }
   return { request: once(result.request, { token, command, nowMs: session.node.nowMs() }) };
@@ -47,7 +47,9 @@ function outcome([, transaction = ""]: readonly ByteString[], { node }: Session)
   return { later: node.outcome(transaction) };
 }
 
-/** DKS.EXPORT begins an export of all keys, DKS.EXPORT id returns the next ones and their values. */
+/**
+ * DKS.EXPORT starts an export of all keys, DKS.EXPORT id returns the next keys and their values.
+ */
 function exportCommand(words: readonly ByteString[], { node }: Session): CommandResult {
   const [, id] = words;
   if (words.length > 2) return { reply: wrongArity("dks.export") };
@@ -66,7 +68,7 @@ export function dksCommands(table: CommandTable): readonly CommandRow[] {
       arity: -4,
       flags: ["write", "denyoom", "movablekeys"],
       wraps: 2,
-      summary: "Carries out a write once for its token, however often it is sent",
+      summary: "Executes a write once for its token, however often it is sent",
       syntax: "token command [arg [arg ...]]",
       run: (words, session) => onceCommand(table, words, session),
     },
@@ -85,7 +87,7 @@ export function dksCommands(table: CommandTable): readonly CommandRow[] {
       arity: -1,
       flags: ["readonly"],
       categories: ["keyspace", "dangerous"],
-      summary: "Begins an export of all keys as they stand at one moment, or returns its next part",
+      summary: "Starts an export of all keys as they are at one moment, or returns its next part",
       syntax: "[id]",
       run: exportCommand,
     },

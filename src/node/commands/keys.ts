@@ -1,5 +1,5 @@
 /**
- * Commands of keys, whatever they hold.
+ * Commands for keys of any type.
  *
  * @module
  */
@@ -36,7 +36,7 @@ function exists([, ...keys]: readonly ByteString[]): CommandResult {
   return { request: { kind: "read", keys: [...new Set(keys)], evaluate: count } };
 }
 
-/** TYPE: there are strings and nothing else. */
+/** TYPE: strings are the only type. */
 function type([, key = ""]: readonly ByteString[]): CommandResult {
   const nameOf = (read: KeyReader) => new SimpleString(read(key) === undefined ? "none" : "string");
   return { request: { kind: "read", keys: [key], evaluate: nameOf } };
@@ -119,7 +119,7 @@ const EXISTS: CommandRow = {
   arity: -2,
   flags: ["readonly", "fast"],
   keys: ALL_KEYS,
-  summary: "Counts which of the keys exist",
+  summary: "Counts how many of the keys exist",
   syntax: "key [key ...]",
   since: "1.0.0",
   run: exists,
@@ -134,7 +134,7 @@ export const KEYS: readonly CommandRow[] = [
   {
     ...EXISTS,
     name: "touch",
-    summary: "Counts which of the keys exist; there is no time of last use that it could change",
+    summary: "Counts how many of the keys exist; there is no time of last use that it could change",
     since: "3.2.1",
   },
   {

@@ -2,17 +2,18 @@
  * DKS.ONCE: a write that takes effect once for its token, however often it is sent.
  *
  * The write also stores, in the same transaction and so on the same nodes and as durably, an entry
- * under a hidden key that the token names: when it was done, a digest of the command, and the answer.
- * Who sends the command again finds the entry, is given the answer, and changes nothing. So a client
- * whose connection broke may send its write again, to any node, without knowing what became of it.
+ * under a reserved key that the token names: the time, a digest of the command, and the answer. If
+ * a client sends the command again, the node finds the entry, returns the answer, and changes
+ * nothing. So a client whose connection broke may send its write again, to any node, without
+ * knowing what became of it.
  *
  * ```text
  * entry = stamp " " digest " " answer
  * ```
  *
- * `stamp` is the coordinator's clock in milliseconds, which no two uses of a token at one process share;
- * nothing else is decided by it. `digest` is the SHA-256 of the command in hexadecimal, `answer` a value
- * in RESP3. Entries that are older than `ONCE_WINDOW_MS` are swept away, see `sweeper.ts`.
+ * `stamp` is the coordinator's clock in milliseconds, which no two uses of a token at one process
+ * share; it decides nothing else. `digest` is the SHA-256 of the command in hexadecimal, `answer` a
+ * value in RESP3. Entries that are older than `ONCE_WINDOW_MS` are deleted, see `sweeper.ts`.
  *
  * @module
  */
@@ -26,7 +27,7 @@ import { ReplyDecoder } from "../../resp/reply_decoder.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import type { Evaluation, WriteRequest } from "../../two_phase/request.ts";
 
-/** What a token's entry says. */
+/** The entry of a token. */
 export interface TokenEntry {
   /** The coordinator's clock, in milliseconds. */
   readonly stampMs: number;
@@ -34,21 +35,20 @@ export interface TokenEntry {
   readonly answer: RespValue;
 }
 
-/** What the hidden keys of tokens begin with. */
+/** The prefix of the reserved keys of tokens. */
 export const TOKEN_PREFIX: ByteString = `${RESERVED_PREFIX}once:`;
 
-/** Returns the hidden key of the entry of `token`. */
+/** Returns the reserved key of the entry of `token`. */
 export function tokenKey(token: ByteString): ByteString {
   return TOKEN_PREFIX + token;
 }
 
 /**
- * Returns a request that does what `write` does once for `token`, and answers every time as it did
- * then.
+ * Returns a request that executes `write` once for `token`, and gives the same answer every time.
  *
  * @param write its answers must be values of the Redis protocol
  * @param options `command`: the words of `write`, by which another use of the token is recognized;
- *   `nowMs`: this process's clock, which never goes back
+ * `nowMs`: this process's clock, which never goes back
  */
 export function once(
   write: WriteRequest,
@@ -91,9 +91,9 @@ function replyAgain(
 }
 
 /**
- * Returns what a token's entry says.
+ * Parses a token's entry.
  *
- * @throws {Error} where it is none: only {@linkcode once} writes under a hidden key.
+ * @throws {Error} if it is not one: only {@linkcode once} writes under a token's key.
  */
 export function parseTokenEntry(stored: ByteString): TokenEntry {
   const stampEnd = stored.indexOf(" ");
@@ -107,7 +107,7 @@ export function parseTokenEntry(stored: ByteString): TokenEntry {
   };
 }
 
-/** Commands that differ have encodings that differ. */
+/** Different commands have different encodings. */
 function digestOf(command: readonly ByteString[]): string {
   const [name = "", ...words] = command;
   const hash = createHash("sha256");

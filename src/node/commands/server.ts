@@ -23,7 +23,7 @@ function dbsize(): CommandResult {
   return { request: { kind: "barrier", isExact: false, evaluate: (store) => store.size } };
 }
 
-/** What clients and tools ask for before they begin; nothing here can be set. */
+/** What clients and tools ask for at the start; nothing here can be set. */
 function configParameters({ node }: Session): Map<string, string> {
   return new Map([
     ["appendonly", "no"],
@@ -43,7 +43,7 @@ function configGet([, , ...words]: readonly ByteString[], session: Session): Com
   return reply(new Map<RespValue, RespValue>(found));
 }
 
-/** Returns the regular expression for a pattern with `*` and `?`, in any case of letters. */
+/** Returns the regular expression for a pattern with `*` and `?`, case-insensitive. */
 function globToRegExp(pattern: ByteString): RegExp {
   const source = pattern.replaceAll(
     /[\\^$.|?*+()[\]{}]/g,
@@ -58,7 +58,7 @@ function info(words: readonly ByteString[], { node }: Session): CommandResult {
 
 // --- COMMAND -------------------------------------------------------------------------------------
 
-/** Returns what COMMAND INFO tells of a command (redis.io, COMMAND, "10 elements"). */
+/** Returns what COMMAND INFO says about a command (redis.io, COMMAND, "10 elements"). */
 function infoOf(command: Command): RespValue {
   const { name, arity, flags, keys, subcommands = [] } = command;
   const words = (list: readonly string[]) => list.map((word) => new SimpleString(word));
@@ -101,7 +101,7 @@ function keySpecs({ keys, flags }: Command): RespValue[] {
   ])];
 }
 
-/** Returns what COMMAND DOCS tells of a command. */
+/** Returns what COMMAND DOCS says about a command. */
 function docsOf({ summary, since, group, syntax, subcommands = [] }: Command): RespValue {
   const docs = new Map<RespValue, RespValue>([
     ["summary", summary],
@@ -198,7 +198,7 @@ const CONFIG: CommandRow = {
     name: "config|get",
     arity: -3,
     flags: ["admin", "noscript", ...ALWAYS],
-    summary: "Returns parameters by patterns of their names",
+    summary: "Returns the parameters whose names match the patterns",
     syntax: "parameter [parameter ...]",
     since: "2.0.0",
     run: configGet,
@@ -217,14 +217,14 @@ const INFO: CommandRow = {
   run: info,
 };
 
-/** COMMAND tells of all commands, itself among them. */
+/** COMMAND describes all commands, itself included. */
 function commandCommand(table: CommandTable): CommandRow {
   const row = { ...ROW, flags: ALWAYS, categories: ["connection"] } as const;
   return {
     ...row,
     name: "command",
     arity: -1,
-    summary: "Returns what all commands are",
+    summary: "Describes all commands",
     syntax: "[subcommand]",
     since: "2.8.13",
     run: () => reply(table.all.map(infoOf)),
@@ -251,7 +251,7 @@ function commandCommand(table: CommandTable): CommandRow {
         ...row,
         name: "command|info",
         arity: -2,
-        summary: "Returns what commands are",
+        summary: "Describes commands",
         syntax: "[command-name [command-name ...]]",
         since: "2.8.13",
         run: ([, , ...names]) =>
@@ -265,7 +265,7 @@ function commandCommand(table: CommandTable): CommandRow {
         ...row,
         name: "command|docs",
         arity: -2,
-        summary: "Returns what commands do",
+        summary: "Documents commands",
         syntax: "[command-name [command-name ...]]",
         since: "7.0.0",
         run: ([, , ...names]) => {
@@ -292,7 +292,7 @@ function commandCommand(table: CommandTable): CommandRow {
   };
 }
 
-/** @param table all commands, these among them */
+/** @param table all commands, these included */
 export function serverCommands(table: CommandTable): readonly CommandRow[] {
   return [DBSIZE, commandCommand(table), CONFIG, INFO];
 }

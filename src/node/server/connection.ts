@@ -1,5 +1,5 @@
 /**
- * A client's connection: reads bytes, has the commands in them carried out, and writes the replies.
+ * A client's connection: reads bytes, runs the commands in them, and writes the replies.
  *
  * @module
  */
@@ -21,31 +21,33 @@ import type { Share, SharedBound } from "./shared_bound.ts";
 /** Bytes of one write to the socket. */
 const WRITE_BYTES = 64 * 1024;
 
-/** What a client is told that finds no room, and in what time a peer must have asked its question. */
+/**
+ * The error for a client if there is no room, and the time in which a peer must ask its question.
+ */
 const TOO_MANY_CLIENTS = "max number of clients reached";
 const PEER_QUESTION_MS = 1000;
 
-/** How an HTTP request goes on that a browser was tricked into sending here, in lower case. */
+/** Words of an HTTP request that a browser was tricked into sending here, in lower case. */
 const HTTP_WORDS: readonly string[] = ["post", "host:"];
 
-/** The answer to a question with which a connection may become something else. */
+/** The answer to a question that may turn the connection into something else. */
 export interface UpgradeAnswer {
   readonly reply: RespValue;
-  /** Given if the connection is taken over behind the reply. */
+  /** Given if the connection is taken over after the reply. */
   readonly takeOver?: (socket: Socket, received: Uint8Array) => void;
-  /** Done once the reply is written, or cannot be. */
+  /** Called once the reply is written, or cannot be. */
   readonly afterwards?: () => void;
 }
 
-/** What a connection needs of the node. */
+/** What a connection needs from the node. */
 export interface ConnectionHost extends PipelineNode {
   readonly facts: CommandHost;
-  /** Bounds of all connections together: of unfinished commands, and of replies that wait. */
+  /** Bounds of all connections together: of unfinished commands, and of waiting replies. */
   readonly input: SharedBound;
   readonly output: SharedBound;
   /** The name of the command that may come first instead of all others, in capitals: peers send it. */
   readonly upgradeCommand: string;
-  /** Answers the word behind {@linkcode upgradeCommand}. */
+  /** Answers the word after {@linkcode upgradeCommand}. */
   onUpgrade(question: ByteString): Promise<UpgradeAnswer>;
   /** The connection was closed because it could not be served. */
   onConnectionFailure(error: unknown): void;
@@ -60,23 +62,23 @@ export class Connection implements PipelineHost {
   readonly #session: ClientSession;
   readonly #pipeline: Pipeline;
   #isFirstCommand = true;
-  /** For a connection above the most that clients may have: ends it if no peer speaks. */
+  /** For a connection above the limit of clients: ends it if it is not a peer's. */
   #peerTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #output = new OutputQueue();
-  /** Bytes of what is being written. */
+  /** How many bytes are being written. */
   #writingBytes = 0;
   readonly #inputShare: Share;
   readonly #outputShare: Share;
   #outputBuffer: Uint8Array<ArrayBuffer> | undefined;
   #isWriting = false;
   #isClosed = false;
-  /** Nothing more is read: the client has said goodbye, or something that is no command. */
+  /** Nothing more is read: the client has quit, or sent something that is not a command. */
   #isEnding = false;
   #resume: (() => void) | undefined;
 
   /**
-   * @param options `isForPeers`: there are too many clients, and only a peer is let in; `onClosed`: is
-   *   called once, when the connection is closed or taken over
+   * @param options `isForPeers`: there are too many clients, and only a peer is admitted;
+   * `onClosed`: called once, when the connection is closed or taken over
    */
   constructor(
     options: {
@@ -96,7 +98,7 @@ export class Connection implements PipelineHost {
     this.#inputShare = options.host.input.share();
     this.#outputShare = options.host.output.share();
     const { facts } = options.host;
-    // What is a little too large is read, so that it can be refused without losing the connection.
+    // Read what is a little too large, so that it can be refused without losing the connection.
     this.#decoder = new CommandDecoder(2 * Math.max(facts.valueBytesMax, facts.keyBytesMax));
     this.#session = new ClientSession(options.id, facts);
     this.#pipeline = new Pipeline({
@@ -133,7 +135,7 @@ export class Connection implements PipelineHost {
     this.#outputShare.set(0);
   }
 
-  /** Does `action` for this connection: whatever goes wrong in it ends this connection, no other. */
+  /** Runs `action` for this connection: an error in it ends this connection, and no other. */
   attempt(action: () => void): void {
     try {
       action();
@@ -160,7 +162,7 @@ export class Connection implements PipelineHost {
     }
   }
 
-  /** Nothing more may be read for now. */
+  /** Tells whether nothing more may be read for now. */
   get #mustPause(): boolean {
     return this.#pipeline.held !== undefined || this.#pipeline.isFull;
   }
@@ -173,9 +175,9 @@ export class Connection implements PipelineHost {
   }
 
   /**
-   * Begins as many of the commands that have arrived as may begin.
+   * Starts as many of the commands that have arrived as may start.
    *
-   * @returns the question with which the conversation in this protocol may end
+   * @returns the question that may end the conversation in this protocol
    */
   #runAll(): ByteString | undefined {
     try {
@@ -202,7 +204,7 @@ export class Connection implements PipelineHost {
     return name.toUpperCase() === this.#host.upgradeCommand;
   }
 
-  /** Ends the connection for words that no client sends. */
+  /** Ends the connection if the words are such as no client sends. */
   endsConversation(words: readonly ByteString[]): boolean {
     const [name = ""] = words;
     if (COMMANDS.named(name) !== undefined) return false;
@@ -215,7 +217,10 @@ export class Connection implements PipelineHost {
 
   // --- Replies -------------------------------------------------------------------------------
 
-  /** All answers of one turn are there: writes them, and goes on with what had to wait for them. */
+  /**
+   * All answers of one turn are ready: writes them, and continues with commands that waited for
+   * them.
+   */
   onReplies(): void {
     if (this.#isClosed) return;
     this.#pipeline.runHeld(() => this.#runAll());
@@ -223,7 +228,7 @@ export class Connection implements PipelineHost {
     if (!this.#mustPause) this.#resume?.();
   }
 
-  /** Tells the client that it cannot be understood, and closes the connection behind that. */
+  /** Replies with a protocol error, and closes the connection after it. */
   #fail(message: string): undefined {
     this.#pipeline.reply(encodeValue(new ErrorReply("ERR", message), this.#session.version));
     this.#isEnding = true;
@@ -236,7 +241,7 @@ export class Connection implements PipelineHost {
     if (this.#isClosed) return;
     const bytes = this.#output.bytes + this.#pipeline.waitingBytes + this.#writingBytes;
     if (!this.#outputShare.set(bytes)) {
-      this.close(); // It reads more slowly than others can afford; it could not read why, either.
+      this.close(); // It reads too slowly for the others; it could not read a reason either.
       return;
     }
     if (this.#isWriting || this.#output.bytes === 0) return;
@@ -257,11 +262,11 @@ export class Connection implements PipelineHost {
         output = this.#output.take();
       }
     } catch {
-      this.close(); // Nobody reads the replies any more.
+      this.close(); // The client no longer reads the replies.
     }
     this.#isWriting = false;
     if (this.#isEnding && this.#pipeline.isIdle) this.close();
-    else this.#flush(); // Takes note of what is left.
+    else this.#flush(); // Records what is left.
   }
 
   #encode(output: ByteString, at: number): Uint8Array {
@@ -298,7 +303,7 @@ export class Connection implements PipelineHost {
       afterwards?.();
     }
     if (takeOver === undefined) return true;
-    this.#isClosed = true; // As a client's connection; the socket lives on.
+    this.#isClosed = true; // It ends as a client's connection; the socket stays open.
     this.#giveUpShares();
     this.#onClosed();
     takeOver(this.#socket, this.#decoder.takeRest());

@@ -1,9 +1,9 @@
 /**
  * Exports under way: snapshots that clients read piece by piece (DKS.EXPORT).
  *
- * While a snapshot is read, the values that are overwritten meanwhile stay in memory. So there are few
- * at a time, and one that nobody reads from for a while is dropped. To find the next keys takes long
- * where few of many entries are shown to clients, so it is done in slices, and everything else goes on
+ * While a snapshot is read, the values that are overwritten meanwhile stay in memory. So there are
+ * few at a time, and an export that is not read for a while is dropped. Finding the next keys takes
+ * long if clients may see only few of many entries, so it is done in slices, and other work runs
  * between them.
  *
  * @module
@@ -18,22 +18,22 @@ import { SnapshotRequest } from "../../two_phase/snapshot_request.ts";
 import type { Driver } from "../driver.ts";
 import { replyOf } from "./outcome_reply.ts";
 
-/** A slice of work ends after so long, in milliseconds. */
+/** A slice of work ends after this long, in milliseconds. */
 const SLICE_MS = 5;
 
-/** So many keys are looked at between two looks at the clock. */
+/** How many keys are visited between two readings of the clock. */
 const LOOKS_PER_STEP = 256;
 
 interface Export {
   readonly snapshot: Snapshot;
   usedAtMs: number;
-  /** How many pieces are being read. */
+  /** How many calls are reading a piece. */
   readers: number;
 }
 
-/** What exports need of the node. */
+/** What exports need from the node. */
 export interface ExportHost {
-  /** `undefined` until the node has found itself, and while it starts over. */
+  /** `undefined` until the node has found its own entry, and while it starts over. */
   readonly driver: Pick<Driver, "submit"> | undefined;
   /** Why there is no driver. */
   readonly notReady: string;
@@ -54,7 +54,7 @@ export class Exports {
     this.#nowMs = nowMs;
   }
 
-  /** Answers DKS.EXPORT: begins an export of this moment. */
+  /** Answers DKS.EXPORT: starts an export of this moment. */
   async begin(): Promise<RespValue> {
     const { obstacle } = this;
     if (obstacle !== undefined) return obstacle;
@@ -69,7 +69,7 @@ export class Exports {
     return replyOf(outcome);
   }
 
-  /** Why no export can begin now; `undefined` where one can. */
+  /** Why no export can start now; `undefined` if one can. */
   get obstacle(): ErrorReply | undefined {
     if (this.#byId.size < EXPORTS_MAX) return undefined;
     return new ErrorReply("REJECTED", `this node has ${EXPORTS_MAX} exports under way already`);
@@ -87,13 +87,13 @@ export class Exports {
     return [id, snapshot.size];
   }
 
-  /** Returns the next keys, each with its value behind it; none at the end, which ends the export. */
+  /** Returns the next keys, each followed by its value; none at the end, which ends the export. */
   async next(id: ByteString): Promise<RespValue> {
     const found = this.#byId.get(id);
     if (found === undefined) {
-      const message = `there is no export ${
-        quote(id)
-      }: it has ended, or nobody has read from it for ${EXPORT_IDLE_MS / 1000} s`;
+      const message = `there is no export ${quote(id)}: it has ended, or was not read for ${
+        EXPORT_IDLE_MS / 1000
+      } s`;
       return new ErrorReply("ERR", message);
     }
     found.usedAtMs = this.#nowMs();
@@ -117,7 +117,7 @@ export class Exports {
     return chunk;
   }
 
-  /** Drops the exports that nobody has read from for a while. */
+  /** Drops the exports that were not read for a while. */
   dropIdle(): void {
     const before = this.#nowMs() - EXPORT_IDLE_MS;
     for (const [id, { usedAtMs, snapshot, readers }] of this.#byId) {

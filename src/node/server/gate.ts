@@ -1,5 +1,5 @@
 /**
- * The gate: the one place that every command passes, in one order, before anything of it is done.
+ * The gate: the one place that every command passes, in one order, before it runs.
  *
  * 1. It is known, and so is its subcommand.
  * 2. It has as many words as it takes.
@@ -25,7 +25,7 @@ import { COMMANDS } from "../commands/table.ts";
 /** A command that has passed the gate: it can be run. */
 export type AdmittedCommand = Command & Required<Pick<Command, "run">>;
 
-/** Returns the command that `words` are, or why it is not let in. */
+/** Returns the command in `words`, or why it is refused. */
 export function admit(
   words: readonly ByteString[],
   session: Session,
@@ -52,7 +52,7 @@ function whyUnknown(words: readonly ByteString[]): ErrorReply {
   return words.length === 1 ? wrongArity(command.name) : unknownSubcommand(command.name, second);
 }
 
-/** A key or a value that is too large, or a key that is not for users. */
+/** Returns the error for a key or a value that is too large, or a reserved key. */
 function whySizes(
   { keys }: Command,
   words: readonly ByteString[],
@@ -75,7 +75,7 @@ function whySizes(
     }
     if (isKey && isReserved(word)) {
       const prefix = quote(RESERVED_PREFIX);
-      return new ErrorReply("ERR", `keys that begin with ${prefix} are kept for dks itself`);
+      return new ErrorReply("ERR", `keys that begin with ${prefix} are reserved for dks`);
     }
   }
   return undefined;

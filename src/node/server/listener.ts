@@ -18,17 +18,17 @@ import {
 } from "../../socket.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 
-/** After an error nothing is accepted for this long, in milliseconds. */
+/** The pause after an error before connections are accepted again, in milliseconds. */
 const PAUSE_MS = 100;
 
-/** What a listener needs of the node. */
+/** What a listener needs from the node. */
 export interface ListenerHost extends ConnectionHost {
   /** A connection was accepted. `isRefused`: there are too many clients, unless it is a peer's. */
   onAccepted(about: { isRefused: boolean }): void;
   onAcceptFailure(error: unknown): void;
 }
 
-/** Accepts connections, and has them served. */
+/** Accepts connections, and serves them. */
 export class ClientListener {
   readonly #listener: Listener;
   readonly #connections = new Set<Connection>();
@@ -57,7 +57,7 @@ export class ClientListener {
       } catch (error) {
         if (isClosedListener(error)) return;
         host.onAcceptFailure(error);
-        // Out of file descriptors, most likely: it gets better when somebody hangs up.
+        // Most likely out of file descriptors: there are more when a client hangs up.
         await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
       }
     }
@@ -94,7 +94,7 @@ function open(address: Address): Listener {
   }
 }
 
-/** Says why, and hangs up. */
+/** Replies with the reason, and hangs up. */
 function refuse(socket: Socket, reason: string): void {
   const bytes = new TextEncoder().encode(`-ERR ${reason}\r\n`);
   writeAll(socket, bytes).catch(() => {}).finally(() => closeQuietly(socket));

@@ -1,5 +1,5 @@
 /**
- * What clients are told of the end of a request.
+ * The replies that tell clients how a request ended.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import type { Outcome } from "../../two_phase/request.ts";
 
-/** Returns the reply that tells `outcome`; what was answered must be a value of the Redis protocol. */
+/** Returns the reply that tells `outcome`; an answer must be a value of the Redis protocol. */
 export function replyOf(outcome: Outcome): RespValue {
   switch (outcome.kind) {
     case "answered":

@@ -1,13 +1,13 @@
 /**
- * The pipeline of one connection: carries commands out, and has their replies in the order of the
+ * The pipeline of one connection: runs commands, and returns their replies in the order of the
  * commands.
  *
- * Commands run side by side: consecutive writes are under way together, and so are consecutive reads; a
- * read begins when the writes before it are answered, and a write when the reads before it are. So a
- * read sees the writes before it. Among consecutive writes the locks keep the order of those that share a
- * key: the line of a key is in order of age, and an attempt that is made again keeps its age. Others may
- * take effect in any order: one may wait for a lock while those behind it go on, and one may fail while
- * they succeed.
+ * Commands run side by side: consecutive writes are under way together, and so are consecutive
+ * reads; a read starts when the writes before it are answered, and a write when the reads before it
+ * are. So a read sees the writes before it. Among consecutive writes the locks keep the order of
+ * those that share a key: the line of a key is in order of age, and a retry keeps its age. Others
+ * may take effect in any order: one may wait for a lock while those after it continue, and one may
+ * fail while they succeed.
  *
  * @module
  */
@@ -27,27 +27,27 @@ import { replyOf } from "./outcome_reply.ts";
 
 const REPLY_OK = "+OK\r\n";
 
-/** What a pipeline needs of its node. */
+/** What a pipeline needs from its node. */
 export interface PipelineNode {
-  /** `undefined` until the node has found itself, and while it starts over. */
+  /** `undefined` until the node has found its own entry, and while it starts over. */
   readonly driver: Driver | undefined;
-  /** What a client is told that comes too early. */
+  /** The error for a client that comes too early. */
   readonly notReady: string;
-  /** For how long a command may wait for earlier ones of its connection before it begins. */
+  /** How long a command may wait for earlier ones of its connection before it starts. */
   readonly waitMsMax: number;
-  /** A request of a client begins: a read or a write. */
+  /** A request of a client starts: a read or a write. */
   onRequest(): void;
-  /** The protocol has come upon something that cannot be: the process must end. */
+  /** An invariant of the protocol is broken: the process must end. */
   onFatal(error: unknown): void;
 }
 
-/** What a pipeline needs of its connection. */
+/** What a pipeline needs from its connection. */
 export interface PipelineHost {
-  /** Does `action`: if it fails, the connection ends, and no other. */
+  /** Runs `action`: if it fails, this connection ends, and no other. */
   attempt(action: () => void): void;
   /** Tells whether the connection ends with a command that was refused, without a reply. */
   endsConversation(words: readonly ByteString[]): boolean;
-  /** Replies are ready that were not when their commands were run. */
+  /** Replies have become ready since their commands were run. */
   onReplies(): void;
 }
 
@@ -67,26 +67,26 @@ class Slot implements Requester {
   }
 }
 
-/** Carries out the commands of one connection. */
+/** Runs the commands of one connection. */
 export class Pipeline {
   readonly #session: Session;
   readonly #node: PipelineNode;
   readonly #host: PipelineHost;
   readonly #output: OutputQueue;
-  /** Replies that are not ready, or stand behind one that is not; the oldest first. */
+  /** Replies that are not ready, or follow one that is not; the oldest first. */
   #slots: Slot[] = [];
   #firstSlot = 0;
   #openReads = 0;
   #openWrites = 0;
-  /** Bytes of replies that stand behind one that is not ready. */
+  /** Bytes of replies that follow one that is not ready. */
   #waitingBytes = 0;
   /** A command that must wait for earlier ones. */
   #held: readonly ByteString[] | undefined;
-  /** When the held command had arrived, on the local clock, and those behind it too. */
+  /** When the held command and those after it had arrived, on the local clock. */
   #heldSince = 0;
-  /** What is held waits for the client to read, which is not the node's fault. */
+  /** The held command waits for the client to read, which is not the node's fault. */
   #waitsForClient = false;
-  /** What was held back is too old to begin now. */
+  /** The held commands are too old to start now. */
   #isOverdue = false;
   #isFlushPlanned = false;
 
@@ -105,23 +105,23 @@ export class Pipeline {
     return this.#slots.length === this.#firstSlot;
   }
 
-  /** Bytes of replies that stand behind one that is not ready. */
+  /** Bytes of replies that follow one that is not ready. */
   get waitingBytes(): number {
     return this.#waitingBytes;
   }
 
-  /** A command that must wait for earlier ones; those behind it must not be begun before it. */
+  /** A command that must wait for earlier ones; those after it must not start before it. */
   get held(): readonly ByteString[] | undefined {
     return this.#held;
   }
 
-  /** Too many replies are waiting to begin another command. */
+  /** Too many replies are waiting to start another command. */
   get isFull(): boolean {
     return this.#slots.length - this.#firstSlot >= PIPELINE_MAX ||
       this.#output.bytes + this.#waitingBytes > OUTPUT_BYTES_MAX;
   }
 
-  /** Begins the command, or holds it; then it is in {@linkcode held}, and no other may begin. */
+  /** Starts the command, or holds it; then it is in {@linkcode held}, and no other may start. */
   begin(words: readonly ByteString[]): void {
     const command = admit(words, this.#session);
     if (command instanceof ErrorReply) {
@@ -138,13 +138,13 @@ export class Pipeline {
   }
 
   #hold(words: readonly ByteString[]): void {
-    // One that is held again has been late since then; and nothing is read meanwhile.
+    // A command that is held again keeps its arrival time; and nothing is read meanwhile.
     if (this.#heldSince === 0) this.#heldSince = now();
     this.#held = words;
     this.#waitsForClient = this.#output.bytes > OUTPUT_BYTES_MAX;
   }
 
-  /** Goes on with what was held back, by `runAll`: what has waited for too long is rejected. */
+  /** Continues with held commands, by `runAll`: rejects those that have waited too long. */
   runHeld(runAll: () => void): void {
     if (this.#held === undefined) return;
     if (this.#waitsForClient) this.#heldSince = now();
@@ -169,7 +169,7 @@ export class Pipeline {
     else this.#submit(result.request);
   }
 
-  /** The most frequent command, by the shortest way. */
+  /** The most frequent command, on the shortest path. */
   #get(key: ByteString): boolean {
     const { driver } = this.#node;
     if (driver === undefined) return false;
@@ -217,7 +217,7 @@ export class Pipeline {
     }
   }
 
-  /** Adds a reply that is ready, behind those of the commands before. */
+  /** Adds a reply that is ready, after those of earlier commands. */
   reply(reply: ByteString): void {
     if (this.isIdle) {
       this.#output.append(reply);
@@ -229,7 +229,7 @@ export class Pipeline {
     this.#slots.push(slot);
   }
 
-  /** A request of this connection has come to its end. */
+  /** A request of this connection has ended. */
   onOutcome(slot: Slot, outcome: Outcome): void {
     this.#host.attempt(() => this.#take(slot, outcome));
   }
@@ -253,7 +253,7 @@ export class Pipeline {
     else driver.afterTurn(flush);
   }
 
-  /** Moves the replies that are ready and have nobody before them to the output. */
+  /** Moves ready replies that no other reply precedes to the output. */
   #collect(): void {
     for (let slot = this.#slots[this.#firstSlot]; slot?.reply !== undefined;) {
       this.#output.append(slot.reply);

@@ -1,5 +1,5 @@
 /**
- * What a connection knows of its client.
+ * What a connection knows about its client.
  *
  * @module
  */

@@ -1,14 +1,14 @@
 /**
  * A bound on the memory that many connections hold together.
  *
- * While the sum is below the bound everybody may hold what it likes; above it, nobody may hold more
- * than an equal part. So the sum stays below twice the bound, and who holds little is never made to
- * pay for who holds much.
+ * While the sum is below the bound, each connection may hold any amount; above it, none may hold
+ * more than an equal part. So the sum stays below twice the bound, and a connection that holds
+ * little never pays for one that holds much.
  *
  * @module
  */
 
-/** What a connection may hold without being counted: so most never are. */
+/** What a connection may hold without being counted, so that most never are. */
 const UNCOUNTED_BYTES = 32 * 1024;
 
 /** A bound on the sum of all shares. */
@@ -41,7 +41,7 @@ export class SharedBound {
 /** What one connection holds. */
 export interface Share {
   /**
-   * Takes note that the connection holds `bytes` now.
+   * Records that the connection now holds `bytes`.
    *
    * @returns whether it may.
    */

@@ -133,11 +133,11 @@ Deno.test("commands reply with an error that names the value when the input is b
     [["msetex", "2", "a", "1"], "ERR", "wrong number of key-value pairs"],
     [["rename", "x", "y"], "ERR", "no such key"],
     [["set", "k".repeat(11), "1"], "ERR", "key of 11 bytes, at most 10 are allowed"],
-    [["get", "\0dks:x"], "ERR", 'keys that begin with "\\x00dks:" are kept for dks itself'],
+    [["get", "\0dks:x"], "ERR", 'keys that begin with "\\x00dks:" are reserved for dks'],
     [
       ["mset", "a", "1", "\0dks:", "1"],
       "ERR",
-      'keys that begin with "\\x00dks:" are kept for dks itself',
+      'keys that begin with "\\x00dks:" are reserved for dks',
     ],
     [["set", "a", "v".repeat(21)], "ERR", "value of 21 bytes, at most 20 are allowed"],
     [["mset", "a", "1", "b", "v".repeat(21)], "ERR", "value of 21 bytes, at most 20 are allowed"],

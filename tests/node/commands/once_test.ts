@@ -132,7 +132,7 @@ Deno.test("DKS.ONCE refuses what it cannot repeat, and what is no write", () => 
     [
       ["t", "SET", "\0dks:x", "1"],
       "ERR",
-      'keys that begin with "\\x00dks:" are kept for dks itself',
+      'keys that begin with "\\x00dks:" are reserved for dks',
     ],
   ];
   for (const [words, code, message] of rows) {

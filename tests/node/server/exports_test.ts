@@ -21,7 +21,7 @@ Deno.test("Exports.next() returns all keys and values in pieces, then nothing, t
   assertEquals(await exports.next(id), ["c", ""]);
   assertEquals(await exports.next(id), []);
   assertEquals(store.snapshots, 0);
-  const message = `there is no export "${id}": it has ended, or nobody has read from it for 60 s`;
+  const message = `there is no export "${id}": it has ended, or was not read for 60 s`;
   assertEquals(await exports.next(id), new ErrorReply("ERR", message));
 });
 

@@ -24,7 +24,7 @@ Deno.test("admit() looks at the name, then the number of words, then keys and va
     [["get", LONG, LONG], "wrong number of arguments for 'get' command"],
     [["get", LONG], "key of 11 bytes, at most 10 are allowed"],
     [["set", "a", "v".repeat(21)], "value of 21 bytes, at most 20 are allowed"],
-    [["set", "\0dks:", "v"], 'keys that begin with "\\x00dks:" are kept for dks itself'],
+    [["set", "\0dks:", "v"], 'keys that begin with "\\x00dks:" are reserved for dks'],
   ];
   for (const [words, expected] of rows) assertEquals(said(words), expected, words.join(" "));
   const many = Array.from({ length: KEYS_PER_COMMAND_MAX + 1 }, () => "k");
