@@ -35,9 +35,9 @@ export class Ledger {
   progress = 0;
   /** By how much incarnations are ahead of the starts. */
   offset = 0;
-  #transactions = new Map<NodeId, Map<TransactionNumber, Progress>>();
-  /** Those of the view before, which the last one has settled. */
-  #before: ReadonlyMap<NodeId, ReadonlyMap<TransactionNumber, Progress>> = new Map();
+  readonly #transactions = new Map<NodeId, Map<TransactionNumber, Progress>>();
+  /** Those of earlier views: one force may make several views durable. */
+  readonly #before = new Map<NodeId, Map<TransactionNumber, Progress>>();
   /** By coordinator: everything up to here is settled. */
   readonly #floors = new Map<NodeId, TransactionNumber>();
   /** Parts of transfers, each by the very list of its entries. */
@@ -113,8 +113,12 @@ export class Ledger {
   }
 
   #settleAll(): void {
-    this.#before = this.#transactions;
-    this.#transactions = new Map();
+    for (const [coordinator, numbers] of this.#transactions) {
+      const before = this.#before.get(coordinator) ?? new Map<TransactionNumber, Progress>();
+      for (const [number, progress] of numbers) before.set(number, progress);
+      this.#before.set(coordinator, before);
+    }
+    this.#transactions.clear();
     this.#floors.clear();
     this.view?.bases.forEach((base, node) => this.#floors.set(node, base));
   }
@@ -134,7 +138,7 @@ export class Ledger {
 
   /**
    * Returns how far a transaction has come. What waited for the force that has made a view durable, too,
-   * is still said in the view before.
+   * is still said in an earlier view.
    */
   progressOf(coordinator: NodeId, number: TransactionNumber): Progress | undefined {
     return this.#transactions.get(coordinator)?.get(number) ??
