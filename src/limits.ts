@@ -33,6 +33,9 @@ export const ARGUMENTS_MAX = 4 * KEYS_PER_COMMAND_MAX + 1;
 /** Most bytes of the arguments of one command, so of the effects of one transaction. */
 export const COMMAND_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 
+/** What one command may have besides one value of the most bytes that are configured. */
+export const COMMAND_BYTES_EXTRA = 8 * 1024 * 1024;
+
 /** Most bytes of an inline command (Redis: PROTO_INLINE_MAX_SIZE). */
 export const INLINE_BYTES_MAX = 64 * 1024;
 
@@ -96,15 +99,29 @@ export const PIPELINE_MAX = 4096;
 export const BITOP_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Most bytes of one reply: an MGET of more is an error. */
-export const REPLY_BYTES_MAX = 256 * 1024 * 1024;
+export const REPLY_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
+
+/** Most bytes of answers that may wait for one client's socket; then it is read no further. */
+export const OUTPUT_BYTES_MAX = 1024 * 1024;
+
+/** Most bytes of answers that wait for all clients' sockets; then who reads slowly is cut off. */
+export const OUTPUT_BYTES_SUM_MAX = 512 * 1024 * 1024;
 
 /**
- * Most bytes of answers that may wait for one client's socket; then the node reads no more from it.
+ * Work of all connections in one turn of the event loop, in bytes that are written to clients; a byte
+ * that is read from one counts {@linkcode READ_WORK} times, as commands take longer than replies.
  */
-export const OUTPUT_BYTES_MAX = 8 * 1024 * 1024;
+export const WORK_PER_TURN = 2 * 1024 * 1024;
+export const READ_WORK = 8;
 
-/** Most bytes of answers that wait for all clients' sockets; then slow readers are disconnected. */
-export const OUTPUT_BYTES_SUM_MAX = 1024 * 1024 * 1024;
+/** Commands of one connection that are begun in one turn. */
+export const COMMANDS_PER_TURN = 1024;
+
+/** Most bytes of the words of all writes under way at a node; further ones wait, unless they are small. */
+export const WRITE_BYTES_MAX = 32 * 1024 * 1024;
+
+/** What a key takes besides its bytes and those of its value, in bytes: an estimate, for --max-memory. */
+export const KEY_OVERHEAD_BYTES = 200;
 
 /** Most bytes of memory that a node holds for commands that are not complete yet. */
 export const INPUT_BYTES_SUM_MAX = 256 * 1024 * 1024;

@@ -10,8 +10,8 @@
 
 import type { ByteString } from "./byte_string.ts";
 
-/** Pieces are concatenated up to this length; a longer one stays alone. */
-const STRING_BYTES_MAX = 16 * 1024 * 1024;
+/** Pieces are put together up to this length; a longer one stands alone. */
+const STRING_BYTES_MAX = 256 * 1024;
 
 /** Pieces that wait for a socket. */
 export class OutputQueue {

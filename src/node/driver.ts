@@ -42,6 +42,8 @@ export class Driver {
   readonly #journal: Journal;
   readonly #transport: Transport;
   readonly #onEvent: (event: ProtocolEvent) => void;
+  readonly #onTick: ((lateMs: number, nowMs: number) => void) | undefined;
+  #tickedAt = Infinity;
   readonly #afterFlush: (() => void)[] = [];
   /** The start of the present turn. */
   #turnBeganAt = clocks();
@@ -54,11 +56,14 @@ export class Driver {
     journal: Journal;
     transport: Transport;
     onEvent: (event: ProtocolEvent) => void;
+    /** The driver's timer has fired, so many milliseconds late. */
+    onTick?: (lateMs: number, nowMs: number) => void;
   }) {
     this.replica = options.replica;
     this.#journal = options.journal;
     this.#transport = options.transport;
     this.#onEvent = options.onEvent;
+    this.#onTick = options.onTick;
   }
 
   /** Starts telling the replica the time. */
@@ -69,6 +74,9 @@ export class Driver {
 
   /** Tells the replica that time has passed. */
   tick(): void {
+    const { monotonicMs } = clocks();
+    this.#onTick?.(Math.max(0, monotonicMs - this.#tickedAt - TICK_MS), monotonicMs);
+    this.#tickedAt = monotonicMs;
     this.#step({ type: "tick" });
     this.flush();
   }

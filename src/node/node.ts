@@ -8,7 +8,12 @@ import type { Logger } from "@std/log";
 import { type Address, formatAddress } from "../address.ts";
 import { type ByteString, fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
-import { INPUT_BYTES_SUM_MAX, OUTPUT_BYTES_SUM_MAX } from "../limits.ts";
+import {
+  INPUT_BYTES_SUM_MAX,
+  OUTPUT_BYTES_SUM_MAX,
+  WORK_PER_TURN,
+  WRITE_BYTES_MAX,
+} from "../limits.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
@@ -18,9 +23,11 @@ import { EventLog } from "./admin/event_log.ts";
 import { type InfoSources, infoText } from "./admin/info.ts";
 import { Statistics } from "./admin/statistics.ts";
 import { clusterStatus } from "./admin/status.ts";
+import { TurnTimes } from "./admin/turn_times.ts";
 import { clocks, now } from "../clock.ts";
 import type { CommandHost } from "./commands/command.ts";
 import { Driver } from "./driver.ts";
+import { usedMemory } from "./memory.ts";
 import { startNewCluster } from "./new_cluster.ts";
 import { type OutcomeHost, Outcomes } from "./outcomes.ts";
 import {
@@ -31,10 +38,12 @@ import {
 } from "./peer/handshake.ts";
 import type { NodeReport } from "./peer/messages.ts";
 import { Peers } from "./peer/peers.ts";
+import { Admission } from "./server/admission.ts";
 import type { UpgradeAnswer } from "./server/connection.ts";
 import { Exports } from "./server/exports.ts";
 import { ClientListener, type ListenerHost } from "./server/listener.ts";
 import { SharedBound } from "./server/shared_bound.ts";
+import { Turns } from "./server/turns.ts";
 import { type Journal, MemoryJournal } from "./storage/journal.ts";
 import {
   lastView,
@@ -57,6 +66,8 @@ export interface NodeOptions extends ViewTimes {
   readonly timeoutMs: number;
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
+  /** The bound on the memory of keys, in bytes; 0: none. */
+  readonly memoryBytesMax: number;
   /** Where the journal is kept. */
   readonly storage: Storage;
   /** Start a new cluster from the journal, see `new_cluster.ts`. */
@@ -91,6 +102,9 @@ export class Node implements ListenerHost, OutcomeHost {
   readonly waitMsMax: number;
   readonly input = new SharedBound(INPUT_BYTES_SUM_MAX);
   readonly output = new SharedBound(OUTPUT_BYTES_SUM_MAX);
+  readonly turns = new Turns(WORK_PER_TURN);
+  readonly admission: Admission;
+  readonly #turnTimes = new TurnTimes(now());
   readonly #options: NodeOptions;
   readonly #listener: ClientListener;
   readonly #journal: Journal;
@@ -141,6 +155,12 @@ export class Node implements ListenerHost, OutcomeHost {
     this.#ended = opened.ended;
     const { timeoutMs, giveUpMs } = timingFor(options.timeoutMs);
     this.waitMsMax = timeoutMs - giveUpMs;
+    this.admission = new Admission({
+      bytesMax: WRITE_BYTES_MAX,
+      waitMsMax: this.waitMsMax,
+      backlogBytes: () => this.#peers.backlogBytes,
+      nowMs: now,
+    });
     this.#listener = new ClientListener(options);
     const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
     this.#peers = new Peers({
@@ -167,6 +187,8 @@ export class Node implements ListenerHost, OutcomeHost {
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
       nowMs: now,
+      isOutOfMemory: () => this.#isOutOfMemory,
+      memoryBytesMax: options.memoryBytesMax,
       beginExport: () => this.#exports.begin(),
       nextOfExport: (id) => this.#exports.next(id),
       outcome: (transaction) => this.#outcomes.answer(transaction),
@@ -252,6 +274,7 @@ export class Node implements ListenerHost, OutcomeHost {
       journal: this.#journal,
       transport: this.#peers,
       onEvent: (event) => this.#onEvent(event),
+      onTick: (lateMs, nowMs) => this.#turnTimes.note(lateMs, nowMs),
     });
     this.#driver = driver;
     driver.start();
@@ -337,6 +360,16 @@ export class Node implements ListenerHost, OutcomeHost {
     };
   }
 
+  get #isOutOfMemory(): boolean {
+    const { memoryBytesMax } = this.#options;
+    return memoryBytesMax > 0 && this.#usedMemory > memoryBytesMax;
+  }
+
+  get #usedMemory(): number {
+    const store = this.#driver?.replica.store;
+    return store === undefined ? 0 : usedMemory(store);
+  }
+
   get #isEphemeral(): boolean {
     return this.#options.storage.kind === "ephemeral";
   }
@@ -401,6 +434,7 @@ export class Node implements ListenerHost, OutcomeHost {
     this.#stopReplica();
     this.#peers.stop();
     this.#listener.close();
+    this.admission.close();
     await this.#journal.close();
   }
 
@@ -415,6 +449,9 @@ export class Node implements ListenerHost, OutcomeHost {
       peers: this.#peers,
       statistics: this.#statistics,
       connections: this.#listener.connections,
+      memory: { usedBytes: this.#usedMemory, bytesMax: this.#options.memoryBytesMax },
+      turnTimes: this.#turnTimes,
+      admission: this.admission,
       viewSince: this.#viewSince,
       journal: { place: this.#journal.place, isEphemeral: this.#isEphemeral },
     };

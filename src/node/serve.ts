@@ -18,6 +18,7 @@ import { UsageError } from "../errors.ts";
 import { KEY_BYTES_LIMIT, KEY_BYTES_MAX, VALUE_BYTES_LIMIT, VALUE_BYTES_MAX } from "../limits.ts";
 import { VIEW_TIMING } from "../two_phase/timing.ts";
 import type { ViewTimes } from "./peer/handshake.ts";
+import { defaultMemoryBytes, parseMemoryBytes } from "./memory.ts";
 import { Node, type NodeOptions, type Storage } from "./node.ts";
 
 /** What `dks serve --help` prints. */
@@ -56,6 +57,8 @@ usage: dks serve [options]
                          every node
       --max-key-bytes N  longest key (${KEY_BYTES_MAX})
       --max-value-bytes N  longest value (${VALUE_BYTES_MAX})
+      --max-memory SIZE  memory for keys and values, as 512mb or 2gb; beyond it,
+                         writes are refused; 0: no bound (60 % of what V8 can get)
       --log-level LEVEL  debug, info, warn, error or critical (info)
       --log-format FORM  text or json (text)
   -h, --help             prints this
@@ -125,6 +128,7 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       "heartbeat",
       "max-key-bytes",
       "max-value-bytes",
+      "max-memory",
       "log-level",
       "log-format",
     ],
@@ -157,10 +161,15 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       min: 1,
       max: VALUE_BYTES_LIMIT,
     }),
+    memoryBytesMax: parseMemory(line.value("max-memory")),
     storage: parseStorage(line.value("data"), line.has("ephemeral")),
     forcesNewCluster,
     logger: setUpLog(line.value("log-level") ?? "info", line.value("log-format") ?? "text"),
   };
+}
+
+function parseMemory(text: string | undefined): number {
+  return text === undefined ? defaultMemoryBytes() : parseMemoryBytes(text, "--max-memory");
 }
 
 function parsePeers(

@@ -41,6 +41,7 @@ const BACKSLASH = 0x5c;
 /** Turns a stream of bytes into commands. */
 export class CommandDecoder {
   readonly #bulkBytesMax: number;
+  readonly #commandBytesMax: number;
   #buffer = new Uint8Array(BUFFER_BYTES);
   #view = new Latin1View(this.#buffer);
   #start = 0;
@@ -52,9 +53,13 @@ export class CommandDecoder {
   /** The length of the bulk string whose header has been read; -1 for none. */
   #bulk = -1;
 
-  /** @param bulkBytesMax most bytes of one argument */
-  constructor(bulkBytesMax: number) {
+  /**
+   * @param bulkBytesMax most bytes of one argument
+   * @param commandBytesMax most bytes of all arguments of one command
+   */
+  constructor(bulkBytesMax: number, commandBytesMax = COMMAND_BYTES_MAX) {
     this.#bulkBytesMax = bulkBytesMax;
+    this.#commandBytesMax = commandBytesMax;
   }
 
   /** How many bytes of memory the decoder holds for incomplete commands. */
@@ -157,8 +162,8 @@ export class CommandDecoder {
         `invalid bulk length: ${length} bytes, at most ${this.#bulkBytesMax} are allowed`,
       );
     }
-    if (this.#wordBytes + length > COMMAND_BYTES_MAX) {
-      throw new ProtocolError(`a command of more than ${COMMAND_BYTES_MAX} bytes`);
+    if (this.#wordBytes + length > this.#commandBytesMax) {
+      throw new ProtocolError(`a command of more than ${this.#commandBytesMax} bytes`);
     }
     this.#bulk = length;
     return true;

@@ -12,10 +12,17 @@ import { REDIS_VERSION, VERSION } from "../../version.ts";
 import { clocks } from "../../clock.ts";
 import { doubtStatus, roleOf, type StatusSources } from "./status.ts";
 
+import type { TurnTimes } from "./turn_times.ts";
+
 /** Where the figures come from. */
 export interface InfoSources extends StatusSources {
   readonly port: number;
   readonly connections: number;
+  /** What the keys take of the memory, and what they may, in bytes; 0: no bound. */
+  readonly memory: { readonly usedBytes: number; readonly bytesMax: number };
+  readonly turnTimes: TurnTimes;
+  /** The writes under way, and how many wait for room. */
+  readonly admission: { readonly bytes: number; readonly waiting: number };
 }
 
 type Section = readonly [title: string, fields: Readonly<Record<string, string | number>>];
@@ -45,7 +52,13 @@ function sections(sources: InfoSources): Section[] {
       uptime_in_seconds: statistics.uptimeSeconds,
     }],
     ["Clients", { connected_clients: connections }],
-    ["Memory", { used_memory: memory.heapUsed, used_memory_rss: memory.rss }],
+    ["Memory", {
+      used_memory: sources.memory.usedBytes,
+      used_memory_rss: memory.rss,
+      used_memory_heap: memory.heapUsed,
+      maxmemory: sources.memory.bytesMax,
+      maxmemory_policy: "noeviction",
+    }],
     ["Persistence", {
       loading: 0,
       journal: sources.journal.place,
@@ -56,6 +69,10 @@ function sections(sources: InfoSources): Section[] {
       rejected_connections: statistics.connectionsRefused,
       total_commands_processed: statistics.requests,
       instantaneous_ops_per_sec: statistics.requestsPerSecond,
+      write_bytes_under_way: sources.admission.bytes,
+      writes_waiting_for_room: sources.admission.waiting,
+      longest_turn_ms: Math.round(sources.turnTimes.longestMs),
+      longest_turn_ms_recent: Math.round(sources.turnTimes.longestRecentMs),
     }],
     ["Replication", { role: "master", connected_slaves: 0 }],
     ["Cluster", { cluster_enabled: 0, ...viewFields(sources) }],

@@ -27,6 +27,10 @@ export interface Session {
 export interface CommandHost {
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
+  /** The bound on the memory of keys, in bytes; 0: none. */
+  readonly memoryBytesMax: number;
+  /** Tells whether the keys take more memory than they may. */
+  isOutOfMemory(): boolean;
   /** Returns the text of INFO: of these sections, or of all. */
   info(sections: readonly string[]): string;
   /** Returns the JSON of DKS.STATUS. */
@@ -127,6 +131,8 @@ export interface CommandRow {
 /** A row of the table of all commands. */
 export interface Command extends CommandRow {
   readonly order: CommandOrder;
+  /** It is refused when the keys take more memory than they may. */
+  readonly needsMemory: boolean;
   readonly subcommands?: readonly Command[];
 }
 
@@ -144,9 +150,10 @@ export interface CommandTable {
 export function commandOf({ subcommands, ...row }: CommandRow): Command {
   const { flags } = row;
   const order = flags.includes("write") ? "write" : flags.includes("readonly") ? "read" : "none";
+  const command: Command = { ...row, order, needsMemory: flags.includes("denyoom") };
   return subcommands === undefined
-    ? { ...row, order }
-    : { ...row, order, subcommands: subcommands.map(commandOf) };
+    ? command
+    : { ...command, subcommands: subcommands.map(commandOf) };
 }
 
 /** Returns all of Redis's ACL categories that a command is in, as `@name`. */

@@ -28,7 +28,8 @@ function configParameters({ node }: Session): Map<string, string> {
   return new Map([
     ["appendonly", "no"],
     ["databases", "1"],
-    ["maxmemory", "0"],
+    ["maxmemory", String(node.memoryBytesMax)],
+    ["maxmemory-policy", "noeviction"],
     ["proto-max-bulk-len", String(node.valueBytesMax)],
     ["save", ""],
     ["timeout", "0"],

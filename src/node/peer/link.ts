@@ -81,6 +81,11 @@ export class PeerLink {
     return this.#closed.promise;
   }
 
+  /** How many bytes wait to be sent. */
+  get waitingBytes(): number {
+    return this.#output.bytes;
+  }
+
   /** Starts reading. */
   start(): void {
     this.#probe();

@@ -185,6 +185,13 @@ export class Peers implements Transport, LinkOwner {
     return this.#links;
   }
 
+  /** How many bytes wait for the peer that takes in the fewest. */
+  get backlogBytes(): number {
+    let most = 0;
+    for (const link of this.#links) most = Math.max(most, link?.waitingBytes ?? 0);
+    return most;
+  }
+
   // --- Finding itself ------------------------------------------------------------------------
 
   /** Sets which entry of the list this node is, if that is known. */

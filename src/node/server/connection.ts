@@ -7,6 +7,7 @@
 import type { ByteString } from "../../byte_string.ts";
 import { writeLatin1 } from "../../byte_writer.ts";
 import { messageOf } from "../../errors.ts";
+import { COMMAND_BYTES_EXTRA, COMMANDS_PER_TURN, READ_WORK } from "../../limits.ts";
 import { OutputQueue } from "../../output_queue.ts";
 import { CommandDecoder, ProtocolError } from "../../resp/command_decoder.ts";
 import { encodeValue } from "../../resp/encoder.ts";
@@ -17,6 +18,7 @@ import { COMMANDS } from "../commands/table.ts";
 import { Pipeline, type PipelineHost, type PipelineNode } from "./pipeline.ts";
 import { ClientSession } from "./session.ts";
 import type { Share, SharedBound } from "./shared_bound.ts";
+import type { Turns } from "./turns.ts";
 
 /** Bytes of one write to the socket. */
 const WRITE_BYTES = 64 * 1024;
@@ -45,6 +47,8 @@ export interface ConnectionHost extends PipelineNode {
   /** Bounds of all connections together: of unfinished commands, and of waiting replies. */
   readonly input: SharedBound;
   readonly output: SharedBound;
+  /** What all connections together do in one turn of the event loop. */
+  readonly turns: Turns;
   /** The name of the command that may come first instead of all others, in capitals: peers send it. */
   readonly upgradeCommand: string;
   /** Answers the word after {@linkcode upgradeCommand}. */
@@ -75,6 +79,8 @@ export class Connection implements PipelineHost {
   /** Nothing more is read: the client has quit, or sent something that is not a command. */
   #isEnding = false;
   #resume: (() => void) | undefined;
+  /** There may be more commands that have arrived: they are for the next turn. */
+  #hasMore = false;
 
   /**
    * @param options `isForPeers`: there are too many clients, and only a peer is admitted;
@@ -99,7 +105,8 @@ export class Connection implements PipelineHost {
     this.#outputShare = options.host.output.share();
     const { facts } = options.host;
     // Read what is a little too large, so that it can be refused without losing the connection.
-    this.#decoder = new CommandDecoder(2 * Math.max(facts.valueBytesMax, facts.keyBytesMax));
+    const bytesMax = Math.max(facts.valueBytesMax, facts.keyBytesMax);
+    this.#decoder = new CommandDecoder(2 * bytesMax, 2 * bytesMax + COMMAND_BYTES_EXTRA);
     this.#session = new ClientSession(options.id, facts);
     this.#pipeline = new Pipeline({
       session: this.#session,
@@ -152,13 +159,19 @@ export class Connection implements PipelineHost {
       const count = await this.#socket.read(this.#decoder.space);
       if (count === null || this.#isClosed) return;
       this.#decoder.received(count);
-      const question = this.#runAll();
-      if (!this.#inputShare.set(this.#decoder.heldBytes)) {
-        this.#fail("this node holds too many unfinished commands");
-      }
-      this.#flush();
-      if (question !== undefined && await this.#upgrade(question)) return;
-      while (this.#mustPause && !this.#isClosed) await this.#pause();
+      const { turns } = this.#host;
+      if (turns.isFull) await turns.untilRoom();
+      turns.add(READ_WORK * count);
+      do {
+        if (this.#hasMore) await turns.next();
+        const question = this.#runAll();
+        if (!this.#inputShare.set(this.#decoder.heldBytes + this.#pipeline.heldBytes)) {
+          this.#fail("this node holds too many unfinished commands");
+        }
+        this.#flush();
+        if (question !== undefined && await this.#upgrade(question)) return;
+        while (this.#mustPause && !this.#isClosed) await this.#pause();
+      } while (this.#hasMore && !this.#isEnding && !this.#isClosed);
     }
   }
 
@@ -180,8 +193,11 @@ export class Connection implements PipelineHost {
    * @returns the question that may end the conversation in this protocol
    */
   #runAll(): ByteString | undefined {
+    this.#hasMore = false;
     try {
-      while (!this.#isEnding && !this.#isClosed) {
+      for (let count = 0; !this.#isEnding && !this.#isClosed; count++) {
+        this.#hasMore = count === COMMANDS_PER_TURN;
+        if (this.#hasMore) return undefined;
         const words = this.#pipeline.held ?? this.#decoder.next();
         if (words === undefined) return undefined;
         if (this.#isFirstCommand) {
@@ -250,11 +266,15 @@ export class Connection implements PipelineHost {
   }
 
   async #writeAll(): Promise<void> {
+    const { turns } = this.#host;
     try {
       for (let output = this.#output.take(); output !== "" && !this.#isClosed;) {
         this.#writingBytes = output.length;
         for (let at = 0; at < output.length; at += WRITE_BYTES) {
-          await writeAll(this.#socket, this.#encode(output, at));
+          if (turns.isFull) await turns.untilRoom();
+          const bytes = this.#encode(output, at);
+          turns.add(bytes.length);
+          await writeAll(this.#socket, bytes);
         }
         this.#writingBytes = 0;
         this.#pipeline.runHeld(() => this.#runAll());

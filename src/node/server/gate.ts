@@ -8,6 +8,7 @@
  * 5. It is queued, if a transaction is being put together. (Kept for MULTI.)
  * 6. It may be sent on a connection that has subscribed. (Kept for publish and subscribe.)
  * 7. Its keys and values are within the limits, and its keys not dks's own.
+ * 8. There is memory for what it may add.
  *
  * A command that another one carries passes the same gate first.
  *
@@ -21,6 +22,12 @@ import { ErrorReply } from "../../resp/value.ts";
 import { unknownCommand, unknownSubcommand, wrongArity } from "../commands/arguments.ts";
 import { type Command, endOfKeys, type Session } from "../commands/command.ts";
 import { COMMANDS } from "../commands/table.ts";
+
+/** In Redis's words: clients know them. */
+const OUT_OF_MEMORY = new ErrorReply(
+  "OOM",
+  "command not allowed when used memory > 'maxmemory'.",
+);
 
 /** A command that has passed the gate: it can be run. */
 export type AdmittedCommand = Command & Required<Pick<Command, "run">>;
@@ -36,6 +43,7 @@ export function admit(
   if (arity >= 0 ? words.length !== arity : words.length < -arity) return wrongArity(command.name);
   const refusal = whySizes(command, words, session);
   if (refusal !== undefined) return refusal;
+  if (command.needsMemory && session.node.isOutOfMemory()) return OUT_OF_MEMORY;
   if (wraps === undefined) return command;
   const inner = admit(words.slice(wraps), session);
   return inner instanceof ErrorReply ? inner : command;

@@ -22,6 +22,7 @@ import type { Outcome, Request, Requester } from "../../two_phase/request.ts";
 import { now } from "../../clock.ts";
 import type { Session } from "../commands/command.ts";
 import type { Driver } from "../driver.ts";
+import type { Admission } from "./admission.ts";
 import { admit, type AdmittedCommand } from "./gate.ts";
 import { replyOf } from "./outcome_reply.ts";
 
@@ -35,6 +36,8 @@ export interface PipelineNode {
   readonly notReady: string;
   /** How long a command may wait for earlier ones of its connection before it starts. */
   readonly waitMsMax: number;
+  /** Which writes may begin. */
+  readonly admission: Admission;
   /** A request of a client starts: a read or a write. */
   onRequest(): void;
   /** An invariant of the protocol is broken: the process must end. */
@@ -55,11 +58,15 @@ export interface PipelineHost {
 class Slot implements Requester {
   reply: ByteString | undefined;
 
-  /** @param version the version of the protocol when the command was read: the reply's, too */
+  /**
+   * @param version the version of the protocol when the command was read: the reply's, too
+   * @param bytes what a write has taken of the room for writes
+   */
   constructor(
     readonly pipeline: Pipeline,
     readonly isWrite: boolean,
     readonly version: RespVersion,
+    readonly bytes: number,
   ) {}
 
   onOutcome(outcome: Outcome): void {
@@ -86,6 +93,10 @@ export class Pipeline {
   #heldSince = 0;
   /** The held command waits for the client to read, which is not the node's fault. */
   #waitsForClient = false;
+  /** What is held waits for room among the writes of the node. */
+  #waitsForRoom = false;
+  /** Why it was held last: there was no room for it. */
+  #lackedRoom = false;
   /** The held commands are too old to start now. */
   #isOverdue = false;
   #isFlushPlanned = false;
@@ -129,7 +140,30 @@ export class Pipeline {
       if (!this.isFull) this.#replyAtOnce(command);
       else this.#hold(words);
     } else if (!this.#mayBegin(command) || this.isFull) this.#hold(words);
-    else this.#run(command, words);
+    else if (command.order !== "write") this.#run(command, words, 0);
+    else this.#beginWrite(command, words);
+  }
+
+  #beginWrite(command: AdmittedCommand, words: readonly ByteString[]): void {
+    const bytes = bytesOf(words);
+    const { admission } = this.#node;
+    if (this.#isOverdue || admission.hasRoomFor(bytes)) {
+      this.#run(command, words, bytes);
+      return;
+    }
+    this.#hold(words);
+    this.#lackedRoom = true;
+    if (this.#waitsForRoom) return;
+    this.#waitsForRoom = true;
+    admission.wait(bytes, () => {
+      this.#waitsForRoom = false;
+      this.#host.attempt(() => this.#host.onReplies());
+    });
+  }
+
+  /** Bytes of the command that must wait. */
+  get heldBytes(): number {
+    return this.#held === undefined ? 0 : bytesOf(this.#held);
   }
 
   #replyAtOnce(value: RespValue): void {
@@ -141,6 +175,7 @@ export class Pipeline {
     // A command that is held again keeps its arrival time; and nothing is read meanwhile.
     if (this.#heldSince === 0) this.#heldSince = now();
     this.#held = words;
+    this.#lackedRoom = false;
     this.#waitsForClient = this.#output.bytes > OUTPUT_BYTES_MAX;
   }
 
@@ -160,13 +195,13 @@ export class Pipeline {
     return true;
   }
 
-  #run(command: AdmittedCommand, words: readonly ByteString[]): void {
+  #run(command: AdmittedCommand, words: readonly ByteString[], bytes: number): void {
     this.#held = undefined;
     if (command.name === "get" && this.#get(words[1] ?? "")) return;
     const result = command.run(words, this.#session);
     if ("reply" in result) this.#replyAtOnce(result.reply);
     else if ("later" in result) this.#replyLater(result.later);
-    else this.#submit(result.request);
+    else this.#submit(result.request, bytes);
   }
 
   /** The most frequent command, on the shortest path. */
@@ -181,7 +216,7 @@ export class Pipeline {
   }
 
   #replyLater(later: Promise<RespValue>): void {
-    const slot = new Slot(this, false, this.#session.version);
+    const slot = new Slot(this, false, this.#session.version, 0);
     this.#slots.push(slot);
     this.#openReads++;
     later.then(
@@ -193,7 +228,7 @@ export class Pipeline {
     );
   }
 
-  #submit(request: Request): void {
+  #submit(request: Request, bytes: number): void {
     const { driver } = this.#node;
     if (driver === undefined) {
       this.#replyAtOnce(new ErrorReply("REJECTED", this.#node.notReady));
@@ -201,20 +236,26 @@ export class Pipeline {
     }
     this.#node.onRequest();
     if (this.#isOverdue) {
-      this.#replyAtOnce(
-        new ErrorReply("REJECTED", "earlier commands of its connection took all of its time"),
-      );
+      this.#replyAtOnce(new ErrorReply("REJECTED", this.#whyOverdue));
       return;
     }
-    const slot = new Slot(this, request.kind === "write", this.#session.version);
+    const slot = new Slot(this, request.kind === "write", this.#session.version, bytes);
     this.#slots.push(slot);
-    if (slot.isWrite) this.#openWrites++;
-    else this.#openReads++;
+    if (slot.isWrite) {
+      this.#openWrites++;
+      this.#node.admission.enter(bytes);
+    } else this.#openReads++;
     try {
       driver.submit(request, slot);
     } catch (error) {
       this.#node.onFatal(error); // Not this connection's fault: the protocol itself is broken.
     }
+  }
+
+  get #whyOverdue(): string {
+    if (!this.#lackedRoom) return "earlier commands of its connection took all of its time";
+    const megabytes = Math.ceil(this.#node.admission.bytes / 2 ** 20);
+    return `it found no room in time: ${megabytes} MiB of other writes are under way`;
   }
 
   /** Adds a reply that is ready, after those of earlier commands. */
@@ -223,7 +264,7 @@ export class Pipeline {
       this.#output.append(reply);
       return;
     }
-    const slot = new Slot(this, false, this.#session.version);
+    const slot = new Slot(this, false, this.#session.version, 0);
     slot.reply = reply;
     this.#waitingBytes += reply.length;
     this.#slots.push(slot);
@@ -235,10 +276,12 @@ export class Pipeline {
   }
 
   #take(slot: Slot, outcome: Outcome): void {
+    if (slot.isWrite) {
+      this.#openWrites--;
+      this.#node.admission.leave(slot.bytes);
+    } else this.#openReads--;
     slot.reply = encodeOutcome(outcome, slot.version);
     this.#waitingBytes += slot.reply.length;
-    if (slot.isWrite) this.#openWrites--;
-    else this.#openReads--;
     this.#collect();
     if (this.#isFlushPlanned) return;
     this.#isFlushPlanned = true;
@@ -268,6 +311,12 @@ export class Pipeline {
       this.#firstSlot = 0;
     }
   }
+}
+
+function bytesOf(words: readonly ByteString[]): number {
+  let bytes = 0;
+  for (const word of words) bytes += word.length;
+  return bytes;
 }
 
 function encodeOutcome(outcome: Outcome, version: RespVersion): ByteString {

@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { infoText } from "../../../src/node/admin/info.ts";
 import { Statistics } from "../../../src/node/admin/statistics.ts";
+import { TurnTimes } from "../../../src/node/admin/turn_times.ts";
 import { COUNTER_NAMES, COUNTERS } from "../../../src/two_phase/counters.ts";
 import { Script } from "../../two_phase/script.ts";
 
@@ -16,6 +17,9 @@ function fields(sections: readonly string[] = []): (readonly [string, string])[]
     replica,
     peers: { names: ["n1:5000", "n2:5000", "n3:5000"], self: 0, links: [] },
     statistics: new Statistics(),
+    memory: { usedBytes: 10, bytesMax: 1000 },
+    turnTimes: new TurnTimes(0),
+    admission: { bytes: 5, waiting: 1 },
     viewSince: undefined,
     journal: { place: "memory", isEphemeral: true },
   }, sections);

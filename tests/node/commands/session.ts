@@ -19,6 +19,8 @@ export function session(): Session {
     node: {
       keyBytesMax: 10,
       valueBytesMax: 20,
+      memoryBytesMax: 0,
+      isOutOfMemory: () => false,
       info: (sections) => `info ${sections.join()}`,
       status: () => "{}",
       nowMs: () => 1234.5,

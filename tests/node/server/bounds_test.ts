@@ -40,6 +40,6 @@ Deno.test("encodeReply() returns an error that names the limit when the reply is
   assertEquals(encodeReply([value, "y"], 2).length > 8 * MIB, true);
   assertEquals(
     encodeReply(Array.from({ length: 70 }, () => value), 2),
-    "-ERR a reply of 587203405 bytes, at most 268435456 are allowed: ask for fewer keys at once\r\n",
+    "-ERR a reply of 587203405 bytes, at most 75497472 are allowed: ask for fewer keys at once\r\n",
   );
 });

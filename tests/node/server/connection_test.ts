@@ -1,6 +1,9 @@
 import { assertEquals } from "@std/assert";
+import { now } from "../../../src/clock.ts";
+import { Admission } from "../../../src/node/server/admission.ts";
 import { Connection, type ConnectionHost } from "../../../src/node/server/connection.ts";
 import { SharedBound } from "../../../src/node/server/shared_bound.ts";
+import { Turns } from "../../../src/node/server/turns.ts";
 import { session } from "../commands/session.ts";
 
 /** Says `text` on a new connection which only a peer may have. Returns what is answered. */
@@ -16,6 +19,13 @@ async function sayAsPeer(text: string): Promise<string> {
     waitMsMax: 1000,
     input: new SharedBound(1000),
     output: new SharedBound(1000),
+    turns: new Turns(1_000_000),
+    admission: new Admission({
+      bytesMax: 1_000_000,
+      waitMsMax: 1000,
+      backlogBytes: () => 0,
+      nowMs: now,
+    }),
     onFatal: () => {},
     onConnectionFailure: () => {},
     onRequest: () => {},
@@ -64,6 +74,13 @@ Deno.test("Connection writes what is answered while the node has no driver", asy
     waitMsMax: 1000,
     input: new SharedBound(1000),
     output: new SharedBound(1000),
+    turns: new Turns(1_000_000),
+    admission: new Admission({
+      bytesMax: 1_000_000,
+      waitMsMax: 1000,
+      backlogBytes: () => 0,
+      nowMs: now,
+    }),
     onFatal: () => {},
     onConnectionFailure: () => {},
     onRequest: () => {},
