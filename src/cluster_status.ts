@@ -80,6 +80,12 @@ export interface ClusterStatus {
   /** Nothing is stored: a restart forgets everything. */
   readonly isEphemeral: boolean;
   readonly uptimeSeconds: number;
+  /**
+   * How far the wall clock of this node is ahead of the others, in milliseconds, behind if negative; and
+   * whether that is little enough for it to take keys for expired.
+   */
+  readonly clockOffMs: number;
+  readonly isClockRight: boolean;
   readonly nodes: readonly NodeStatus[];
   /** How many transactions are in doubt here for more than a second. */
   readonly inDoubt: number;

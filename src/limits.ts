@@ -98,6 +98,9 @@ export const PIPELINE_MAX = 4096;
 /** Most bytes of all values that one BITOP combines: it takes up the node until it has done that. */
 export const BITOP_BYTES_MAX = 16 * 1024 * 1024;
 
+/** Most keys that one SCAN looks at, whatever its COUNT: it must not take up the node. */
+export const SCAN_LOOKS_MAX = 10_000;
+
 /** Most bytes of one reply: an MGET of more is an error. */
 export const REPLY_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 
@@ -149,6 +152,9 @@ export const ONCE_ANSWER_BYTES_MAX = 64 * 1024;
 
 /** Most old tokens that are deleted by one transaction. */
 export const SWEEP_DELETIONS_MAX = 1000;
+
+/** Most keys that are deleted by one transaction because they have expired. */
+export const EXPIRIES_PER_SWEEP_MAX = 500;
 
 /** Most exports under way at a node: each keeps overwritten values in memory. */
 export const EXPORTS_MAX = 4;

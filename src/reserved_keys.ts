@@ -17,3 +17,9 @@ export function isReserved(key: ByteString): boolean {
   // The first character decides nearly every case: every write of a key asks this.
   return key.charCodeAt(0) === 0 && key.startsWith(RESERVED_PREFIX);
 }
+
+/**
+ * Stands for all keys that are not reserved: to delete it deletes them, and its lock excludes all other
+ * transactions.
+ */
+export const EVERYTHING: ByteString = `${RESERVED_PREFIX}everything`;

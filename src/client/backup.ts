@@ -4,7 +4,7 @@
  * @module
  */
 
-import { quote } from "../byte_string.ts";
+import { type ByteString, quote } from "../byte_string.ts";
 import { messageOf } from "../errors.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { BackupError, BackupWriter, type Pair, parseBackup } from "./backup_file.ts";
@@ -49,12 +49,12 @@ async function writeAll(connection: ClientConnection, output: Output): Promise<s
     // The next piece is on its way while one is written.
     for (let next = connection.call(["DKS.EXPORT", id]);;) {
       const chunk = await next;
-      if (!isListOfStrings(chunk)) return unexpected(chunk);
+      if (!isListOfWords(chunk)) return unexpected(chunk);
       if (chunk.length === 0) break;
       next = connection.call(["DKS.EXPORT", id]);
       next.catch(() => {}); // The next round looks at it, unless writing fails before.
       await output.write(writer.lines(chunk));
-      bar.update(done += chunk.length / 2);
+      bar.update(done += chunk.length / 3);
     }
     await output.write(writer.end());
   } finally {
@@ -70,8 +70,9 @@ function unexpected(reply: RespValue): string {
     : "the node's answer is not one to DKS.EXPORT";
 }
 
-function isListOfStrings(value: RespValue): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string");
+function isListOfWords(value: RespValue): value is readonly (string | number | null)[] {
+  return Array.isArray(value) && value.length % 3 === 0 &&
+    value.every((item) => item === null || typeof item === "string" || typeof item === "number");
 }
 
 /** Writes all keys of a file, once it is known to be complete. Returns the exit code. */
@@ -123,6 +124,19 @@ function* batchesOf(pairs: readonly Pair[]): Generator<readonly Pair[], void> {
   if (batch.length > 0) yield batch;
 }
 
+/** Keys that do not expire take the command that every node has. */
+function commandFor(batch: readonly Pair[]): ByteString[] {
+  if (batch.every(([, , expiresAtMs]) => expiresAtMs === undefined)) {
+    return ["MSET", ...batch.flatMap(([key, value]) => [key, value])];
+  }
+  const words = batch.flatMap(([key, value, expiresAtMs = ""]) => [
+    key,
+    value,
+    String(expiresAtMs),
+  ]);
+  return ["DKS.IMPORT", ...words];
+}
+
 /** Returns why a batch was not imported. */
 async function sendBatch(
   batch: readonly Pair[],
@@ -130,7 +144,7 @@ async function sendBatch(
 ): Promise<string | undefined> {
   const first = quote(batch[0]?.[0] ?? "");
   try {
-    const reply = await callOnce(["MSET", ...batch.flat()], options);
+    const reply = await callOnce(commandFor(batch), options);
     if (!(reply instanceof ErrorReply)) return undefined;
     return `${formatError(reply)} (${batch.length} keys from ${first})`;
   } catch (error) {

@@ -2,8 +2,9 @@
  * The file that `export` writes and `import` reads: JSON lines.
  *
  * ```json
- * {"format":"dks-export","version":1,"keys":2}
+ * {"format":"dks-export","version":2,"keys":2}
  * {"key":"city","value":"Zürich"}
+ * {"key":"session","value":"1","expiresAtMs":1795737600000}
  * {"key64":"/w==","value":"a key that is not UTF-8"}
  * {"end":true,"keys":2,"sha256":"…"}
  * ```
@@ -19,12 +20,14 @@ import { type ByteString, fromText, toText } from "../byte_string.ts";
 import { messageOf } from "../errors.ts";
 
 const FORMAT = "dks-export";
-const VERSION = 1;
+/** The version that is written, and those that are read. Version 1 has no expiries. */
+const VERSION = 2;
+const VERSIONS: readonly unknown[] = [1, VERSION];
 
 const LINE_FEED = 0x0a;
 
-/** A key and its value. */
-export type Pair = readonly [key: ByteString, value: ByteString];
+/** A key, its value, and when it expires, in milliseconds since 1970; absent for never. */
+export type Pair = readonly [key: ByteString, value: ByteString, expiresAtMs?: number];
 
 /** Produces the bytes of a file, piece by piece. */
 export class BackupWriter {
@@ -45,11 +48,12 @@ export class BackupWriter {
     );
   }
 
-  /** Returns the lines of the keys and values that alternate in `words`. */
-  lines(words: readonly ByteString[]): Uint8Array {
+  /** Returns the lines of keys, values and expiries (`null` for none) that stand behind each other. */
+  lines(words: readonly (ByteString | number | null)[]): Uint8Array {
     let text = "";
-    for (let i = 0; i + 1 < words.length; i += 2) {
-      text += `${lineOf(words[i] ?? "", words[i + 1] ?? "")}\n`;
+    for (let i = 0; i + 2 < words.length; i += 3) {
+      const [key, value, expiresAtMs] = words.slice(i, i + 3);
+      text += `${lineOf(String(key), String(value), expiresAtMs)}\n`;
       this.#done++;
     }
     return this.#encode(text);
@@ -73,11 +77,16 @@ export class BackupWriter {
   }
 }
 
-function lineOf(key: ByteString, value: ByteString): string {
+function lineOf(
+  key: ByteString,
+  value: ByteString,
+  expiresAtMs: ByteString | number | null | undefined,
+): string {
   const [keyText, valueText] = [toText(key), toText(value)];
   return JSON.stringify({
     ...(keyText === undefined ? { key64: btoa(key) } : { key: keyText }),
     ...(valueText === undefined ? { value64: btoa(value) } : { value: valueText }),
+    ...(typeof expiresAtMs === "number" ? { expiresAtMs } : {}),
   });
 }
 
@@ -96,9 +105,11 @@ export function parseBackup(bytes: Uint8Array): Pair[] {
   const lines = linesOf(bytes);
   const head = parseLine(lines[0], 1);
   if (head["format"] !== FORMAT) throw new BackupError('line 1 does not say "format":"dks-export"');
-  if (head["version"] !== VERSION) {
+  if (!VERSIONS.includes(head["version"])) {
     throw new BackupError(
-      `it has version ${JSON.stringify(head["version"])} of the format, this dks reads ${VERSION}`,
+      `it has version ${JSON.stringify(head["version"])} of the format, this dks reads ${
+        VERSIONS.join(" and ")
+      }`,
     );
   }
   const lastLine = lines.at(-1);
@@ -150,8 +161,13 @@ function parseLine(line: Uint8Array | undefined, number: number): Record<string,
 function pairOf(line: Record<string, unknown>, number: number): Pair {
   const key = bytesOf(line["key"], line["key64"]);
   const value = bytesOf(line["value"], line["value64"]);
-  if (key !== undefined && value !== undefined) return [key, value];
-  throw new BackupError(`line ${number} has no key or no value`);
+  const expiresAtMs = line["expiresAtMs"];
+  if (key === undefined || value === undefined) {
+    throw new BackupError(`line ${number} has no key or no value`);
+  }
+  if (expiresAtMs === undefined) return [key, value];
+  if (typeof expiresAtMs === "number" && expiresAtMs > 0) return [key, value, expiresAtMs];
+  throw new BackupError(`line ${number} has no time as expiresAtMs`);
 }
 
 function bytesOf(text: unknown, base64: unknown): ByteString | undefined {

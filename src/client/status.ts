@@ -46,7 +46,7 @@ export function formatStatus(status: ClusterStatus): string {
     `${state}, up for ${formatSeconds(status.uptimeSeconds)}\n` +
     `${storage}\n` +
     `${members} of ${status.nodes.length} nodes are members, ${since}\n` +
-    `${formatOrigin(status)}\n`;
+    `${formatClock(status)}${formatOrigin(status)}\n`;
   const table = formatTable(
     ["node", "role", "lease", "round trip", "keys", "requests/s"],
     status.nodes.map(rowOf),
@@ -78,6 +78,13 @@ function formatDoubts({ inDoubt, doubts }: ClusterStatus): string {
 function rowOfDoubt({ transaction, since, keys, key, waitsFor }: DoubtStatus): string[] {
   const shown = key === "" ? dim("-") : key;
   return [transaction, new Date(since).toISOString(), waitsFor, String(keys), shown];
+}
+
+/** A line for a node whose wall clock is wrong; nothing for any other. */
+function formatClock({ isClockRight, clockOffMs }: ClusterStatus): string {
+  if (isClockRight) return "";
+  const where = `${Math.abs(clockOffMs)} ms ${clockOffMs > 0 ? "ahead of" : "behind"} the others`;
+  return `${red(`the clock of this node is ${where}: it takes no key for expired by itself`)}\n`;
 }
 
 /** A line for a cluster that was started by force; nothing for any other. */

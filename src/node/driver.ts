@@ -198,6 +198,7 @@ export class Driver {
 export function checkpointOf(store: Store, tail: readonly JournalRecord[]): CheckpointOptions {
   return {
     tail,
+    replacesAll: store.takeCleared(),
     changed: recordsOf(store, store.takeChanged()),
     isCurrent: ({ key, value, version, expiresAtMs }) => {
       const entry = store.get(key);

@@ -25,8 +25,9 @@ import { Statistics } from "./admin/statistics.ts";
 import { clusterStatus } from "./admin/status.ts";
 import { TurnTimes } from "./admin/turn_times.ts";
 import { clocks, now } from "../clock.ts";
-import type { CommandHost } from "./commands/command.ts";
+import { type CommandHost, SCAN_PROCESSES } from "./commands/command.ts";
 import { Driver } from "./driver.ts";
+import { ExpirySweeper } from "./expiry_sweeper.ts";
 import { usedMemory } from "./memory.ts";
 import { startNewCluster } from "./new_cluster.ts";
 import { type OutcomeHost, Outcomes } from "./outcomes.ts";
@@ -96,6 +97,12 @@ const CHECKPOINT_CHECK_MS = 500;
 /** How often the node looks for old tokens and idle exports, in milliseconds. */
 const SWEEP_MS = 5000;
 
+/** How often expired keys are looked for, in milliseconds. */
+const EXPIRY_SWEEP_MS = 100;
+
+/** So many orders of keys of one node the cursors of SCAN tell apart. */
+const SCAN_TAGS = SCAN_PROCESSES / 32;
+
 /** One running node. */
 export class Node implements ListenerHost, OutcomeHost {
   readonly facts: CommandHost;
@@ -114,6 +121,9 @@ export class Node implements ListenerHost, OutcomeHost {
   readonly #ended: PromiseWithResolvers<void>;
   #checkpoints: ReturnType<typeof setInterval> | undefined;
   #sweeps: ReturnType<typeof setInterval> | undefined;
+  #expirySweeps: ReturnType<typeof setInterval> | undefined;
+  /** Tells the orders of keys of this node apart, in the cursors of SCAN. */
+  #scanTag = 0;
   #isCheckpointing = false;
   #isStopping = false;
   #isStartingOver = false;
@@ -191,6 +201,9 @@ export class Node implements ListenerHost, OutcomeHost {
       memoryBytesMax: options.memoryBytesMax,
       beginExport: () => this.#exports.begin(),
       nextOfExport: (id) => this.#exports.next(id),
+      keys: (isWanted) => this.#exports.keys(isWanted),
+      scanProcess: () => this.#peers.self * SCAN_TAGS + this.#scanTag,
+      random: Math.random,
       outcome: (transaction) => this.#outcomes.answer(transaction),
     };
   }
@@ -279,6 +292,8 @@ export class Node implements ListenerHost, OutcomeHost {
     this.#driver = driver;
     driver.start();
     this.#sweeps = setInterval(this.#sweeperOf(driver), SWEEP_MS);
+    this.#expirySweeps = setInterval(this.#expirySweeperOf(driver), EXPIRY_SWEEP_MS);
+    this.#scanTag = Math.floor(Math.random() * SCAN_TAGS);
     this.#checkpoints = setInterval(() => this.#checkpointIfDue(), CHECKPOINT_CHECK_MS);
     return driver;
   }
@@ -314,6 +329,7 @@ export class Node implements ListenerHost, OutcomeHost {
   #stopReplica(): void {
     clearInterval(this.#checkpoints);
     clearInterval(this.#sweeps);
+    clearInterval(this.#expirySweeps);
     this.#driver?.stop();
     this.#driver = undefined;
   }
@@ -368,6 +384,26 @@ export class Node implements ListenerHost, OutcomeHost {
   get #usedMemory(): number {
     const store = this.#driver?.replica.store;
     return store === undefined ? 0 : usedMemory(store);
+  }
+
+  /** Returns what begins to delete expired keys, if this is the node that does so. */
+  #expirySweeperOf(driver: Driver): () => void {
+    const { replica: { membership, store } } = driver;
+    const sweeper = new ExpirySweeper({
+      store,
+      nowMs: () => membership.time.nowMs(clocks()),
+      isMyTurn: () => {
+        const both = clocks();
+        const { time, linked, members: inView } = membership;
+        const first = members(linked & inView).find((node) =>
+          node === this.#peers.self ? time.mayExpire(both) : !time.isPeerOff(node, both)
+        );
+        return first === this.#peers.self && membership.mayWrite;
+      },
+      submit: (request, client) => driver.submit(request, client),
+      later: (action) => setTimeout(action),
+    });
+    return () => sweeper.sweep();
   }
 
   get #isEphemeral(): boolean {

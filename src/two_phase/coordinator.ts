@@ -377,9 +377,9 @@ export class Coordinator implements ForceAwaiter {
     const evaluation = request.kind === "read"
       ? { effects: NO_EFFECTS, reply: request.evaluate(view.read, view) }
       : request.evaluate(view.read, view);
-    const effects = view.expired.length === 0
+    const effects = view.expired.size === 0
       ? evaluation.effects
-      : withDeletions(evaluation.effects, view.expired);
+      : withDeletions(evaluation.effects, [...view.expired]);
     if (effects.length > 0 && !mustWrite(pending)) {
       this.#leave(transaction);
       this.#lineUpToExpire(pending, request);
@@ -391,7 +391,7 @@ export class Coordinator implements ForceAwaiter {
       else this.#answerWhenCommitted(pending, leaders, evaluation.reply);
       return;
     }
-    if (view.expired.length > 0) counters.expiries += view.expired.length;
+    counters.expiries += view.expired.size;
     transaction.reply = evaluation.reply;
     this.#prepare(transaction, leaders, effects);
   }

@@ -23,7 +23,7 @@ export class EvaluationView implements KeyFacts {
   /** Whose evaluation it is; `undefined` for a read of what is committed. */
   #transaction: Transaction | undefined;
   #version: Stamp = 0;
-  #expired: ByteString[] = [];
+  #expired = new Set<ByteString>();
 
   constructor(context: Context) {
     this.#context = context;
@@ -33,11 +33,11 @@ export class EvaluationView implements KeyFacts {
   begin(transaction: Transaction | undefined): void {
     this.#transaction = transaction;
     this.#version = 0;
-    if (this.#expired.length > 0) this.#expired = [];
+    if (this.#expired.size > 0) this.#expired = new Set();
   }
 
-  /** The keys that the evaluation took for gone because their time to live is over, each once. */
-  get expired(): readonly ByteString[] {
+  /** The keys that the evaluation took for gone because their time to live is over. */
+  get expired(): ReadonlySet<ByteString> {
     return this.#expired;
   }
 
@@ -56,12 +56,13 @@ export class EvaluationView implements KeyFacts {
     if (record?.value === undefined) return undefined;
     const { expiresAtMs } = record;
     if (expiresAtMs === undefined || !this.#isOver(expiresAtMs)) return record;
-    if (!this.#expired.includes(key)) this.#expired.push(key);
+    this.#expired.add(key);
     return undefined;
   }
 
   #isOver(expiresAtMs: number): boolean {
-    return expiresAtMs <= this.nowMs;
+    const { membership: { time }, clocks } = this.#context;
+    return expiresAtMs <= time.nowMs(clocks) && time.mayExpire(clocks);
   }
 
   /** What the last transaction that holds `key` before this one, and writes it, leaves there. */
@@ -81,7 +82,7 @@ export class EvaluationView implements KeyFacts {
   }
 
   get nowMs(): number {
-    return Math.floor(this.#context.clocks.wallMs);
+    return this.#context.membership.time.nowMs(this.#context.clocks);
   }
 
   /** The version is given when it is asked for first: it is the one that the prepare will have. */

@@ -110,12 +110,17 @@ export class Lease {
     return round.round;
   }
 
-  /** `from`, whose acknowledgement counts, has acknowledged `round`. */
-  acknowledge(from: NodeId, round: number): void {
+  /**
+   * `from`, whose acknowledgement counts, has acknowledged `round`.
+   *
+   * @returns when the round was sent; `undefined` for one that is not known any more
+   */
+  acknowledge(from: NodeId, round: number): Clocks | undefined {
     const known = this.#rounds.find((one) => one.round === round);
-    if (known === undefined) return;
+    if (known === undefined) return undefined;
     known.acknowledged |= only(from);
     this.#extend(known);
+    return known.sentAt;
   }
 
   /** Ends the lease. Acknowledgements that are on their way do not renew it. */

@@ -16,9 +16,13 @@
  * coordinators among them (they would wait for an older one). So no transaction starves: none
  * overtakes the oldest.
  *
+ * A transaction that deletes all keys excludes every other one: it is as if it asked for all keys that
+ * there are and may be. It goes on no chain, and no transaction follows it.
+ *
  * @module
  */
 
+import { EVERYTHING } from "../reserved_keys.ts";
 import type { NodeId } from "./messages.ts";
 import type { Entry, Lock, Transaction } from "./state.ts";
 import type { Store } from "./store.ts";
@@ -43,10 +47,37 @@ export class LockTable {
   #size = 0;
   /** How many changes there were that may let a transaction in line get its locks. */
   #changes = 0;
+  /** All transactions in line. */
+  readonly #inLine = new Set<Transaction>();
+  /** How many of them ask for all keys. */
+  #clearsInLine = 0;
+  /** How many transactions hold locks, but for one that deletes all keys. */
+  #holders = 0;
+  /** The transaction that holds all keys, to delete them. */
+  #clearing: Transaction | undefined;
+  readonly #holdingLocks: () => Iterable<Transaction>;
 
-  constructor(self: NodeId, store: Store) {
+  /** @param holdingLocks returns all transactions that hold locks; it is called rarely */
+  constructor(
+    self: NodeId,
+    store: Store,
+    holdingLocks: () => Iterable<Transaction> = () => [],
+  ) {
     this.#self = self;
     this.#store = store;
+    this.#holdingLocks = holdingLocks;
+    store.lockedEntries = () => this.#lockedEntries();
+  }
+
+  *#lockedEntries(): Generator<Entry> {
+    for (const { entries } of this.#holdingLocks()) yield* entries;
+    for (const { entries } of this.#inLine) yield* entries;
+    if (this.#clearing !== undefined) yield* this.#clearing.entries;
+  }
+
+  /** The transaction that holds all keys to delete them, if there is one: readers wait for it. */
+  get clearing(): Transaction | undefined {
+    return this.#clearing;
   }
 
   /**
@@ -104,6 +135,7 @@ export class LockTable {
   /** Frees the locks that `transaction` holds, or takes it out of the line. */
   release(transaction: Transaction): void {
     this.#changes++;
+    this.#leave(transaction);
     for (const entry of transaction.entries) {
       const { lock } = entry;
       if (lock === undefined) continue;
@@ -168,6 +200,9 @@ export class LockTable {
    * before: the one that a reader must wait for.
    */
   lastWriter(entry: Entry | undefined, grantOrder: number): Transaction | undefined {
+    if (this.#clearing !== undefined && this.#clearing.grantOrder <= grantOrder) {
+      return this.#clearing;
+    }
     if (entry?.lock === undefined) return undefined;
     const { holders } = entry.lock;
     for (let i = holders.length - 1; i >= 0; i--) {
@@ -185,6 +220,7 @@ export class LockTable {
    * join.
    */
   #mayHoldAll(transaction: Transaction): boolean {
+    if (this.#meetsClear(transaction) && !this.#mayPassClears(transaction)) return false;
     for (const { lock } of transaction.entries) {
       if (lock === undefined) continue;
       const first = lock.line?.[0];
@@ -209,6 +245,7 @@ export class LockTable {
 
   /** Wait-die: only for younger ones. */
   #mayWait(transaction: Transaction): boolean {
+    if (this.#meetsClear(transaction) && !this.#mayWaitForClears(transaction)) return false;
     for (const { lock } of transaction.entries) {
       if (lock === undefined) continue;
       const first = lock.line?.[0];
@@ -221,6 +258,10 @@ export class LockTable {
   }
 
   #standInLine(transaction: Transaction, entry: Entry): void {
+    if (!this.#inLine.has(transaction)) {
+      this.#inLine.add(transaction);
+      if (transaction.clears) this.#clearsInLine++;
+    }
     const lock = entry.lock ?? this.#newLock(entry, []);
     const line = lock.line ??= [];
     let at = line.length;
@@ -231,7 +272,67 @@ export class LockTable {
     line.splice(at, 0, transaction);
   }
 
+  /** `transaction` holds no locks any more, or is in line no more. */
+  #leave(transaction: Transaction): void {
+    this.#isOutOfLine(transaction);
+    if (transaction.holdsLocks) {
+      transaction.holdsLocks = false;
+      if (transaction.clears) this.#clearing = undefined;
+      else this.#holders--;
+    }
+    if (this.#inLine.size === 0) return;
+    // Every transaction in line may have waited for one that asks for all keys, and that one for every
+    // other.
+    if (transaction.clears || this.#clearsInLine > 0) this.#lookAtAll();
+  }
+
+  #isOutOfLine(transaction: Transaction): void {
+    if (this.#inLine.delete(transaction) && transaction.clears) this.#clearsInLine--;
+  }
+
+  #lookAtAll(): void {
+    for (const { entries } of this.#inLine) {
+      for (const entry of entries) this.#changed.push(entry);
+    }
+  }
+
+  /** Tells whether `transaction` has to do with one that asks for all keys. */
+  #meetsClear(transaction: Transaction): boolean {
+    return transaction.clears || this.#clearing !== undefined || this.#clearsInLine > 0;
+  }
+
+  /** No transaction stands in the way by asking for all keys, or by holding any, if this one does. */
+  #mayPassClears(transaction: Transaction): boolean {
+    if (this.#clearing !== undefined) return false;
+    if (transaction.clears) {
+      return this.#holders === 0 && this.#isOlderThanAllInLine(transaction);
+    }
+    const first = this.#store.get(EVERYTHING)?.lock?.line?.[0];
+    return first === undefined || transaction.isOlderThan(first);
+  }
+
+  /** Wait-die, for what asks for all keys, and for what meets that. */
+  #mayWaitForClears(transaction: Transaction): boolean {
+    if (this.#clearing !== undefined && !transaction.isOlderThan(this.#clearing)) return false;
+    if (transaction.clears) {
+      for (const holder of this.#holdingLocks()) {
+        if (!transaction.isOlderThan(holder)) return false;
+      }
+      return this.#isOlderThanAllInLine(transaction);
+    }
+    const first = this.#store.get(EVERYTHING)?.lock?.line?.[0];
+    return first === undefined || transaction.isOlderThan(first);
+  }
+
+  #isOlderThanAllInLine(transaction: Transaction): boolean {
+    for (const other of this.#inLine) {
+      if (other !== transaction && !transaction.isOlderThan(other)) return false;
+    }
+    return true;
+  }
+
   #leaveLine(transaction: Transaction): void {
+    this.#isOutOfLine(transaction);
     for (const { lock } of transaction.entries) {
       if (lock?.line !== undefined) this.#removeFromLine(lock, transaction);
     }
@@ -245,6 +346,9 @@ export class LockTable {
 
   #grant(transaction: Transaction): void {
     transaction.grantOrder = ++this.#grants;
+    transaction.holdsLocks = true;
+    if (transaction.clears) this.#clearing = transaction;
+    else this.#holders++;
     this.#changes++;
     for (const entry of transaction.entries) {
       const { lock } = entry;
@@ -255,6 +359,11 @@ export class LockTable {
       lock.holders.push(transaction);
       if (lock.line !== undefined) this.#refuseForeign(lock.line);
     }
+    if (this.#inLine.size === 0) return;
+    if (transaction.clears) this.#refuseForeign([...this.#inLine]);
+    else if (this.#clearsInLine > 0) {
+      this.#refuseForeign([...this.#inLine].filter(({ clears }) => clears));
+    }
   }
 
   /** All in line are younger than the new holder, so those of other coordinators must not wait. */
@@ -264,6 +373,7 @@ export class LockTable {
     for (const waiter of foreign) {
       this.#leaveLine(waiter);
       for (const entry of waiter.entries) this.#changed.push(entry);
+      if (waiter.clears) this.#lookAtAll();
       this.#refused.push(waiter);
     }
   }

@@ -20,6 +20,7 @@
  */
 
 import type { Clocks } from "./clocks.ts";
+import { ClusterTime } from "./cluster_time.ts";
 import { Lease } from "./lease.ts";
 import {
   type AcceptedProposal,
@@ -68,6 +69,9 @@ export interface MembershipOptions {
 /** Knows the installed view, and which of its members are up. */
 export class Membership {
   readonly lease: Lease;
+  /** What time it is for the cluster. */
+  readonly time: ClusterTime = new ClusterTime();
+  #isClockOff = false;
   /** What this node's disk records of the others' journals. */
   readonly peerJournals = new PeerJournals();
   /**
@@ -620,6 +624,7 @@ export class Membership {
     this.#installed &= ~only(node);
     this.#stuck &= ~only(node);
     this.#nodes.of(node).announced = undefined;
+    this.time.forget(node);
   }
 
   /** @returns whether the peer is a member of the same view as this node. */
@@ -688,10 +693,20 @@ export class Membership {
     return this.#stillness.msSince(heard, now) > this.#timing.suspicionMs;
   }
 
+  /** Says so if the wall clock of this node is wrong, or right again. */
+  #compareClocks(now: Clocks): void {
+    const isOff = !this.time.mayExpire(now);
+    if (isOff === this.#isClockOff) return;
+    this.#isClockOff = isOff;
+    if (isOff) this.#outbox.report({ type: "clockIsOff", offMs: this.time.offMs(now) });
+    else this.#outbox.report({ type: "clockIsRight" });
+  }
+
   /** Starts a heartbeat round if it is due. */
   onTick(now: Clocks): void {
     if (now.monotonicMs - this.#heartbeatAt < this.#timing.heartbeatMs) return;
     this.#heartbeatAt = now.monotonicMs;
+    this.#compareClocks(now);
     const { number: view, ballot } = this.#view;
     const mayCount = this.#isVerified && !this.isFrozen && !this.#isLeaving && this.isMember;
     const own = mayCount ? only(this.#self) : NOBODY;
@@ -718,26 +733,34 @@ export class Membership {
       this.#stillness.msSince(forcingSince, now) > this.#timing.suspicionMs;
   }
 
-  onHeartbeat(from: NodeId, message: Heartbeat, now: number): void {
+  onHeartbeat(from: NodeId, message: Heartbeat, now: Clocks): void {
     const { view, ballot, incarnation, round, position } = message;
     this.#stuck = message.isStuck ? this.#stuck | only(from) : this.#stuck & ~only(from);
     this.#noteIncarnation(from, incarnation);
     const record = this.#nodes.of(from);
     const { met } = record;
-    if (met !== undefined) this.#see(from, { ...met, incarnation, position }, now);
+    if (met !== undefined) this.#see(from, { ...met, incarnation, position }, now.monotonicMs);
     if (!this.#isVerified) return;
     // The same view may have been installed here under a later ballot, which proposed it again.
     const ownBallot = view === this.#view.number ? this.#view.ballot : 0;
     if (this.#promised > Math.max(ballot, ownBallot)) return;
     if (incarnation < record.acknowledged) return;
     record.acknowledged = incarnation;
-    this.#outbox.send(only(from), { type: "heartbeatAcknowledged", view, incarnation, round });
+    const wallMs = Math.max(0, Math.floor(now.wallMs));
+    const type = "heartbeatAcknowledged";
+    this.#outbox.send(only(from), { type, view, incarnation, round, wallMs });
   }
 
-  onHeartbeatAcknowledged(from: NodeId, message: HeartbeatAcknowledged): void {
+  onHeartbeatAcknowledged(from: NodeId, message: HeartbeatAcknowledged, now: Clocks): void {
     if (message.view !== this.#view.number || !this.counts(from) || this.#isLeaving) return;
     if (message.incarnation !== this.#identity.incarnation) return;
-    this.lease.acknowledge(from, message.round);
+    const sentAt = this.lease.acknowledge(from, message.round);
+    if (sentAt === undefined) return;
+    this.time.onSample(from, {
+      peerWallMs: message.wallMs,
+      sentAtMs: sentAt.monotonicMs,
+      receivedAtMs: now.monotonicMs,
+    });
   }
 
   // --- Leaving -------------------------------------------------------------------------------

@@ -222,6 +222,8 @@ export interface HeartbeatAcknowledged {
   readonly view: number;
   readonly incarnation: number;
   readonly round: number;
+  /** The wall clock of the sender, in milliseconds since 1970, an integer: see `cluster_time.ts`. */
+  readonly wallMs: number;
 }
 
 /** Node → node: I serve no more requests. */

@@ -77,7 +77,13 @@ export type ProtocolEvent =
   /** This node takes part from now on: see `Membership.isVerified`. */
   | { readonly type: "verified" }
   /** All members have installed the view: writes may start. */
-  | { readonly type: "complete" };
+  | { readonly type: "complete" }
+  /**
+   * The wall clock of this node is so far ahead of the others, in milliseconds (behind, if negative),
+   * that it takes no key for expired by itself; or it is right again.
+   */
+  | { readonly type: "clockIsOff"; readonly offMs: number }
+  | { readonly type: "clockIsRight" };
 
 /** What the driver has to do after a step. */
 export interface Effects {

@@ -189,7 +189,7 @@ export class Reads {
   #answerRead(pending: PendingRequest, request: ReadRequest): void {
     this.#view.begin(undefined);
     const reply = request.evaluate(this.#view.read, this.#view);
-    if (this.#view.expired.length === 0) this.answer(pending, reply);
+    if (this.#view.expired.size === 0) this.answer(pending, reply);
     else this.#host.lineUpToExpire(pending, request);
   }
 }

@@ -159,14 +159,15 @@ export class Replica {
     const store = options.store ?? new Store(options.now.monotonicMs);
     const nodes = new NodeRecords(options.now.monotonicMs);
     const stillness = new Stillness(options.timing.suspicionMs);
+    const transactions = new TransactionTable();
     this.context = {
       self: options.self,
       nodes,
       timing: options.timing,
       clock: new HybridClock(),
       store,
-      locks: new LockTable(options.self, store),
-      transactions: new TransactionTable(),
+      locks: new LockTable(options.self, store, () => transactions.holdingLocks()),
+      transactions,
       membership: new Membership({
         self: options.self,
         names: options.names,
@@ -288,9 +289,8 @@ export class Replica {
   peek(key: ByteString, clocks: () => Clocks): ByteString | undefined | typeof MUST_WAIT {
     const { membership, locks, store } = this.context;
     const entry = store.get(key);
-    if (entry?.lock !== undefined && locks.lastWriter(entry, locks.grants) !== undefined) {
-      return MUST_WAIT;
-    }
+    const isLocked = entry?.lock !== undefined || locks.clearing !== undefined;
+    if (isLocked && locks.lastWriter(entry, locks.grants) !== undefined) return MUST_WAIT;
     const value = entry?.value;
     const expiresAtMs = entry?.expiresAtMs;
     // Check the lease after the read: the process may have stood still between the two.
@@ -436,11 +436,11 @@ export class Replica {
       case "heartbeat":
         // A node that learns that this one is behind sends it the view.
         if (message.view > membership.view.number) membership.announce(only(from));
-        membership.onHeartbeat(from, message, this.context.now);
+        membership.onHeartbeat(from, message, clocks);
         return;
       case "heartbeatAcknowledged": {
         const couldRead = membership.mayRead(clocks);
-        membership.onHeartbeatAcknowledged(from, message);
+        membership.onHeartbeatAcknowledged(from, message, clocks);
         if (!couldRead && membership.mayRead(clocks)) this.#coordinator.onMembershipChange();
         return;
       }

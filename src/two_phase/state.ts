@@ -31,6 +31,7 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
+import { EVERYTHING } from "../reserved_keys.ts";
 import type { Effect, KeyRecord, NodeId, Prepare, Stamp, TransactionNumber } from "./messages.ts";
 
 /** A key: its committed value, and its lock. */
@@ -41,6 +42,8 @@ export interface Entry extends KeyRecord {
   expiresAtMs: number | undefined;
   /** Its place in the order in which entries were made, from 1. */
   readonly order: number;
+  /** Its place among the entries that expire: see `expiry_queue.ts`. */
+  expiryPlace: number;
   /** `undefined` if no transaction holds the key or is in line for it. */
   lock: Lock | undefined;
 }
@@ -112,6 +115,10 @@ export class Transaction {
   ready = true;
   /** It joins no chain: it needs all of its keys free at one moment. */
   isAlone = false;
+  /** It holds its locks at this moment. */
+  holdsLocks = false;
+  /** It deletes all keys at once, and excludes all other transactions. */
+  readonly clears: boolean;
   #state: TransactionState = "waiting";
   #effectByKey: Map<ByteString, Effect> | undefined;
 
@@ -124,7 +131,11 @@ export class Transaction {
     readonly coordinator: NodeId,
     readonly priority: Stamp,
     readonly entries: readonly Entry[],
-  ) {}
+  ) {
+    let clears = false;
+    for (const { key } of entries) if (key === EVERYTHING) clears = true;
+    this.clears = clears;
+  }
 
   get state(): TransactionState {
     return this.#state;

@@ -9,14 +9,18 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
-import { isReserved } from "../reserved_keys.ts";
+import { EVERYTHING, isReserved } from "../reserved_keys.ts";
 import type { KeyRecord, Stamp } from "./messages.ts";
 import { Snapshot } from "./snapshot.ts";
+import { EntryList } from "./entry_list.ts";
+import { ExpiryQueue, NO_PLACE } from "./expiry_queue.ts";
 import type { Entry } from "./state.ts";
 
 /** The committed state of one node. */
 export class Store {
-  readonly #entries = new Map<ByteString, Entry>();
+  #entries = new Map<ByteString, Entry>();
+  #list = new EntryList();
+  #expiring = new ExpiryQueue();
   #size = 0;
   #bytes = 0;
   /** The reserved keys that have a value, in the order in which they got it, and when that was. */
@@ -27,6 +31,13 @@ export class Store {
   #changed: Set<ByteString> | undefined;
   readonly #watchers = new Set<Set<ByteString>>();
   #lastOrder = 0;
+  #versionMax: Stamp = 0;
+  /** All keys were deleted at once since the last checkpoint began. */
+  #isCleared = false;
+  /** How often all keys were deleted at once. */
+  clears = 0;
+  /** Returns the entries that are locked or waited for: the lock table says which. */
+  lockedEntries: () => Iterable<Entry> = () => [];
   readonly #snapshots = new Set<Snapshot>();
 
   /** @param nowMs the monotonic clock now, in milliseconds: the time that restored writes get */
@@ -65,8 +76,10 @@ export class Store {
         expiresAtMs: undefined,
         order: ++this.#lastOrder,
         lock: undefined,
+        expiryPlace: NO_PLACE,
       };
       this.#entries.set(key, entry);
+      this.#list.add(entry);
     }
     return entry;
   }
@@ -79,6 +92,10 @@ export class Store {
     expiresAtMs?: number,
   ): void {
     const { key, value: before } = entry;
+    if (key === EVERYTHING) {
+      this.#deleteAll(version);
+      return;
+    }
     if (this.#snapshots.size > 0) { for (const one of this.#snapshots) one.beforeWrite(entry); }
     if (before !== undefined) {
       this.#size--;
@@ -94,7 +111,11 @@ export class Store {
     }
     entry.value = value;
     entry.version = version;
-    entry.expiresAtMs = expiresAtMs;
+    if (expiresAtMs !== undefined || entry.expiresAtMs !== undefined) {
+      entry.expiresAtMs = expiresAtMs;
+      this.#expiring.update(entry);
+    }
+    if (version > this.#versionMax) this.#versionMax = version;
     this.#changed?.add(key);
     if (this.#watchers.size > 0) { for (const watcher of this.#watchers) watcher.add(key); }
   }
@@ -132,6 +153,83 @@ export class Store {
       if (entry.value !== undefined) this.write(entry, undefined, 0);
     }
     this.#entries.clear();
+    this.#list = new EntryList();
+  }
+
+  /**
+   * Deletes all keys but the reserved ones, as a write with `version` does: what has a later version is
+   * there already when a journal is replayed, and stays.
+   *
+   * The entries are not looked at one by one. Those that are locked or waited for stay, without a value.
+   */
+  #deleteAll(version: Stamp): void {
+    const before = this.#entries;
+    const kept = new Set(this.lockedEntries());
+    for (const key of this.#hidden.keys()) kept.add(this.entryOf(key));
+    if (this.#versionMax >= version) {
+      for (const entry of before.values()) if (entry.version >= version) kept.add(entry);
+    }
+    if (this.#snapshots.size > 0) {
+      for (const entry of kept) for (const one of this.#snapshots) one.beforeWrite(entry);
+    }
+    this.clears++;
+    this.#isCleared = this.#changed !== undefined;
+    if (this.#changed !== undefined) this.#changed = new Set();
+    this.#entries = new Map();
+    this.#list = new EntryList();
+    this.#expiring = new ExpiryQueue();
+    this.#size = 0;
+    this.#bytes = 0;
+    for (const entry of [...kept].sort((a, b) => a.order - b.order)) {
+      this.#entries.set(entry.key, entry);
+      this.#list.add(entry);
+      entry.expiryPlace = NO_PLACE;
+      if (!isReserved(entry.key) && entry.version < version) {
+        entry.value = undefined;
+        entry.expiresAtMs = undefined;
+        entry.version = version;
+      }
+      if (entry.value === undefined) continue;
+      this.#size++;
+      this.#bytes += entry.key.length + entry.value.length;
+      this.#expiring.update(entry);
+      this.#changed?.add(entry.key);
+    }
+  }
+
+  /** Returns whether all keys were deleted at once since the last call. */
+  takeCleared(): boolean {
+    const isCleared = this.#isCleared;
+    this.#isCleared = false;
+    return isCleared;
+  }
+
+  /** Returns entries whose expiry is not after `nowMs`: `countMax` at the most, in no order. */
+  expired(nowMs: number, countMax: number): Entry[] {
+    return this.#expiring.due(nowMs, countMax);
+  }
+
+  /** How many keys have an expiry. */
+  get expiring(): number {
+    return this.#expiring.size;
+  }
+
+  /**
+   * Returns the entries behind the one with this `order`, in the order in which they were made, those
+   * without a value and the reserved ones too. The store must not change meanwhile.
+   */
+  behind(order: number): Generator<Entry> {
+    return this.#list.behind(order);
+  }
+
+  /** The order of the last entry that was made. */
+  get lastOrder(): number {
+    return this.#lastOrder;
+  }
+
+  /** Returns an entry by its place among all, as a fraction from 0 up to but not including 1. */
+  entryAt(fraction: number): Entry | undefined {
+    return this.#list.at(fraction);
   }
 
   /** Returns a snapshot of this moment. While it is read, overwritten values stay in memory. */
@@ -166,7 +264,9 @@ export class Store {
   /** Drops `entry` if it has neither value nor lock. */
   dropIfEmpty(entry: Entry): void {
     if (entry.value !== undefined || entry.lock !== undefined) return;
-    if (this.#entries.get(entry.key) === entry) this.#entries.delete(entry.key);
+    if (this.#entries.get(entry.key) !== entry) return;
+    this.#entries.delete(entry.key);
+    this.#list.remove(entry);
   }
 
   /**

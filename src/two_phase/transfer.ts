@@ -78,6 +78,8 @@ interface Transfer {
   scan: Iterator<Entry> | undefined;
   /** Keys that have changed since the transfer started and were not sent since. */
   readonly changed: Set<ByteString>;
+  /** How often all keys had been deleted at once when it began: it begins again after another time. */
+  readonly clears: number;
   nextChunk: number;
   acknowledged: number;
   /** Bytes of the chunks that were sent and not acknowledged, the oldest first. */
@@ -127,6 +129,7 @@ export class TransferSource {
       id: ++this.#lastId,
       scan: store.entries(),
       changed: store.watch(),
+      clears: store.clears,
       nextChunk: 0,
       acknowledged: -1,
       bytesAhead: [],
@@ -154,11 +157,17 @@ export class TransferSource {
     for (; transfer.acknowledged < message.chunk; transfer.acknowledged++) {
       transfer.bytesAhead.shift();
     }
-    this.#pump(from, transfer);
+    if (!this.#isOvertaken(transfer)) this.#pump(from, transfer);
   }
 
   onTick(): void {
-    for (const [node, transfer] of this.#transfers) this.#pump(node, transfer);
+    for (const [node, transfer] of this.#transfers) {
+      if (!this.#isOvertaken(transfer)) this.#pump(node, transfer);
+      else {
+        this.#end(node);
+        this.startTransfer(node);
+      }
+    }
   }
 
   onPeerDown(node: NodeId): void {
@@ -288,8 +297,15 @@ export class TransferSource {
       );
   }
 
+  /** All keys were deleted at once since: the joiner must forget what it was sent, and begin again. */
+  #isOvertaken({ clears }: Transfer): boolean {
+    return clears !== this.#context.store.clears;
+  }
+
   /** Every entry was sent and acknowledged, and little has changed since. */
-  #isCaughtUp({ scan, nextChunk, acknowledged, changed }: Transfer): boolean {
+  #isCaughtUp(transfer: Transfer): boolean {
+    const { scan, nextChunk, acknowledged, changed } = transfer;
+    if (this.#isOvertaken(transfer)) return false;
     const isSent = scan === undefined && acknowledged === nextChunk - 1;
     return isSent && changed.size <= CAUGHT_UP_KEYS &&
       (changed.size <= 1 || this.#bytesOfAll(changed) <= CAUGHT_UP_BYTES);

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { BackupError, BackupWriter, type Pair, parseBackup } from "../../src/client/backup_file.ts";
 import { fromText } from "../../src/byte_string.ts";
@@ -10,16 +11,20 @@ const PAIRS: readonly Pair[] = [
   [ALL_BYTES, "text"],
   ["text", ALL_BYTES],
   ["line\nfeed \0 \u007f", '"quotes" \\ \r\n'],
+  ["session", "1", 1_795_737_600_123],
   [fromText("\uFEFFbom \u2028 😀"), "\xff"],
 ];
+
+const wordsOf = (pairs: readonly Pair[]) =>
+  pairs.flatMap(([key, value, expiresAtMs]) => [key, value, expiresAtMs ?? null]);
 
 function file(pairs: readonly Pair[]): Uint8Array<ArrayBuffer> {
   const writer = new BackupWriter(pairs.length);
   const middle = Math.floor(pairs.length / 2);
   const pieces = [
     writer.head(),
-    writer.lines(pairs.slice(0, middle).flat()),
-    writer.lines(pairs.slice(middle).flat()),
+    writer.lines(wordsOf(pairs.slice(0, middle))),
+    writer.lines(wordsOf(pairs.slice(middle))),
     writer.end(),
   ];
   return Uint8Array.from(pieces.flatMap((piece) => [...piece]));
@@ -38,7 +43,7 @@ Deno.test("BackupWriter writes text as text, other bytes in base64", () => {
     "\xff",
     "\xfe",
   ]])).split("\n");
-  assertEquals(head, '{"format":"dks-export","version":1,"keys":2}');
+  assertEquals(head, '{"format":"dks-export","version":2,"keys":2}');
   assertEquals(first, '{"key":"é","value":"1"}');
   assertEquals(second, '{"key64":"/w==","value64":"/g=="}');
   assertStringIncludes(end ?? "", '{"end":true,"keys":2,"sha256":"');
@@ -46,7 +51,7 @@ Deno.test("BackupWriter writes text as text, other bytes in base64", () => {
 
 Deno.test("BackupWriter.end() throws when a key is missing", () => {
   const writer = new BackupWriter(2);
-  writer.lines(["a", "1"]);
+  writer.lines(["a", "1", null]);
   assertThrows(() => writer.end(), Error, "1 keys came, not 2");
 });
 
@@ -78,8 +83,8 @@ Deno.test("parseBackup() says what is wrong", () => {
     ["null\n", "line 1 is no JSON object"],
     ['{"a":1}\n', 'line 1 does not say "format":"dks-export"'],
     [
-      whole.replace('"version":1', '"version":2'),
-      "it has version 2 of the format, this dks reads 1",
+      whole.replace('"version":2', '"version":3'),
+      "it has version 3 of the format, this dks reads 1 and 2",
     ],
     [head, "it was cut off"],
     [`${head}\n${line}\n`, "it was cut off"],
@@ -90,4 +95,11 @@ Deno.test("parseBackup() says what is wrong", () => {
   for (const [text, message] of table) {
     assertThrows(() => parseBackup(bytesOf(text)), BackupError, message, text);
   }
+});
+
+Deno.test("parseBackup() reads what version 1 wrote", () => {
+  const body = '{"format":"dks-export","version":1,"keys":1}\n{"key":"a","value":"1"}\n';
+  const sha256 = createHash("sha256").update(body).digest("hex");
+  const end = JSON.stringify({ end: true, keys: 1, sha256 });
+  assertEquals(parseBackup(bytesOf(`${body}${end}\n`)), [["a", "1"]]);
 });

@@ -122,6 +122,8 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
     isComplete: false,
     journal: "memory",
     isEphemeral: true,
+    clockOffMs: 0,
+    isClockRight: true,
     uptimeSeconds: 300,
     nodes: [
       {

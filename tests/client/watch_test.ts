@@ -12,6 +12,8 @@ function status(view: number, roles: readonly NodeRole[], isComplete = true): Cl
     isComplete,
     journal: "",
     isEphemeral: true,
+    clockOffMs: 0,
+    isClockRight: true,
     uptimeSeconds: 1,
     nodes: roles.map((role, index) => ({
       address: `n${index}`,

@@ -58,6 +58,19 @@ export const DIFFERENCES: readonly Difference[] = [
     concerns: (words) => nameOf(words) === "copy" && words.some((word) => /^db$/i.test(word)),
   },
   {
+    reason: "Redis picks another key at random",
+    concerns: (words) => nameOf(words) === "randomkey" && words.length === 1,
+  },
+  {
+    reason: "a cursor of SCAN is good at the node that gave it; Redis takes any number",
+    concerns: (words) => nameOf(words) === "scan" && words[1] !== "0",
+  },
+  {
+    reason: "Redis scans a part of all keys where another one ends",
+    concerns: (words) =>
+      nameOf(words) === "scan" && !words.some((word) => word.toUpperCase() === "COUNT"),
+  },
+  {
     reason: "a key has at most 64 KiB",
     concerns: (words) => {
       const command = COMMANDS.find(words);
@@ -162,6 +175,12 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
   pttl: (g) => [g.key],
   expiretime: (g) => [g.key],
   pexpiretime: (g) => [g.key],
+  keys: (g) => [g.pattern],
+  scan: (g) => ["0", ...g.scanOptions()],
+  randomkey: () => [],
+  dbsize: () => [],
+  flushdb: (g) => g.some([() => [], () => ["ASYNC"], () => ["sync"], () => ["now"]]),
+  flushall: (g) => g.some([() => [], () => ["async"], () => ["SYNC"]]),
   setbit: (g) => [g.key, g.bit, g.random.pick(["0", "1", "1", "2", "x"])],
   getbit: (g) => [g.key, g.bit],
   bitcount: (g) => [g.key, ...g.range()],
@@ -187,7 +206,9 @@ export class CommandSource {
 
   /** Returns the next command, and what must follow it so that both servers hold the same again. */
   next(): Step[] {
-    const name = this.random.pick(this.#names);
+    const picked = this.random.pick(this.#names);
+    // All keys go now and then, not all the time.
+    const name = picked.startsWith("flush") && this.random.chance(0.8) ? "get" : picked;
     const words = this.#spoiled([this.#spelled(name), ...SHAPES[name]?.(this) ?? []]);
     const difference = DIFFERENCES.find(({ concerns }) => concerns(words));
     if (difference === undefined) return [{ words, comparison: comparisonOf(words) }];
@@ -321,6 +342,29 @@ export class CommandSource {
         () => [random.pick(["NX", "nx", "XX", "GET", "get", "KEEPTTL"])],
         () => [random.pick(["NX", "XX", "GET", "KEEPTTL", "PERSIST", "what"])],
       ]));
+  }
+
+  get pattern(): ByteString {
+    const { random } = this;
+    return random.pick([
+      ...["*", "k*", "k?", "k[1-3]", "k[^1-3]", "*e*", "[a-z]*[a-z]", "\\k1", "[", "k[1", "k[3-1]"],
+      ...["", "?", "*\xc3*", "nothing", "fl\\ags", "k\\", "[\\k]*", "**r"],
+    ]);
+  }
+
+  scanOptions(): ByteString[] {
+    const { random } = this;
+    const all = ["COUNT", "5000"];
+    switch (random.integer(6)) {
+      case 0:
+        return [...all, "MATCH", this.pattern, "TYPE", random.pick(["string", "STRING", "hash"])];
+      case 1:
+        return ["COUNT", random.pick(["0", "-1", "a"])];
+      case 2:
+        return [random.pick(["MATCH", "COUNT", "x"])];
+      default:
+        return [...all, "match", this.pattern];
+    }
   }
 
   lcsOptions(): ByteString[] {

@@ -47,7 +47,7 @@ export async function compareWithRedis(
     for (const connection of [redis, ...nodes]) {
       await connection.callAll([["HELLO", String(version)]]);
     }
-    await redis.callAll([["FLUSHALL"]]);
+    for (const connection of [redis, ...nodes]) await connection.callAll([["FLUSHALL"]]);
     let done = 0;
     for (let batch = 0; done < count && failures.length < 20; batch++) {
       const steps: Step[] = [];

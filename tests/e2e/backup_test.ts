@@ -11,6 +11,18 @@ import { client } from "../harness/processes.ts";
 const KEYS = 5000;
 const ALL_BYTES = String.fromCharCode(...Array.from({ length: 256 }, (_, byte) => byte));
 
+/** Far ahead. */
+const EXPIRES_AT_MS = 4_000_000_000_123;
+
+/** What an exported file says of each key. */
+function mapOf(
+  bytes: Uint8Array,
+): Map<string, { value: string; expiresAtMs: number | undefined }> {
+  return new Map(
+    parseBackup(bytes).map(([key, value, expiresAtMs]) => [key, { value, expiresAtMs }]),
+  );
+}
+
 Deno.test("export and import carry all keys from one cluster to another", async (t) => {
   const ports = freePorts(4);
   const program = await binary();
@@ -24,6 +36,7 @@ Deno.test("export and import carry all keys from one cluster to another", async 
     pairs.push([ALL_BYTES, ALL_BYTES], ["", ""], ["large", "\xff".repeat(3_000_000)]);
     await connection.call(["MSET", ...pairs.flat()]);
     await connection.call(["DKS.ONCE", "a token", "SET", "under a token", "1"]);
+    await connection.call(["SET", "expires", "1", "PXAT", String(EXPIRES_AT_MS)]);
     let exported = new Uint8Array();
 
     await t.step("while others write, it is one moment", async () => {
@@ -36,11 +49,12 @@ Deno.test("export and import carry all keys from one cluster to another", async 
       const { code, bytes, stderr } = await client(two, ["export"]);
       isWriting = false;
       await writing;
-      assertEquals([code, stderr], [0, `exported ${KEYS + 6} keys\n`]);
-      const found = new Map(parseBackup(bytes));
-      assertEquals(found.get("m1"), found.get("m2"));
-      for (const [key = "", value] of pairs) assertEquals(found.get(key), value);
-      assertEquals(found.size, KEYS + 6, "the token is not among them");
+      assertEquals([code, stderr], [0, `exported ${KEYS + 7} keys\n`]);
+      const found = mapOf(bytes);
+      assertEquals(found.get("m1")?.value, found.get("m2")?.value);
+      assertEquals(found.get("expires")?.expiresAtMs, EXPIRES_AT_MS);
+      for (const [key = "", value] of pairs) assertEquals(found.get(key)?.value, value);
+      assertEquals(found.size, KEYS + 7, "the token is not among them");
       exported = new Uint8Array(bytes);
     });
 
@@ -58,10 +72,10 @@ Deno.test("export and import carry all keys from one cluster to another", async 
     await t.step("what was imported is what was exported", async () => {
       await call(addressOf(target), ["SET", "there before", "1"]);
       const { code, stdout, stderr } = await client(target, ["import"], exported);
-      assertEquals([code, stdout, stderr], [0, `imported ${KEYS + 6} keys\n`, ""]);
-      const again = new Map(parseBackup((await client(target, ["export"])).bytes));
+      assertEquals([code, stdout, stderr], [0, `imported ${KEYS + 7} keys\n`, ""]);
+      const again = mapOf((await client(target, ["export"])).bytes);
       assertEquals(again.delete("there before"), true);
-      assertEquals(again, new Map(parseBackup(exported)));
+      assertEquals(again, mapOf(exported));
     });
 
     await t.step("wrong usage, and an export that is not there", async () => {

@@ -397,7 +397,8 @@ export class World {
     const { replica, disk } = node;
     if (replica === undefined || disk.isCheckpointing) return false;
     const tail = replica.checkpoint();
-    disk.beginCheckpoint(this.#options.plantedFault?.onCheckpoint?.(tail) ?? tail);
+    const replacesAll = replica.store.takeCleared();
+    disk.beginCheckpoint(this.#options.plantedFault?.onCheckpoint?.(tail) ?? tail, { replacesAll });
     for (const key of replica.store.takeChanged()) disk.stage(replica.store.recordOf(key));
     this.#endCheckpoint(node);
     return true;

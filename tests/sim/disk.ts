@@ -42,7 +42,11 @@ export class Disk {
   /** Position of the last record that was appended. */
   #appended = 0;
   /** A checkpoint under way: what takes the place of the records up to `position`. */
-  #cut: { readonly tail: readonly JournalRecord[]; readonly position: number } | undefined;
+  #cut: {
+    readonly tail: readonly JournalRecord[];
+    readonly position: number;
+    readonly replacesAll: boolean;
+  } | undefined;
   #staged: KeyRecord[] = [];
 
   constructor(journal: string) {
@@ -117,7 +121,7 @@ export class Disk {
   replace(store: Store, records: readonly JournalRecord[]): void {
     this.#records = [...records];
     this.#segments = [
-      [...store.entries()].map(({ key, value, version }) => ({ key, value, version })),
+      [...store.entries()].map(({ key }) => store.recordOf(key)),
     ];
   }
 
@@ -125,9 +129,12 @@ export class Disk {
    * Begins a checkpoint. `tail` stands for all records appended so far; it takes their place when the
    * checkpoint ends, not before.
    */
-  beginCheckpoint(tail: readonly JournalRecord[]): void {
+  beginCheckpoint(
+    tail: readonly JournalRecord[],
+    { replacesAll }: { replacesAll: boolean },
+  ): void {
     this.#staged = [];
-    this.#cut = { tail, position: this.#appended };
+    this.#cut = { tail, position: this.#appended, replacesAll };
   }
 
   /** Tells whether the records before the checkpoint are durable, so that it may end. */
@@ -154,6 +161,7 @@ export class Disk {
     if (cut === undefined || !this.mayEndCheckpoint) throw new Error("it is not time for that");
     const after = this.#records.slice(this.#records.length - (this.#durable - cut.position));
     this.#records = [...cut.tail, ...after];
+    if (cut.replacesAll) this.#segments = [];
     const written = this.#segments.length === 0
       ? this.#staged.filter(({ value }) => value !== undefined)
       : this.#staged;

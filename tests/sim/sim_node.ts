@@ -682,7 +682,8 @@ export class SimNode implements Endpoint {
     const { plantedFault, trace, index } = this.#options;
     trace.note(index, "begins a checkpoint");
     const tail = replica.checkpoint();
-    this.#disk.beginCheckpoint(plantedFault?.onCheckpoint?.(tail) ?? tail);
+    const replacesAll = replica.store.takeCleared();
+    this.#disk.beginCheckpoint(plantedFault?.onCheckpoint?.(tail) ?? tail, { replacesAll });
     this.#stage([...replica.store.takeChanged()]);
   }
 

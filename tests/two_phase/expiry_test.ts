@@ -1,7 +1,8 @@
 /** Keys that expire: all nodes agree on it, because a deletion is committed first. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { MUST_WAIT } from "../../src/two_phase/replica.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
 import type { Outcome, WriteRequest } from "../../src/two_phase/request.ts";
 import { read, Script, setIfAbsent } from "./script.ts";
 
@@ -15,6 +16,20 @@ function setFor(key: string, value: string, ms: number): WriteRequest {
       reply: "OK",
     }),
   };
+}
+
+/** Heartbeats every 100 ms, and patience. */
+const BEATING = timingFor(5000, {
+  leaseMs: 1e9,
+  suspicionMs: 1e9,
+  heartbeatMs: 100,
+  driftMax: 0.01,
+});
+
+/** 100 ms pass, with a round of heartbeats. */
+function beat(script: Script): void {
+  script.wait(100);
+  script.deliverAll();
 }
 
 const answered = (reply: unknown): Outcome => ({ kind: "answered", reply });
@@ -100,4 +115,43 @@ Deno.test("an expiry survives a restart", () => {
   script.restart(1);
   script.settle();
   assertEquals(script.replicas[1]?.store.get("k")?.expiresAtMs, 1000 + 1000 + 200);
+});
+
+Deno.test("a node whose clock is ahead takes nothing for expired, and the others do in time", () => {
+  const script = Script.complete(3, BEATING);
+  script.setClock(2, 5000);
+  beat(script);
+  script.ask(0, "set", setFor("k", "v", 1000));
+  script.deliverAll();
+  script.ask(2, "early", read("k"));
+  script.deliverAll();
+  assertEquals(script.outcomes.get("early"), answered(["v"]));
+  assertEquals(script.replicas[2]?.membership.time.mayExpire(script.clocksOf(2)), false);
+  for (let i = 0; i < 11; i++) beat(script);
+  script.ask(2, "still", read("k"));
+  script.deliverAll();
+  assertEquals(script.outcomes.get("still"), answered(["v"]), "it deletes nothing by itself");
+  script.ask(1, "get", read("k"));
+  script.deliverAll();
+  script.ask(2, "late", read("k"));
+  script.deliverAll();
+  assertEquals(script.outcomes.get("get"), answered([null]));
+  assertEquals(script.outcomes.get("late"), answered([null]));
+  assert(script.log.some((line) => line.includes("the clock is off by 5000 ms")));
+});
+
+Deno.test("a key that is set where the clock is behind lives as long as any other", () => {
+  const script = Script.complete(3, BEATING);
+  script.setClock(2, -60_000);
+  beat(script);
+  script.ask(2, "set", setFor("k", "v", 1000));
+  script.deliverAll();
+  for (let i = 0; i < 8; i++) beat(script);
+  script.ask(0, "early", read("k"));
+  script.deliverAll();
+  for (let i = 0; i < 4; i++) beat(script);
+  script.ask(0, "late", read("k"));
+  script.deliverAll();
+  assertEquals(script.outcomes.get("early"), answered(["v"]));
+  assertEquals(script.outcomes.get("late"), answered([null]));
 });

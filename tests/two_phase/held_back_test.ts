@@ -21,9 +21,12 @@ Deno.test("a node that does not take part yet keeps the last message of each typ
   const { lease } = replica.membership;
   for (let ballot = 100; ballot < 2000; ballot++) {
     say({ type: "viewPrepare", view: 1, ballot: ballot * 32 + 1 });
-    say({ type: "heartbeatAcknowledged", view: 1, incarnation: 2, round: ballot });
+    say({ type: "heartbeatAcknowledged", view: 1, incarnation: 2, round: ballot, wallMs: 1000 });
   }
-  lease.acknowledge = (_from, round) => handled.push(round);
+  lease.acknowledge = (_from, round) => {
+    handled.push(round);
+    return undefined;
+  };
   assertEquals(replica.membership.promised, replica.membership.view.ballot);
   for (const index of [0, 2]) script.start(index, [4]);
   assertEquals(replica.membership.isVerified, true);

@@ -181,6 +181,10 @@ export function formatEvent(event: ProtocolEvent): string {
       return "event verified";
     case "complete":
       return "event complete";
+    case "clockIsOff":
+      return `event the clock is off by ${Math.round(event.offMs)} ms`;
+    case "clockIsRight":
+      return "event the clock is right again";
   }
 }
 

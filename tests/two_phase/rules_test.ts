@@ -86,7 +86,9 @@ class Bench {
       );
     }
     this.step({ waitMs: 0 });
-    this.step(from(0, { type: "heartbeatAcknowledged", view: 1, incarnation: 1, round: 1 }));
+    this.step(
+      from(0, { type: "heartbeatAcknowledged", view: 1, incarnation: 1, round: 1, wallMs: 1000 }),
+    );
     this.take();
   }
 

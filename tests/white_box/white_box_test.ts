@@ -154,7 +154,7 @@ Deno.test("WhiteBox sees a frozen node vote, decide and grant", () => {
   replica.context.outbox.append({ type: "aborted", coordinator: 1, number: 7 });
   replica.context.outbox.send(
     0b010,
-    { type: "heartbeatAcknowledged", view: 1, incarnation: 1, round: 1 },
+    { type: "heartbeatAcknowledged", view: 1, incarnation: 1, round: 1, wallMs: 1000 },
   );
   assertEquals(whiteBox.violations.map((text) => text.split(",")[0]), [
     "n0 is frozen",

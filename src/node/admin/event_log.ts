@@ -78,6 +78,18 @@ export class EventLog {
       case "verified":
         logger.debug("a majority knows no more of this node's journal than it holds");
         return;
+      case "clockIsOff": {
+        const { offMs } = event;
+        const where = `${Math.round(Math.abs(offMs))} ms ${offMs > 0 ? "ahead of" : "behind"}`;
+        logger.error(
+          `THE WALL CLOCK OF THIS NODE IS ${where} the others: it takes no key for expired by itself ` +
+            "until the clock is right",
+        );
+        return;
+      }
+      case "clockIsRight":
+        logger.info("the wall clock of this node agrees with the others again");
+        return;
       case "complete":
         logger.info(`the cluster is complete: ${peers.list.join(", ")}`);
         return;

@@ -86,7 +86,7 @@ function sections(sources: InfoSources): Section[] {
     [
       "Keyspace",
       replica === undefined || replica.store.size === 0 ? {} : {
-        db0: `keys=${replica.store.size},expires=0,avg_ttl=0`,
+        db0: `keys=${replica.store.size},expires=${replica.store.expiring},avg_ttl=0`,
       },
     ],
   ];
@@ -114,6 +114,8 @@ function viewFields(
     nodes: peers.names.filter((name) => name !== "").join(","),
     linked: members(membership.linked).map(nameOf).join(","),
     complete: membership.mayWrite ? 1 : 0,
+    clock_off_ms: Math.round(membership.time.offMs(time)),
+    clock_is_right: membership.time.mayExpire(time) ? 1 : 0,
     lease: hasLease ? 1 : 0,
     // A node that is alone has it permanently.
     lease_ms_left: leaseMsLeft === Infinity ? 0 : Math.floor(leaseMsLeft),

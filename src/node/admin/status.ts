@@ -61,6 +61,8 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
     journal: sources.journal.place,
     isEphemeral: sources.journal.isEphemeral,
     uptimeSeconds: statistics.uptimeSeconds,
+    clockOffMs: Math.round(replica?.membership.time.offMs(clocks()) ?? 0),
+    isClockRight: replica?.membership.time.mayExpire(clocks()) ?? true,
     nodes,
     ...doubtStatus(sources),
   };

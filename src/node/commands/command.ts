@@ -23,6 +23,9 @@ export interface Session {
   readonly node: CommandHost;
 }
 
+/** So many processes the cursors of SCAN tell apart: 8 bits beside the id of the node. */
+export const SCAN_PROCESSES: number = 2 ** 13;
+
 /** What commands ask of the node. */
 export interface CommandHost {
   readonly keyBytesMax: number;
@@ -37,6 +40,12 @@ export interface CommandHost {
   status(): string;
   /** Returns the monotonic clock of this process, in milliseconds. */
   nowMs(): number;
+  /** Tells this process from others in the cursors of SCAN: below {@linkcode SCAN_PROCESSES}. */
+  scanProcess(): number;
+  /** Returns a number from 0 up to but not including 1. */
+  random(): number;
+  /** Returns the keys that `isWanted` takes, as they stood at one moment. */
+  keys(isWanted: (key: ByteString) => boolean): Promise<RespValue>;
   /** Starts an export: the reply is an id and the number of keys. */
   beginExport(): Promise<RespValue>;
   /** Returns the next keys and values of an export. */
@@ -69,7 +78,14 @@ export type CommandFlag =
   | "movablekeys";
 
 /** Redis's groups (COMMAND DOCS), and one for what dks adds. */
-export type CommandGroup = "string" | "generic" | "bitmap" | "connection" | "server" | "dks";
+export type CommandGroup =
+  | "string"
+  | "generic"
+  | "bitmap"
+  | "connection"
+  | "server"
+  | "cluster"
+  | "dks";
 
 /** Redis's ACL categories that do not follow from the flags: see {@linkcode categoriesOf}. */
 export type CommandCategory = "keyspace" | "string" | "bitmap" | "connection" | "dangerous";

@@ -6,15 +6,28 @@
 
 import { type ByteString, quote } from "../../byte_string.ts";
 import { KEYS_PER_COMMAND_MAX, TOKEN_BYTES_MAX } from "../../limits.ts";
-import { error, reply, wrongArity } from "./arguments.ts";
+import { ErrorReply } from "../../resp/value.ts";
+import type { Effect } from "../../two_phase/messages.ts";
+import {
+  BlindWrite,
+  change,
+  effectOf,
+  error,
+  integerOf,
+  reply,
+  unchanged,
+  wrongArity,
+} from "./arguments.ts";
 import {
   type CommandResult,
   type CommandRow,
   type CommandTable,
   NO_KEYS,
+  ONE_KEY,
   type Session,
 } from "./command.ts";
 import { once } from "./once.ts";
+import { expiresAt, parseExpiry, SYNTAX_ERROR, TIME_UNITS } from "./set_options.ts";
 
 /** DKS.ONCE token command…: a write that takes effect once for its token. */
 function onceCommand(
@@ -56,6 +69,57 @@ function exportCommand(words: readonly ByteString[], { node }: Session): Command
   return { later: id === undefined ? node.beginExport() : node.nextOfExport(id) };
 }
 
+/** DKS.GETV key: the version of a key and its value; 0 and nothing for a key that does not exist. */
+function getv([, key = ""]: readonly ByteString[]): CommandResult {
+  return {
+    request: {
+      kind: "read",
+      keys: [key],
+      evaluate: (_read, facts) => {
+        const record = facts.recordOf(key);
+        return [record?.version ?? 0, record?.value ?? null];
+      },
+    },
+  };
+}
+
+/** DKS.CAS key version value [PX milliseconds]: the new version, or nothing if there is another one. */
+function cas(
+  [, key = "", version = "", value = "", ...words]: readonly ByteString[],
+): CommandResult {
+  const number = integerOf(version);
+  if (number instanceof ErrorReply) return { reply: number };
+  const [option, time = "", ...more] = words;
+  if (option !== undefined && (option.toUpperCase() !== "PX" || words.length < 2)) {
+    return { reply: SYNTAX_ERROR };
+  }
+  if (more.length > 0) return { reply: SYNTAX_ERROR };
+  const expiry = option === undefined
+    ? undefined
+    : parseExpiry(time, { unit: TIME_UNITS.PX, command: "dks.cas" });
+  if (expiry instanceof ErrorReply) return { reply: expiry };
+  return change(key, (old, facts) => {
+    if (BigInt(old?.version ?? 0) !== number) return unchanged(null);
+    const expiresAtMs = expiry === undefined ? undefined : expiresAt(expiry, facts.nowMs);
+    return { effects: [effectOf(key, value, expiresAtMs)], reply: facts.version };
+  });
+}
+
+/** DKS.IMPORT key value expiry [key value expiry ...]: in milliseconds since 1970, or nothing for none. */
+function importCommand([, ...words]: readonly ByteString[]): CommandResult {
+  if (words.length % 3 !== 0) return { reply: wrongArity("dks.import") };
+  const effects = new Map<ByteString, Effect>();
+  for (let i = 0; i < words.length; i += 3) {
+    const [key = "", value = "", time = ""] = words.slice(i, i + 3);
+    const expiry = time === ""
+      ? undefined
+      : parseExpiry(time, { unit: TIME_UNITS.PXAT, command: "dks.import" });
+    if (expiry instanceof ErrorReply) return { reply: expiry };
+    effects.set(key, effectOf(key, value, expiry?.ms));
+  }
+  return { request: new BlindWrite([...effects.keys()], [...effects.values()]) };
+}
+
 /** What all commands of this family have. */
 const ROW = { group: "dks", categories: [], keys: NO_KEYS, since: "0.1.0" } as const;
 
@@ -71,6 +135,39 @@ export function dksCommands(table: CommandTable): readonly CommandRow[] {
       summary: "Executes a write once for its token, however often it is sent",
       syntax: "token command [arg [arg ...]]",
       run: (words, session) => onceCommand(table, words, session),
+    },
+    {
+      ...ROW,
+      name: "dks.getv",
+      arity: 2,
+      flags: ["readonly", "fast"],
+      keys: ONE_KEY,
+      summary: "Returns the version of a key and its value",
+      syntax: "key",
+      since: "0.2.0",
+      run: getv,
+    },
+    {
+      ...ROW,
+      name: "dks.cas",
+      arity: -4,
+      flags: ["write", "denyoom"],
+      keys: ONE_KEY,
+      summary: "Sets the value of a key that has this version, and returns its new one",
+      syntax: "key version value [PX milliseconds]",
+      since: "0.2.0",
+      run: cas,
+    },
+    {
+      ...ROW,
+      name: "dks.import",
+      arity: -4,
+      flags: ["write", "denyoom"],
+      keys: { first: 1, last: -1, step: 3 },
+      summary: "Sets values that are good until a moment, or for good, all at once",
+      syntax: "key value unix-time-milliseconds [key value unix-time-milliseconds ...]",
+      since: "0.2.0",
+      run: importCommand,
     },
     {
       ...ROW,

@@ -18,6 +18,7 @@ import {
   NO_KEYS,
   type Session,
 } from "./command.ts";
+import { matchesGlob } from "./glob.ts";
 
 function dbsize(): CommandResult {
   return { request: { kind: "barrier", isExact: false, evaluate: (store) => store.size } };
@@ -37,20 +38,11 @@ function configParameters({ node }: Session): Map<string, string> {
 }
 
 function configGet([, , ...words]: readonly ByteString[], session: Session): CommandResult {
-  const patterns = words.map(globToRegExp);
+  const patterns = words.map((word) => word.toLowerCase());
   const found = [...configParameters(session)].filter(([name]) =>
-    patterns.some((pattern) => pattern.test(name))
+    patterns.some((pattern) => matchesGlob(pattern, name))
   );
   return reply(new Map<RespValue, RespValue>(found));
-}
-
-/** Returns the regular expression for a pattern with `*` and `?`, case-insensitive. */
-function globToRegExp(pattern: ByteString): RegExp {
-  const source = pattern.replaceAll(
-    /[\\^$.|?*+()[\]{}]/g,
-    (sign) => sign === "*" ? ".*" : sign === "?" ? "." : `\\${sign}`,
-  );
-  return new RegExp(`^${source}$`, "i");
 }
 
 function info(words: readonly ByteString[], { node }: Session): CommandResult {
@@ -133,8 +125,8 @@ function commandList(table: CommandTable, words: readonly ByteString[]): Command
     case "ACLCAT":
       return named((command) => categoriesOf(command).includes(`@${value.toLowerCase()}`));
     case "PATTERN": {
-      const pattern = globToRegExp(value);
-      return named(({ name }) => pattern.test(name));
+      const pattern = value.toLowerCase();
+      return named(({ name }) => matchesGlob(pattern, name));
     }
     default:
       return error("syntax error");

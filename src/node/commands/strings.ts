@@ -75,8 +75,19 @@ function setWithOptions(
       : keepsTtl
       ? old?.expiresAtMs
       : undefined;
-    return { effects: [effectOf(key, value, expiresAtMs)], reply: answer };
+    return { effects: [effectUntil(key, value, { expiresAtMs, nowMs })], reply: answer };
   });
+}
+
+/** Returns the effect of a value that is good until then: of one that is over already, the deletion. */
+function effectUntil(
+  key: ByteString,
+  value: ByteString,
+  { expiresAtMs, nowMs }: { expiresAtMs: number | undefined; nowMs: number },
+): Effect {
+  return expiresAtMs !== undefined && expiresAtMs <= nowMs
+    ? { key, value: undefined }
+    : effectOf(key, value, expiresAtMs);
 }
 
 /** Tells whether the conditions of a SET allow it in the place of `old`. */
@@ -235,7 +246,8 @@ function setAll(
         for (const [key, value] of values) {
           const old = facts.recordOf(key);
           if (!isAllowed(old !== undefined)) return unchanged(0);
-          effects.push(effectOf(key, value, timeOf(old, facts.nowMs)));
+          const expiresAtMs = timeOf(old, facts.nowMs);
+          effects.push(effectUntil(key, value, { expiresAtMs, nowMs: facts.nowMs }));
         }
         return { effects, reply: 1 };
       },

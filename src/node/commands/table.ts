@@ -7,12 +7,14 @@
 import type { ByteString } from "../../byte_string.ts";
 import { BITFIELDS } from "./bitfields.ts";
 import { BITS } from "./bits.ts";
+import { CLUSTER } from "./cluster.ts";
 import { type Command, commandOf, type CommandTable } from "./command.ts";
 import { CONNECTION } from "./connection.ts";
 import { COUNTERS } from "./counters.ts";
 import { dksCommands } from "./dks.ts";
 import { EXPIRY } from "./expiry.ts";
 import { KEYS } from "./keys.ts";
+import { KEYSPACE } from "./keyspace.ts";
 import { LCS } from "./lcs.ts";
 import { serverCommands } from "./server.ts";
 import { STRINGS } from "./strings.ts";
@@ -31,7 +33,9 @@ class Table implements CommandTable {
       ...BITFIELDS,
       ...KEYS,
       ...EXPIRY,
+      ...KEYSPACE,
       ...CONNECTION,
+      ...CLUSTER,
       ...serverCommands(this),
       ...dksCommands(this),
     ].map(commandOf);

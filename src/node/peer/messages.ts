@@ -75,7 +75,7 @@ import type {
 } from "../../two_phase/messages.ts";
 
 /** The version of this format. Nodes of different versions do not talk to each other. */
-export const PEER_PROTOCOL_VERSION = 6;
+export const PEER_PROTOCOL_VERSION = 7;
 
 /** What a node reports about itself with every probe. */
 export interface NodeReport {
@@ -277,11 +277,13 @@ const CODECS: { readonly [Type in LinkMessageType]: Codec<LinkMessageByType[Type
     writer.varint(message.view);
     writer.varint(message.incarnation);
     writer.varint(message.round);
+    writer.varint(message.wallMs);
   }, (reader) => ({
     type: "heartbeatAcknowledged",
     view: reader.varint(),
     incarnation: reader.varint(),
     round: reader.varint(),
+    wallMs: reader.varint(),
   })),
   viewInstalled: json("viewInstalled"),
   leaving: json("leaving"),

@@ -44,6 +44,7 @@ export class Exports {
   readonly #host: ExportHost;
   readonly #nowMs: () => number;
   readonly #byId = new Map<ByteString, Export>();
+  #lastKeys: Promise<unknown> = Promise.resolve();
 
   /**
    * @param host the node
@@ -58,15 +59,52 @@ export class Exports {
   async begin(): Promise<RespValue> {
     const { obstacle } = this;
     if (obstacle !== undefined) return obstacle;
+    const snapshot = await this.#takeSnapshot();
+    return snapshot instanceof ErrorReply ? snapshot : this.add(snapshot);
+  }
+
+  async #takeSnapshot(): Promise<Snapshot | ErrorReply> {
     const { driver, notReady } = this.#host;
     if (driver === undefined) return new ErrorReply("REJECTED", notReady);
     const request = new SnapshotRequest();
     const outcome = await new Promise<Outcome>((resolve) => {
       driver.submit(request, { onOutcome: resolve });
     });
-    if (outcome.kind === "answered") return this.add(outcome.reply as Snapshot);
+    if (outcome.kind === "answered") return outcome.reply as Snapshot;
     request.release();
-    return replyOf(outcome);
+    return replyOf(outcome) as ErrorReply;
+  }
+
+  /** Answers KEYS: all keys of this moment that `isWanted` takes. One after the other is answered. */
+  keys(isWanted: (key: ByteString) => boolean): Promise<RespValue> {
+    const answer = this.#lastKeys.then(() => this.#keysNow(isWanted));
+    this.#lastKeys = answer.catch(() => {});
+    return answer;
+  }
+
+  async #keysNow(isWanted: (key: ByteString) => boolean): Promise<RespValue> {
+    const snapshot = await this.#takeSnapshot();
+    if (snapshot instanceof ErrorReply) return snapshot;
+    const keys: ByteString[] = [];
+    await this.#readSliced(snapshot, ({ key }) => {
+      if (isWanted(key)) keys.push(key);
+      return false;
+    }, () => true);
+    return keys;
+  }
+
+  /** Reads a snapshot while `goesOn`, and lets everything else go on between the slices. */
+  async #readSliced(
+    snapshot: Snapshot,
+    receive: (entry: SnapshotEntry) => boolean,
+    goesOn: () => boolean,
+  ): Promise<void> {
+    let sliceBeganAt = this.#nowMs();
+    while (goesOn() && snapshot.read(LOOKS_PER_STEP, receive)) {
+      if (this.#nowMs() - sliceBeganAt < SLICE_MS) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      sliceBeganAt = this.#nowMs();
+    }
   }
 
   /** Why no export can start now; `undefined` if one can. */
@@ -87,7 +125,10 @@ export class Exports {
     return [id, snapshot.size];
   }
 
-  /** Returns the next keys, each followed by its value; none at the end, which ends the export. */
+  /**
+   * Returns the next keys, each followed by its value and its expiry (or null); none at the end, which
+   * ends the export.
+   */
   async next(id: ByteString): Promise<RespValue> {
     const found = this.#byId.get(id);
     if (found === undefined) {
@@ -97,20 +138,15 @@ export class Exports {
       return new ErrorReply("ERR", message);
     }
     found.usedAtMs = this.#nowMs();
-    const chunk: ByteString[] = [];
+    const chunk: RespValue[] = [];
     let bytes = 0;
-    const add = ({ key, value }: SnapshotEntry) => {
-      chunk.push(key, value);
+    const add = ({ key, value, expiresAtMs }: SnapshotEntry) => {
+      chunk.push(key, value, expiresAtMs ?? null);
       bytes += key.length + value.length;
       return bytes >= EXPORT_CHUNK_BYTES;
     };
-    let sliceBeganAt = found.usedAtMs;
     found.readers++;
-    while (bytes < EXPORT_CHUNK_BYTES && found.snapshot.read(LOOKS_PER_STEP, add)) {
-      if (this.#nowMs() - sliceBeganAt < SLICE_MS) continue;
-      await new Promise((resolve) => setTimeout(resolve));
-      sliceBeganAt = this.#nowMs();
-    }
+    await this.#readSliced(found.snapshot, add, () => bytes < EXPORT_CHUNK_BYTES);
     found.readers--;
     found.usedAtMs = this.#nowMs();
     if (chunk.length === 0) this.#byId.delete(id);

@@ -36,6 +36,11 @@ export interface CheckpointOptions {
    */
   readonly changed: Iterable<KeyRecord>;
   /**
+   * All keys were deleted at once since the last checkpoint started: nothing holds of the entries that
+   * are stored, and `changed` has all that holds.
+   */
+  readonly replacesAll: boolean;
+  /**
    * Tells whether a stored entry is the current one of its key. An older segment may hold an entry
    * that was overridden since, which the checkpoint drops. The version alone does not show it: the
    * value must be the same too.

@@ -160,7 +160,7 @@ interface Job {
 }
 
 /** What a checkpoint replaces the state with. */
-interface CheckpointPlan extends Omit<CheckpointOptions, "liveKeys" | "liveBytes"> {
+interface CheckpointPlan extends Omit<CheckpointOptions, "liveKeys" | "liveBytes" | "replacesAll"> {
   /** Bytes that may be stored after it. */
   readonly storedBytesMax: number;
   /** Whether the old entries are dropped without reading them. */
@@ -373,7 +373,7 @@ class KvJournal implements Journal {
   checkpoint(options: CheckpointOptions): Promise<void> {
     const liveBytes = options.liveBytes + options.liveKeys * ENTRY_OVERHEAD_BYTES;
     const storedBytesMax = 2 * liveBytes + this.#sizes.slackBytes;
-    return this.#checkpointOnce({ ...options, storedBytesMax, discards: false });
+    return this.#checkpointOnce({ ...options, storedBytesMax, discards: options.replacesAll });
   }
 
   replaceState(records: readonly JournalRecord[]): Promise<void> {

@@ -3,8 +3,9 @@ import type { Session } from "../../../src/node/commands/command.ts";
 import { COMMANDS } from "../../../src/node/commands/table.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../../../src/resp/value.ts";
 import type { Effect } from "../../../src/two_phase/messages.ts";
+import { EVERYTHING } from "../../../src/reserved_keys.ts";
 import { Store } from "../../../src/two_phase/store.ts";
-import { factsOf, NOW_MS, runWords, session } from "./session.ts";
+import { factsOf, NOW_MS, runWords, session, VERSION } from "./session.ts";
 
 /** Runs a command against `state`; returns the reply, and what it would write. */
 function run(
@@ -66,7 +67,25 @@ Deno.test("commands reply and write as their table says", () => {
     [["set", "x", "9", "IFNE", "2"], OK, [set("x", "9")]],
     [["set", "a", "9", "IFNE", "1", "GET"], "1", []],
     [["set", "a", "9", "PX", "5"], OK, [{ key: "a", value: "9", expiresAtMs: NOW_MS + 5 }]],
-    [["set", "a", "9", "EXAT", "5"], OK, [{ key: "a", value: "9", expiresAtMs: 5000 }]],
+    [["set", "a", "9", "EXAT", "5"], OK, [set("a")]],
+    [["set", "a", "9", "EXAT", "5000"], OK, [{ key: "a", value: "9", expiresAtMs: 5_000_000 }]],
+    [["dks.getv", "a"], [1, "1"]],
+    [["dks.getv", "x"], [0, null]],
+    [["dks.cas", "a", "1", "9"], VERSION, [set("a", "9")]],
+    [["dks.cas", "a", "2", "9"], null, []],
+    [["dks.cas", "x", "0", "9", "PX", "5"], VERSION, [
+      { key: "x", value: "9", expiresAtMs: NOW_MS + 5 },
+    ]],
+    [["dks.import", "p", "1", "", "q", "2", "5"], OK, [
+      set("p", "1"),
+      { key: "q", value: "2", expiresAtMs: 5 },
+    ]],
+    [["flushall"], OK, [set(EVERYTHING)]],
+    [["flushdb", "async"], OK, [set(EVERYTHING)]],
+    [["scan", "0", "count", "1"], [String(2 ** 13 + 3), ["a"]]],
+    [["scan", String(2 ** 13 + 3)], ["0", ["b"]]],
+    [["scan", "0", "match", "[b-z]*"], ["0", ["b"]]],
+    [["scan", "0", "type", "hash"], ["0", []]],
     [["delifeq", "a", "1"], 1, [set("a")]],
     [["delifeq", "a", "2"], 0, []],
     [["delex", "a"], 1, [set("a")]],
@@ -121,6 +140,19 @@ Deno.test("commands reply with an error that names the value when the input is b
     [["set", "a", "1", "EX", "9", "KEEPTTL"], "ERR", "syntax error"],
     [["set", "a", "1", "PXAT", "9007199254740992"], "ERR", "invalid expire time in 'set' command"],
     [["set", "a", "1", "IFEQ", "1", "NX"], "ERR", "syntax error"],
+    [["flushall", "now"], "ERR", "syntax error"],
+    [["scan", "x"], "ERR", "invalid cursor"],
+    [["scan", "0", "count", "0"], "ERR", "syntax error"],
+    [
+      ["scan", String(2 ** 13 + 4)],
+      "ERR",
+      "this cursor is of another node, or of before its restart: begin the scan again with cursor 0",
+    ],
+    [
+      ["scan", String(2 ** 43 + 3)],
+      "ERR",
+      "this cursor is of another node, or of before its restart: begin the scan again with cursor 0",
+    ],
     [["incrby", "a", "01"], "ERR", "value is not an integer or out of range"],
     [["incr", "b"], "ERR", "value is not an integer or out of range"],
     [["incrbyfloat", "b", "1"], "ERR", "value is not a valid float"],

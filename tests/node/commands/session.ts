@@ -26,6 +26,9 @@ export function session(): Session {
       nowMs: () => 1234.5,
       beginExport: () => Promise.resolve(["id", 2]),
       nextOfExport: (id) => Promise.resolve([`key of ${id}`, "value"]),
+      keys: (isWanted) => Promise.resolve(["a", "bb"].filter(isWanted)),
+      scanProcess: () => 3,
+      random: () => 0.5,
       outcome: () => Promise.resolve("committed"),
     },
   };

@@ -79,7 +79,7 @@ const MESSAGES: LinkMessage[] = [
     position: 0,
     isStuck: false,
   },
-  { type: "heartbeatAcknowledged", view: 1, incarnation: 2, round: 7 },
+  { type: "heartbeatAcknowledged", view: 1, incarnation: 2, round: 7, wallMs: 1000 },
   { type: "joinRequest", view: 3, transfer: 7 },
   {
     type: "joinChunk",

@@ -5,7 +5,13 @@ import { LinkOutput } from "../../../src/node/peer/link_output.ts";
 import type { LinkMessage } from "../../../src/node/peer/messages.ts";
 import { feed } from "../../harness/split.ts";
 
-const HEARTBEAT: LinkMessage = { type: "heartbeatAcknowledged", view: 1, incarnation: 1, round: 1 };
+const HEARTBEAT: LinkMessage = {
+  type: "heartbeatAcknowledged",
+  view: 1,
+  incarnation: 1,
+  round: 1,
+  wallMs: 1000,
+};
 
 function prepare(number: number, bytes: number): LinkMessage {
   return {

@@ -3,6 +3,7 @@ import { Exports } from "../../../src/node/server/exports.ts";
 import { tokenKey } from "../../../src/node/commands/once.ts";
 import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX } from "../../../src/limits.ts";
 import { ErrorReply } from "../../../src/resp/value.ts";
+import type { Request, Requester } from "../../../src/two_phase/request.ts";
 import { Store } from "../../../src/two_phase/store.ts";
 
 function storeOf(values: Readonly<Record<string, string>>): Store {
@@ -14,11 +15,13 @@ function storeOf(values: Readonly<Record<string, string>>): Store {
 Deno.test("Exports.next() returns all keys and values in pieces, then nothing, then an error", async () => {
   const exports = new Exports({ driver: undefined, notReady: "" }, () => 0);
   const value = "v".repeat(EXPORT_CHUNK_BYTES / 2);
-  const store = storeOf({ a: value, b: value, c: "" });
+  const store = storeOf({ a: value });
+  store.restore({ key: "b", value, version: 1, expiresAtMs: 5 });
+  store.restore({ key: "c", value: "", version: 1 });
   const [id = "", count] = exports.add(store.snapshot()) as [string, number];
   assertEquals(count, 3);
-  assertEquals(await exports.next(id), ["a", value, "b", value]);
-  assertEquals(await exports.next(id), ["c", ""]);
+  assertEquals(await exports.next(id), ["a", value, null, "b", value, 5]);
+  assertEquals(await exports.next(id), ["c", "", null]);
   assertEquals(await exports.next(id), []);
   assertEquals(store.snapshots, 0);
   const message = `there is no export "${id}": it has ended, or was not read for 60 s`;
@@ -36,7 +39,7 @@ Deno.test("Exports.add() refuses too many, until some are idle, and keeps no sna
   assertEquals(store.snapshots, EXPORTS_MAX);
   nowMs = EXPORT_IDLE_MS;
   const [first = "", second = ""] = ids;
-  assertEquals(await exports.next(first), ["k", "v"]);
+  assertEquals(await exports.next(first), ["k", "v", null]);
   exports.dropIdle();
   assertEquals(exports.obstacle, refused, "none is idle for long enough");
   nowMs++;
@@ -60,6 +63,32 @@ Deno.test("Exports.next() lets other work through while it looks for the next ke
   const timer = setInterval(() => others++);
   const keys = await exports.next(id);
   clearInterval(timer);
-  assertEquals(keys, ["k", "v"]);
+  assertEquals(keys, ["k", "v", null]);
   assert(others > 5, `others had ${others} turns`);
+});
+
+Deno.test("Exports.keys() returns the keys of one moment, and lets other work through", async () => {
+  const store = storeOf(Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`k${i}`, ""])));
+  store.restore({ key: tokenKey("t"), value: "", version: 1 });
+  let nowMs = 0;
+  const driver = {
+    submit: (request: Request, { onOutcome }: Requester) => {
+      assert(request.kind === "barrier" && request.isExact);
+      onOutcome({ kind: "answered", reply: request.evaluate(store) });
+    },
+  };
+  // Every look at the clock finds that much time has passed: each step is a slice of its own.
+  const exports = new Exports({ driver, notReady: "" }, () => nowMs += 10);
+  const keys = exports.keys((key) => key.endsWith("9"));
+  let turns = 0;
+  const timer = setInterval(() => {
+    turns++;
+    store.restore({ key: "k4999", value: undefined, version: 2 });
+    store.restore({ key: "new 9", value: "", version: 2 });
+  });
+  const found = await keys;
+  clearInterval(timer);
+  assert(Array.isArray(found) && found.length === 500 && found.includes("k4999"));
+  assert(turns > 0, "nothing else had its turn");
+  assertEquals(store.snapshots, 0);
 });

@@ -194,6 +194,7 @@ class SmallNode implements RecoveryTarget {
       liveBytes += key.length + (value?.length ?? 0);
     }
     return this.journal.checkpoint({
+      replacesAll: false,
       tail: this.#undecided,
       changed: this.#entries(changed),
       isCurrent: ({ key, value, version }) => {
@@ -605,6 +606,7 @@ Deno.test("checkpoint() puts its tail and what comes after the call behind the e
   journal.append([committed(1)]);
   const entry = { key: "k", value: "v", version: 1 };
   const checkpoint = journal.checkpoint({
+    replacesAll: false,
     tail: [committed(2)],
     changed: [entry],
     isCurrent: () => true,
@@ -708,6 +710,7 @@ Deno.test("checkpoint() keeps the last value when two values of a key have one v
     let liveBytes = 0;
     for (const one of state.values()) liveBytes += one.key.length + (one.value?.length ?? 0);
     return journal.checkpoint({
+      replacesAll: false,
       tail: [],
       changed: [entry],
       isCurrent: (stored) => state.get(stored.key)?.value === stored.value,

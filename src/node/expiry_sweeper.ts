@@ -1,0 +1,63 @@
+/**
+ * Deletes the keys whose time to live is over and that nobody reads.
+ *
+ * One node sweeps, the first linked member whose clock is right; should two think that they are, the
+ * second finds nothing left to delete. It reads what is due, some keys at a time: a read that finds a key
+ * expired deletes it, by an ordinary transaction.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../byte_string.ts";
+import { EXPIRIES_PER_SWEEP_MAX } from "../limits.ts";
+import type { Outcome, ReadRequest, Requester } from "../two_phase/request.ts";
+import type { Store } from "../two_phase/store.ts";
+
+/** What the sweeper works with. */
+export interface ExpirySweeperOptions {
+  readonly store: Store;
+  readonly submit: (request: ReadRequest, requester: Requester) => void;
+  /** The time of the cluster, in milliseconds since 1970. */
+  readonly nowMs: () => number;
+  /** Whether this node is the one that sweeps. */
+  readonly isMyTurn: () => boolean;
+  /** Does `action` when everything else that is ready has had its turn. */
+  readonly later: (action: () => void) => void;
+}
+
+/** Deletes what has expired. */
+export class ExpirySweeper {
+  readonly #options: ExpirySweeperOptions;
+  #isSweeping = false;
+
+  constructor(options: ExpirySweeperOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to delete what has expired, unless that is under way. To be called every now and then. */
+  sweep(): void {
+    const { store, nowMs, isMyTurn, submit, later } = this.#options;
+    if (this.#isSweeping || store.expiring === 0 || !isMyTurn()) return;
+    const keys = store.expired(nowMs(), EXPIRIES_PER_SWEEP_MAX).map(({ key }) => key);
+    if (keys.length === 0) return;
+    this.#isSweeping = true;
+    submit(readOf(keys), {
+      onOutcome: (outcome: Outcome) => {
+        this.#isSweeping = false;
+        // There may be more; if this failed, the next call comes early enough.
+        if (outcome.kind === "answered") later(() => this.sweep());
+      },
+    });
+  }
+}
+
+function readOf(keys: readonly ByteString[]): ReadRequest {
+  return {
+    kind: "read",
+    keys,
+    evaluate: (read) => {
+      for (const key of keys) read(key);
+      return null;
+    },
+  };
+}
