@@ -101,6 +101,12 @@ export const BITOP_BYTES_MAX = 16 * 1024 * 1024;
 /** Most keys that one SCAN looks at, whatever its COUNT: it must not take up the node. */
 export const SCAN_LOOKS_MAX = 10_000;
 
+/** Most commands of one MULTI. */
+export const QUEUED_COMMANDS_MAX = KEYS_PER_COMMAND_MAX;
+
+/** Most bytes of the words of all commands of one MULTI, and of what the keys get that it changes. */
+export const TRANSACTION_BYTES_MAX = COMMAND_BYTES_MAX;
+
 /** Most bytes of one reply: an MGET of more is an error. */
 export const REPLY_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 
@@ -128,6 +134,15 @@ export const KEY_OVERHEAD_BYTES = 200;
 
 /** Most bytes of memory that a node holds for commands that are not complete yet. */
 export const INPUT_BYTES_SUM_MAX = 256 * 1024 * 1024;
+
+/** Most bytes that may wait for a client that is told messages; then it is cut off. */
+export const PUSH_BYTES_MAX = 4 * OUTPUT_BYTES_MAX;
+
+/** Most bytes of the names of all subscriptions at a node. */
+export const SUBSCRIPTION_BYTES_SUM_MAX = 64 * 1024 * 1024;
+
+/** While more bytes than that wait for a link, no published message is added to them. */
+export const PUBLICATION_LINK_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Most requests that one node holds; one more is rejected. */
 export const REQUESTS_MAX = 100_000;

@@ -41,6 +41,7 @@ import type { NodeReport } from "./peer/messages.ts";
 import { Peers } from "./peer/peers.ts";
 import { Admission } from "./server/admission.ts";
 import type { UpgradeAnswer } from "./server/connection.ts";
+import { PubSub } from "./pubsub/pubsub.ts";
 import { Exports } from "./server/exports.ts";
 import { ClientListener, type ListenerHost } from "./server/listener.ts";
 import { SharedBound } from "./server/shared_bound.ts";
@@ -136,6 +137,9 @@ export class Node implements ListenerHost, OutcomeHost {
   readonly #eventLog: EventLog;
   readonly #outcomes: Outcomes;
   readonly #exports = new Exports(this, now);
+  readonly #pubsub: PubSub = new PubSub({
+    send: (peer, message) => this.#peers.tell(peer, message),
+  });
 
   /**
    * Opens the journal, recovers its content, and only then listens.
@@ -181,6 +185,7 @@ export class Node implements ListenerHost, OutcomeHost {
       clusterPosition: () => this.#clusterPosition,
       logger: options.logger,
       report: () => reportOf(this.#driver?.replica, this.#statistics),
+      pubsub: this.#pubsub,
       onFatal: (error) => this.onFatal(error),
       onOtherIds: (names) => this.#takeIds(names),
     });
@@ -204,6 +209,7 @@ export class Node implements ListenerHost, OutcomeHost {
       keys: (isWanted) => this.#exports.keys(isWanted),
       scanProcess: () => this.#peers.self * SCAN_TAGS + this.#scanTag,
       random: Math.random,
+      pubsub: this.#pubsub,
       outcome: (transaction) => this.#outcomes.answer(transaction),
     };
   }

@@ -9,7 +9,15 @@
 
 import { type ByteString, fromText } from "../byte_string.ts";
 import { REPLY_BYTES_MAX } from "../limits.ts";
-import { ErrorReply, type RespValue, type RespVersion, SimpleString } from "./value.ts";
+import {
+  ErrorReply,
+  NullArray,
+  Push,
+  Replies,
+  type RespValue,
+  type RespVersion,
+  SimpleString,
+} from "./value.ts";
 
 /** Returns `value` as a bulk string. */
 export function encodeBulk(value: ByteString): ByteString {
@@ -36,8 +44,28 @@ export function encodeValue(value: RespValue, version: RespVersion): ByteString 
     const message = value.isBinary ? value.message : fromText(value.message);
     return `-${value.code} ${oneLine(message)}\r\n`;
   }
+  if (value instanceof NullArray) return version === 2 ? "*-1\r\n" : encodeNull(version);
+  if (value instanceof Push) return encodeList(version === 2 ? "*" : ">", value.values, version);
+  if (value instanceof Replies) {
+    return value.values.map((one) => encodeValue(one, version)).join("");
+  }
   if (value instanceof Map) return encodeMap(value, version);
-  return encodeArray(value as readonly RespValue[], version);
+  return encodeList("*", value as readonly RespValue[], version);
+}
+
+/** A push that goes to many connections. It is encoded once for each version. */
+export class EncodedPush {
+  readonly #push: Push;
+  readonly #encodings: [version2?: ByteString, version3?: ByteString] = [];
+
+  constructor(values: readonly RespValue[]) {
+    this.#push = new Push(values);
+  }
+
+  /** Returns the encoding in `version`. */
+  in(version: RespVersion): ByteString {
+    return this.#encodings[version === 2 ? 0 : 1] ??= encodeValue(this.#push, version);
+  }
 }
 
 /** Returns the encoding of a reply, or of an error instead if the reply would exceed the limit. */
@@ -53,11 +81,12 @@ export function encodeReply(value: RespValue, version: RespVersion): ByteString 
   return encodeValue(value, version);
 }
 
-/** Returns the length of an array's encoding, if its long elements are strings. */
+/** Returns the length of an array's encoding, if its long elements are strings, or arrays of these. */
 function bytesOfArray(values: readonly RespValue[]): number {
   let bytes = lineBytes(values.length);
   for (const value of values) {
-    bytes += typeof value === "string" ? lineBytes(value.length) + value.length + 2 : 5;
+    if (typeof value === "string") bytes += lineBytes(value.length) + value.length + 2;
+    else bytes += Array.isArray(value) ? bytesOfArray(value) : 5;
   }
   return bytes;
 }
@@ -79,8 +108,12 @@ function encodeNumber(value: number, version: RespVersion): ByteString {
   return version === 2 ? encodeBulk(String(value)) : `,${value}\r\n`;
 }
 
-function encodeArray(values: readonly RespValue[], version: RespVersion): ByteString {
-  let result = `*${values.length}\r\n`;
+function encodeList(
+  sign: "*" | ">",
+  values: readonly RespValue[],
+  version: RespVersion,
+): ByteString {
+  let result = `${sign}${values.length}\r\n`;
   for (const value of values) result += encodeValue(value, version);
   return result;
 }

@@ -7,10 +7,12 @@
  * | integer, double                     | a number; an integer that a number cannot hold exactly, a `bigint` |
  * | big number                          | its digits, as a byte string |
  * | null                                | `null`                      |
+ * | null array                          | {@linkcode NULL_ARRAY}; in version 3 it is null |
  * | boolean                             | a boolean                   |
  * | simple string                       | {@linkcode SimpleString}    |
  * | simple or bulk error                | {@linkcode ErrorReply}      |
- * | array, set, push                    | an array                    |
+ * | array, set                          | an array                    |
+ * | push                                | {@linkcode Push}; one that is received, an array |
  * | map                                 | a `Map`, in order           |
  *
  * @module
@@ -34,6 +36,22 @@ export class ErrorReply {
   constructor(readonly code: string, readonly message: string, readonly isBinary = false) {}
 }
 
+/** What version 2 has for no array, where version 3 has the one null. */
+export class NullArray {}
+
+/** The one {@linkcode NullArray}. */
+export const NULL_ARRAY: NullArray = new NullArray();
+
+/** What a client is told that is no reply to a command; in version 2 it looks like an array. */
+export class Push {
+  constructor(readonly values: readonly RespValue[]) {}
+}
+
+/** Several replies to one command, as to SUBSCRIBE. Never inside another value. */
+export class Replies {
+  constructor(readonly values: readonly RespValue[]) {}
+}
+
 /** Any value of the protocol. */
 export type RespValue =
   | ByteString
@@ -43,6 +61,9 @@ export type RespValue =
   | null
   | SimpleString
   | ErrorReply
+  | NullArray
+  | Push
+  | Replies
   | readonly RespValue[]
   | ReadonlyMap<RespValue, RespValue>;
 

@@ -10,21 +10,107 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
-import type { RespValue, RespVersion } from "../../resp/value.ts";
-import type { Request } from "../../two_phase/request.ts";
+import type { EncodedPush } from "../../resp/encoder.ts";
+import type { ErrorReply, RespValue, RespVersion } from "../../resp/value.ts";
+import type { Request, WriteRequest } from "../../two_phase/request.ts";
 
 /** What a connection knows about its client, and what a command may ask of the node. */
-export interface Session {
+export interface Session extends Subscriber {
   readonly id: number;
   name: ByteString;
   version: RespVersion;
   /** Set by QUIT: the connection is closed after the reply. */
   isClosing: boolean;
+  /** What the client does besides plain commands; most clients do nothing of that. */
+  features: Features | undefined;
   readonly node: CommandHost;
 }
 
 /** So many processes the cursors of SCAN tell apart: 8 bits beside the id of the node. */
 export const SCAN_PROCESSES: number = 2 ** 13;
+
+/** What some clients do besides plain commands. */
+export interface Features {
+  /** MULTI and WATCH. */
+  transaction: ClientTransaction | undefined;
+  /** What the client listens to. */
+  subscriptions: Subscriptions | undefined;
+}
+
+/** What a client may subscribe to. */
+export type SubscriptionKind = "channel" | "pattern" | "shard";
+
+/** All {@linkcode SubscriptionKind}s. */
+export const SUBSCRIPTION_KINDS: readonly SubscriptionKind[] = ["channel", "pattern", "shard"];
+
+/** The names that a client has subscribed to, in the order in which it has. */
+export type Subscriptions = Readonly<Record<SubscriptionKind, Set<ByteString>>>;
+
+/** Whoever is told what is published. */
+export interface Subscriber {
+  tell(push: EncodedPush): void;
+}
+
+/** Publish and subscribe, over all nodes. */
+export interface PubSubHost {
+  /** Has `subscriber` told what is published under a name, once. Returns why not. */
+  subscribe(
+    kind: SubscriptionKind,
+    name: ByteString,
+    subscriber: Subscriber,
+  ): ErrorReply | undefined;
+  unsubscribe(kind: SubscriptionKind, name: ByteString, subscriber: Subscriber): void;
+  /** Resolves when all linked nodes know of all subscriptions here; `undefined` if they do. */
+  allKnow(): Promise<void> | undefined;
+  /** Tells all who listen, anywhere. Returns how many. */
+  publish(kind: "channel" | "shard", channel: ByteString, message: ByteString): number;
+  /** Returns the names that somebody listens to, anywhere. */
+  names(kind: SubscriptionKind): ReadonlySet<ByteString>;
+  /** Returns how many clients listen to a name, anywhere. */
+  count(kind: SubscriptionKind, name: ByteString): number;
+}
+
+/** What a client has begun with MULTI or WATCH: see `transaction_queue.ts`. */
+export interface ClientTransaction {
+  /** MULTI has come, and neither EXEC nor DISCARD. */
+  readonly isQueueing: boolean;
+  /** Bytes of memory that it holds, roughly. */
+  readonly bytes: number;
+  /** What EXEC waits for. */
+  readonly order: CommandOrder;
+  /** MULTI. */
+  begin(): void;
+  /** EXEC is to do nothing. */
+  breakOff(): void;
+  /** Queues a command for EXEC. Returns why not, if it cannot be. */
+  add(
+    command: RunnableCommand,
+    words: readonly ByteString[],
+    session: Session,
+  ): ErrorReply | undefined;
+  /** Forgets what was queued and what is watched. */
+  discard(): void;
+  /** Begins to watch keys: EXEC changes nothing unless they are then what they are when this is done. */
+  watch(keys: readonly ByteString[]): CommandResult;
+  unwatch(): void;
+  /** EXEC: what was queued, as one request; nothing is queued or watched from now on. */
+  execute(session: Session): CommandResult;
+  /**
+   * EXEC under a token: returns the write, and by which words it is known again; or the reply, if it does
+   * nothing, or has a command whose effect a token cannot keep.
+   */
+  executeOnce():
+    | { readonly write: WriteRequest; readonly words: readonly ByteString[] }
+    | { readonly reply: RespValue };
+}
+
+/** A row of the table that can be run. */
+export type RunnableCommand = Command & Required<Pick<Command, "run">>;
+
+/** Returns the features of `session`, which has them from now on. */
+export function featuresOf(session: Session): Features {
+  return session.features ??= { transaction: undefined, subscriptions: undefined };
+}
 
 /** What commands ask of the node. */
 export interface CommandHost {
@@ -50,6 +136,7 @@ export interface CommandHost {
   beginExport(): Promise<RespValue>;
   /** Returns the next keys and values of an export. */
   nextOfExport(id: ByteString): Promise<RespValue>;
+  readonly pubsub: PubSubHost;
   /** Finds out how the transaction of this name ended. */
   outcome(transaction: string): Promise<RespValue>;
 }
@@ -58,7 +145,13 @@ export interface CommandHost {
 export type CommandResult =
   | { readonly reply: RespValue }
   | { readonly later: Promise<RespValue> }
-  | { readonly request: Request };
+  | RequestResult;
+
+/** A request. `finish`, if it is given, makes the reply of what was answered. */
+export interface RequestResult {
+  readonly request: Request;
+  readonly finish?: ((answer: RespValue) => RespValue) | undefined;
+}
 
 /**
  * Redis's flags (COMMAND INFO). `readonly` and `write` also say what a command of one connection
@@ -69,11 +162,14 @@ export type CommandFlag =
   | "readonly"
   | "write"
   | "denyoom"
+  | "pubsub"
   | "admin"
   | "fast"
   | "loading"
   | "stale"
   | "noscript"
+  | "allow_busy"
+  | "skip_slowlog"
   | "no_auth"
   | "movablekeys";
 
@@ -82,13 +178,22 @@ export type CommandGroup =
   | "string"
   | "generic"
   | "bitmap"
+  | "transactions"
+  | "pubsub"
   | "connection"
   | "server"
   | "cluster"
   | "dks";
 
 /** Redis's ACL categories that do not follow from the flags: see {@linkcode categoriesOf}. */
-export type CommandCategory = "keyspace" | "string" | "bitmap" | "connection" | "dangerous";
+export type CommandCategory =
+  | "keyspace"
+  | "string"
+  | "bitmap"
+  | "transaction"
+  | "pubsub"
+  | "connection"
+  | "dangerous";
 
 /**
  * The positions of the keys among the words: from `first` to `last` (negative: from the end) by
@@ -112,8 +217,11 @@ export const BITOP_KEYS: KeyRange = { first: 2, last: -1, step: 1 };
 /** MSETEX: behind their number. */
 export const COUNTED_PAIRS: KeyRange = { first: 2, last: 2, step: 2, countAt: 1 };
 
-/** What commands of one connection wait for: see {@linkcode CommandFlag}. */
-export type CommandOrder = "read" | "write" | "none";
+/**
+ * What a command of one connection waits for: see {@linkcode CommandFlag}. `alone`: for all before it,
+ * and all behind it wait for it. `queued`: for what the commands wait for that are queued.
+ */
+export type CommandOrder = "read" | "write" | "none" | "alone" | "queued";
 
 /** One command, or a subcommand of one, as its family defines it. */
 export interface CommandRow {
@@ -133,6 +241,12 @@ export interface CommandRow {
   readonly since: string;
   /** What is other than in Redis, for `docs/commands.md`. */
   readonly differs?: string;
+  /** What it waits for, if its flags do not say it. */
+  readonly waits?: CommandOrder;
+  /** Behind MULTI most are queued; others run at once, or are refused. */
+  readonly inMulti?: "runs" | "refused";
+  /** It may be sent in version 2 by a client that has subscribed. */
+  readonly isForSubscribers?: boolean;
   /**
    * The index of the word at which another command starts, which also passes the gate: DKS.ONCE
    * token command….
@@ -164,8 +278,14 @@ export interface CommandTable {
 
 /** Returns the row of the table for a row of a family. */
 export function commandOf({ subcommands, ...row }: CommandRow): Command {
-  const { flags } = row;
-  const order = flags.includes("write") ? "write" : flags.includes("readonly") ? "read" : "none";
+  const { flags, waits } = row;
+  const order = waits !== undefined
+    ? waits
+    : flags.includes("write")
+    ? "write"
+    : flags.includes("readonly")
+    ? "read"
+    : "none";
   const command: Command = { ...row, order, needsMemory: flags.includes("denyoom") };
   return subcommands === undefined
     ? command

@@ -7,6 +7,7 @@
 import { type ByteString, quote } from "../../byte_string.ts";
 import { ErrorReply, type RespValue, SimpleString } from "../../resp/value.ts";
 import { REDIS_VERSION } from "../../version.ts";
+import { isSubscriber, unsubscribeAll } from "./pubsub.ts";
 import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
 import {
   type CommandFlag,
@@ -18,8 +19,9 @@ import {
 
 const PONG = new SimpleString("PONG");
 
-function ping(words: readonly ByteString[]): CommandResult {
+function ping(words: readonly ByteString[], session: Session): CommandResult {
   if (words.length > 2) return { reply: wrongArity("ping") };
+  if (isSubscriber(session)) return reply(["pong", words[1] ?? ""]);
   return reply(words[1] ?? PONG);
 }
 
@@ -35,6 +37,17 @@ function select([, index = ""]: readonly ByteString[]): CommandResult {
 function quit(_words: readonly ByteString[], session: Session): CommandResult {
   session.isClosing = true;
   return REPLY_OK;
+}
+
+const RESET = new SimpleString("RESET");
+
+/** RESET: the connection is as it was when it began. */
+function reset(_words: readonly ByteString[], session: Session): CommandResult {
+  unsubscribeAll(session);
+  session.features = undefined;
+  session.version = 2;
+  session.name = "";
+  return reply(RESET);
 }
 
 /** HELLO [version [AUTH user password] [SETNAME name]] */
@@ -102,6 +115,7 @@ export const CONNECTION: readonly CommandRow[] = [
   {
     ...ROW,
     name: "ping",
+    isForSubscribers: true,
     arity: -1,
     flags: ["fast"],
     summary: "Returns PONG, or the message",
@@ -132,12 +146,27 @@ export const CONNECTION: readonly CommandRow[] = [
   {
     ...ROW,
     name: "quit",
+    isForSubscribers: true,
     arity: -1,
+    inMulti: "runs",
     flags: ["no_auth", ...ALWAYS],
     summary: "Closes the connection",
     syntax: "",
     since: "1.0.0",
     run: quit,
+  },
+  {
+    ...ROW,
+    name: "reset",
+    arity: 1,
+    flags: ["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"],
+    waits: "alone",
+    inMulti: "runs",
+    isForSubscribers: true,
+    summary: "Ends MULTI, WATCH and subscriptions, and forgets the name and the version",
+    syntax: "",
+    since: "6.2.0",
+    run: reset,
   },
   {
     ...ROW,

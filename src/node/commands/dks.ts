@@ -28,6 +28,7 @@ import {
 } from "./command.ts";
 import { once } from "./once.ts";
 import { expiresAt, parseExpiry, SYNTAX_ERROR, TIME_UNITS } from "./set_options.ts";
+import type { WriteRequest } from "../../two_phase/request.ts";
 
 /** DKS.ONCE token command…: a write that takes effect once for its token. */
 function onceCommand(
@@ -40,16 +41,33 @@ function onceCommand(
     return error(`a token has 1 to ${TOKEN_BYTES_MAX} bytes, not ${token.length}`);
   }
   const inner = table.find(command);
+  if (inner?.name === "exec") return execOnce(token, session);
   if (inner?.run === undefined || inner.order !== "write" || inner.wraps !== undefined) {
     return error(`DKS.ONCE takes a command that writes, not ${quote(command[0] ?? "")}`);
   }
   const result = inner.run(command, session);
   if (!("request" in result) || result.request.kind !== "write") return result;
-  if (result.request.keys.length >= KEYS_PER_COMMAND_MAX) {
+  return writeOnce(result.request, { token, command, session });
+}
+
+/** DKS.ONCE token EXEC: what was queued since MULTI takes effect once for the token. */
+function execOnce(token: ByteString, session: Session): CommandResult {
+  const transaction = session.features?.transaction;
+  if (transaction?.isQueueing !== true) return error("EXEC without MULTI");
+  const all = transaction.executeOnce();
+  return "reply" in all ? all : writeOnce(all.write, { token, command: all.words, session });
+}
+
+function writeOnce(
+  write: WriteRequest,
+  by: { token: ByteString; command: readonly ByteString[]; session: Session },
+): CommandResult {
+  const { token, command, session } = by;
+  if (write.keys.length >= KEYS_PER_COMMAND_MAX) {
     // The token is a key too, and peers accept no transaction with more keys.
     return error(`more than ${KEYS_PER_COMMAND_MAX - 1} keys in one command with a token`);
   }
-  return { request: once(result.request, { token, command, nowMs: session.node.nowMs() }) };
+  return { request: once(write, { token, command, nowMs: session.node.nowMs() }) };
 }
 
 function status(_words: readonly ByteString[], { node }: Session): CommandResult {
@@ -129,7 +147,7 @@ export function dksCommands(table: CommandTable): readonly CommandRow[] {
     {
       ...ROW,
       name: "dks.once",
-      arity: -4,
+      arity: -3,
       flags: ["write", "denyoom", "movablekeys"],
       wraps: 2,
       summary: "Executes a write once for its token, however often it is sent",

@@ -16,8 +16,10 @@ import { EXPIRY } from "./expiry.ts";
 import { KEYS } from "./keys.ts";
 import { KEYSPACE } from "./keyspace.ts";
 import { LCS } from "./lcs.ts";
+import { PUBSUB } from "./pubsub.ts";
 import { serverCommands } from "./server.ts";
 import { STRINGS } from "./strings.ts";
+import { TRANSACTIONS } from "./transactions.ts";
 
 class Table implements CommandTable {
   readonly all: readonly Command[];
@@ -34,6 +36,8 @@ class Table implements CommandTable {
       ...KEYS,
       ...EXPIRY,
       ...KEYSPACE,
+      ...TRANSACTIONS,
+      ...PUBSUB,
       ...CONNECTION,
       ...CLUSTER,
       ...serverCommands(this),

@@ -16,6 +16,7 @@ import { LINK_BYTES_MAX, PIECE_BYTES, TAKEN_BYTES_STEP } from "../../limits.ts";
 import type { Message, NodeId, Prepare } from "../../two_phase/messages.ts";
 import { invariant } from "../../invariant.ts";
 import { now } from "../../clock.ts";
+import type { PubSubMessage } from "../pubsub/messages.ts";
 import { FrameReader } from "./frames.ts";
 import { LinkOutput } from "./link_output.ts";
 import { type LinkMessage, type MessageSink, type NodeReport, writeMessage } from "./messages.ts";
@@ -33,6 +34,8 @@ const PART_HEARD_MS = 100;
 /** What a link needs from its owner. */
 export interface LinkOwner {
   onMessage(from: NodeId, message: Message): void;
+  /** What publish and subscribe have to say: none of it is the protocol's. */
+  onPubSub(from: NodeId, message: PubSubMessage): void;
   /** A part of a large message has arrived. */
   onPart(from: NodeId): void;
   /** The link is closed, for the reason given. Called once. */
@@ -199,6 +202,11 @@ export class PeerLink {
         if (message.sequence === this.#probeSequence) {
           this.roundTripMs = now() - this.#probeSentAt;
         }
+        return;
+      case "publication":
+      case "subscriptions":
+      case "subscriptionsKnown":
+        this.#owner.onPubSub(this.peer, message);
         return;
       case "taken":
         this.#output.taken(message.bytes);

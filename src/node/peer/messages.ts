@@ -29,6 +29,9 @@
  * | 32   | probe                     | sequence, keys, requests a second, 1 with a lease or 0, chunks + 1 |
  * | 33   | probe answer              | sequence                                                     |
  * | 34   | taken                     | bytes                                                        |
+ * | 35   | publication               | kind of channel, channel, message                            |
+ * | 36   | subscriptions             | announcement, changes: kind, name, listeners                 |
+ * | 37   | subscriptions known       | announcement                                                 |
  *
  * The numbers in `recovered` are given as the distance below `upTo`. Views and reports are as in
  * `view_codec.ts`.
@@ -42,6 +45,13 @@ import { type ByteReader, MalformedError } from "../../byte_reader.ts";
 import { fromText, toText } from "../../byte_string.ts";
 import type { ByteWriter } from "../../byte_writer.ts";
 import { NODES_MAX, TRANSACTIONS_MAX } from "../../limits.ts";
+import { SUBSCRIPTION_KINDS, type SubscriptionKind } from "../commands/command.ts";
+import type {
+  Publication,
+  SubscriptionChange,
+  Subscriptions,
+  SubscriptionsKnown,
+} from "../pubsub/messages.ts";
 import {
   type ReadBuffer,
   readKeyRecord,
@@ -111,6 +121,9 @@ export interface LinkMessageByType extends MessageByType {
   readonly probe: Probe;
   readonly probeAnswer: ProbeAnswer;
   readonly taken: Taken;
+  readonly publication: Publication;
+  readonly subscriptions: Subscriptions;
+  readonly subscriptionsKnown: SubscriptionsKnown;
 }
 
 /** The types of messages that go over a link. */
@@ -371,6 +384,36 @@ const CODECS: { readonly [Type in LinkMessageType]: Codec<LinkMessageByType[Type
     hasLease: reader.varint() === 1,
     chunks: chunksFrom(reader.varint()),
   })),
+  publication: plain(35, (writer, { kind, channel, message }) => {
+    writer.uint8(SUBSCRIPTION_KINDS.indexOf(kind));
+    writer.byteString(channel);
+    writer.byteString(message);
+  }, (reader) => ({
+    type: "publication",
+    kind: readKind(reader) === "shard" ? "shard" : "channel",
+    channel: reader.byteString(),
+    message: reader.byteString(),
+  })),
+  subscriptions: plain(36, (writer, { announcement, changes }) => {
+    writer.varint(announcement);
+    writer.varint(changes.length);
+    for (const [kind, name, listeners] of changes) {
+      writer.uint8(SUBSCRIPTION_KINDS.indexOf(kind));
+      writer.byteString(name);
+      writer.varint(listeners);
+    }
+  }, (reader) => ({
+    type: "subscriptions",
+    announcement: reader.varint(),
+    changes: readList(
+      reader,
+      "subscriptions",
+      (): SubscriptionChange => [readKind(reader), reader.byteString(), reader.varint()],
+    ),
+  })),
+  subscriptionsKnown: plain(37, (writer, { announcement }) => writer.varint(announcement), (
+    reader,
+  ) => ({ type: "subscriptionsKnown", announcement: reader.varint() })),
   probeAnswer: plain(33, (writer, { sequence }) => writer.varint(sequence), (reader) => ({
     type: "probeAnswer",
     sequence: reader.varint(),
@@ -439,6 +482,12 @@ function readPromise(reader: ByteReader): ViewPromise {
     uptimeMs: reader.varint(),
     ...readReport(reader),
   };
+}
+
+function readKind(reader: ByteReader): SubscriptionKind {
+  const kind = SUBSCRIPTION_KINDS[reader.uint8()];
+  if (kind === undefined) throw new MalformedError("an unknown kind of subscription");
+  return kind;
 }
 
 /** 0 stands for none: the number sent is one more than the count of chunks. */

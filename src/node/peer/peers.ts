@@ -21,7 +21,7 @@ import type { Logger } from "@std/log";
 import { type Address, formatAddress, parseAddress } from "../../address.ts";
 import { type ByteString, fromText } from "../../byte_string.ts";
 import { FatalError, messageOf } from "../../errors.ts";
-import { QUESTION_BYTES_MAX } from "../../limits.ts";
+import { PUBLICATION_LINK_BYTES_MAX, QUESTION_BYTES_MAX } from "../../limits.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import type { JournalSighting, Message, NodeId, NodeSet } from "../../two_phase/messages.ts";
 import type { Membership, PeerIdentity } from "../../two_phase/membership.ts";
@@ -31,6 +31,7 @@ import { parseTransactionName } from "../../two_phase/transaction_name.ts";
 import { now } from "../../clock.ts";
 import { shown } from "../descriptions.ts";
 import type { Driver, Transport } from "../driver.ts";
+import type { PubSubMessage } from "../pubsub/messages.ts";
 import {
   ask,
   askOnce,
@@ -81,6 +82,8 @@ export interface PeersOptions {
   readonly logger: Logger;
   /** Returns what this node reports to its peers about itself. */
   readonly report: () => NodeReport;
+  /** Publish and subscribe, which is told what its part of other nodes says. */
+  readonly pubsub: PeerListener;
   /** Called when the process must end. */
   readonly onFatal: (error: unknown) => void;
   /**
@@ -88,6 +91,14 @@ export interface PeersOptions {
    * view yet.
    */
   readonly onOtherIds: (names: readonly string[]) => void;
+}
+
+/** Whoever talks to other nodes over the links beside the protocol. */
+export interface PeerListener {
+  /** There is a link: nothing that was said over an earlier one counts. */
+  linkUp(peer: NodeId): void;
+  linkDown(peer: NodeId): void;
+  receive(peer: NodeId, message: PubSubMessage): void;
 }
 
 /** A node that was looked for and has answered. */
@@ -141,6 +152,8 @@ export class Peers implements Transport, LinkOwner {
    * that was about another journal.
    */
   #epoch = 0;
+  /** What was told beside the protocol leaves at the end of the turn. */
+  #isFlushPlanned = false;
   /** This node is about to start a cluster by force, and does not run yet. */
   #isStartingCluster = false;
 
@@ -408,6 +421,7 @@ export class Peers implements Transport, LinkOwner {
       this.#options.onFatal(error); // The protocol is broken, not the connection.
       return;
     }
+    this.#options.pubsub.linkUp(peer);
     link.start();
   }
 
@@ -665,6 +679,32 @@ export class Peers implements Transport, LinkOwner {
     for (const link of this.#links) link?.flush();
   }
 
+  /**
+   * Sends a message that is none of the protocol's, at the end of the turn.
+   *
+   * @returns whether it was taken: a publication is not while too much waits, as the protocol comes first
+   */
+  tell(to: NodeId, message: PubSubMessage): boolean {
+    const link = this.#links[to];
+    if (link === undefined) return false;
+    if (message.type === "publication" && link.waitingBytes > PUBLICATION_LINK_BYTES_MAX) {
+      return false;
+    }
+    link.send(message);
+    if (!this.#isFlushPlanned) {
+      this.#isFlushPlanned = true;
+      queueMicrotask(() => {
+        this.#isFlushPlanned = false;
+        this.flush();
+      });
+    }
+    return true;
+  }
+
+  onPubSub(from: NodeId, message: PubSubMessage): void {
+    this.#options.pubsub.receive(from, message);
+  }
+
   onMessage(from: NodeId, message: Message): void {
     this.#driver?.receive(from, message);
   }
@@ -678,6 +718,7 @@ export class Peers implements Transport, LinkOwner {
     this.#links[link.peer] = undefined;
     if (this.#stopped.signal.aborted) return;
     this.#options.logger.warn(`lost the link to ${this.#names[link.peer]}: ${reason}`);
+    this.#options.pubsub.linkDown(link.peer);
     this.#driver?.peerDown(link.peer);
   }
 

@@ -7,13 +7,14 @@
 import type { ByteString } from "../../byte_string.ts";
 import { writeLatin1 } from "../../byte_writer.ts";
 import { messageOf } from "../../errors.ts";
-import { COMMAND_BYTES_EXTRA, COMMANDS_PER_TURN, READ_WORK } from "../../limits.ts";
+import { COMMAND_BYTES_EXTRA, COMMANDS_PER_TURN, PUSH_BYTES_MAX, READ_WORK } from "../../limits.ts";
 import { OutputQueue } from "../../output_queue.ts";
 import { CommandDecoder, ProtocolError } from "../../resp/command_decoder.ts";
-import { encodeValue } from "../../resp/encoder.ts";
+import { type EncodedPush, encodeValue } from "../../resp/encoder.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import { closeQuietly, isDisconnect, type Socket, writeAll } from "../../socket.ts";
 import type { CommandHost } from "../commands/command.ts";
+import { unsubscribeAll } from "../commands/pubsub.ts";
 import { COMMANDS } from "../commands/table.ts";
 import { Pipeline, type PipelineHost, type PipelineNode } from "./pipeline.ts";
 import { ClientSession } from "./session.ts";
@@ -75,6 +76,8 @@ export class Connection implements PipelineHost {
   readonly #outputShare: Share;
   #outputBuffer: Uint8Array<ArrayBuffer> | undefined;
   #isWriting = false;
+  /** What the client was told leaves at the end of the turn. */
+  #isTelling = false;
   #isClosed = false;
   /** Nothing more is read: the client has quit, or sent something that is not a command. */
   #isEnding = false;
@@ -107,7 +110,7 @@ export class Connection implements PipelineHost {
     // Read what is a little too large, so that it can be refused without losing the connection.
     const bytesMax = Math.max(facts.valueBytesMax, facts.keyBytesMax);
     this.#decoder = new CommandDecoder(2 * bytesMax, 2 * bytesMax + COMMAND_BYTES_EXTRA);
-    this.#session = new ClientSession(options.id, facts);
+    this.#session = new ClientSession(options.id, facts, (push) => this.#tell(push));
     this.#pipeline = new Pipeline({
       session: this.#session,
       node: options.host,
@@ -138,6 +141,7 @@ export class Connection implements PipelineHost {
   }
 
   #giveUpShares(): void {
+    unsubscribeAll(this.#session);
     this.#inputShare.set(0);
     this.#outputShare.set(0);
   }
@@ -165,7 +169,9 @@ export class Connection implements PipelineHost {
       do {
         if (this.#hasMore) await turns.next();
         const question = this.#runAll();
-        if (!this.#inputShare.set(this.#decoder.heldBytes + this.#pipeline.heldBytes)) {
+        const queuedBytes = this.#session.features?.transaction?.bytes ?? 0;
+        const { heldBytes } = this.#pipeline;
+        if (!this.#inputShare.set(this.#decoder.heldBytes + heldBytes + queuedBytes)) {
           this.#fail("this node holds too many unfinished commands");
         }
         this.#flush();
@@ -242,6 +248,27 @@ export class Connection implements PipelineHost {
     this.#pipeline.runHeld(() => this.#runAll());
     this.#flush();
     if (!this.#mustPause) this.#resume?.();
+  }
+
+  /**
+   * Sends something that is no reply, behind the replies to what was begun: what a client is told of a key
+   * must not come before an older reply that has its value.
+   */
+  #tell(push: EncodedPush): void {
+    if (this.#isClosed || this.#isEnding) return;
+    this.attempt(() => {
+      this.#pipeline.reply(push.in(this.#session.version));
+      if (this.#output.bytes + this.#pipeline.waitingBytes + this.#writingBytes > PUSH_BYTES_MAX) {
+        this.close(); // It reads more slowly than is published.
+        return;
+      }
+      if (this.#isTelling) return;
+      this.#isTelling = true;
+      queueMicrotask(() => {
+        this.#isTelling = false;
+        this.attempt(() => this.#flush());
+      });
+    });
   }
 
   /** Replies with a protocol error, and closes the connection after it. */

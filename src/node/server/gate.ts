@@ -5,8 +5,8 @@
  * 2. It has as many words as it takes.
  * 3. The client is who it says it is. (Kept for access control.)
  * 4. It may do that, and to these keys. (Kept for access control.)
- * 5. It is queued, if a transaction is being put together. (Kept for MULTI.)
- * 6. It may be sent on a connection that has subscribed. (Kept for publish and subscribe.)
+ * 5. It is queued, if a transaction is being put together. Then it is not run before EXEC.
+ * 6. It may be sent on a connection that has subscribed: in version 2 few may.
  * 7. Its keys and values are within the limits, and its keys not dks's own.
  * 8. There is memory for what it may add.
  *
@@ -18,9 +18,16 @@
 import { type ByteString, quote } from "../../byte_string.ts";
 import { KEYS_PER_COMMAND_MAX } from "../../limits.ts";
 import { isReserved, RESERVED_PREFIX } from "../../reserved_keys.ts";
-import { ErrorReply } from "../../resp/value.ts";
+import { ErrorReply, SimpleString } from "../../resp/value.ts";
 import { unknownCommand, unknownSubcommand, wrongArity } from "../commands/arguments.ts";
-import { type Command, endOfKeys, type Session } from "../commands/command.ts";
+import {
+  type Command,
+  endOfKeys,
+  type RunnableCommand,
+  type Session,
+} from "../commands/command.ts";
+import { NOT_IN_A_TRANSACTION } from "../commands/transaction_queue.ts";
+import { isSubscriber } from "../commands/pubsub.ts";
 import { COMMANDS } from "../commands/table.ts";
 
 /** In Redis's words: clients know them. */
@@ -30,27 +37,90 @@ const OUT_OF_MEMORY = new ErrorReply(
 );
 
 /** A command that has passed the gate: it can be run. */
-export type AdmittedCommand = Command & Required<Pick<Command, "run">>;
+export type AdmittedCommand = Pick<Command, "name" | "order"> & Required<Pick<Command, "run">>;
 
-/** Returns the command in `words`, or why it is refused. */
+/**
+ * Returns the command in `words`, or why it is refused. To be called again for a command that had to
+ * wait.
+ */
 export function admit(
   words: readonly ByteString[],
   session: Session,
 ): AdmittedCommand | ErrorReply {
+  const command = check(words, session);
+  return session.features === undefined ? command : inContext(command, words, session);
+}
+
+/** What becomes of a command on a connection that does more than plain commands. */
+function inContext(
+  command: RunnableCommand | ErrorReply,
+  words: readonly ByteString[],
+  session: Session,
+): AdmittedCommand | ErrorReply {
+  const transaction = session.features?.transaction;
+  if (transaction?.isQueueing !== true) {
+    return command instanceof ErrorReply ? command : whySubscribed(command, session) ?? command;
+  }
+  if (command instanceof ErrorReply) {
+    transaction.breakOff();
+    return command;
+  }
+  if (command.inMulti === "runs" || isExec(command, words)) return command;
+  if (command.inMulti === "refused") {
+    transaction.breakOff();
+    return NOT_IN_A_TRANSACTION;
+  }
+  return {
+    name: "queued",
+    order: "none",
+    run: () => ({ reply: transaction.add(command, words, session) ?? QUEUED }),
+  };
+}
+
+/** In version 2 nothing tells a reply from what a subscriber is told. */
+function whySubscribed(command: Command, session: Session): ErrorReply | undefined {
+  if (command.isForSubscribers === true || !isSubscriber(session)) return undefined;
+  return new ErrorReply(
+    "ERR",
+    `Can't execute '${command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / ` +
+      "RESET are allowed in this context",
+  );
+}
+
+const QUEUED = new SimpleString("QUEUED");
+
+/** EXEC that is carried by another command, under a token. */
+function isExec({ wraps }: Command, words: readonly ByteString[]): boolean {
+  return wraps !== undefined && COMMANDS.find(words.slice(wraps))?.name === "exec";
+}
+
+function check(
+  words: readonly ByteString[],
+  session: Session,
+): RunnableCommand | ErrorReply {
   const command = COMMANDS.find(words);
   if (command === undefined || !canRun(command)) return whyUnknown(words);
   const { arity, wraps } = command;
-  if (arity >= 0 ? words.length !== arity : words.length < -arity) return wrongArity(command.name);
+  if (arity >= 0 ? words.length !== arity : words.length < -arity) {
+    return command.name === "exec" ? execArity(session) : wrongArity(command.name);
+  }
   const refusal = whySizes(command, words, session);
   if (refusal !== undefined) return refusal;
   if (command.needsMemory && session.node.isOutOfMemory()) return OUT_OF_MEMORY;
   if (wraps === undefined) return command;
-  const inner = admit(words.slice(wraps), session);
+  const inner = check(words.slice(wraps), session);
   return inner instanceof ErrorReply ? inner : command;
 }
 
-function canRun(command: Command): command is AdmittedCommand {
+function canRun(command: Command): command is RunnableCommand {
   return command.run !== undefined;
+}
+
+/** As in Redis, an EXEC that cannot be read ends the transaction. */
+function execArity({ features }: Session): ErrorReply {
+  features?.transaction?.discard();
+  const { message } = wrongArity("exec");
+  return new ErrorReply("EXECABORT", `Transaction discarded because of: ${message}`);
 }
 
 function whyUnknown(words: readonly ByteString[]): ErrorReply {

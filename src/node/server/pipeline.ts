@@ -18,9 +18,9 @@ import type { OutputQueue } from "../../output_queue.ts";
 import { encodeBulk, encodeNull, encodeReply, encodeValue } from "../../resp/encoder.ts";
 import { ErrorReply, OK, type RespValue, type RespVersion } from "../../resp/value.ts";
 import { MUST_WAIT } from "../../two_phase/replica.ts";
-import type { Outcome, Request, Requester } from "../../two_phase/request.ts";
+import type { Outcome, Requester } from "../../two_phase/request.ts";
 import { now } from "../../clock.ts";
-import type { Session } from "../commands/command.ts";
+import type { CommandOrder, RequestResult, Session } from "../commands/command.ts";
 import type { Driver } from "../driver.ts";
 import type { Admission } from "./admission.ts";
 import { admit, type AdmittedCommand } from "./gate.ts";
@@ -54,19 +54,25 @@ export interface PipelineHost {
   onReplies(): void;
 }
 
+/** Which commands wait until one is answered: a read has writes wait, a write has reads wait. */
+type Blocks = "writes" | "reads" | "all" | "none";
+
 /** A place in the order of replies. */
 class Slot implements Requester {
   reply: ByteString | undefined;
+  /** What a write has taken of the room for writes. */
+  bytes = 0;
+  /** Makes the reply of what was answered. */
+  finish: RequestResult["finish"];
 
   /**
+   * @param blocks which commands wait until this one is answered
    * @param version the version of the protocol when the command was read: the reply's, too
-   * @param bytes what a write has taken of the room for writes
    */
   constructor(
     readonly pipeline: Pipeline,
-    readonly isWrite: boolean,
+    readonly blocks: Blocks,
     readonly version: RespVersion,
-    readonly bytes: number,
   ) {}
 
   onOutcome(outcome: Outcome): void {
@@ -139,13 +145,19 @@ export class Pipeline {
       if (this.#host.endsConversation(words)) return;
       if (!this.isFull) this.#replyAtOnce(command);
       else this.#hold(words);
-    } else if (!this.#mayBegin(command) || this.isFull) this.#hold(words);
-    else if (command.order !== "write") this.#run(command, words, 0);
+      return;
+    }
+    const order = command.order === "queued"
+      ? this.#session.features?.transaction?.order ?? "none"
+      : command.order;
+    if (!this.#mayBegin(order) || this.isFull) this.#hold(words);
+    else if (order !== "write") this.#run(command, words, 0);
     else this.#beginWrite(command, words);
   }
 
   #beginWrite(command: AdmittedCommand, words: readonly ByteString[]): void {
-    const bytes = bytesOf(words);
+    // While MULTI queues, a write is what carries out all that is queued.
+    const bytes = bytesOf(words) + (this.#session.features?.transaction?.bytes ?? 0);
     const { admission } = this.#node;
     if (this.#isOverdue || admission.hasRoomFor(bytes)) {
       this.#run(command, words, bytes);
@@ -189,10 +201,11 @@ export class Pipeline {
     if (this.#held === undefined) this.#heldSince = 0;
   }
 
-  #mayBegin({ order }: AdmittedCommand): boolean {
+  #mayBegin(order: CommandOrder): boolean {
     if (order === "read") return this.#openWrites === 0;
     if (order === "write") return this.#openReads === 0;
-    return true;
+    if (order === "none") return true;
+    return this.#openReads === 0 && this.#openWrites === 0;
   }
 
   #run(command: AdmittedCommand, words: readonly ByteString[], bytes: number): void {
@@ -201,7 +214,7 @@ export class Pipeline {
     const result = command.run(words, this.#session);
     if ("reply" in result) this.#replyAtOnce(result.reply);
     else if ("later" in result) this.#replyLater(result.later);
-    else this.#submit(result.request, bytes);
+    else this.#submit(result, { bytes, isAlone: command.order === "alone" });
   }
 
   /** The most frequent command, on the shortest path. */
@@ -216,7 +229,7 @@ export class Pipeline {
   }
 
   #replyLater(later: Promise<RespValue>): void {
-    const slot = new Slot(this, false, this.#session.version, 0);
+    const slot = new Slot(this, "writes", this.#session.version);
     this.#slots.push(slot);
     this.#openReads++;
     later.then(
@@ -228,7 +241,11 @@ export class Pipeline {
     );
   }
 
-  #submit(request: Request, bytes: number): void {
+  /** @param about `isAlone`: nothing may begin before it is answered */
+  #submit(
+    { request, finish }: RequestResult,
+    { bytes, isAlone }: { bytes: number; isAlone: boolean },
+  ): void {
     const { driver } = this.#node;
     if (driver === undefined) {
       this.#replyAtOnce(new ErrorReply("REJECTED", this.#node.notReady));
@@ -239,12 +256,14 @@ export class Pipeline {
       this.#replyAtOnce(new ErrorReply("REJECTED", this.#whyOverdue));
       return;
     }
-    const slot = new Slot(this, request.kind === "write", this.#session.version, bytes);
+    const blocks = isAlone ? "all" : request.kind === "write" ? "reads" : "writes";
+    const slot = new Slot(this, blocks, this.#session.version);
+    slot.bytes = bytes;
+    slot.finish = finish;
     this.#slots.push(slot);
-    if (slot.isWrite) {
-      this.#openWrites++;
-      this.#node.admission.enter(bytes);
-    } else this.#openReads++;
+    if (blocks !== "writes") this.#openWrites++;
+    if (blocks !== "reads") this.#openReads++;
+    if (bytes > 0) this.#node.admission.enter(bytes);
     try {
       driver.submit(request, slot);
     } catch (error) {
@@ -264,7 +283,7 @@ export class Pipeline {
       this.#output.append(reply);
       return;
     }
-    const slot = new Slot(this, false, this.#session.version, 0);
+    const slot = new Slot(this, "none", this.#session.version);
     slot.reply = reply;
     this.#waitingBytes += reply.length;
     this.#slots.push(slot);
@@ -276,11 +295,16 @@ export class Pipeline {
   }
 
   #take(slot: Slot, outcome: Outcome): void {
-    if (slot.isWrite) {
-      this.#openWrites--;
-      this.#node.admission.leave(slot.bytes);
-    } else this.#openReads--;
-    slot.reply = encodeOutcome(outcome, slot.version);
+    const { blocks, version, bytes, finish } = slot;
+    if (blocks !== "writes") this.#openWrites--;
+    if (blocks !== "reads") this.#openReads--;
+    if (bytes > 0) this.#node.admission.leave(bytes);
+    slot.reply = encodeOutcome(
+      finish === undefined || outcome.kind !== "answered"
+        ? outcome
+        : { kind: "answered", reply: finish(outcome.reply as RespValue) },
+      version,
+    );
     this.#waitingBytes += slot.reply.length;
     this.#collect();
     if (this.#isFlushPlanned) return;

@@ -5,18 +5,25 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
+import type { EncodedPush } from "../../resp/encoder.ts";
 import type { RespVersion } from "../../resp/value.ts";
-import type { CommandHost, Session } from "../commands/command.ts";
+import type { CommandHost, Features, Session } from "../commands/command.ts";
 
 /** The session of one connection. Commands read and change it. */
 export class ClientSession implements Session {
   name: ByteString = "";
   version: RespVersion = 2;
   isClosing = false;
+  features: Features | undefined;
 
   /**
    * @param id the number of the connection
    * @param node what commands may ask of the node
+   * @param tell sends the client something that is no reply
    */
-  constructor(readonly id: number, readonly node: CommandHost) {}
+  constructor(
+    readonly id: number,
+    readonly node: CommandHost,
+    readonly tell: (push: EncodedPush) => void,
+  ) {}
 }

@@ -126,7 +126,7 @@ Deno.test("DKS.ONCE refuses what it cannot repeat, and what is no write", () => 
     ],
     [["t", "NOPE", "a"], "ERR", "unknown command 'NOPE', with args beginning with: 'a' "],
     [["t", "SET", "a"], "ERR", "wrong number of arguments for 'set' command"],
-    [["t", "DEL"], "ERR", "wrong number of arguments for 'dks.once' command"],
+    [["t", "DEL"], "ERR", "wrong number of arguments for 'del' command"],
     [["t", "SET", "k".repeat(11), "1"], "ERR", "key of 11 bytes, at most 10 are allowed"],
     [["t", "SET", "a", "1", "EX", "0"], "ERR", "invalid expire time in 'set' command"],
     [

@@ -16,6 +16,8 @@ export function session(): Session {
     name: "",
     version: 2,
     isClosing: false,
+    features: undefined,
+    tell: () => {},
     node: {
       keyBytesMax: 10,
       valueBytesMax: 20,
@@ -29,6 +31,14 @@ export function session(): Session {
       keys: (isWanted) => Promise.resolve(["a", "bb"].filter(isWanted)),
       scanProcess: () => 3,
       random: () => 0.5,
+      pubsub: {
+        subscribe: () => undefined,
+        unsubscribe: () => {},
+        allKnow: () => undefined,
+        publish: () => 0,
+        names: () => new Set(),
+        count: () => 0,
+      },
       outcome: () => Promise.resolve("committed"),
     },
   };

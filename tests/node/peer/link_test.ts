@@ -17,6 +17,7 @@ async function connection(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
 function owner(reasons: string[], onMessage = () => {}): LinkOwner {
   return {
     onMessage,
+    onPubSub: () => {},
     onPart: () => {},
     onClosed: (_link, reason) => reasons.push(reason),
     report: () => ({ keys: 0, requestsPerSecond: 0, hasLease: false, chunks: null }),

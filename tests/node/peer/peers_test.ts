@@ -53,6 +53,7 @@ class TestNode implements Disposable {
       identity: () => ({ journal: this.journal, incarnation: 1 }),
       clusterPosition: () => this.position,
       logger: getLogger("test"),
+      pubsub: { linkUp: () => {}, linkDown: () => {}, receive: () => {} },
       report: () => ({ keys: 0, requestsPerSecond: 0, hasLease: false, chunks: null }),
       onFatal: (error) => this.told.push(`fatal: ${error}`),
       onOtherIds: (names) => this.otherIds.push(names),

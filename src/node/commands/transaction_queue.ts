@@ -1,0 +1,355 @@
+/**
+ * What a client puts together with WATCH and MULTI, and what EXEC makes of it: one request.
+ *
+ * The request names the keys of all queued commands and of WATCH. Its evaluation finds out, under the
+ * locks, whether the watched keys have the versions that WATCH saw, and evaluates one command after the
+ * other, each on what those before it have left. So all of them take effect at one moment, or none.
+ *
+ * A version is that of the transaction that wrote the key last, through whatever node; a key that does
+ * not exist, or whose time to live is over, has version 0.
+ *
+ * Commands that are no request, such as PING and PUBLISH, run when the request is answered, in their order;
+ * not if it is not answered, or has found a watched key changed.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../byte_string.ts";
+import { KEYS_PER_COMMAND_MAX, QUEUED_COMMANDS_MAX, TRANSACTION_BYTES_MAX } from "../../limits.ts";
+import { EVERYTHING } from "../../reserved_keys.ts";
+import { encodeCommand } from "../../resp/encoder.ts";
+import { ErrorReply, NULL_ARRAY, OK, type RespValue } from "../../resp/value.ts";
+import type { Effect, KeyRecord, Stamp } from "../../two_phase/messages.ts";
+import type {
+  Evaluation,
+  KeyFacts,
+  KeyReader,
+  ReadRequest,
+  Request,
+  WriteRequest,
+} from "../../two_phase/request.ts";
+import type {
+  ClientTransaction,
+  CommandOrder,
+  CommandResult,
+  RunnableCommand,
+  Session,
+} from "./command.ts";
+
+/** A request on keys. */
+type KeyRequest = ReadRequest | WriteRequest;
+
+/** A command that waits for EXEC. */
+type Queued =
+  /** It has come to its end: it has a syntax error. */
+  | { readonly words: readonly ByteString[]; readonly reply: RespValue }
+  | { readonly words: readonly ByteString[]; readonly request: KeyRequest }
+  /** It runs when all others have taken effect. */
+  | { readonly words: readonly ByteString[]; readonly command: RunnableCommand };
+
+/** What is counted for a command or a watched key besides its bytes. */
+const OVERHEAD_BYTES = 64;
+
+export const NOT_IN_A_TRANSACTION: ErrorReply = new ErrorReply(
+  "ERR",
+  "Command not allowed inside a transaction",
+);
+
+const EXEC_ABORTED = new ErrorReply(
+  "EXECABORT",
+  "Transaction discarded because of previous errors.",
+);
+
+/** What a client has begun with MULTI or WATCH. */
+export class TransactionQueue implements ClientTransaction {
+  /** What was queued since MULTI; `undefined` if there is none under way. */
+  #queue: Queued[] | undefined;
+  #queueBytes = 0;
+  /** A command could not be queued: EXEC does nothing. */
+  #isBroken = false;
+  #watched = new Map<ByteString, Stamp>();
+  #watchedBytes = 0;
+  /** How often WATCH was begun and not answered: nobody knows whether its keys have changed since. */
+  #openWatches = 0;
+
+  get isQueueing(): boolean {
+    return this.#queue !== undefined;
+  }
+
+  get bytes(): number {
+    return this.#queueBytes + this.#watchedBytes;
+  }
+
+  get order(): CommandOrder {
+    const isWrite = this.#queue?.some((one) => "request" in one && one.request.kind === "write");
+    return isWrite === true ? "write" : "read";
+  }
+
+  begin(): void {
+    this.#queue = [];
+  }
+
+  breakOff(): void {
+    this.#isBroken = true;
+    this.#queue?.splice(0);
+    this.#queueBytes = 0;
+  }
+
+  add(
+    command: RunnableCommand,
+    words: readonly ByteString[],
+    session: Session,
+  ): ErrorReply | undefined {
+    const refusal = this.#add(command, words, session);
+    if (refusal !== undefined) this.breakOff();
+    return refusal;
+  }
+
+  #add(
+    command: RunnableCommand,
+    words: readonly ByteString[],
+    session: Session,
+  ): ErrorReply | undefined {
+    const queue = this.#queue;
+    if (queue === undefined || this.#isBroken) return undefined;
+    if (queue.length >= QUEUED_COMMANDS_MAX) {
+      return new ErrorReply("ERR", `more than ${QUEUED_COMMANDS_MAX} commands in one transaction`);
+    }
+    this.#queueBytes += OVERHEAD_BYTES;
+    for (const word of words) this.#queueBytes += word.length;
+    if (this.#queueBytes > TRANSACTION_BYTES_MAX) {
+      const message =
+        `the commands of a transaction have at most ${TRANSACTION_BYTES_MAX} bytes together`;
+      return new ErrorReply("ERR", message);
+    }
+    if (command.order !== "read" && command.order !== "write") {
+      queue.push({ words, command });
+      return undefined;
+    }
+    const result = command.run(words, session);
+    if ("reply" in result) queue.push({ words, reply: result.reply });
+    else if ("request" in result && isOfKeys(result.request)) {
+      queue.push({ words, request: result.request });
+    } else return NOT_IN_A_TRANSACTION;
+    return undefined;
+  }
+
+  discard(): void {
+    this.#queue = undefined;
+    this.#queueBytes = 0;
+    this.#isBroken = false;
+    this.unwatch();
+  }
+
+  // --- WATCH ---------------------------------------------------------------------------------
+
+  watch(keys: readonly ByteString[]): CommandResult {
+    const added = [...new Set(keys)].filter((key) => !this.#watched.has(key));
+    if (this.#watched.size + added.length > KEYS_PER_COMMAND_MAX) {
+      const message = `more than ${KEYS_PER_COMMAND_MAX} watched keys`;
+      return { reply: new ErrorReply("ERR", message) };
+    }
+    this.#openWatches++;
+    const watched = this.#watched;
+    return {
+      request: {
+        kind: "read",
+        keys: added,
+        evaluate: (_read, facts) => added.map((key) => versionOf(key, facts)),
+      },
+      finish: (versions) => {
+        // Those of before UNWATCH are of no interest any more.
+        if (watched === this.#watched) this.#saw(added, versions as readonly Stamp[]);
+        return OK;
+      },
+    };
+  }
+
+  #saw(keys: readonly ByteString[], versions: readonly Stamp[]): void {
+    this.#openWatches--;
+    keys.forEach((key, at) => {
+      this.#watched.set(key, versions[at] ?? 0);
+      this.#watchedBytes += key.length + OVERHEAD_BYTES;
+    });
+  }
+
+  unwatch(): void {
+    this.#watched = new Map();
+    this.#watchedBytes = 0;
+    this.#openWatches = 0;
+  }
+
+  // --- EXEC ----------------------------------------------------------------------------------
+
+  execute(session: Session): CommandResult {
+    const queue = this.#take();
+    if ("reply" in queue) return queue;
+    const request = this.#request(queue);
+    if (request instanceof ErrorReply) return { reply: request };
+    const hasLate = queue.some((one) => "command" in one);
+    const finish = hasLate
+      ? (answer: RespValue) => Array.isArray(answer) ? runLate(queue, answer, session) : answer
+      : undefined;
+    if (request.keys.length > 0) return { request, finish };
+    const replies = queue.map((one) => "reply" in one ? one.reply : null);
+    return { reply: finish === undefined ? replies : finish(replies) };
+  }
+
+  executeOnce():
+    | { readonly write: WriteRequest; readonly words: readonly ByteString[] }
+    | { readonly reply: RespValue } {
+    const queue = this.#take();
+    if ("reply" in queue) return queue;
+    const late = queue.find((one) => "command" in one);
+    if (late !== undefined) {
+      this.unwatch();
+      const name = (late.words[0] ?? "").toUpperCase();
+      return { reply: new ErrorReply("ERR", `DKS.ONCE EXEC takes commands of keys, not ${name}`) };
+    }
+    const request = this.#request(queue);
+    if (request instanceof ErrorReply) return { reply: request };
+    const words = ["EXEC", ...queue.map((one) => encodeCommand(one.words))];
+    return { write: asWrite(request), words };
+  }
+
+  /** Ends what MULTI has begun: what was queued, or the reply if nothing of that is to be done. */
+  #take(): readonly Queued[] | { readonly reply: RespValue } {
+    const queue = this.#queue ?? [];
+    const isBroken = this.#isBroken;
+    const isUnknown = this.#openWatches > 0;
+    this.#queue = undefined;
+    this.#queueBytes = 0;
+    this.#isBroken = false;
+    if (!isBroken && !isUnknown) return queue;
+    this.unwatch();
+    return { reply: isBroken ? EXEC_ABORTED : NULL_ARRAY };
+  }
+
+  #request(queue: readonly Queued[]): KeyRequest | ErrorReply {
+    const watched = this.#watched;
+    this.unwatch();
+    const requests = queue.flatMap((one) => "request" in one ? [one.request] : []);
+    const keys = new Set(watched.keys());
+    for (const request of requests) for (const key of request.keys) keys.add(key);
+    if (keys.size > KEYS_PER_COMMAND_MAX) {
+      return new ErrorReply("ERR", `more than ${KEYS_PER_COMMAND_MAX} keys in one transaction`);
+    }
+    const evaluate = (read: KeyReader, facts: KeyFacts): Evaluation => {
+      for (const [key, version] of watched) {
+        if (versionOf(key, facts) !== version) return { effects: [], reply: NULL_ARRAY };
+      }
+      return evaluateAll(queue, new Overlay(read, facts));
+    };
+    return requests.some(({ kind }) => kind === "write")
+      ? { kind: "write", keys: [...keys], evaluate }
+      : {
+        kind: "read",
+        keys: [...keys],
+        evaluate: (read, facts) => evaluate(read, facts).reply,
+      };
+  }
+}
+
+/** What concerns all keys at once cannot be put together with other commands. */
+function isOfKeys(request: Request): request is KeyRequest {
+  return request.kind !== "barrier" && !request.keys.includes(EVERYTHING);
+}
+
+function versionOf(key: ByteString, facts: KeyFacts): Stamp {
+  return facts.recordOf(key)?.version ?? 0;
+}
+
+/** Evaluates the queued requests one after the other. */
+function evaluateAll(queue: readonly Queued[], keys: Overlay): Evaluation {
+  const replies: RespValue[] = [];
+  for (const one of queue) {
+    if ("request" in one) replies.push(keys.evaluate(one.request));
+    // A place is kept for what runs late.
+    else replies.push("reply" in one ? one.reply : null);
+    if (keys.bytes > TRANSACTION_BYTES_MAX) {
+      const message = `a transaction may write ${TRANSACTION_BYTES_MAX} bytes at the most`;
+      return { effects: [], reply: new ErrorReply("ERR", message) };
+    }
+  }
+  return { effects: keys.effects, reply: replies };
+}
+
+/** Runs the commands that are no requests, and puts their replies into their places. */
+function runLate(
+  queue: readonly Queued[],
+  answers: readonly RespValue[],
+  session: Session,
+): RespValue {
+  return queue.map((one, at) => {
+    if (!("command" in one)) return answers[at] ?? null;
+    const result = one.command.run(one.words, session);
+    return "reply" in result ? result.reply : NOT_IN_A_TRANSACTION;
+  });
+}
+
+function asWrite(request: KeyRequest): WriteRequest {
+  if (request.kind === "write") return request;
+  const { keys } = request;
+  return {
+    kind: "write",
+    keys,
+    evaluate: (read, facts) => ({ effects: [], reply: request.evaluate(read, facts) }),
+  };
+}
+
+/** The keys as the commands of one transaction see them, with what those before have done to them. */
+class Overlay implements KeyFacts {
+  readonly #read: KeyReader;
+  readonly #facts: KeyFacts;
+  readonly #effects = new Map<ByteString, Effect>();
+  #bytes = 0;
+
+  constructor(read: KeyReader, facts: KeyFacts) {
+    this.#read = read;
+    this.#facts = facts;
+  }
+
+  /** What all of them together do: one effect for each key. */
+  get effects(): readonly Effect[] {
+    return [...this.#effects.values()];
+  }
+
+  /** How many bytes the keys and values of the effects have. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Evaluates `request`, notes its effects, and returns its reply. */
+  evaluate(request: KeyRequest): RespValue {
+    if (request.kind === "read") return request.evaluate(this.read, this) as RespValue;
+    const { effects, reply } = request.evaluate(this.read, this);
+    for (const effect of effects) {
+      this.#bytes += bytesOf(effect) - bytesOf(this.#effects.get(effect.key));
+      this.#effects.set(effect.key, effect);
+    }
+    return reply as RespValue;
+  }
+
+  readonly read: KeyReader = (key) => {
+    const effect = this.#effects.get(key);
+    return effect === undefined ? this.#read(key) : effect.value;
+  };
+
+  recordOf(key: ByteString): KeyRecord | undefined {
+    const effect = this.#effects.get(key);
+    if (effect === undefined) return this.#facts.recordOf(key);
+    return effect.value === undefined ? undefined : { ...effect, version: this.version };
+  }
+
+  get nowMs(): number {
+    return this.#facts.nowMs;
+  }
+
+  get version(): Stamp {
+    return this.#facts.version;
+  }
+}
+
+function bytesOf(effect: Effect | undefined): number {
+  return effect === undefined ? 0 : effect.key.length + (effect.value?.length ?? 0);
+}
