@@ -158,7 +158,7 @@ export function whyNotNow(
     return `this node's journal is an older copy: it ends at ${
       describeSighting(own)
     }, and ${name} ` +
-      `has seen it at ${describeSighting(known)}. Begin at ${name}, or find the later copy`;
+      `has seen it at ${describeSighting(known)}. Start at ${name}, or find the later copy`;
   }
   // A node that has lost its journal, and is outside, counts towards no majority.
   const counting = living.filter(({ name, reply }) =>

@@ -333,7 +333,7 @@ Deno.test("of two nodes that begin by force at the same time, at the most one do
       assertEquals(await node.untilEnded(), 1);
       assertMatch(
         node.printed,
-        /at the same time: begin at one node|is of another cluster already/,
+        /at the same time: start at one node|is of another cluster already/,
       );
     }
     // Nothing was changed there: it can begin when the other one is stopped.
