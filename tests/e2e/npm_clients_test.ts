@@ -1,0 +1,106 @@
+/** Clients that Node programs use, against several nodes: MULTI, publish and subscribe. */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Redis } from "ioredis";
+import { createClient } from "redis";
+import { binary } from "../harness/binary.ts";
+import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
+import { until } from "../harness/processes.ts";
+
+async function withNodes(run: (ports: readonly number[]) => Promise<void>): Promise<void> {
+  const ports = freePorts(3);
+  const cluster = await LocalCluster.start({ places: loopback(ports, await binary()) });
+  try {
+    await run(ports);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+Deno.test("ioredis: MULTI, WATCH, publish and subscribe across nodes", async () => {
+  await withNodes(async ([one = 0, two = 0, three = 0]) => {
+    const writer = new Redis(one);
+    const other = new Redis(two);
+    const listener = new Redis(three);
+    try {
+      assertEquals(await writer.multi().set("a", "1").incr("a").get("a").exec(), [
+        [null, "OK"],
+        [null, 2],
+        [null, "2"],
+      ]);
+      await writer.watch("a");
+      await other.set("a", "x");
+      assertEquals(await writer.multi().set("a", "y").exec(), null);
+      const failed = await writer.multi().incr("a").set("b", "1").exec();
+      assertEquals(failed?.[0]?.[0]?.message, "ERR value is not an integer or out of range");
+      assertEquals(failed?.[1], [null, "OK"]);
+      await assertRejects(
+        () => writer.multi().call("nope").set("b", "2").exec(),
+        Error,
+        "EXECABORT",
+      );
+      assertEquals(await other.get("b"), "1");
+
+      const messages: string[] = [];
+      listener.on("message", (channel, message) => messages.push(`${channel} ${message}`));
+      listener.on("pmessage", (pattern, channel, message) => {
+        messages.push(`${pattern} ${channel} ${message}`);
+      });
+      await listener.subscribe("news");
+      await listener.psubscribe("n*");
+      assertEquals(await writer.publish("news", "1"), 2);
+      assertEquals(await other.publish("news", "2"), 2);
+      await until("all messages have come", () => messages.length === 4);
+      assertEquals(messages.toSorted(), ["n* news 1", "n* news 2", "news 1", "news 2"]);
+      assertEquals(await other.pubsub("NUMSUB", "news"), ["news", 1]);
+      await listener.unsubscribe("news");
+      await until("nobody listens", async () => await writer.publish("news", "3") === 1);
+    } finally {
+      for (const client of [writer, other, listener]) client.disconnect();
+    }
+  });
+});
+
+for (const version of [2, 3] as const) {
+  Deno.test(`node-redis, RESP${version}: MULTI, WATCH, publish and subscribe across nodes`, async () => {
+    await withNodes(async ([one = 0, two = 0, three = 0]) => {
+      const clients = [one, two, three].map((port) =>
+        createClient({ RESP: version, socket: { host: "127.0.0.1", port } })
+      );
+      const [writer, other, listener] = clients;
+      assert(writer !== undefined && other !== undefined && listener !== undefined);
+      try {
+        for (const client of clients) await client.connect();
+        assertEquals<unknown>(await writer.multi().set("a", "1").incr("a").get("a").exec(), [
+          "OK",
+          2,
+          "2",
+        ]);
+        await writer.watch("a");
+        await other.set("a", "x");
+        await assertRejects(() => writer.multi().set("a", "y").exec(), Error);
+        assertEquals(await other.get("a"), "x");
+
+        const messages: string[] = [];
+        await listener.subscribe("news", (message, channel) => {
+          messages.push(`${channel} ${message}`);
+        });
+        await listener.pSubscribe("n*", (message, channel) => {
+          messages.push(`${channel} by pattern ${message}`);
+        });
+        await listener.sSubscribe("shard", (message, channel) => {
+          messages.push(`${channel} ${message}`);
+        });
+        assertEquals(await writer.publish("news", "1"), 2);
+        assertEquals(await other.sPublish("shard", "2"), 1);
+        await until("all messages have come", () => messages.length === 3);
+        assertEquals(messages.toSorted(), ["news 1", "news by pattern 1", "shard 2"]);
+        assertEquals<unknown>(await other.pubSubNumPat(), 1);
+        await listener.unsubscribe("news");
+        await until("it is gone", async () => (await writer.pubSubChannels()).length === 0);
+      } finally {
+        for (const client of clients) client.destroy();
+      }
+    });
+  });
+}
