@@ -57,8 +57,8 @@ usage: dks serve [options]
                          every node
       --max-key-bytes N  longest key (${KEY_BYTES_MAX})
       --max-value-bytes N  longest value (${VALUE_BYTES_MAX})
-      --max-memory SIZE  memory for keys and values, as 512mb or 2gb; beyond it,
-                         writes are refused; 0: no bound (60 % of what V8 can get)
+      --max-memory SIZE  memory for keys and values, as 512mb: more is refused
+                         to writes; 0: no bound (60 % of what there is)
       --log-level LEVEL  debug, info, warn, error or critical (info)
       --log-format FORM  text or json (text)
   -h, --help             prints this
