@@ -100,6 +100,11 @@ export class Driver {
     this.#step({ type: "messagePart", from });
   }
 
+  /** Another node has taken in a part of what is sent to it, and more waits to be sent. */
+  peerTook(peer: NodeId): void {
+    this.#step({ type: "taken", peer });
+  }
+
   peerUp(
     peer: NodeId,
     said: { readonly identity: PeerIdentity; readonly known: JournalSighting | undefined },

@@ -112,7 +112,10 @@ export class Coordinator implements ForceAwaiter {
     return this.#numbers.last;
   }
 
-  /** Members that have not answered a prepare within the suspicion time. */
+  /**
+   * Members that have not answered a prepare within the suspicion time. A member that is still taking in
+   * what is sent to it may not have got the prepare yet.
+   */
   silentMembers(): NodeSet {
     const { membership, now, timing, stillness } = this.#context;
     let silent = NOBODY;
@@ -124,7 +127,8 @@ export class Coordinator implements ForceAwaiter {
       if (stillness.msSince(transaction.sent, now) < timing.suspicionMs) continue;
       silent |= membership.members & ~transaction.heardOf;
     }
-    return silent & membership.others;
+    silent &= membership.others;
+    return silent & ~membership.stillTaking(silent, now);
   }
 
   /** Members from which no yes vote has come for `transaction`, which this node coordinates. */

@@ -688,6 +688,21 @@ export class Membership {
     heard.stoodStillMs = this.#stillness.totalMs;
   }
 
+  /** `node` has taken in a part of what is sent to it, and more waits to be sent. */
+  onTaken(node: NodeId, now: number): void {
+    this.#nodes.of(node).took = { at: now, stoodStillMs: this.#stillness.totalMs };
+  }
+
+  /** Those of `nodes` that were still taking in what is sent to them, within the suspicion time. */
+  stillTaking(nodes: NodeSet, now: number): NodeSet {
+    let set = NOBODY;
+    for (const node of members(nodes)) {
+      const { took } = this.#nodes.of(node);
+      if (this.#stillness.msSince(took, now) < this.#timing.suspicionMs) set |= only(node);
+    }
+    return set;
+  }
+
   #isSilent(node: NodeId, now: number): boolean {
     const { heard } = this.#nodes.of(node);
     return this.#stillness.msSince(heard, now) > this.#timing.suspicionMs;

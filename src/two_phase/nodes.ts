@@ -28,6 +28,8 @@ export interface NodeRecord {
   firstMet: number;
   /** When a message came from it last, with the journal that counts: see `stillness.ts`. */
   heard: { at: number; stoodStillMs: number };
+  /** When it last took in a part of what was sent to it, while more waited to be sent. */
+  took: { at: number; stoodStillMs: number };
   /** The incarnation whose heartbeat was acknowledged last. */
   acknowledged: number;
   /** The incarnation that has said it serves no more requests; 0 for none. */
@@ -66,6 +68,7 @@ export class NodeRecords {
         met: undefined,
         firstMet: 0,
         heard: { at: this.#startedAt, stoodStillMs: 0 },
+        took: { at: -Infinity, stoodStillMs: 0 },
         acknowledged: 0,
         left: 0,
         announced: undefined,

@@ -88,6 +88,8 @@ export type Input =
   | { readonly type: "peerDown"; readonly peer: NodeId }
   /** A part of a large message has come from a linked peer: it lives. */
   | { readonly type: "messagePart"; readonly from: NodeId }
+  /** A linked peer has taken in a part of what is sent to it, and more waits to be sent. */
+  | { readonly type: "taken"; readonly peer: NodeId }
   /** The journal is durable up to and including record number `position`. */
   | { readonly type: "forced"; readonly position: number }
   /** The process is about to end: the others need not wait for it. */
@@ -334,6 +336,9 @@ export class Replica {
         this.context.membership.onPeerDown(input.peer);
         this.#source.onPeerDown(input.peer);
         this.#heldBack.forget(input.peer);
+        break;
+      case "taken":
+        membership.onTaken(input.peer, this.context.now);
         break;
       case "messagePart":
         if (!membership.isForeign(input.from)) membership.onHeard(input.from, this.context.now);

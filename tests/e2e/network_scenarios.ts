@@ -4,10 +4,12 @@
  * @module
  */
 
-import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import { assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
 import { LocalCluster, type Place } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
-import { ErrorReply } from "../../src/resp/value.ts";
+import { ClientConnection } from "../../src/client/connection.ts";
+import type { ClusterStatus } from "../../src/cluster_status.ts";
+import { ErrorReply, OK } from "../../src/resp/value.ts";
 import {
   assertAgreement,
   assertInTime,
@@ -38,11 +40,20 @@ interface Stage {
 interface Scenario {
   /** Flags of the nodes besides the deadline. */
   readonly args?: readonly string[];
+  /** The deadline, if it is another one. */
+  readonly timeoutMs?: number;
   readonly play: (stage: Stage) => Promise<void>;
 }
 
+/** Of the largest values at the default limit, how many are written in a pipeline at the end. */
+const LARGE_VALUES = 6;
+
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   "a node that is cut off and comes back": { play: cutOffAndBack },
+  "values of 8 MiB at 100 Mb/s change no view": {
+    timeoutMs: 5000,
+    play: largeValues,
+  },
   "a minority that is cut off never answers what is old": {
     // A lease much longer than the suspicion: would the majority not wait for it, it would be at work
     // while the minority reads.
@@ -75,6 +86,38 @@ async function cutOffAndBack({ network, addresses }: Stage): Promise<void> {
   } finally {
     await workload.stop();
   }
+}
+
+/** Fails where a large message holds up heartbeats, or nothing bounds what is on its way. */
+async function largeValues({ network, addresses }: Stage): Promise<void> {
+  await network.limitRate(100);
+  const [first] = addresses;
+  if (first === undefined) throw new Error("there is a first node");
+  const views = () => Promise.all(addresses.map(viewOf));
+  const viewsBefore = await views();
+  const connection = await ClientConnection.open([first], { timeoutMs: 3 * CLIENT_TIMEOUT_MS });
+  const value = "x".repeat(8 * 1024 * 1024);
+  assertEquals(await connection.call(["SET", "large", value]), OK);
+  // More than the network carries in time: each reply tells the truth, and the cluster is at peace.
+  const replies = await Promise.all(
+    Array.from(
+      { length: LARGE_VALUES },
+      (_, index) => connection.call(["SET", `l${index}`, value]),
+    ),
+  );
+  for (const reply of replies) {
+    if (reply instanceof ErrorReply) assertMatch(reply.code, /^(REJECTED|ABORTED|INDETERMINATE)$/);
+    else assertEquals(reply, OK);
+  }
+  assertGreater(replies.filter((reply) => !(reply instanceof ErrorReply)).length, 0);
+  connection.close();
+  assertEquals(await views(), viewsBefore);
+}
+
+/** Returns the number of the view that the node at `address` has installed. */
+async function viewOf(address: Address): Promise<number> {
+  const status: ClusterStatus = JSON.parse(String(await call(address, ["DKS.STATUS"])));
+  return status.view;
 }
 
 /**
@@ -157,7 +200,7 @@ const places = network.hosts.map((host, index): Place => ({
 }));
 const cluster = await LocalCluster.start({
   places,
-  args: ["--timeout", `${TIMEOUT_MS}ms`, ...scenario.args ?? []],
+  args: ["--timeout", `${scenario.timeoutMs ?? TIMEOUT_MS}ms`, ...scenario.args ?? []],
 });
 const addresses = network.addresses.map((hostname): Address => ({ hostname, port: PORT }));
 try {

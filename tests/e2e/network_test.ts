@@ -30,3 +30,4 @@ function scenario(name: string, hosts: number): void {
 
 scenario("a node that is cut off and comes back", 5);
 scenario("a minority that is cut off never answers what is old", 5);
+scenario("values of 8 MiB at 100 Mb/s change no view", 5);

@@ -92,6 +92,15 @@ export class TestNetwork {
     await this.cutOneWay(b, a);
   }
 
+  /** Lets so many megabits a second leave each host, and the hub to each host, from now on. */
+  async limitRate(megabits: number): Promise<void> {
+    const bucket = ["tbf", "rate", `${megabits}mbit`, "burst", "64kb", "latency", "200ms"];
+    for (const [index, host] of this.hosts.entries()) {
+      await tc("-n", host, "qdisc", "replace", "dev", "eth0", "root", ...bucket);
+      await tc("-n", this.hub, "qdisc", "replace", "dev", `port${index}`, "root", ...bucket);
+    }
+  }
+
   /** Lets everything through again. */
   async heal(): Promise<void> {
     for (const host of this.hosts) await ip("-n", host, "neigh", "flush", "nud", "permanent");
@@ -130,7 +139,15 @@ export async function canMakeNamespaces(): Promise<boolean> {
   }
 }
 
-async function ip(...args: string[]): Promise<void> {
-  const { code, stderr } = await execute("ip", args);
-  if (code !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr.trim()}`);
+function ip(...args: string[]): Promise<void> {
+  return run("ip", args);
+}
+
+function tc(...args: string[]): Promise<void> {
+  return run("tc", args);
+}
+
+async function run(program: string, args: readonly string[]): Promise<void> {
+  const { code, stderr } = await execute(program, args);
+  if (code !== 0) throw new Error(`${program} ${args.join(" ")}: ${stderr.trim()}`);
 }

@@ -38,6 +38,8 @@ export interface LinkOwner {
   onPubSub(from: NodeId, message: PubSubMessage): void;
   /** A part of a large message has arrived. */
   onPart(from: NodeId): void;
+  /** The peer has taken in a part of what is sent to it, and more waits to be sent. */
+  onTaken(peer: NodeId): void;
   /** The link is closed, for the reason given. Called once. */
   onClosed(link: PeerLink, reason: string): void;
   /** Returns what this node reports about itself. */
@@ -210,6 +212,7 @@ export class PeerLink {
         return;
       case "taken":
         this.#output.taken(message.bytes);
+        if (this.#output.bytes > PIECE_BYTES) this.#owner.onTaken(this.peer);
         this.flush();
         return;
       default:

@@ -713,6 +713,10 @@ export class Peers implements Transport, LinkOwner {
     this.#driver?.receivePart(from);
   }
 
+  onTaken(peer: NodeId): void {
+    this.#driver?.peerTook(peer);
+  }
+
   onClosed(link: PeerLink, reason: string): void {
     if (this.#links[link.peer] !== link) return;
     this.#links[link.peer] = undefined;

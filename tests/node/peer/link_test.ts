@@ -19,6 +19,7 @@ function owner(reasons: string[], onMessage = () => {}): LinkOwner {
     onMessage,
     onPubSub: () => {},
     onPart: () => {},
+    onTaken: () => {},
     onClosed: (_link, reason) => reasons.push(reason),
     report: () => ({ keys: 0, requestsPerSecond: 0, hasLease: false, chunks: null }),
   };
