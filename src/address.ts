@@ -40,13 +40,37 @@ export function parseAddress(
   const match = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^\s:[\],]+))(?::(\d+))?$/.exec(text);
   const hostname = match?.[1] ?? match?.[2];
   if (hostname === undefined) {
+    if (/^[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*(%\w+)?$/.test(text)) {
+      throw new UsageError(`${options.name}: an IPv6 address stands in brackets: [${text}]`);
+    }
     throw new UsageError(`${options.name} takes host or host:port, not "${text}"`);
   }
   const port = match?.[3];
+  if (!isHost(hostname, match?.[1] !== undefined)) {
+    throw new UsageError(`${options.name}: "${hostname}" is neither a host name nor an address`);
+  }
   return {
     hostname: hostname.toLowerCase(),
     port: port === undefined ? options.defaultPort : parsePort(port, options.name),
   };
+}
+
+/**
+ * Tells whether `host` can be one. A name that is not known may be known soon, so a node goes on with it;
+ * what can never be a name is a mistake, and is best told at once.
+ */
+function isHost(host: string, isInBrackets: boolean): boolean {
+  if (isInBrackets) return isIpv6(host);
+  const labels = host.replace(/\.$/, "").split(".");
+  if (labels.every((label) => /^\d+$/.test(label))) {
+    return labels.length === 4 && labels.every((label) => Number(label) <= 255);
+  }
+  return host.length <= 253 && labels.every((label) => /^[\w-]{1,63}$/.test(label));
+}
+
+function isIpv6(host: string): boolean {
+  const [address = ""] = host.split("%");
+  return URL.canParse(`http://[${address}]/`);
 }
 
 /** Returns how `address` is written. */

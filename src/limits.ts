@@ -89,6 +89,9 @@ export const CONNECTIONS_MAX = 10_000;
  */
 export const PEER_CONNECTIONS_MAX = 256;
 
+/** Files of the process that clients leave to peers, if it may open fewer than clients would use. */
+export const FILES_FOR_PEERS = 64;
+
 /**
  * Most commands of one connection that may wait for their answers; then the node reads no more from
  * it.

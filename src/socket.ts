@@ -6,6 +6,8 @@
 
 import { deadline } from "@std/async/deadline";
 import type { Address } from "./address.ts";
+import { now } from "./clock.ts";
+import { NameLookups, UnknownHostError } from "./name_lookup.ts";
 
 /** One end of a connection. */
 export interface Socket {
@@ -28,13 +30,33 @@ export interface Listener {
 /**
  * Connects to `address`.
  *
- * @throws {Error} if no peer accepts the connection within `timeoutMs`, or the name has no address.
+ * @throws {UnknownHostError} if the name has no address now.
+ * @throws {Error} if nobody takes the connection within `timeoutMs`.
  */
 export async function connect(address: Address, timeoutMs: number): Promise<Socket> {
+  const endAt = now() + timeoutMs;
+  const hosts = await deadline(LOOKUPS.addressesOf(address.hostname), timeoutMs).catch((error) => {
+    if (error instanceof UnknownHostError) throw error;
+    throw new UnknownHostError(`the host name "${address.hostname}" was not found in time`);
+  });
+  for (const [index, hostname] of hosts.entries()) {
+    const shareMs = Math.max(1, (endAt - now()) / (hosts.length - index));
+    try {
+      return await connectTo({ hostname, port: address.port }, shareMs);
+    } catch (error) {
+      if (index === hosts.length - 1) throw error;
+    }
+  }
+  throw new UnknownHostError(`the host name "${address.hostname}" has no address`);
+}
+
+const LOOKUPS = new NameLookups();
+
+async function connectTo(address: Address, timeoutMs: number): Promise<Socket> {
   const aborter = new AbortController();
   const connecting = Deno.connect({ ...address, signal: aborter.signal });
   try {
-    return withoutDelay(await deadline(connecting, timeoutMs));
+    return prepared(await deadline(connecting, timeoutMs));
   } catch (error) {
     aborter.abort();
     connecting.then(closeQuietly, () => {}); // It may have succeeded at the same moment.
@@ -51,16 +73,62 @@ export function listen(address: Address): Listener {
   const listener = Deno.listen(address);
   return {
     port: listener.addr.port,
-    accept: async () => withoutDelay(await listener.accept()),
+    accept: async () => prepared(await listener.accept()),
     close: () => listener.close(),
     unref: () => listener.unref(),
   };
 }
 
-/** Each write leaves at once: callers write together what belongs together. */
-function withoutDelay(conn: Deno.TcpConn): Socket {
-  conn.setNoDelay(true);
+/**
+ * What is written leaves at once: all that belongs together is written together. And the system asks
+ * the other end every now and then whether it is still there; how often, only the system can say.
+ */
+function prepared(conn: Deno.TcpConn): Socket {
+  try {
+    conn.setNoDelay(true);
+    conn.setKeepAlive(true);
+  } catch (error) {
+    closeQuietly(conn); // It was reset already: nobody else would close it.
+    throw error;
+  }
   return conn;
+}
+
+/** While the process lacks what a connection needs, nothing is accepted for this long, in ms. */
+const ACCEPT_PAUSE_MS = 100;
+
+/** What is done with what comes at a listener. */
+export interface Acceptance {
+  /** Returns `"full"` if others had to be closed for it: then they are, before the next is accepted. */
+  onSocket(socket: Socket): "full" | void;
+  /** A connection was lost before it could be accepted. */
+  onFailure?(error: unknown): void;
+  /** The process lacks what another connection needs, so nothing is accepted for a moment. */
+  onShortage?(error: unknown): void;
+}
+
+/**
+ * Accepts connections until `listener` is closed. Whoever connects and hangs up before it is accepted
+ * makes an error here: only a shortage of the process itself may cost the others any time.
+ */
+export async function acceptAll(listener: Listener, acceptance: Acceptance): Promise<void> {
+  for (;;) {
+    let socket: Socket;
+    try {
+      socket = await listener.accept();
+    } catch (error) {
+      if (isClosedListener(error)) return;
+      if (!isShortage(error)) acceptance.onFailure?.(error);
+      else {
+        acceptance.onShortage?.(error);
+        // What is closed in this turn is free in a later one.
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
+      }
+      continue;
+    }
+    // What is closed in this turn is free in a later one.
+    if (acceptance.onSocket(socket) === "full") await new Promise((resolve) => setTimeout(resolve));
+  }
 }
 
 /** Writes all of `bytes`: a single write may take fewer. */
@@ -95,12 +163,23 @@ export function isClosedListener(error: unknown): boolean {
   return error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
 }
 
+/** What the system says when it cannot give the process another connection now. */
+const SHORTAGES: readonly unknown[] = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"];
+
+function isShortage(error: unknown): boolean {
+  return SHORTAGES.includes(codeOf(error));
+}
+
+/** Tells whether `error` says that the process has as many files open as it may. */
+export function isOutOfFiles(error: unknown): boolean {
+  return codeOf(error) === "EMFILE";
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
 /** Tells whether `error` says that another process has the port. */
 export function isPortInUse(error: unknown): boolean {
   return error instanceof Deno.errors.AddrInUse;
-}
-
-/** Tells whether `error` says that a host name has no address. */
-export function isUnknownHost(error: unknown): boolean {
-  return error instanceof Error && /failed to lookup address|no such host/i.test(error.message);
 }

@@ -14,6 +14,7 @@ import {
   WORK_PER_TURN,
   WRITE_BYTES_MAX,
 } from "../limits.ts";
+import { Seldom } from "../seldom.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import type { ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
@@ -43,7 +44,8 @@ import { Admission } from "./server/admission.ts";
 import type { UpgradeAnswer } from "./server/connection.ts";
 import { PubSub } from "./pubsub/pubsub.ts";
 import { Exports } from "./server/exports.ts";
-import { ClientListener, type ListenerHost } from "./server/listener.ts";
+import { ClientListener, type ListenerHost, PortInUseError } from "./server/listener.ts";
+import { describeHolder } from "./server/port_holder.ts";
 import { SharedBound } from "./server/shared_bound.ts";
 import { Turns } from "./server/turns.ts";
 import { type Journal, MemoryJournal } from "./storage/journal.ts";
@@ -66,6 +68,8 @@ export interface NodeOptions extends ViewTimes {
   /** This node's entry in `peers`, if it is known. */
   readonly advertise: Address | undefined;
   readonly timeoutMs: number;
+  /** A client that was silent for this long is hung up on, in milliseconds; `Infinity` for never. */
+  readonly idleMsMax: number;
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
   /** The bound on the memory of keys, in bytes; 0: none. */
@@ -95,6 +99,9 @@ const LEAVE_MS = 1000;
 /** How often the node checks whether a checkpoint is due, in milliseconds. */
 const CHECKPOINT_CHECK_MS = 500;
 
+/** The same complaint is logged once in this time, in milliseconds. */
+const COMPLAINT_MS = 10_000;
+
 /** How often the node looks for old tokens and idle exports, in milliseconds. */
 const SWEEP_MS = 5000;
 
@@ -108,6 +115,7 @@ const SCAN_TAGS = SCAN_PROCESSES / 32;
 export class Node implements ListenerHost, OutcomeHost {
   readonly facts: CommandHost;
   readonly waitMsMax: number;
+  readonly idleMsMax: number;
   readonly input = new SharedBound(INPUT_BYTES_SUM_MAX);
   readonly output = new SharedBound(OUTPUT_BYTES_SUM_MAX);
   readonly turns = new Turns(WORK_PER_TURN);
@@ -140,28 +148,40 @@ export class Node implements ListenerHost, OutcomeHost {
   readonly #pubsub: PubSub = new PubSub({
     send: (peer, message) => this.#peers.tell(peer, message),
   });
+  readonly #acceptFailures = new Seldom(COMPLAINT_MS);
+  readonly #shortages = new Seldom(COMPLAINT_MS);
+  readonly #fewerClients = new Seldom(COMPLAINT_MS);
 
   /**
-   * Opens the journal, recovers its content, and only then listens.
+   * Takes the port, opens the journal, and recovers what it holds. The port comes first: a second start
+   * of a node ends there, and never gets to ask for the journal of the first one.
    *
    * @throws {FatalError} if the node cannot read the journal, or cannot listen on the port.
    */
   static async open(options: NodeOptions): Promise<Node> {
     const ended = Promise.withResolvers<void>();
     ended.promise.catch(() => {}); // `run` reports the error.
-    const journal = await openJournal(options, (error) => ended.reject(error));
+    const listener = await takePort(options);
+    let journal: Journal | undefined;
     try {
+      journal = await openJournal(options, (error) => ended.reject(error));
       const recovered = await recover(journal, now());
-      return new Node(options, { journal, recovered, ended });
+      return new Node(options, { listener, journal, recovered, ended });
     } catch (error) {
-      await journal.close();
+      listener.close();
+      await journal?.close();
       throw error;
     }
   }
 
   private constructor(
     options: NodeOptions,
-    opened: { journal: Journal; recovered: Recovered; ended: PromiseWithResolvers<void> },
+    opened: {
+      listener: ClientListener;
+      journal: Journal;
+      recovered: Recovered;
+      ended: PromiseWithResolvers<void>;
+    },
   ) {
     this.#options = options;
     this.#journal = opened.journal;
@@ -175,7 +195,8 @@ export class Node implements ListenerHost, OutcomeHost {
       backlogBytes: () => this.#peers.backlogBytes,
       nowMs: now,
     });
-    this.#listener = new ClientListener(options);
+    this.idleMsMax = options.idleMsMax;
+    this.#listener = opened.listener;
     const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
     this.#peers = new Peers({
       addresses,
@@ -184,6 +205,7 @@ export class Node implements ListenerHost, OutcomeHost {
       identity: () => this.#journal.identity,
       clusterPosition: () => this.#clusterPosition,
       logger: options.logger,
+      onOutOfFiles: () => this.#listener.makeRoom(),
       report: () => reportOf(this.#driver?.replica, this.#statistics),
       pubsub: this.#pubsub,
       onFatal: (error) => this.onFatal(error),
@@ -199,6 +221,7 @@ export class Node implements ListenerHost, OutcomeHost {
     this.facts = {
       keyBytesMax: options.keyBytesMax,
       valueBytesMax: options.valueBytesMax,
+      idleMsMax: options.idleMsMax,
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
       nowMs: now,
@@ -225,7 +248,7 @@ export class Node implements ListenerHost, OutcomeHost {
    * @throws {FatalError} if it cannot continue.
    */
   async run(): Promise<void> {
-    this.#listener.acceptAll(this);
+    this.#listener.serve(this);
     const begun = this.#begin();
     begun.catch((error) => this.#ended.reject(error));
     try {
@@ -275,6 +298,7 @@ export class Node implements ListenerHost, OutcomeHost {
     );
     this.#options.logger.info(this.#whereStored);
     peers.start(driver);
+    if (this.#options.advertise !== undefined) peers.checkOwnName();
   }
 
   /** Runs a replica on the recovered state. */
@@ -546,7 +570,27 @@ export class Node implements ListenerHost, OutcomeHost {
   }
 
   onAcceptFailure(error: unknown): void {
-    this.#options.logger.error(`cannot accept a connection: ${messageOf(error)}`);
+    this.#acceptFailures.say((unsaid) => {
+      const more = unsaid === 0 ? "" : `; so were ${unsaid} before it`;
+      this.#options.logger.info(
+        `a connection was lost before it was accepted: ${messageOf(error)}${more}`,
+      );
+    });
+  }
+
+  onShortage(error: unknown): void {
+    this.#shortages.say(() => {
+      this.#options.logger.error(`cannot accept a connection: ${messageOf(error)}`);
+    });
+  }
+
+  onFewerClients({ connectionsMax, closed }: { connectionsMax: number; closed: number }): void {
+    this.#fewerClients.say(() => {
+      this.#options.logger.error(
+        `this process may open no more files: ${closed} idle clients were hung up on, and from now ` +
+          `on there is room for ${connectionsMax}; raise the limit of open files (ulimit -n, LimitNOFILE)`,
+      );
+    });
   }
 }
 
@@ -558,6 +602,19 @@ function reportOf(replica: Replica | undefined, statistics: Statistics): NodeRep
     hasLease: replica?.membership.mayRead(clocks()) ?? false,
     chunks: replica?.chunksReceived ?? null,
   };
+}
+
+/** What clients and peers are told that connect before the node can answer. */
+const RECOVERING = "LOADING this node is starting: it is reading its journal";
+
+/** @throws {FatalError} where it is not to be had: the line says who has it, as far as it tells. */
+async function takePort(options: NodeOptions): Promise<ClientListener> {
+  try {
+    return new ClientListener(options, RECOVERING);
+  } catch (error) {
+    if (!(error instanceof PortInUseError)) throw error;
+    throw new FatalError(`${error.message}${await describeHolder(options)}`);
+  }
 }
 
 async function openJournal(

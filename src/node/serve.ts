@@ -47,6 +47,8 @@ usage: dks serve [options]
                          majority is lost for good" in the README first. To be
                          taken away afterwards
       --timeout TIME     a request is answered within this time (5s)
+      --idle-timeout TIME  a client that was silent for this long is hung up on
+                         (never)
       --lease TIME       a node may answer reads for so long after a majority
                          has acknowledged a heartbeat (1s)
       --suspicion TIME   the others go on without a node that was silent for so
@@ -78,6 +80,10 @@ const LEVELS: Readonly<Record<string, log.LevelName>> = {
 const TIMEOUT_MS_MIN = 100;
 const TIMEOUT_MS_MAX = 60_000;
 
+/** Shortest and longest time after which an idle client is hung up on. */
+const IDLE_MS_MIN = 1000;
+const IDLE_MS_MAX = 24 * 60 * 60 * 1000;
+
 /** Shortest and longest of the times of the views that may be configured. */
 const VIEW_MS_MIN = 20;
 const VIEW_MS_MAX = 60_000;
@@ -94,20 +100,30 @@ export async function serve(args: readonly string[]): Promise<void> {
     await Deno.stdout.write(new TextEncoder().encode(SERVE_HELP));
     return;
   }
-  const node = await Node.open(options);
-  const stop = () => node.stop();
+  const isStopped = Promise.withResolvers<undefined>();
+  let node: Node | undefined;
+  // The first process of a container has no other way to end: signals come first.
+  const stop = () => node === undefined ? isStopped.resolve(undefined) : node.stop();
+  const ignore = () => options.logger.info("SIGHUP is ignored: there is nothing to read again");
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
+  for (const signal of IGNORED_SIGNALS) Deno.addSignalListener(signal, ignore);
   try {
-    await node.run();
+    const opening = Node.open(options);
+    node = await Promise.race([opening, isStopped.promise]);
+    if (node === undefined) opening.catch(() => {}); // What is being opened ends with the process.
+    await node?.run();
   } finally {
     for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, stop);
+    for (const signal of IGNORED_SIGNALS) Deno.removeSignalListener(signal, ignore);
   }
 }
 
 /** Windows knows neither SIGTERM nor SIGHUP. */
-const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
-  ? ["SIGINT"]
-  : ["SIGINT", "SIGTERM"];
+const IS_WINDOWS = Deno.build.os === "windows";
+const STOP_SIGNALS: readonly Deno.Signal[] = IS_WINDOWS ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+
+/** What a terminal that goes away sends, and people who expect a configuration to be read again. */
+const IGNORED_SIGNALS: readonly Deno.Signal[] = IS_WINDOWS ? [] : ["SIGHUP"];
 
 /**
  * Parses the arguments.
@@ -123,6 +139,7 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       "advertise",
       "data",
       "timeout",
+      "idle-timeout",
       "lease",
       "suspicion",
       "heartbeat",
@@ -150,6 +167,7 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
     peers,
     advertise,
     timeoutMs: parseTimeout(line.value("timeout") ?? "5s"),
+    idleMsMax: parseIdleTimeout(line.value("idle-timeout")),
     ...parseViewTimes(line),
     keyBytesMax: parseInteger(line.value("max-key-bytes") ?? String(KEY_BYTES_MAX), {
       name: "--max-key-bytes",
@@ -238,6 +256,13 @@ function parseTimeout(text: string): number {
     throw new UsageError(`--timeout takes a time from 100ms to 60s, not "${text}"`);
   }
   return timeoutMs;
+}
+
+function parseIdleTimeout(text: string | undefined): number {
+  if (text === undefined) return Infinity;
+  const idleMs = parseDurationMs(text, "--idle-timeout");
+  if (idleMs >= IDLE_MS_MIN && idleMs <= IDLE_MS_MAX) return idleMs;
+  throw new UsageError(`--idle-timeout takes a time from 1s to 1440m, not "${text}"`);
 }
 
 /**

@@ -72,12 +72,58 @@ Deno.test("dks serve ends with one line and code 1 when it cannot use the host",
   assertMatch(printed, new RegExp(`^dks: cannot listen on 192\\.0\\.2\\.1:${port}: [^\n]+$`));
 });
 
-Deno.test("dks serve ends with one line and code 1 when a host name is unknown", async () => {
-  const [port = 0] = freePorts(1);
-  const args = ["--peers", `no-such-host.invalid:1,no-such-host-2.invalid:1`];
-  const { code, printed } = await startInVain(port, args);
+Deno.test("dks serve goes on when a host name is not known now, its own or another's", async () => {
+  const [one = 0, two = 0] = freePorts(2);
+  const program = await binary();
+  const gone = "no-such-host.invalid:1";
+  const args = ["--peers", `127.0.0.1:${one},127.0.0.1:${two},${gone}`];
+  const nodes = [one, two].map((port) => new NodeProcess({ program, port, args }));
+  for (const node of nodes) {
+    await node.untilPrinted(/listening on port/);
+    await node.untilPrinted(/cannot reach no-such-host\.invalid:1, trying on: the host name/);
+  }
+  // Nothing leads here, but the name may do so when it is known.
+  const args3 = ["--peers", `127.0.0.1:${one},${gone}`];
+  const other = new NodeProcess({ program, port: freePorts(1)[0] ?? 0, args: args3 });
+  await other.untilPrinted(/cannot reach no-such-host\.invalid:1, trying on: the host name/);
+  for (const node of [...nodes, other]) {
+    assertEquals(node.hasEnded, false, node.printed);
+    await node.stop();
+    assertEquals(await node.untilEnded(), 0);
+  }
+});
+
+Deno.test("dks serve ends with one line and code 2 when an address can be none", async () => {
+  for (const address of ["300.1.1.1", "1.2.3", "a..b", "http://n1", "::1", "[::zz]", "a b", "ä"]) {
+    const { code, printed } = await startInVain(1, ["--peers", address]);
+    assertEquals(code, 2, address);
+    assertMatch(printed, /^dks: --peers[^\n]*$/);
+  }
+});
+
+Deno.test("a node whose name leads to another process of the cluster says so, and ends", async () => {
+  const [one = 0, two = 0, three = 0] = freePorts(3);
+  const program = await binary();
+  const peers = ["--peers", `127.0.0.1:${one},127.0.0.1:${two}`];
+  const cluster = [one, two].map((port) => new NodeProcess({ program, port, args: peers }));
+  await cluster[0]?.untilPrinted(/cluster is complete/);
+  const { code, printed } = await startInVain(three, [
+    ...peers,
+    "--advertise",
+    `127.0.0.1:${two}`,
+  ]);
   assertEquals(code, 1);
-  assertMatch(printed, /^dks: the host name "no-such-host(-2)?\.invalid" is not known: [^\n]+$/);
+  assertMatch(
+    printed,
+    new RegExp(
+      `^dks: the name 127\\.0\\.0\\.1:${two} leads to another process of the cluster`,
+      "m",
+    ),
+  );
+  for (const node of cluster) {
+    assertEquals(node.hasEnded, false);
+    await node.stop();
+  }
 });
 
 Deno.test("dks serve ends with one line and code 1 when no peer is itself", async () => {

@@ -48,6 +48,7 @@ function sections(sources: InfoSources): Section[] {
       redis_version: REDIS_VERSION,
       redis_mode: "standalone",
       dks_version: VERSION,
+      process_id: Deno.pid,
       tcp_port: port,
       uptime_in_seconds: statistics.uptimeSeconds,
     }],

@@ -120,6 +120,8 @@ export interface CommandHost {
   readonly memoryBytesMax: number;
   /** Tells whether the keys take more memory than they may. */
   isOutOfMemory(): boolean;
+  /** A client that was silent for this long is hung up on, in milliseconds; `Infinity` for never. */
+  readonly idleMsMax: number;
   /** Returns the text of INFO: of these sections, or of all. */
   info(sections: readonly string[]): string;
   /** Returns the JSON of DKS.STATUS. */

@@ -33,7 +33,7 @@ function configParameters({ node }: Session): Map<string, string> {
     ["maxmemory-policy", "noeviction"],
     ["proto-max-bulk-len", String(node.valueBytesMax)],
     ["save", ""],
-    ["timeout", "0"],
+    ["timeout", String(node.idleMsMax === Infinity ? 0 : Math.ceil(node.idleMsMax / 1000))],
   ]);
 }
 

@@ -19,7 +19,7 @@
 import { deadline } from "@std/async/deadline";
 import { type Address, formatAddress } from "../../address.ts";
 import { fromText, quote, toBytes, toText } from "../../byte_string.ts";
-import { FatalError, messageOf } from "../../errors.ts";
+import { messageOf } from "../../errors.ts";
 import { NODES_MAX } from "../../limits.ts";
 import { encodeCommand } from "../../resp/encoder.ts";
 import { ReplyDecoder } from "../../resp/reply_decoder.ts";
@@ -29,7 +29,7 @@ import type { PeerIdentity } from "../../two_phase/membership.ts";
 import type { OutcomeAnswer } from "../../two_phase/replica.ts";
 import { describeClusterPosition, SHOWN_MAX } from "../descriptions.ts";
 import { PEER_PROTOCOL_VERSION } from "./messages.ts";
-import { closeQuietly, connect, isUnknownHost, type Socket, writeAll } from "../../socket.ts";
+import { closeQuietly, connect, type Socket, writeAll } from "../../socket.ts";
 
 /** The name of the command. */
 export const PEER_COMMAND = "DKS.PEER";
@@ -129,7 +129,6 @@ export interface Answered {
  * Dials `address` and asks `question`. The connection stays open.
  *
  * @throws {HandshakeError} if no answer comes in time, or it is not one of a node.
- * @throws {FatalError} if the host name has no address.
  */
 export async function ask(address: Address, question: Question): Promise<Answered> {
   const socket = await dial(address);
@@ -153,11 +152,10 @@ async function dial(address: Address): Promise<Socket> {
   try {
     return await connect(address, CONNECT_MS);
   } catch (error) {
-    // A name that does not resolve is most likely a typing error, not a network fault.
-    if (isUnknownHost(error)) {
-      throw new FatalError(`the host name "${address.hostname}" is not known: ${messageOf(error)}`);
-    }
-    throw new HandshakeError(`cannot reach ${formatAddress(address)}: ${messageOf(error)}`);
+    // A name that has no address now may have one soon: machines and resolvers start when they like.
+    throw new HandshakeError(`cannot reach ${formatAddress(address)}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -32,7 +32,9 @@ import { now } from "../../clock.ts";
 import { shown } from "../descriptions.ts";
 import type { Driver, Transport } from "../driver.ts";
 import type { PubSubMessage } from "../pubsub/messages.ts";
+import { UnknownHostError } from "../../name_lookup.ts";
 import {
+  type Answered,
   ask,
   askOnce,
   clusterDifference,
@@ -48,7 +50,7 @@ import {
 import type { NodeOutcome } from "../../two_phase/outcome.ts";
 import { encodeOnce, type LinkOwner, PeerLink } from "./link.ts";
 import type { NodeReport } from "./messages.ts";
-import { closeQuietly, type Socket } from "../../socket.ts";
+import { closeQuietly, isOutOfFiles, type Socket } from "../../socket.ts";
 
 /** Time in which a node must have found its own entry in the list. */
 const FIND_SELF_MS = 5000;
@@ -59,6 +61,9 @@ const FIND_SELF_MS = 5000;
  */
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 1000;
+
+/** A node whose own name nobody answers at tries again after so long, at the most. */
+const CHECK_OWN_NAME_MS = 10_000;
 
 /** The pause between two questions to a node that is looked for, in milliseconds. */
 const LOOK_AGAIN_MS = 250;
@@ -84,6 +89,8 @@ export interface PeersOptions {
   readonly report: () => NodeReport;
   /** Publish and subscribe, which is told what its part of other nodes says. */
   readonly pubsub: PeerListener;
+  /** Called when the process has as many files open as it may: a link could not be made for that. */
+  readonly onOutOfFiles: () => void;
   /** Called when the process must end. */
   readonly onFatal: (error: unknown) => void;
   /**
@@ -143,6 +150,8 @@ export class Peers implements Transport, LinkOwner {
   readonly #wasLinked = new Set<string>();
   readonly #tokens = new Set<string>();
   readonly #complaints = new Map<string, number>();
+  /** The names of nodes whose host had no address at the last attempt. */
+  readonly #unknownHosts = new Set<string>();
   readonly #stopped = new AbortController();
   #driver: Driver | undefined;
   /** The name of this node. */
@@ -222,13 +231,16 @@ export class Peers implements Transport, LinkOwner {
     const found = new AbortController();
     const signal = AbortSignal.any([found.signal, this.#stopped.signal]);
     const searches = [...this.#addresses.values()].map((one) => this.#isSelf(one, signal));
-    const timer = setTimeout(() => found.abort(), FIND_SELF_MS);
+    // A name that has no address yet may be this node's: then it has the time that the name takes.
+    const timer = setInterval(() => {
+      if (this.#unknownHosts.size === 0) found.abort();
+    }, FIND_SELF_MS);
     try {
       return await Promise.any(searches);
     } catch (error) {
       throw this.#whyNotFound(error);
     } finally {
-      clearTimeout(timer);
+      clearInterval(timer);
       found.abort();
     }
   }
@@ -252,7 +264,7 @@ export class Peers implements Transport, LinkOwner {
   /** Resolves with the name of `address` if the node there is this one; rejects if it is not. */
   async #isSelf(address: Address, signal: AbortSignal): Promise<string> {
     const name = formatAddress(address);
-    const reply = await retry(() => askOnce(address, this.#question({ purpose: "find" })), {
+    const reply = await retry(() => this.#askOnce(address, { purpose: "find" }), {
       minTimeout: RETRY_MS_MIN,
       maxTimeout: RETRY_MS_MAX,
       maxAttempts: Number.MAX_SAFE_INTEGER,
@@ -262,6 +274,34 @@ export class Peers implements Transport, LinkOwner {
     if (reply.instance === this.instance) return name;
     this.#checkConfig(reply, name);
     throw new HandshakeError(`${name} is another node`);
+  }
+
+  /**
+   * Makes sure that the name that this node was given leads to no other node, as soon as somebody answers
+   * there; nobody may, as behind an address translation. {@linkcode findSelf} has seen that it leads here.
+   */
+  async checkOwnName(): Promise<void> {
+    const address = this.#addresses.get(this.ownName);
+    const { signal } = this.#stopped;
+    if (address === undefined) return;
+    try {
+      const reply = await retry(() => this.#askOnce(address, { purpose: "find" }), {
+        minTimeout: RETRY_MS_MIN,
+        maxTimeout: CHECK_OWN_NAME_MS,
+        maxAttempts: Number.MAX_SAFE_INTEGER,
+        isRetriable: (error: unknown) => error instanceof HandshakeError && !signal.aborted,
+        signal,
+      });
+      if (reply.instance === this.instance || !this.#checkConfig(reply, this.ownName)) return;
+      this.#options.onFatal(
+        new FatalError(
+          `the name ${this.ownName} leads to another process of the cluster: say with --advertise ` +
+            "which of the --peers leads to this one, or end the other",
+        ),
+      );
+    } catch (error) {
+      if (!signal.aborted) this.#options.onFatal(error);
+    }
   }
 
   /**
@@ -319,19 +359,15 @@ export class Peers implements Transport, LinkOwner {
 
   async #keepLinked(name: string): Promise<void> {
     const { signal } = this.#stopped;
-    let isFirst = true;
     while (!signal.aborted) {
       try {
         await retry(() => this.#link(name), {
           minTimeout: RETRY_MS_MIN,
           maxTimeout: RETRY_MS_MAX,
           maxAttempts: Number.MAX_SAFE_INTEGER,
-          // A name that is unknown from the start is a mistake; one that becomes unknown later is
-          // an outage.
-          isRetriable: (error: unknown) => error instanceof HandshakeError || !isFirst,
+          isRetriable: (error: unknown) => error instanceof HandshakeError,
           signal,
         });
-        isFirst = false;
         await this.#links[this.#names.indexOf(name)]?.closed;
       } catch (error) {
         if (signal.aborted) return;
@@ -359,7 +395,7 @@ export class Peers implements Transport, LinkOwner {
         token,
         known,
       });
-      const { socket, reply, received } = await ask(address, question);
+      const { socket, reply, received } = await this.#ask(address, question);
       const obstacle = this.#obstacle(reply, name);
       if (obstacle !== undefined) {
         closeQuietly(socket);
@@ -384,6 +420,33 @@ export class Peers implements Transport, LinkOwner {
     if (!this.#hasSameIds(reply, name)) return OTHER_IDS;
     if (reply.refusal === undefined) return undefined;
     return `${name} refuses a link: ${shown(reply.refusal)}`;
+  }
+
+  /** Asks, and takes note of what keeps this node from asking. */
+  async #ask(address: Address, question: Question): Promise<Answered> {
+    const name = formatAddress(address);
+    try {
+      const answered = await ask(address, question);
+      this.#unknownHosts.delete(name);
+      return answered;
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      if (isOutOfFiles(cause)) this.#options.onOutOfFiles();
+      if (cause instanceof UnknownHostError) {
+        this.#unknownHosts.add(name);
+        this.#complain(name, `cannot reach ${name}, trying on: ${messageOf(cause)}`);
+      } else this.#unknownHosts.delete(name);
+      throw error;
+    }
+  }
+
+  async #askOnce(
+    address: Address,
+    about: Pick<Question, "purpose" | "token">,
+  ): Promise<Reply> {
+    const { socket, reply } = await this.#ask(address, this.#question(about));
+    closeQuietly(socket);
+    return reply;
   }
 
   /** Makes a connection a link. Closes an older link to the same peer. */
@@ -506,7 +569,7 @@ export class Peers implements Transport, LinkOwner {
     const address = this.#addresses.get(asker);
     if (address === undefined || token === undefined) return undefined;
     try {
-      const answer = await askOnce(address, this.#question({ purpose: "confirm", token }));
+      const answer = await this.#askOnce(address, { purpose: "confirm", token });
       return answer.isConfirmed === true && answer.instance === instance ? answer : undefined;
     } catch {
       return undefined;

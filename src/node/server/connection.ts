@@ -6,6 +6,7 @@
 
 import type { ByteString } from "../../byte_string.ts";
 import { writeLatin1 } from "../../byte_writer.ts";
+import { now } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import { COMMAND_BYTES_EXTRA, COMMANDS_PER_TURN, PUSH_BYTES_MAX, READ_WORK } from "../../limits.ts";
 import { OutputQueue } from "../../output_queue.ts";
@@ -63,10 +64,12 @@ export class Connection implements PipelineHost {
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #onClosed: () => void;
+  readonly #onProven: () => void;
   readonly #decoder: CommandDecoder;
   readonly #session: ClientSession;
   readonly #pipeline: Pipeline;
   #isFirstCommand = true;
+  #usedAtMs = now();
   /** For a connection above the limit of clients: ends it if it is not a peer's. */
   #peerTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #output = new OutputQueue();
@@ -81,13 +84,16 @@ export class Connection implements PipelineHost {
   #isClosed = false;
   /** Nothing more is read: the client has quit, or sent something that is not a command. */
   #isEnding = false;
+  /** A peer has asked its question. */
+  #isUpgrading = false;
   #resume: (() => void) | undefined;
   /** There may be more commands that have arrived: they are for the next turn. */
   #hasMore = false;
 
   /**
    * @param options `isForPeers`: there are too many clients, and only a peer is admitted;
-   * `onClosed`: called once, when the connection is closed or taken over
+   * `onClosed`: called once, when the connection is closed or taken over; `onProven`: called when a peer speaks
+   * on a connection that is `isForPeers`
    */
   constructor(
     options: {
@@ -96,10 +102,12 @@ export class Connection implements PipelineHost {
       host: ConnectionHost;
       isForPeers?: boolean;
       onClosed: () => void;
+      onProven?: () => void;
     },
   ) {
     this.#socket = options.socket;
     this.#onClosed = options.onClosed;
+    this.#onProven = options.onProven ?? (() => {});
     if (options.isForPeers === true) {
       this.#peerTimer = setTimeout(() => this.#fail(TOO_MANY_CLIENTS), PEER_QUESTION_MS);
     }
@@ -117,6 +125,24 @@ export class Connection implements PipelineHost {
       host: this,
       output: this.#output,
     });
+  }
+
+  /** No command is under way, no reply, and the client waits for no message. */
+  get isAtRest(): boolean {
+    const isBusy = this.#hasMore || this.#isWriting || this.#isClosed || this.#isUpgrading;
+    const { channel, pattern, shard } = this.#session.features?.subscriptions ?? {};
+    const isListening = [channel, pattern, shard].some((names) => (names?.size ?? 0) > 0);
+    return !isBusy && !isListening && this.#pipeline.isIdle;
+  }
+
+  /** The client has sent a whole command at some time. */
+  get hasSpoken(): boolean {
+    return !this.#isFirstCommand;
+  }
+
+  /** When the client has sent something last, or has connected, on the monotonic clock. */
+  get usedAtMs(): number {
+    return this.#usedAtMs;
   }
 
   /** Serves the client until one of the two closes the connection. */
@@ -162,6 +188,7 @@ export class Connection implements PipelineHost {
     while (!this.#isEnding) {
       const count = await this.#socket.read(this.#decoder.space);
       if (count === null || this.#isClosed) return;
+      this.#usedAtMs = now();
       this.#decoder.received(count);
       const { turns } = this.#host;
       if (turns.isFull) await turns.untilRoom();
@@ -312,6 +339,7 @@ export class Connection implements PipelineHost {
       this.close(); // The client no longer reads the replies.
     }
     this.#isWriting = false;
+    this.#usedAtMs = now();
     if (this.#isEnding && this.#pipeline.isIdle) this.close();
     else this.#flush(); // Records what is left.
   }
@@ -334,6 +362,8 @@ export class Connection implements PipelineHost {
   /** Answers the question. Returns whether the conversation in this protocol is over. */
   async #upgrade(question: ByteString): Promise<boolean> {
     clearTimeout(this.#peerTimer);
+    this.#isUpgrading = true;
+    this.#onProven();
     const { reply, takeOver, afterwards } = await this.#host.onUpgrade(question);
     this.#pipeline.reply(encodeValue(reply, this.#session.version));
     if (takeOver === undefined && afterwards === undefined) {

@@ -12,6 +12,7 @@
  */
 
 import {
+  acceptAll,
   closeQuietly,
   connect,
   listen,
@@ -52,18 +53,13 @@ export class OwnerBeacon {
     closeQuietly(this.#listener);
   }
 
-  async #answerAll(): Promise<void> {
+  #answerAll(): void {
     const answer = new TextEncoder().encode(`${this.owner.instance}\n`);
-    for (;;) {
-      try {
-        const socket = await this.#listener.accept();
+    acceptAll(this.#listener, {
+      onSocket: (socket) => {
         writeAll(socket, answer).catch(() => {}).finally(() => closeQuietly(socket));
-      } catch {
-        // Most likely closed. Without an answer, the checks of the commits still protect the
-        // journal.
-        return;
-      }
-    }
+      },
+    });
   }
 }
 

@@ -58,6 +58,7 @@ import {
 import { takeOwnership } from "./kv_ownership.ts";
 import { deleteDead, KvRecovery, readBlob, type Reading } from "./kv_recovery.ts";
 import { type KvBatch, type KvStore, openKvStore, reasonOf } from "./kv_store.ts";
+import { PatientKvStore } from "./patient_store.ts";
 import { writeRecords } from "./record_codec.ts";
 
 /** Chunks of one commit of a force: the store takes at most 800 KB at a time. */
@@ -137,9 +138,11 @@ export async function openKvJournal(options: KvJournalOptions): Promise<Journal>
 }
 
 async function open(options: KvJournalOptions): Promise<{ store: KvStore; place: string }> {
-  const { store, placeName } = options;
-  if (store !== undefined) return { store, place: placeName ?? "given" };
-  return await openKvStore(options);
+  const { placeName, logger } = options;
+  const { store, place } = options.store === undefined
+    ? await openKvStore(options)
+    : { store: options.store, place: placeName ?? "given" };
+  return { store: new PatientKvStore(store, { place, logger }), place };
 }
 
 function startBeacon(): OwnerBeacon {

@@ -7,7 +7,9 @@
  * @module
  */
 
+import type { Logger } from "@std/log";
 import { FatalError, messageOf } from "../../errors.ts";
+import { isLocked, LOCKED_MS_MAX, whileLocked } from "./locked.ts";
 
 /** One atomic change of several keys. */
 export interface KvBatch {
@@ -133,6 +135,7 @@ export interface KvPlace {
   readonly part?: string | undefined;
   /** The human-readable name of the runtime's own database. */
   readonly placeName?: string | undefined;
+  readonly logger?: Logger | undefined;
 }
 
 /**
@@ -149,9 +152,11 @@ export async function openKvStore(where: KvPlace): Promise<{ store: KvStore; pla
     ? path
     : `${path.replace(/[/\\]+$/, "")}/${fileName}`;
   const place = file ?? where.placeName ?? "in the default store of this program";
+  const patience = { place, logger: where.logger };
   try {
-    if (file !== undefined) await expectKvOrNothing(file);
-    const whole = new DenoKvStore(await Deno.openKv(file));
+    if (file !== undefined) await whileLocked(patience, () => expectKvOrNothing(file));
+    const kv = await whileLocked(patience, () => Deno.openKv(file));
+    const whole = new DenoKvStore(kv);
     return { store: file === undefined ? new PrefixedKvStore(whole, [part]) : whole, place };
   } catch (error) {
     if (error instanceof FatalError) throw error;
@@ -200,6 +205,9 @@ export function reasonOf(error: unknown): string {
   const message = messageOf(error);
   if (/disk is full|no space left/i.test(message)) {
     return "the disk is full; nothing that was acknowledged is lost: make room and start it again";
+  }
+  if (isLocked(error)) {
+    return `another process has had it locked for ${LOCKED_MS_MAX / 1000} s (${message})`;
   }
   if (/read-?only/i.test(message)) return "it cannot be written, only read";
   // Perhaps its folder is read-only: the database does not say which of the two it is.

@@ -23,6 +23,7 @@ export function session(): Session {
       valueBytesMax: 20,
       memoryBytesMax: 0,
       isOutOfMemory: () => false,
+      idleMsMax: 300_000,
       info: (sections) => `info ${sections.join()}`,
       status: () => "{}",
       nowMs: () => 1234.5,

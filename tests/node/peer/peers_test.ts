@@ -55,6 +55,7 @@ class TestNode implements Disposable {
       logger: getLogger("test"),
       pubsub: { linkUp: () => {}, linkDown: () => {}, receive: () => {} },
       report: () => ({ keys: 0, requestsPerSecond: 0, hasLease: false, chunks: null }),
+      onOutOfFiles: () => {},
       onFatal: (error) => this.told.push(`fatal: ${error}`),
       onOtherIds: (names) => this.otherIds.push(names),
     });
