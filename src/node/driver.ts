@@ -19,11 +19,12 @@ import type {
   NodeId,
   NodeSet,
 } from "../two_phase/messages.ts";
-import type { Input, MUST_WAIT, Replica } from "../two_phase/replica.ts";
+import { type Input, MUST_WAIT, type Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { ByteString } from "../byte_string.ts";
 import { clocks } from "../clock.ts";
+import { invariant } from "../invariant.ts";
 import type { CheckpointOptions, Journal } from "./storage/journal.ts";
 
 /** How often the replica is told that time has passed. */
@@ -44,11 +45,13 @@ export class Driver {
   readonly #onEvent: (event: ProtocolEvent) => void;
   readonly #onTick: ((lateMs: number, nowMs: number) => void) | undefined;
   #tickedAt = Infinity;
-  readonly #afterFlush: (() => void)[] = [];
+  #afterFlush: (() => void)[] = [];
   /** The start of the present turn. */
   #turnBeganAt = clocks();
   #isFlushScheduled = false;
   #isFlushing = false;
+  /** Why nothing is done any more; `undefined` while this driver runs. */
+  #stopped: string | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: {
@@ -81,12 +84,24 @@ export class Driver {
     this.flush();
   }
 
-  stop(): void {
+  /**
+   * Ends this driver, because of `reason`: whatever was asked of it is answered, and nothing that comes
+   * later is heeded, the end of a force neither.
+   */
+  stop(reason: string): void {
+    if (this.#stopped !== undefined) return;
     clearInterval(this.#timer);
+    this.#step({ type: "abandon", reason });
+    this.#stopped = reason;
+    this.flush();
   }
 
   /** Submits a client's request; `requester` gets the outcome. */
   submit(request: Request, requester: Requester): void {
+    if (this.#stopped !== undefined) {
+      requester.onOutcome({ kind: "rejected", reason: this.#stopped });
+      return;
+    }
     this.#step({ type: "request", request, requester });
   }
 
@@ -131,10 +146,12 @@ export class Driver {
     // The replica's state and the appended records must match at this moment.
     this.flush();
     const { replica } = this;
+    invariant(!replica.hasEffects && !this.#isFlushing, "a checkpoint begins between two turns");
     await this.#journal.checkpoint(checkpointOf(replica.store, replica.checkpoint()));
   }
 
   #step(input: Input): void {
+    if (this.#stopped !== undefined) return;
     this.#scheduleFlush();
     this.replica.step(input, this.#turnBeganAt);
   }
@@ -165,6 +182,7 @@ export class Driver {
 
   /** Reads one key without a request, if the read need not wait. */
   peek(key: ByteString): ByteString | undefined | typeof MUST_WAIT {
+    if (this.#stopped !== undefined) return MUST_WAIT;
     return this.replica.peek(key, clocks);
   }
 
@@ -174,16 +192,19 @@ export class Driver {
     this.flush();
   }
 
-  /** Carries out all effects, until there are none. */
+  /** Carries out all effects and actions, until there are none: an action may bring about effects. */
   flush(): void {
     if (this.#isFlushing) return;
     this.#isFlushScheduled = false;
     this.#isFlushing = true;
-    while (this.replica.hasEffects) this.#carryOut(this.replica.takeEffects());
-    this.#transport.flush();
-    for (let action = this.#afterFlush.shift(); action; action = this.#afterFlush.shift()) action();
+    do {
+      while (this.replica.hasEffects) this.#carryOut(this.replica.takeEffects());
+      this.#transport.flush();
+      const actions = this.#afterFlush;
+      this.#afterFlush = [];
+      for (const action of actions) action();
+    } while (this.replica.hasEffects || this.#afterFlush.length > 0);
     this.#isFlushing = false;
-    if (this.replica.hasEffects) this.#scheduleFlush();
   }
 
   #carryOut(effects: Effects): void {

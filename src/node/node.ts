@@ -99,10 +99,17 @@ const LEAVE_MS = 1000;
 /** How often the node checks whether a checkpoint is due, in milliseconds. */
 const CHECKPOINT_CHECK_MS = 500;
 
+<<<<<<< HEAD
 /** The same complaint is logged once in this time, in milliseconds. */
 const COMPLAINT_MS = 10_000;
 
 /** How often the node looks for old tokens and idle exports, in milliseconds. */
+=======
+/** What clients are told meanwhile. */
+const STARTING_OVER = "this node starts over with a new journal";
+
+/** How often old tokens and idle exports are looked for, in milliseconds. */
+>>>>>>> 89d4272 (driver: answer what is in hand when a replica is given up)
 const SWEEP_MS = 5000;
 
 /** How often expired keys are looked for, in milliseconds. */
@@ -333,19 +340,25 @@ export class Node implements ListenerHost, OutcomeHost {
    * starts over with those ids. It is in no view yet, so nothing is lost.
    */
   #takeIds(names: readonly string[]): void {
+<<<<<<< HEAD
     if (this.#isStartingOver || this.#driver === undefined) return;
     this.#options.logger.info("adopts the ids by which the cluster knows its nodes");
+=======
+    if (this.#driver === undefined) return;
+    this.#options.logger.info("takes over the ids by which the cluster knows its nodes");
+>>>>>>> 89d4272 (driver: answer what is in hand when a replica is given up)
     this.#beginToStartOver(names);
   }
 
   #beginToStartOver(names: readonly string[]): void {
+    if (this.#isStartingOver) return;
     this.#startOver(names).catch((error) => this.#ended.reject(error));
   }
 
   /** Continues with a new journal, as a stranger that joins, and with `names` by their ids. */
   async #startOver(names: readonly string[]): Promise<void> {
     this.#isStartingOver = true;
-    this.#stopReplica();
+    this.#stopReplica(STARTING_OVER);
     this.#peers.pause();
     await this.#journal.renew();
     this.#peers.setNames(names);
@@ -356,12 +369,18 @@ export class Node implements ListenerHost, OutcomeHost {
     this.#isStartingOver = false;
   }
 
-  #stopReplica(): void {
+  /** There is no replica from now on: whatever was asked of it is answered with `reason`. */
+  #stopReplica(reason: string): void {
     clearInterval(this.#checkpoints);
     clearInterval(this.#sweeps);
+<<<<<<< HEAD
     clearInterval(this.#expirySweeps);
     this.#driver?.stop();
+=======
+    const driver = this.#driver;
+>>>>>>> 89d4272 (driver: answer what is in hand when a replica is given up)
     this.#driver = undefined;
+    driver?.stop(reason);
   }
 
   /** @throws {FatalError} if the journal is that of another node of the list. */
@@ -497,7 +516,7 @@ export class Node implements ListenerHost, OutcomeHost {
   }
 
   async #shutDown(): Promise<void> {
-    this.#stopReplica();
+    this.#stopReplica("this node is stopping");
     this.#peers.stop();
     this.#listener.close();
     this.admission.close();
@@ -539,7 +558,7 @@ export class Node implements ListenerHost, OutcomeHost {
 
   get notReady(): string {
     return this.#isStartingOver
-      ? "this node starts over with a new journal"
+      ? STARTING_OVER
       : "this node is starting: it is finding its own entry in the list of peers";
   }
 

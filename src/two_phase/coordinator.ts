@@ -47,14 +47,7 @@ import { OwnNumbers } from "./own_numbers.ts";
 import { assertOwn, OwnTransaction, requestOf } from "./own_transaction.ts";
 import { restorePrepared } from "./prepared.ts";
 import { Reads } from "./reads.ts";
-import {
-  isHopeless,
-  OLDER_COPY,
-  whyHopeless,
-  whyInLine,
-  whyParked,
-  whyUndecided,
-} from "./refusals.ts";
+import { isHopeless, whyHopeless, whyInLine, whyParked, whyUndecided } from "./refusals.ts";
 import type { Outcome, ReadRequest, Request, Requester, WriteRequest } from "./request.ts";
 import { type Entry, Transaction, withFollowers } from "./state.ts";
 import { nameForClients } from "./transaction_name.ts";
@@ -190,14 +183,14 @@ export class Coordinator implements ForceAwaiter {
     }
   }
 
-  /** Answers every request: this node serves nothing from now on. */
-  abandonAll(): void {
+  /** Answers every request: this node serves nothing from now on, because of `reason`. */
+  abandonAll(reason: string): void {
     for (const pending of [...this.#pending.all(), ...this.#closing.all()]) {
-      if (pending.number === 0) this.#reject(pending, OLDER_COPY);
+      if (pending.number === 0) this.#reject(pending, reason);
       else {
         this.#finish(pending, {
           kind: "indeterminate",
-          reason: OLDER_COPY,
+          reason,
           transaction: this.#nameOf(pending.number),
         });
       }

@@ -12,6 +12,7 @@
 
 import type { LeaseTerm } from "./lease.ts";
 import type { JournalRecord, JournalSighting, Message, NodeId, NodeSet, View } from "./messages.ts";
+import { NOBODY, only } from "./node_set.ts";
 import { countsAsProgress } from "./peer_journals.ts";
 import type { Outcome, Requester } from "./request.ts";
 import type { Moment } from "./stillness.ts";
@@ -234,6 +235,17 @@ export class Outbox {
 
   send(to: NodeSet, message: Message): void {
     if (to !== 0) this.#sends.push({ to, message });
+  }
+
+  /**
+   * The link to `peer` is gone, or another one is there: what was to be sent on the one before is lost
+   * with it. On the next one it would come before what the protocol says there first.
+   */
+  linkChanged(peer: NodeId): void {
+    const others = ~only(peer);
+    if ((this.receivers & only(peer)) === 0) return;
+    this.#sends = this.#sends.map(({ to, message }) => ({ to: to & others, message }))
+      .filter(({ to }) => to !== NOBODY);
   }
 
   /** @param term the term of the lease that the answer needs */

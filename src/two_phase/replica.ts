@@ -39,6 +39,7 @@ import { NodeRecords } from "./nodes.ts";
 import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
 import { recover } from "./recovery.ts";
+import { OLDER_COPY } from "./refusals.ts";
 import type { Request, Requester } from "./request.ts";
 import { settleAll } from "./settlement.ts";
 import { Stillness } from "./stillness.ts";
@@ -94,6 +95,8 @@ export type Input =
   | { readonly type: "forced"; readonly position: number }
   /** The process is about to end: the others need not wait for it. */
   | { readonly type: "leave" }
+  /** This replica is given up: everything that was asked of it is answered. The last input. */
+  | { readonly type: "abandon"; readonly reason: string }
   /** Time has passed. Give one every few milliseconds. */
   | { readonly type: "tick" };
 
@@ -333,6 +336,7 @@ export class Replica {
         this.#onPeerUp(input);
         break;
       case "peerDown":
+        this.context.outbox.linkChanged(input.peer);
         this.context.membership.onPeerDown(input.peer);
         this.#source.onPeerDown(input.peer);
         this.#heldBack.forget(input.peer);
@@ -347,6 +351,9 @@ export class Replica {
       case "leave":
         this.context.membership.leave();
         break;
+      case "abandon":
+        this.#coordinator.abandonAll(input.reason);
+        return; // Nothing is granted, and nothing begins, from now on.
       case "forced":
         this.context.transactions.forced(input.position);
         this.context.outbox.forced(input.position);
@@ -485,10 +492,11 @@ export class Replica {
   }
 
   #onPeerUp({ peer, identity, known }: Input & { readonly type: "peerUp" }): void {
-    const { transactions, membership, now } = this.context;
+    const { transactions, membership, outbox, now } = this.context;
+    outbox.linkChanged(peer);
     membership.onPeerUp(peer, { identity, known, now });
     if (membership.isOlderCopy) {
-      this.#coordinator.abandonAll();
+      this.#coordinator.abandonAll(OLDER_COPY);
       return;
     }
     this.#viewChange.onPeerUp(peer);

@@ -1,6 +1,6 @@
 /** What a node may only do once its journal has it, on a journal whose forces end when told to. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Driver, type Transport } from "../../src/node/driver.ts";
 import { type Journal, MemoryJournal } from "../../src/node/storage/journal.ts";
 import { timingFor } from "../../src/two_phase/timing.ts";
@@ -14,9 +14,10 @@ import {
   type View,
 } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
-import { Replica } from "../../src/two_phase/replica.ts";
-import type { Outcome } from "../../src/two_phase/request.ts";
+import { MUST_WAIT, Replica } from "../../src/two_phase/replica.ts";
+import type { Outcome, Request } from "../../src/two_phase/request.ts";
 import { clocks } from "../../src/clock.ts";
+import { InvariantError } from "../../src/invariant.ts";
 import { read, write } from "../two_phase/script.ts";
 
 /** A journal whose forces are under way until they are ended by hand, in their order. */
@@ -95,6 +96,8 @@ class Pair {
   readonly drivers: readonly [Driver, Driver];
   /** What was answered to whom, and which votes were sent. */
   readonly log: string[] = [];
+  /** By node: while set, what it sends does not arrive, but is kept here as on its link. */
+  readonly held: (Message[] | undefined)[] = [undefined, undefined];
 
   constructor() {
     this.drivers = [this.#newDriver(0), this.#newDriver(1)];
@@ -141,7 +144,9 @@ class Pair {
         const sent = queue;
         queue = [];
         for (const { to, message } of sent) {
-          queueMicrotask(() => this.drivers[to === 0 ? 0 : 1].receive(self, message));
+          const held = this.held[self];
+          if (held !== undefined) held.push(message);
+          else queueMicrotask(() => this.drivers[to === 0 ? 0 : 1].receive(self, message));
         }
       },
     };
@@ -232,3 +237,109 @@ for (const failing of [0, 1] as const) {
     assertEquals(isRead, true);
   });
 }
+
+Deno.test("Driver answers everything in hand when it is stopped, and heeds nothing after that", async () => {
+  const pair = await Pair.complete();
+  const [driver] = pair.drivers;
+  const said: string[] = [];
+  const ask = (name: string, request: Request) => {
+    driver.submit(request, {
+      onOutcome: (outcome) =>
+        said.push(`${name} ${outcome.kind} ${"reason" in outcome ? outcome.reason : ""}`),
+    });
+  };
+  ask("prepared", write({ k: "1" }));
+  ask("follower", write({ k: "2" }));
+  ask("reader", read("k"));
+  ask("barrier", { kind: "barrier", isExact: false, evaluate: () => 0 });
+  await pair.settle();
+  assertEquals(said, []);
+  // The answers of this turn are given, too.
+  ask("same turn", write({ j: "1" }));
+  driver.stop("it is replaced");
+  assertEquals(said.toSorted(), [
+    "barrier rejected it is replaced",
+    "follower indeterminate it is replaced",
+    "prepared indeterminate it is replaced",
+    "reader rejected it is replaced",
+    "same turn indeterminate it is replaced",
+  ]);
+  assertEquals(driver.replica.requests, 0);
+
+  // Its own forces end, the other member votes, and time passes.
+  const votes: Message[] = pair.held[1] = [];
+  while (pair.journals[1].forces > 0) await pair.endForce(1);
+  assertEquals(votes.filter(({ type }) => type === "vote").length, 3);
+  const sent: Message[] = pair.held[0] = [];
+  const records = pair.journals[0].records.length;
+  while (pair.journals[0].forces > 0) pair.journals[0].endForce();
+  for (const vote of votes) driver.receive(1, vote);
+  driver.tick();
+  driver.leave();
+  await pair.settle();
+  assertEquals(sent, []);
+  assertEquals(pair.journals[0].records.length, records);
+  assertEquals(driver.peek("z"), MUST_WAIT, "it vouches for nothing any more");
+  ask("later", read("z"));
+  assertEquals(said.slice(5), ["later rejected it is replaced"]);
+});
+
+for (const isClosedFirst of [true, false]) {
+  const how = isClosedFirst ? "after the end of the one before" : "in the place of another";
+  Deno.test(`Driver sends nothing on a link ${how} that was meant for that one`, async () => {
+    const pair = await Pair.complete();
+    const [driver] = pair.drivers;
+    const { identity } = pair.journals[1];
+    // Both are prepared at both; the votes for them are on their way.
+    pair.held[1] = [];
+    await pair.put(0, "a");
+    await pair.put(0, "b");
+    for (const node of [0, 0, 1, 1] as const) await pair.endForce(node);
+    const votes = pair.held[1].filter(({ type }) => type === "vote");
+    assertEquals(votes.length, 2);
+    // The commit of the first one is lost with the link.
+    const lost: Message[] = pair.held[0] = [];
+    for (const vote of votes.slice(0, 1)) driver.receive(1, vote);
+    await pair.settle();
+    assertEquals(lost.map(({ type }) => type), ["commit"]);
+    // One turn: the second one is committed, and the peer has dialed again.
+    const sent: Message[] = pair.held[0] = [];
+    for (const vote of votes.slice(1)) driver.receive(1, vote);
+    if (isClosedFirst) driver.peerDown(1);
+    driver.peerUp(1, { identity, known: undefined });
+    await pair.settle();
+    assertEquals(pair.log.filter((line) => line.endsWith("answered")), [
+      "a answered",
+      "b answered",
+    ]);
+    // What the peer has missed follows when it has said which view it is in.
+    assertEquals(sent.map(({ type }) => type), ["viewInstalled"]);
+  });
+}
+
+Deno.test("Driver.checkpoint() finds nothing left to do, whatever the end of the turn brings about", async () => {
+  const pair = await Pair.complete();
+  const [driver] = pair.drivers;
+  const [journal] = pair.journals;
+  let atCheckpoint: readonly JournalRecord[] = [];
+  let hadEffects: boolean | undefined;
+  journal.checkpoint = () => {
+    atCheckpoint = [...journal.records];
+    hadEffects = driver.replica.hasEffects;
+    return Promise.resolve();
+  };
+  // As a connection whose next commands have waited for the answers of the turn.
+  driver.afterTurn(() => {
+    driver.submit(write({ a: "1" }), { onOutcome: () => {} });
+    driver.afterTurn(() => driver.submit(write({ b: "1" }), { onOutcome: () => {} }));
+  });
+  await driver.checkpoint();
+  assertEquals(hadEffects, false);
+  assertEquals(atCheckpoint.filter(({ type }) => type === "prepared").length, 2);
+  await pair.settle();
+  assertEquals(journal.records.length, atCheckpoint.length);
+
+  const inTurn = Promise.withResolvers<void>();
+  driver.afterTurn(() => driver.checkpoint().then(inTurn.resolve, inTurn.reject));
+  await assertRejects(() => inTurn.promise, InvariantError, "between two turns");
+});
