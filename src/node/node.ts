@@ -99,17 +99,13 @@ const LEAVE_MS = 1000;
 /** How often the node checks whether a checkpoint is due, in milliseconds. */
 const CHECKPOINT_CHECK_MS = 500;
 
-<<<<<<< HEAD
+/** What clients are told while the node starts over. */
+const STARTING_OVER = "this node starts over with a new journal";
+
 /** The same complaint is logged once in this time, in milliseconds. */
 const COMPLAINT_MS = 10_000;
 
 /** How often the node looks for old tokens and idle exports, in milliseconds. */
-=======
-/** What clients are told meanwhile. */
-const STARTING_OVER = "this node starts over with a new journal";
-
-/** How often old tokens and idle exports are looked for, in milliseconds. */
->>>>>>> 89d4272 (driver: answer what is in hand when a replica is given up)
 const SWEEP_MS = 5000;
 
 /** How often expired keys are looked for, in milliseconds. */
@@ -340,13 +336,8 @@ export class Node implements ListenerHost, OutcomeHost {
    * starts over with those ids. It is in no view yet, so nothing is lost.
    */
   #takeIds(names: readonly string[]): void {
-<<<<<<< HEAD
-    if (this.#isStartingOver || this.#driver === undefined) return;
-    this.#options.logger.info("adopts the ids by which the cluster knows its nodes");
-=======
     if (this.#driver === undefined) return;
-    this.#options.logger.info("takes over the ids by which the cluster knows its nodes");
->>>>>>> 89d4272 (driver: answer what is in hand when a replica is given up)
+    this.#options.logger.info("adopts the ids by which the cluster knows its nodes");
     this.#beginToStartOver(names);
   }
 
@@ -373,12 +364,8 @@ export class Node implements ListenerHost, OutcomeHost {
   #stopReplica(reason: string): void {
     clearInterval(this.#checkpoints);
     clearInterval(this.#sweeps);
-<<<<<<< HEAD
     clearInterval(this.#expirySweeps);
-    this.#driver?.stop();
-=======
     const driver = this.#driver;
->>>>>>> 89d4272 (driver: answer what is in hand when a replica is given up)
     this.#driver = undefined;
     driver?.stop(reason);
   }
