@@ -4,7 +4,9 @@
  *
  * ```text
  * prepare    = view number priority version effects reads follows
- * effect     = flags key [value] [expiresAtMs]      flags: 1 with a value, 2 with an expiry
+ * effect     = flags key [value] [expiresAtMs] [events]
+ *                                                   flags: 1 with a value, 2 with an expiry,
+ *                                                   4 with events
  * key record = effect version
  * ```
  *
@@ -22,6 +24,7 @@ import type { Effect, KeyRecord, Prepare, Stamp, TransactionNumber } from "./two
 
 const HAS_VALUE = 1;
 const HAS_EXPIRY = 2;
+const HAS_EVENTS = 4;
 
 /** An encoding of at least this many bytes is kept for a while: see {@linkcode writePrepare}. */
 const KEPT_ENCODING_BYTES = 64 * 1024;
@@ -148,25 +151,30 @@ export function readKeyRecord(reader: ByteReader): KeyRecord {
   return expiresAtMs === undefined ? { key, value, version } : { key, value, version, expiresAtMs };
 }
 
-function writeEffect(writer: ByteWriter, { key, value, expiresAtMs }: Effect): void {
+function writeEffect(writer: ByteWriter, { key, value, expiresAtMs, events }: Effect): void {
   const flags = (value === undefined ? 0 : HAS_VALUE) |
-    (expiresAtMs === undefined ? 0 : HAS_EXPIRY);
+    (expiresAtMs === undefined ? 0 : HAS_EXPIRY) | (events === undefined ? 0 : HAS_EVENTS);
   writer.uint8(flags);
   writer.byteString(key);
   if (value !== undefined) writer.byteString(value);
   if (expiresAtMs !== undefined) writer.varint(expiresAtMs);
+  if (events !== undefined) writer.byteString(events);
 }
 
 function readEffect(reader: ByteReader): Effect {
   const flags = reader.uint8();
   // Only a key that exists can expire.
-  if (flags > (HAS_VALUE | HAS_EXPIRY) || flags === HAS_EXPIRY) {
+  const isOfMissing = (flags & HAS_VALUE) === 0;
+  if (flags > (HAS_VALUE | HAS_EXPIRY | HAS_EVENTS) || isOfMissing && (flags & HAS_EXPIRY) !== 0) {
     throw new MalformedError(`a key cannot have the flags ${flags}`);
   }
   const key = reader.byteString();
   const value = (flags & HAS_VALUE) !== 0 ? reader.byteString() : undefined;
   // Most have no expiry: give all of them the same shape, wherever they come from.
-  return (flags & HAS_EXPIRY) === 0 ? { key, value } : { key, value, expiresAtMs: reader.varint() };
+  const effect = (flags & HAS_EXPIRY) === 0
+    ? { key, value }
+    : { key, value, expiresAtMs: reader.varint() };
+  return (flags & HAS_EVENTS) === 0 ? effect : { ...effect, events: reader.byteString() };
 }
 
 const NOTHING: readonly never[] = [];

@@ -43,7 +43,7 @@ Deno.test("readKeyRecord() returns what writeKeyRecord() was given", () => {
 });
 
 Deno.test("readKeyRecord() refuses flags that nothing is written with", () => {
-  for (const flags of [2, 4, 255]) {
+  for (const flags of [2, 6, 8, 255]) {
     assertThrows(
       () => readKeyRecord(new ByteReader(Uint8Array.of(flags, 0, 0))),
       MalformedError,
@@ -62,6 +62,8 @@ Deno.test("readPrepare() returns what writePrepare() was given", () => {
     effects: [
       { key: ALL_BYTES, value: ALL_BYTES, expiresAtMs: 1_790_000_000_000 },
       { key: "gone", value: undefined },
+      { key: "counted", value: "2", events: "\x08" },
+      { key: "all", value: "2", expiresAtMs: 3, events: "\0\x02" },
     ],
     reads: ["r1", "r2"],
     follows: [NUMBER - 2, NUMBER - 1],

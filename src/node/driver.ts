@@ -10,7 +10,13 @@
 
 import type { Clocks } from "../two_phase/clocks.ts";
 import type { Request, Requester } from "../two_phase/request.ts";
-import { type Answer, type Effects, LEASE_OVER, type ProtocolEvent } from "../two_phase/outbox.ts";
+import {
+  type Answer,
+  type Change,
+  type Effects,
+  LEASE_OVER,
+  type ProtocolEvent,
+} from "../two_phase/outbox.ts";
 import type {
   JournalRecord,
   JournalSighting,
@@ -43,6 +49,7 @@ export class Driver {
   readonly #journal: Journal;
   readonly #transport: Transport;
   readonly #onEvent: (event: ProtocolEvent) => void;
+  readonly #onChanges: ((changes: readonly Change[]) => void) | undefined;
   readonly #onTick: ((lateMs: number, nowMs: number) => void) | undefined;
   #tickedAt = Infinity;
   #afterFlush: (() => void)[] = [];
@@ -59,6 +66,8 @@ export class Driver {
     journal: Journal;
     transport: Transport;
     onEvent: (event: ProtocolEvent) => void;
+    /** Transactions were committed: told if {@linkcode Replica.tellChanges} has asked for it. */
+    onChanges?: (changes: readonly Change[]) => void;
     /** The driver's timer has fired, so many milliseconds late. */
     onTick?: (lateMs: number, nowMs: number) => void;
   }) {
@@ -66,6 +75,7 @@ export class Driver {
     this.#journal = options.journal;
     this.#transport = options.transport;
     this.#onEvent = options.onEvent;
+    this.#onChanges = options.onChanges;
     this.#onTick = options.onTick;
   }
 
@@ -211,6 +221,7 @@ export class Driver {
     if (effects.records.length > 0) this.#journal.append(effects.records);
     for (const { to, message } of effects.sends) this.#transport.send(to, message);
     this.#answer(effects.answers);
+    if (effects.changes.length > 0) this.#onChanges?.(effects.changes);
     for (const event of effects.events) this.#onEvent(event);
     if (!effects.force) return;
     // The prepares should be on the network while the disk forces.

@@ -16,7 +16,7 @@ import {
 } from "../limits.ts";
 import { Seldom } from "../seldom.ts";
 import { contains, members } from "../two_phase/node_set.ts";
-import type { ProtocolEvent } from "../two_phase/outbox.ts";
+import type { Change, ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import { Store } from "../two_phase/store.ts";
 import { type Timing, timingFor, VIEW_TIMING } from "../two_phase/timing.ts";
@@ -42,6 +42,7 @@ import type { NodeReport } from "./peer/messages.ts";
 import { Peers } from "./peer/peers.ts";
 import { Admission } from "./server/admission.ts";
 import type { UpgradeAnswer } from "./server/connection.ts";
+import { KeyNotifications } from "./pubsub/key_notifications.ts";
 import { PubSub } from "./pubsub/pubsub.ts";
 import { Exports } from "./server/exports.ts";
 import { ClientListener, type ListenerHost, PortInUseError } from "./server/listener.ts";
@@ -70,6 +71,8 @@ export interface NodeOptions extends ViewTimes {
   readonly timeoutMs: number;
   /** A client that was silent for this long is hung up on, in milliseconds; `Infinity` for never. */
   readonly idleMsMax: number;
+  /** The value of `notify-keyspace-events` at the start. */
+  readonly keyEvents: string;
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
   /** The bound on the memory of keys, in bytes; 0: none. */
@@ -154,6 +157,7 @@ export class Node implements ListenerHost, OutcomeHost {
   readonly #acceptFailures = new Seldom(COMPLAINT_MS);
   readonly #shortages = new Seldom(COMPLAINT_MS);
   readonly #fewerClients = new Seldom(COMPLAINT_MS);
+  readonly #keyNotifications = new KeyNotifications(this.#pubsub);
 
   /**
    * Takes the port, opens the journal, and recovers what it holds. The port comes first: a second start
@@ -188,6 +192,7 @@ export class Node implements ListenerHost, OutcomeHost {
   ) {
     this.#options = options;
     this.#journal = opened.journal;
+    this.#keyNotifications.choose(options.keyEvents);
     this.#recovered = opened.recovered;
     this.#ended = opened.ended;
     const { timeoutMs, giveUpMs } = timingFor(options.timeoutMs);
@@ -236,6 +241,8 @@ export class Node implements ListenerHost, OutcomeHost {
       scanProcess: () => this.#peers.self * SCAN_TAGS + this.#scanTag,
       random: Math.random,
       pubsub: this.#pubsub,
+      keyEvents: () => this.#keyNotifications.letters,
+      setKeyEvents: (letters) => this.#setKeyEvents(letters),
       outcome: (transaction) => this.#outcomes.answer(transaction),
     };
   }
@@ -320,9 +327,11 @@ export class Node implements ListenerHost, OutcomeHost {
       journal: this.#journal,
       transport: this.#peers,
       onEvent: (event) => this.#onEvent(event),
+      onChanges: (changes) => this.#onChanges(changes),
       onTick: (lateMs, nowMs) => this.#turnTimes.note(lateMs, nowMs),
     });
     this.#driver = driver;
+    this.#wantChanges();
     driver.start();
     this.#sweeps = setInterval(this.#sweeperOf(driver), SWEEP_MS);
     this.#expirySweeps = setInterval(this.#expirySweeperOf(driver), EXPIRY_SWEEP_MS);
@@ -358,6 +367,21 @@ export class Node implements ListenerHost, OutcomeHost {
     this.#recovered = { store, records: [] };
     this.#peers.resume(this.#startReplica());
     this.#isStartingOver = false;
+  }
+
+  #setKeyEvents(letters: string): boolean {
+    const isKnown = this.#keyNotifications.choose(letters);
+    this.#wantChanges();
+    return isKnown;
+  }
+
+  /** Has the replica tell of changes, if anybody wants to know. */
+  #wantChanges(): void {
+    this.#driver?.replica.tellChanges(this.#keyNotifications.isOn);
+  }
+
+  #onChanges(changes: readonly Change[]): void {
+    for (const { effects } of changes) this.#keyNotifications.onEffects(effects);
   }
 
   /** There is no replica from now on: whatever was asked of it is answered with `reason`. */

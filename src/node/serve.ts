@@ -19,6 +19,7 @@ import { KEY_BYTES_LIMIT, KEY_BYTES_MAX, VALUE_BYTES_LIMIT, VALUE_BYTES_MAX } fr
 import { VIEW_TIMING } from "../two_phase/timing.ts";
 import type { ViewTimes } from "./peer/handshake.ts";
 import { defaultMemoryBytes, parseMemoryBytes } from "./memory.ts";
+import { KeyNotifications } from "./pubsub/key_notifications.ts";
 import { Node, type NodeOptions, type Storage } from "./node.ts";
 
 /** What `dks serve --help` prints. */
@@ -61,6 +62,8 @@ usage: dks serve [options]
       --max-value-bytes N  longest value (${VALUE_BYTES_MAX})
       --max-memory SIZE  memory for keys and values, as 512mb: more is refused
                          to writes; 0: no bound (60 % of what there is)
+      --notify-keyspace-events LETTERS  which events of keys subscribers are told,
+                         as in Redis (KEA: all). CONFIG SET changes it
       --log-level LEVEL  debug, info, warn, error or critical (info)
       --log-format FORM  text or json (text)
   -h, --help             prints this
@@ -146,6 +149,7 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       "max-key-bytes",
       "max-value-bytes",
       "max-memory",
+      "notify-keyspace-events",
       "log-level",
       "log-format",
     ],
@@ -179,6 +183,7 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       min: 1,
       max: VALUE_BYTES_LIMIT,
     }),
+    keyEvents: parseKeyEvents(line.value("notify-keyspace-events") ?? ""),
     memoryBytesMax: parseMemory(line.value("max-memory")),
     storage: parseStorage(line.value("data"), line.has("ephemeral")),
     forcesNewCluster,
@@ -205,6 +210,14 @@ function parsePeers(
     throw new UsageError(`--advertise ${name} is not among the --peers ${list}`);
   }
   return { peers, advertise };
+}
+
+/** Returns the letters, if they are Redis's. */
+function parseKeyEvents(letters: string): string {
+  if (new KeyNotifications({ tellLocal: () => {} }).choose(letters)) return letters;
+  throw new UsageError(
+    `--notify-keyspace-events takes letters of Ag$lshzxeKEtmdn, not "${letters}"`,
+  );
 }
 
 function parseStorage(path: string | undefined, isEphemeral: boolean): Storage {

@@ -25,6 +25,7 @@ import type { Context } from "./context.ts";
 import { applyEffects } from "./effects.ts";
 import { EvaluationView } from "./evaluation.ts";
 import { invariant } from "../invariant.ts";
+import { EVENT, eventsOf } from "../key_events.ts";
 import type { LeaseTerm } from "./lease.ts";
 import type { LowWaterMarks } from "./low_water_mark.ts";
 import {
@@ -376,7 +377,7 @@ export class Coordinator implements ForceAwaiter {
       : request.evaluate(view.read, view);
     const effects = view.expired.size === 0
       ? evaluation.effects
-      : withDeletions(evaluation.effects, [...view.expired]);
+      : withDeletions(evaluation.effects, view.expired);
     if (effects.length > 0 && !mustWrite(pending)) {
       this.#leave(transaction);
       this.#lineUpToExpire(pending, request);
@@ -563,6 +564,7 @@ export class Coordinator implements ForceAwaiter {
     // Need not be forced: recovery collects the votes again, and decides the same.
     outbox.append({ type: "committed", coordinator: self, number });
     applyEffects(store, transaction);
+    if (outbox.tellsChanges) outbox.change(transaction.effects, pending?.requester);
     this.#leave(transaction);
     transactions.discardTransaction(self, number, "committed");
     transactions.settle(self, number);
@@ -905,12 +907,14 @@ function mustWrite({ request, expires }: PendingRequest): boolean {
 /** Returns `effects` with the deletion of those of `keys` on which there is none. */
 function withDeletions(
   effects: readonly Effect[],
-  keys: readonly ByteString[],
+  keys: Iterable<ByteString>,
 ): readonly Effect[] {
-  const written = new Set(effects.map(({ key }) => key));
-  const deletions = keys.filter((key) => !written.has(key))
-    .map((key) => ({ key, value: undefined }));
-  return deletions.length === 0 ? effects : [...effects, ...deletions];
+  const expired = new Set(keys);
+  const all = effects.map((effect) =>
+    expired.delete(effect.key) ? { ...effect, events: EVENT.expired + eventsOf(effect) } : effect
+  );
+  for (const key of expired) all.push({ key, value: undefined, events: EVENT.expired });
+  return all;
 }
 
 const NO_EFFECTS: readonly Effect[] = [];

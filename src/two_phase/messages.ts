@@ -36,6 +36,8 @@ export interface Effect {
   readonly value: ByteString | undefined;
   /** When the value expires, in milliseconds of wall-clock time since 1970; absent: never. */
   readonly expiresAtMs?: number | undefined;
+  /** What happens to the key, as codes of `key_events.ts`; absent: what the value implies. */
+  readonly events?: ByteString | undefined;
 }
 
 /**

@@ -11,7 +11,15 @@
  */
 
 import type { LeaseTerm } from "./lease.ts";
-import type { JournalRecord, JournalSighting, Message, NodeId, NodeSet, View } from "./messages.ts";
+import type {
+  Effect,
+  JournalRecord,
+  JournalSighting,
+  Message,
+  NodeId,
+  NodeSet,
+  View,
+} from "./messages.ts";
 import { NOBODY, only } from "./node_set.ts";
 import { countsAsProgress } from "./peer_journals.ts";
 import type { Outcome, Requester } from "./request.ts";
@@ -86,6 +94,13 @@ export type ProtocolEvent =
   | { readonly type: "clockIsOff"; readonly offMs: number }
   | { readonly type: "clockIsRight" };
 
+/** What a committed transaction has done to keys. */
+export interface Change {
+  readonly effects: readonly Effect[];
+  /** The origin of the request, if it was made at this node. */
+  readonly requester: Requester | undefined;
+}
+
 /** What the driver has to do after a step. */
 export interface Effects {
   /** To be appended to the journal, in this order. */
@@ -97,6 +112,8 @@ export interface Effects {
   /** To be sent, in this order for each receiver. May leave before the records are durable. */
   readonly sends: readonly Envelope[];
   readonly answers: readonly Answer[];
+  /** To be told behind the answers, which may have older values; empty unless they are wanted. */
+  readonly changes: readonly Change[];
   readonly events: readonly ProtocolEvent[];
 }
 
@@ -123,6 +140,9 @@ export class Outbox {
   #records: JournalRecord[] = [];
   #sends: Envelope[] = [];
   #answers: Answer[] = [];
+  #changes: Change[] = [];
+  /** Whether anybody wants to be told of changes. */
+  tellsChanges = false;
   #events: ProtocolEvent[] = [];
   #position = 0;
   #forced = 0;
@@ -154,6 +174,7 @@ export class Outbox {
   /** Tells whether a driver has nothing to do. */
   get isEmpty(): boolean {
     return this.#records.length === 0 && this.#sends.length === 0 && this.#answers.length === 0 &&
+      this.#changes.length === 0 &&
       this.#events.length === 0 && this.#forceWanted <= this.#forceAsked;
   }
 
@@ -253,6 +274,11 @@ export class Outbox {
     this.#answers.push({ requester, outcome, term });
   }
 
+  /** A transaction with these effects is committed here. To be called if {@linkcode tellsChanges}. */
+  change(effects: readonly Effect[], requester?: Requester): void {
+    this.#changes.push({ effects, requester });
+  }
+
   report(event: ProtocolEvent): void {
     this.#events.push(event);
   }
@@ -274,6 +300,7 @@ export class Outbox {
       force: this.#forceWanted > this.#forceAsked,
       sends: this.#sends,
       answers: this.#answers,
+      changes: this.#changes,
       events: this.#events,
     };
     if (effects.force) {
@@ -287,6 +314,7 @@ export class Outbox {
     if (this.#records.length > 0) this.#records = [];
     if (this.#sends.length > 0) this.#sends = [];
     if (this.#answers.length > 0) this.#answers = [];
+    if (this.#changes.length > 0) this.#changes = [];
     if (this.#events.length > 0) this.#events = [];
     return effects;
   }

@@ -179,6 +179,7 @@ export class Participant implements ForceAwaiter {
     transaction.transitionTo("committed");
     outbox.append({ type: "committed", coordinator: from, number });
     applyEffects(store, transaction);
+    if (outbox.tellsChanges) outbox.change(transaction.effects);
     locks.release(transaction);
     transactions.discardTransaction(from, number, "committed");
     transactions.settle(from, number);

@@ -280,6 +280,11 @@ export class Replica {
     return !this.context.outbox.isEmpty;
   }
 
+  /** Has every committed change told in {@linkcode Effects.changes}, or none. */
+  tellChanges(isWanted: boolean): void {
+    this.context.outbox.tellsChanges = isWanted;
+  }
+
   /** Returns the records that a checkpoint at this moment needs, see `checkpoint.ts`. */
   checkpoint(): JournalRecord[] {
     return checkpointRecords(this.context);

@@ -37,7 +37,7 @@ export interface Settling {
  * their locks. Transactions in line have lost their places.
  */
 export function settleAll(context: Context, { view, isNext }: Settling): Transaction[] {
-  const { transactions, locks, store } = context;
+  const { transactions, locks, store, outbox } = context;
   const holding: Transaction[] = [];
   const inLine: Transaction[] = [];
   for (const coordinator of transactions.coordinators()) {
@@ -65,7 +65,10 @@ export function settleAll(context: Context, { view, isNext }: Settling): Transac
     const isCommitted = commits.has(nameOf(transaction));
     // A transaction that is being aborted is not among the commits: the proposer knew of its abort.
     transaction.end(isCommitted ? "committed" : "aborted");
-    if (isCommitted) applyEffectsAgain(store, transaction);
+    if (isCommitted) {
+      applyEffectsAgain(store, transaction);
+      if (outbox.tellsChanges) outbox.change(transaction.effects);
+    }
     locks.release(transaction);
   }
   locks.dropLine();

@@ -53,6 +53,27 @@ Deno.test("ioredis: MULTI, WATCH, publish and subscribe across nodes", async () 
       await until("all messages have come", () => messages.length === 4);
       assertEquals(messages.toSorted(), ["n* news 1", "n* news 2", "news 1", "news 2"]);
       assertEquals(await other.pubsub("NUMSUB", "news"), ["news", 1]);
+      await other.config("SET", "notify-keyspace-events", "KEA");
+      const events: string[] = [];
+      const watcher = new Redis(two);
+      watcher.on("message", (channel, message) => events.push(`${channel} ${message}`));
+      await watcher.subscribe(
+        "__keyevent@0__:incrby",
+        "__keyspace@0__:n",
+        "__keyevent@0__:expired",
+      );
+      await writer.incr("n");
+      await writer.pexpire("n", 20);
+      await until("it has expired", () => events.length >= 5);
+      assertEquals(events.toSorted(), [
+        "__keyevent@0__:expired n",
+        "__keyevent@0__:incrby n",
+        "__keyspace@0__:n expire",
+        "__keyspace@0__:n expired",
+        "__keyspace@0__:n incrby",
+      ]);
+      watcher.disconnect();
+
       await listener.unsubscribe("news");
       await until("nobody listens", async () => await writer.publish("news", "3") === 1);
     } finally {

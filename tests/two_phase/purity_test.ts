@@ -12,6 +12,7 @@ const IMPURE =
 const ALLOWED_IMPORTS: readonly string[] = [
   "../byte_string.ts",
   "../invariant.ts",
+  "../key_events.ts",
   "../reserved_keys.ts",
   "../limits.ts",
 ];

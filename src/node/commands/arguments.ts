@@ -72,9 +72,9 @@ export function unchanged(value: RespValue): Evaluation {
 export function rewritten(
   key: ByteString,
   value: ByteString,
-  old: KeyRecord | undefined,
+  by: { readonly old: KeyRecord | undefined; readonly events: ByteString },
 ): Effect {
-  return effectOf(key, value, old?.expiresAtMs);
+  return { ...effectOf(key, value, by.old?.expiresAtMs), events: by.events };
 }
 
 /** Returns the effect that gives `key` a value, until `expiresAtMs` or for good. */

@@ -5,6 +5,7 @@
  */
 
 import { type ByteString, fromBytes } from "../../byte_string.ts";
+import { EVENT } from "../../key_events.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import { change, error, integerOf, look, rewritten, unchanged } from "./arguments.ts";
 import { NO_SUCH_BIT } from "./bits.ts";
@@ -172,7 +173,7 @@ function bitfield(
     if (writes.length === 0) return unchanged(replies);
     const value = fromBytes(bits.bytes);
     if (value === old?.value) return unchanged(replies);
-    return { effects: [rewritten(key, value, old)], reply: replies };
+    return { effects: [rewritten(key, value, { old, events: EVENT.setbit })], reply: replies };
   });
 }
 

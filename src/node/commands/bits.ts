@@ -5,6 +5,7 @@
  */
 
 import { type ByteString, fromBytes } from "../../byte_string.ts";
+import { EVENT } from "../../key_events.ts";
 import { BITOP_BYTES_MAX } from "../../limits.ts";
 import { ErrorReply } from "../../resp/value.ts";
 import type { KeyReader } from "../../two_phase/request.ts";
@@ -54,7 +55,7 @@ function setbit(
       (word === "1" ? mask : 0);
     const value = before.slice(0, at).padEnd(at, "\0") + String.fromCharCode(byte) +
       before.slice(at + 1);
-    return { effects: [rewritten(key, value, old)], reply: bit };
+    return { effects: [rewritten(key, value, { old, events: EVENT.setbit })], reply: bit };
   });
 }
 

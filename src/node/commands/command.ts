@@ -139,6 +139,10 @@ export interface CommandHost {
   /** Returns the next keys and values of an export. */
   nextOfExport(id: ByteString): Promise<RespValue>;
   readonly pubsub: PubSubHost;
+  /** Returns the value of `notify-keyspace-events`. */
+  keyEvents(): string;
+  /** Sets `notify-keyspace-events` at this node. Returns false if it has a letter that there is not. */
+  setKeyEvents(letters: string): boolean;
   /** Finds out how the transaction of this name ended. */
   outcome(transaction: string): Promise<RespValue>;
 }

@@ -5,6 +5,7 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
+import { EVENT } from "../../key_events.ts";
 import { ErrorReply } from "../../resp/value.ts";
 import { change, error, rewritten, unchanged } from "./arguments.ts";
 import { type CommandResult, type CommandRow, ONE_KEY } from "./command.ts";
@@ -28,7 +29,10 @@ function add(key: ByteString, amount: bigint): CommandResult {
     if (after > INTEGER_MAX || after < INTEGER_MIN) {
       return unchanged(new ErrorReply("ERR", "increment or decrement would overflow"));
     }
-    return { effects: [rewritten(key, String(after), old)], reply: integerReply(after) };
+    return {
+      effects: [rewritten(key, String(after), { old, events: EVENT.incrby })],
+      reply: integerReply(after),
+    };
   });
 }
 
@@ -53,7 +57,7 @@ function incrbyfloat([, key = "", word = ""]: readonly ByteString[]): CommandRes
       return unchanged(new ErrorReply("ERR", "increment would produce NaN or Infinity"));
     }
     const value = formatFloat(after);
-    return { effects: [rewritten(key, value, old)], reply: value };
+    return { effects: [rewritten(key, value, { old, events: EVENT.incrbyfloat })], reply: value };
   });
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
+import { EVENT } from "../../key_events.ts";
 import { ErrorReply } from "../../resp/value.ts";
 import type { KeyRecord } from "../../two_phase/messages.ts";
 import { change, errorRepeating, integerOf, repeated, unchanged } from "./arguments.ts";
@@ -55,7 +56,7 @@ function expire(
     if (![...conditions].every((one) => isMet(one, old, expiresAtMs))) return unchanged(0);
     const effect = expiresAtMs <= nowMs
       ? { key, value: undefined }
-      : { key, value: old.value, expiresAtMs };
+      : { key, value: old.value, expiresAtMs, events: EVENT.expire };
     return { effects: [effect], reply: 1 };
   });
 }
@@ -80,7 +81,7 @@ function persist([, key = ""]: readonly ByteString[]): CommandResult {
     (old) =>
       old?.expiresAtMs === undefined
         ? unchanged(0)
-        : { effects: [{ key, value: old.value }], reply: 1 },
+        : { effects: [{ key, value: old.value, events: EVENT.persist }], reply: 1 },
   );
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
+import { EVENT } from "../../key_events.ts";
 import { ErrorReply, OK, SimpleString } from "../../resp/value.ts";
 import type { Effect } from "../../two_phase/messages.ts";
 import type { KeyReader } from "../../two_phase/request.ts";
@@ -60,8 +61,8 @@ function rename(
         if (isNewOnly && read(to) !== undefined) return unchanged(0);
         if (from === to) return unchanged(done);
         const effects = [
-          effectOf(to, old.value, old.expiresAtMs),
-          { key: from, value: undefined },
+          { key: from, value: undefined, events: EVENT.renameFrom },
+          { ...effectOf(to, old.value, old.expiresAtMs), events: EVENT.renameTo },
         ];
         return { effects, reply: done };
       },
@@ -92,7 +93,10 @@ function copy([, from = "", to = "", ...words]: readonly ByteString[]): CommandR
         const old = facts.recordOf(from);
         if (old?.value === undefined) return unchanged(0);
         if (!replaces && read(to) !== undefined) return unchanged(0);
-        return { effects: [effectOf(to, old.value, old.expiresAtMs)], reply: 1 };
+        return {
+          effects: [{ ...effectOf(to, old.value, old.expiresAtMs), events: EVENT.copyTo }],
+          reply: 1,
+        };
       },
     },
   };

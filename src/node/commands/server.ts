@@ -6,7 +6,7 @@
 
 import type { ByteString } from "../../byte_string.ts";
 import { type RespValue, SimpleString } from "../../resp/value.ts";
-import { error, reply } from "./arguments.ts";
+import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
 import {
   categoriesOf,
   type Command,
@@ -24,13 +24,14 @@ function dbsize(): CommandResult {
   return { request: { kind: "barrier", isExact: false, evaluate: (store) => store.size } };
 }
 
-/** What clients and tools ask for at the start; nothing here can be set. */
+/** What clients and tools ask for at the start. */
 function configParameters({ node }: Session): Map<string, string> {
   return new Map([
     ["appendonly", "no"],
     ["databases", "1"],
     ["maxmemory", String(node.memoryBytesMax)],
     ["maxmemory-policy", "noeviction"],
+    ["notify-keyspace-events", node.keyEvents()],
     ["proto-max-bulk-len", String(node.valueBytesMax)],
     ["save", ""],
     ["timeout", String(node.idleMsMax === Infinity ? 0 : Math.ceil(node.idleMsMax / 1000))],
@@ -43,6 +44,24 @@ function configGet([, , ...words]: readonly ByteString[], session: Session): Com
     patterns.some((pattern) => matchesGlob(pattern, name))
   );
   return reply(new Map<RespValue, RespValue>(found));
+}
+
+/** CONFIG SET: of all parameters, one can be set while the node runs. */
+function configSet([, , ...words]: readonly ByteString[], { node }: Session): CommandResult {
+  if (words.length % 2 !== 0) return { reply: wrongArity("config|set") };
+  let letters: string | undefined;
+  for (let at = 0; at < words.length; at += 2) {
+    const name = (words[at] ?? "").toLowerCase();
+    if (name !== "notify-keyspace-events") {
+      return error(`Unknown option or number of arguments for CONFIG SET - '${words[at] ?? ""}'`);
+    }
+    letters = words[at + 1];
+  }
+  if (letters === undefined || node.setKeyEvents(letters)) return REPLY_OK;
+  return error(
+    "CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - " +
+      "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.",
+  );
 }
 
 function info(words: readonly ByteString[], { node }: Session): CommandResult {
@@ -195,6 +214,15 @@ const CONFIG: CommandRow = {
     syntax: "parameter [parameter ...]",
     since: "2.0.0",
     run: configGet,
+  }, {
+    ...ROW,
+    name: "config|set",
+    arity: -4,
+    flags: ["admin", "noscript", ...ALWAYS],
+    summary: "Sets a parameter of this node: notify-keyspace-events, and no other",
+    syntax: "parameter value [parameter value ...]",
+    since: "2.0.0",
+    run: configSet,
   }],
 };
 

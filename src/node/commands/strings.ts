@@ -5,6 +5,7 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
+import { EVENT } from "../../key_events.ts";
 import { ErrorReply, OK } from "../../resp/value.ts";
 import type { Effect, KeyRecord } from "../../two_phase/messages.ts";
 import type { Evaluation } from "../../two_phase/request.ts";
@@ -75,7 +76,8 @@ function setWithOptions(
       : keepsTtl
       ? old?.expiresAtMs
       : undefined;
-    return { effects: [effectUntil(key, value, { expiresAtMs, nowMs })], reply: answer };
+    const effect = effectUntil(key, value, { expiresAtMs, nowMs });
+    return { effects: [expiry === undefined ? effect : withExpiry(effect)], reply: answer };
   });
 }
 
@@ -88,6 +90,12 @@ function effectUntil(
   return expiresAtMs !== undefined && expiresAtMs <= nowMs
     ? { key, value: undefined }
     : effectOf(key, value, expiresAtMs);
+}
+
+/** Returns the effect of a SET that has set a time to live: that is an event of its own. */
+function withExpiry(effect: Effect): Effect {
+  const isOver = effect.value === undefined;
+  return { ...effect, events: EVENT.set + EVENT.expire + (isOver ? EVENT.expired : "") };
 }
 
 /** Tells whether the conditions of a SET allow it in the place of `old`. */
@@ -116,7 +124,7 @@ function setWithTime(
   const expiry = parseExpiry(time, { unit, command: name });
   if (expiry instanceof ErrorReply) return { reply: expiry };
   return change(key, (_old, { nowMs }) => ({
-    effects: [effectOf(key, value, expiresAt(expiry, nowMs))],
+    effects: [withExpiry(effectOf(key, value, expiresAt(expiry, nowMs)))],
     reply: OK,
   }));
 }
@@ -144,14 +152,15 @@ function getex([, key = "", ...words]: readonly ByteString[]): CommandResult {
     // A key that does not exist is told of first, as in Redis.
     if (old?.value === undefined) return unchanged(null);
     if (persists && old.expiresAtMs !== undefined) {
-      return { effects: [{ key, value: old.value }], reply: old.value };
+      const effect = { key, value: old.value, events: EVENT.persist };
+      return { effects: [effect], reply: old.value };
     }
     if (expiry === undefined) return unchanged(old.value);
     if (expiry instanceof ErrorReply) return unchanged(expiry);
     const expiresAtMs = expiresAt(expiry, nowMs);
     const effect = expiresAtMs <= nowMs
       ? { key, value: undefined }
-      : { key, value: old.value, expiresAtMs };
+      : { key, value: old.value, expiresAtMs, events: EVENT.expire };
     return { effects: [effect], reply: old.value };
   });
 }
@@ -247,7 +256,8 @@ function setAll(
           const old = facts.recordOf(key);
           if (!isAllowed(old !== undefined)) return unchanged(0);
           const expiresAtMs = timeOf(old, facts.nowMs);
-          effects.push(effectUntil(key, value, { expiresAtMs, nowMs: facts.nowMs }));
+          const effect = effectUntil(key, value, { expiresAtMs, nowMs: facts.nowMs });
+          effects.push(expiresAtMs === undefined ? effect : withExpiry(effect));
         }
         return { effects, reply: 1 };
       },
@@ -259,7 +269,7 @@ function append([, key = "", tail = ""]: readonly ByteString[], { node }: Sessio
   return change(key, (old) => {
     const value = (old?.value ?? "") + tail;
     if (value.length > node.valueBytesMax) return unchanged(new ErrorReply("ERR", TOO_LONG));
-    return { effects: [rewritten(key, value, old)], reply: value.length };
+    return { effects: [rewritten(key, value, { old, events: EVENT.append })], reply: value.length };
   });
 }
 
@@ -294,7 +304,10 @@ function setrange(
     }
     const value = before.slice(0, offset).padEnd(offset, "\0") + part +
       before.slice(offset + part.length);
-    return { effects: [rewritten(key, value, old)], reply: value.length };
+    return {
+      effects: [rewritten(key, value, { old, events: EVENT.setrange })],
+      reply: value.length,
+    };
   });
 }
 

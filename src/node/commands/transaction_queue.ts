@@ -17,6 +17,7 @@
 import type { ByteString } from "../../byte_string.ts";
 import { KEYS_PER_COMMAND_MAX, QUEUED_COMMANDS_MAX, TRANSACTION_BYTES_MAX } from "../../limits.ts";
 import { EVERYTHING } from "../../reserved_keys.ts";
+import { eventsOf } from "../../key_events.ts";
 import { encodeCommand } from "../../resp/encoder.ts";
 import { ErrorReply, NULL_ARRAY, OK, type RespValue } from "../../resp/value.ts";
 import type { Effect, KeyRecord, Stamp } from "../../two_phase/messages.ts";
@@ -324,8 +325,9 @@ class Overlay implements KeyFacts {
     if (request.kind === "read") return request.evaluate(this.read, this) as RespValue;
     const { effects, reply } = request.evaluate(this.read, this);
     for (const effect of effects) {
-      this.#bytes += bytesOf(effect) - bytesOf(this.#effects.get(effect.key));
-      this.#effects.set(effect.key, effect);
+      const before = this.#effects.get(effect.key);
+      this.#bytes += bytesOf(effect) - bytesOf(before);
+      this.#effects.set(effect.key, before === undefined ? effect : behind(before, effect));
     }
     return reply as RespValue;
   }
@@ -348,6 +350,11 @@ class Overlay implements KeyFacts {
   get version(): Stamp {
     return this.#facts.version;
   }
+}
+
+/** Returns an effect that has the events of the one before it, too. */
+function behind(before: Effect, effect: Effect): Effect {
+  return { ...effect, events: eventsOf(before) + eventsOf(effect) };
 }
 
 function bytesOf(effect: Effect | undefined): number {

@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { CommandResult, Session } from "../../../src/node/commands/command.ts";
 import type { RespValue } from "../../../src/resp/value.ts";
-import type { KeyRecord } from "../../../src/two_phase/messages.ts";
+import type { Effect, KeyRecord } from "../../../src/two_phase/messages.ts";
 import type { KeyFacts, Request } from "../../../src/two_phase/request.ts";
 import { runWords, session } from "./session.ts";
 
@@ -16,6 +16,8 @@ export class Database {
   readonly records = new Map<string, KeyRecord>();
   /** The wall-clock time, in milliseconds. */
   nowMs = 1_000_000;
+  /** Is told of the effects of each request. */
+  onEffects: (effects: readonly Effect[]) => void = () => {};
   #version = 0;
 
   /** Returns the value of `key`. */
@@ -47,6 +49,7 @@ export class Database {
     if (request.kind === "read") return request.evaluate(read, facts);
     const { effects, reply } = request.evaluate(read, facts);
     assertEquals(new Set(effects.map(({ key }) => key)).size, effects.length, "one effect a key");
+    this.onEffects(effects);
     for (const effect of effects) {
       assert(request.keys.includes(effect.key), `${effect.key} is not among the keys`);
       this.records.set(effect.key, { ...effect, version });

@@ -32,6 +32,8 @@ export function session(): Session {
       keys: (isWanted) => Promise.resolve(["a", "bb"].filter(isWanted)),
       scanProcess: () => 3,
       random: () => 0.5,
+      keyEvents: () => "",
+      setKeyEvents: (letters) => letters !== "?",
       pubsub: {
         subscribe: () => undefined,
         unsubscribe: () => {},

@@ -335,7 +335,7 @@ Deno.test("FrameReader.drain() throws when the bytes are no frames", () => {
     [frame(99), "an unknown kind of message: 99"],
     [frame(5), "the data ends in the middle of a number"],
     [frame(5, 1, 1, 255, 255, 255, 127), "messages in a run, but 16384 is the most"],
-    [frame(1, 1, 1, 1, 1, 1, 7), "a key cannot have the flags 7"],
+    [frame(1, 1, 1, 1, 1, 1, 8), "a key cannot have the flags 8"],
     [frame(1, 1, 1, 1, 1, 1, 1, 100, 0), "a string of 100 bytes, but only 1 are left"],
     [frame(1, 1, 1, 1, 1, 255, 255, 255, 127), "effects, but 65536 is the most"],
     [frame(4, 1, 1, 9), "an unknown reason"],
