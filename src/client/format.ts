@@ -17,7 +17,9 @@ export function formatReply(value: RespValue, indent = ""): string {
   if (value instanceof SimpleString) return green(value.text);
   if (value instanceof ErrorReply) return formatError(value);
   if (typeof value === "string") return formatBulk(value);
-  if (typeof value === "number" || typeof value === "boolean") return yellow(String(value));
+  if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") {
+    return yellow(String(value));
+  }
   if (value instanceof Map) {
     if (value.size === 0) return dim("(empty)");
     return [...value].map(([key, item]) => {

@@ -38,7 +38,9 @@ export class ExpirySweeper {
   sweep(): void {
     const { store, nowMs, isMyTurn, submit, later } = this.#options;
     if (this.#isSweeping || store.expiring === 0 || !isMyTurn()) return;
-    const keys = store.expired(nowMs(), EXPIRIES_PER_SWEEP_MAX).map(({ key }) => key);
+    // What is locked waits for its transaction, and need not hold the others up.
+    const keys = store.expired(nowMs(), EXPIRIES_PER_SWEEP_MAX)
+      .filter(({ lock }) => lock === undefined).map(({ key }) => key);
     if (keys.length === 0) return;
     this.#isSweeping = true;
     submit(readOf(keys), {

@@ -10,6 +10,7 @@
  */
 
 import type { ByteString } from "../../src/byte_string.ts";
+import { EVERYTHING, isReserved } from "../../src/reserved_keys.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
 import type { Stamp } from "../../src/two_phase/messages.ts";
 import { MUST_WAIT, type Replica } from "../../src/two_phase/replica.ts";
@@ -29,12 +30,21 @@ export class Freshness {
   follow({ store }: Replica): void {
     const write = store.write.bind(store);
     store.write = (entry, value, version, expiresAtMs) => {
+      if (entry.key === EVERYTHING) this.#onClear(version);
       const known = this.#latest.get(entry.key);
       if (known === undefined || known.version < version) {
         this.#latest.set(entry.key, { version, value });
       }
       write(entry, value, version, expiresAtMs);
     };
+  }
+
+  #onClear(version: Stamp): void {
+    for (const [key, known] of this.#latest) {
+      if (!isReserved(key) && known.version < version) {
+        this.#latest.set(key, { version, value: undefined });
+      }
+    }
   }
 
   /** A new cluster goes on from what one node holds: the rest never happened. */

@@ -8,7 +8,8 @@
 import type { ByteString } from "../../src/byte_string.ts";
 import type { Effect } from "../../src/two_phase/messages.ts";
 import { once as onceRequest } from "../../src/node/commands/once.ts";
-import type { KeyReader, Request, WriteRequest } from "../../src/two_phase/request.ts";
+import { EVERYTHING } from "../../src/reserved_keys.ts";
+import type { KeyFacts, KeyReader, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import type { Store } from "../../src/two_phase/store.ts";
 import type { Random } from "./random.ts";
 import type { Workload } from "./scenario.ts";
@@ -22,7 +23,15 @@ export interface Operation {
   readonly isExport?: boolean;
   /** With a token: done once, however often it is asked for (`src/node/once.ts`). */
   readonly token?: ByteString;
-  apply(read: KeyReader): { readonly effects: readonly Effect[]; readonly reply: string };
+  /** The value that it gives a key for a while, and for how long, in milliseconds. */
+  readonly held?: { readonly key: ByteString; readonly value: ByteString; readonly ms: number };
+  /** All keys are deleted at once. */
+  readonly isFlush?: boolean;
+  /** @param facts absent where only the values count */
+  apply(
+    read: KeyReader,
+    facts?: KeyFacts,
+  ): { readonly effects: readonly Effect[]; readonly reply: string };
 }
 
 /** Returns what the protocol is asked for `operation`. */
@@ -35,7 +44,15 @@ export function requestFor(operation: Operation): Request {
   if (operation.isRead) {
     return { kind: "read", keys, evaluate: (read) => operation.apply(read).reply };
   }
-  const write: WriteRequest = { kind: "write", keys, evaluate: (read) => operation.apply(read) };
+  if (operation.isFlush === true) {
+    const effects = [{ key: EVERYTHING, value: undefined }];
+    return { kind: "write", keys: [EVERYTHING], evaluate: () => ({ effects, reply: "OK" }) };
+  }
+  const write: WriteRequest = {
+    kind: "write",
+    keys,
+    evaluate: (read, facts) => operation.apply(read, facts),
+  };
   if (token === undefined) return write;
   return onceRequest(write, { token, command: [operation.name], nowMs: 0 });
 }
@@ -75,6 +92,53 @@ export function set(keys: readonly ByteString[], value: ByteString | undefined):
     apply: () => ({ effects: keys.map((key) => ({ key, value })), reply: "OK" }),
   };
 }
+
+/** Sets a key for `ms`: what becomes of it then is an operation of its own, {@linkcode expiryOf}. */
+export function hold(key: ByteString, value: ByteString, ms: number): Operation {
+  return {
+    name: `hold ${key} = ${bare(value)} for ${ms} ms`,
+    keys: [key],
+    isRead: false,
+    held: { key, value, ms },
+    apply: (_read, facts) => {
+      const effect = facts === undefined
+        ? { key, value }
+        : { key, value, expiresAtMs: facts.nowMs + ms };
+      return { effects: [effect], reply: "OK" };
+    },
+  };
+}
+
+/** The end of a value that was set for a while: at any time, or never, if something else stands there. */
+export function expiryOf(key: ByteString, value: ByteString): Operation {
+  return {
+    name: `expiry of ${bare(value)}`,
+    keys: [key],
+    isRead: false,
+    apply: (read) => ({
+      effects: read(key) === value ? [{ key, value: undefined }] : [],
+      reply: "OK",
+    }),
+  };
+}
+
+/** Deletes all keys. Of those of other workloads there are none, but for the last phase's. */
+export function flush(): Operation {
+  const keys = [...EXPIRING, ...Array.from({ length: 16 }, (_, client) => `final${client}`)];
+  return {
+    name: "flush",
+    keys,
+    isRead: false,
+    isFlush: true,
+    apply: () => ({ effects: keys.map((key) => ({ key, value: undefined })), reply: "OK" }),
+  };
+}
+
+/** The keys of the workload with expiries. */
+const EXPIRING: readonly ByteString[] = ["e0", "e1"];
+
+/** For how long values are set, in milliseconds. */
+const HOLD_MS: readonly number[] = [30, 300, 1000, 4000];
 
 /** Sets a key where it exists, or where it does not; answers whether it did. */
 export function setIf(key: ByteString, value: ByteString, condition: "NX" | "XX"): Operation {
@@ -184,6 +248,8 @@ export class OperationSource {
       }
       case "multi":
         return this.#onSeveralKeys();
+      case "expiry":
+        return this.#expiry();
       case "once":
         return this.#once();
       case "transfers":
@@ -210,6 +276,28 @@ export class OperationSource {
         return get(...ACCOUNTS);
       default:
         return once(increment(key), this.#token);
+    }
+  }
+
+  #expiry(): Operation {
+    const key = this.#random.pick(EXPIRING);
+    switch (this.#random.integer(12)) {
+      case 0:
+        return set([key], this.#value);
+      case 1:
+        return setIf(key, this.#value, "NX");
+      case 2:
+        return getSet(key, this.#value);
+      case 3:
+        return get(...EXPIRING);
+      case 4:
+        return this.#random.chance(0.4) ? flush() : setIf(key, this.#value, "XX");
+      case 5:
+      case 6:
+      case 7:
+        return hold(key, this.#value, this.#random.pick(HOLD_MS));
+      default:
+        return get(key);
     }
   }
 

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { ByteString } from "../../src/byte_string.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
 import type { Context } from "../../src/two_phase/context.ts";
 import { EvaluationView } from "../../src/two_phase/evaluation.ts";
@@ -172,6 +173,33 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     onSend: (message) => message.type === "recovered" ? { ...message, undecided: [] } : message,
   }),
   tokenStoredApart,
+  () => ({
+    name: "a key is taken for expired by the local clock alone",
+    onRequest: (request, { context }) => {
+      if (request.kind !== "read") return request;
+      return {
+        ...request,
+        evaluate: (read, facts) => {
+          const isOver = (key: ByteString) => {
+            const expiresAtMs = context.store.get(key)?.expiresAtMs;
+            return expiresAtMs !== undefined && expiresAtMs <= context.clocks.wallMs;
+          };
+          return request.evaluate((key) => isOver(key) ? undefined : read(key), facts);
+        },
+      };
+    },
+  }),
+  () => ({
+    name: "all keys are deleted without a lock of all",
+    onStart: ({ context: { locks } }) => {
+      Object.defineProperty(locks, "clearing", { get: () => undefined });
+      const acquire = locks.acquire.bind(locks);
+      locks.acquire = (transaction) => {
+        Object.assign(transaction, { clears: false });
+        return acquire(transaction);
+      };
+    },
+  }),
   () => ({
     name: "the abort of one node is told as final",
     onStart: (replica) => {

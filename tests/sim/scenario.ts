@@ -86,7 +86,14 @@ export const WORKLOADS = [
   "many",
   "once",
   "mixed",
+  "expiry",
 ] as const;
+
+/** An expiry may come at any time: with more operations a history is too hard to check. */
+const OPERATIONS_WITH_EXPIRIES_MAX = 60;
+
+/** How often keys expire in a scenario, as part of 1: drawn apart, so that the others stay as they were. */
+const EXPIRY_SHARE = 0.08;
 
 /** See {@linkcode WORKLOADS}. */
 export type Workload = typeof WORKLOADS[number];
@@ -112,6 +119,8 @@ export interface Scenario {
   readonly clockDrift: readonly number[];
   /** By node: what its clock is off, in milliseconds. */
   readonly clockOffset: readonly number[];
+  /** With expiries: the node whose clock may be off by anything; `undefined` for none. */
+  readonly wrongClock?: NodeId | undefined;
   readonly delayMsMax: number;
   readonly forceMsMax: number;
   readonly faults: readonly Fault[];
@@ -136,7 +145,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const nodes = random.pick([1, 3, 3, 3, 3, 5, 5, 7]);
   const indices = Array.from({ length: nodes }, (_, index) => index);
   const healAt = random.between(1500, 6000);
-  const workload = options.workload ?? random.pick(WORKLOADS);
+  const workload = options.workload ?? random.pick(WORKLOADS.slice(0, -1));
   const isQuick = random.chance(0.5);
   const scenario = {
     seed,
@@ -171,7 +180,33 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const isStormy = options.calm !== true && nodes > 1 && random.chance(0.25);
   const scene = isStormy ? stormy(whole, random) : whole;
   const losesMajority = options.calm !== true && nodes > 1 && random.chance(0.1);
-  return losesMajority ? withLostMajority(scene, random) : scene;
+  const drawn = losesMajority ? withLostMajority(scene, random) : scene;
+  const expires = options.workload === undefined
+    ? new Random(seed, 4).chance(EXPIRY_SHARE)
+    : options.workload === "expiry";
+  return expires ? withExpiries(drawn) : drawn;
+}
+
+/**
+ * Keys expire, by clocks that are right but for that of one node: the others are a little off, and
+ * nobody sets them.
+ */
+function withExpiries(scenario: Scenario): Scenario {
+  const random = new Random(scenario.seed, 5);
+  const { nodes, clockDrift, clockOffset, faults } = scenario;
+  const wrongClock = nodes > 1 && random.chance(0.6) ? random.integer(nodes) : undefined;
+  const isRight = (node: NodeId) => node !== wrongClock;
+  return {
+    ...scenario,
+    workload: "expiry",
+    wrongClock,
+    operations: Math.min(scenario.operations, OPERATIONS_WITH_EXPIRIES_MAX),
+    clockDrift: clockDrift.map((drift, node) => isRight(node) ? drift / 10 : drift),
+    clockOffset: clockOffset.map((offset, node) =>
+      isRight(node) ? random.between(-200, 200) : offset
+    ),
+    faults: faults.filter((fault) => fault.kind !== "set clock" || !isRight(fault.node)),
+  };
 }
 
 /** Faults that cost a node what its journal holds. */

@@ -19,8 +19,6 @@ const TOO_RARE: ReadonlySet<string> = new Set([
   "outcomesMissed",
   "joinersForced",
   "finalsAhead",
-  "expiries",
-  "expiries",
 ]);
 
 Deno.test("the fixed set of seeds passes, and walks every rare path", () => {

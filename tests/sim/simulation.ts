@@ -20,7 +20,15 @@ import { Claims } from "./claims.ts";
 import { Freshness } from "./freshness.ts";
 import { type Call, formatCall, History } from "./history.ts";
 import { Network } from "./network.ts";
-import { bare, get, type Operation, OperationSource, requestFor, set } from "./operations.ts";
+import {
+  bare,
+  expiryOf,
+  get,
+  type Operation,
+  OperationSource,
+  requestFor,
+  set,
+} from "./operations.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 import { Random } from "./random.ts";
 import { CLOCK_DRIFT_MAX, type Fault, type Scenario } from "./scenario.ts";
@@ -42,6 +50,9 @@ const REST_MS = 20_000;
 
 /** A connection that passes nothing for longer than this is given up, see `network.ts`. */
 const HOLD_MS_MAX = 2800;
+
+/** How much before its time a key may go, by the clock of the node that set it, in milliseconds. */
+const EXPIRY_EARLY_MS = 1200;
 
 /** Pauses of a client before it asks again what it was refused. */
 const RETRY_MS_MIN = 20;
@@ -387,6 +398,7 @@ class Simulation {
       this.#trace.client(`   ${formatCall(call)}`);
       then(call);
     };
+    this.#planExpiry(what);
     this.#trace.client(`   client ${what.client} asks n${what.node}: ${what.operation.name}`);
     node.submit(requestFor(what.operation), {
       onOutcome: (outcome: Outcome) => {
@@ -446,6 +458,25 @@ class Simulation {
   }
 
   /** Somebody who was told of a transaction asks how it ended: now, soon, or much later. */
+  /**
+   * A value that is set for a while may go from some time on: as if somebody deleted it then, or never.
+   * Where the clock is wrong that may be at once.
+   */
+  #planExpiry(
+    { node, operation, client }: { client: number; node: number; operation: Operation },
+  ): void {
+    const { held } = operation;
+    if (held === undefined) return;
+    const isWrong = node === this.#scenario.wrongClock;
+    const ms = isWrong ? 0 : (held.ms - EXPIRY_EARLY_MS) / (1 + CLOCK_DRIFT_MAX / 10);
+    this.#scheduler.after(Math.max(0, ms), () => {
+      const nowMs = this.#scheduler.now;
+      const gone = expiryOf(held.key, held.value);
+      const call = this.#history.begin({ client, node, operation: gone, nowMs });
+      this.#history.end(call, { ending: "unknown", outcome: "expiry", reply: "", nowMs });
+    });
+  }
+
   #askLater(outcome: Outcome): void {
     if (!("transaction" in outcome)) return;
     const { transaction } = outcome;

@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { EVERYTHING } from "../../../src/reserved_keys.ts";
 import type { ByteString } from "../../../src/byte_string.ts";
 import { FatalError } from "../../../src/errors.ts";
 import type { Journal, RecoveryTarget } from "../../../src/node/storage/journal.ts";
@@ -140,6 +141,7 @@ class SmallNode implements RecoveryTarget {
   underWay: readonly Effect[] = [];
   #number = 0;
   #changed = new Set<ByteString>();
+  #isCleared = false;
   #undecided: readonly JournalRecord[] = [];
   readonly #restored = new Map<number, readonly Effect[]>();
 
@@ -161,8 +163,8 @@ class SmallNode implements RecoveryTarget {
       this.#restored.set(record.prepare.number, record.prepare.effects);
     } else if (record.type === "committed") {
       const effects = this.#restored.get(record.number) ?? [];
-      for (const { key } of effects) this.#changed.add(key);
       apply(this.state, effects, record.number);
+      this.#takeNote(effects);
       this.#number = Math.max(this.#number, record.number);
     }
   }
@@ -175,8 +177,19 @@ class SmallNode implements RecoveryTarget {
     await forced(this.journal);
     this.#undecided = [];
     this.underWay = [];
-    for (const { key } of effects) this.#changed.add(key);
     apply(this.state, effects, number);
+    this.#takeNote(effects);
+  }
+
+  /** As the store does: after the deletion of all keys, all that there are have changed. */
+  #takeNote(effects: readonly Effect[]): void {
+    for (const { key } of effects) {
+      if (key !== EVERYTHING) this.#changed.add(key);
+      else {
+        this.#isCleared = true;
+        this.#changed = new Set(this.state.keys());
+      }
+    }
   }
 
   /** What may be recovered: the state as it is, or as the transaction under way makes it. */
@@ -189,12 +202,14 @@ class SmallNode implements RecoveryTarget {
   checkpoint(): Promise<void> {
     const changed = this.#changed;
     this.#changed = new Set();
+    const replacesAll = this.#isCleared;
+    this.#isCleared = false;
     let liveBytes = 0;
     for (const { key, value } of this.state.values()) {
       liveBytes += key.length + (value?.length ?? 0);
     }
     return this.journal.checkpoint({
-      replacesAll: false,
+      replacesAll,
       tail: this.#undecided,
       changed: this.#entries(changed),
       isCurrent: ({ key, value, version }) => {
@@ -220,6 +235,10 @@ function apply(
   version: number,
 ): void {
   for (const { key, value } of effects) {
+    if (key === EVERYTHING) {
+      for (const [other, record] of state) if (record.version < version) state.delete(other);
+      continue;
+    }
     if ((state.get(key)?.version ?? 0) >= version) continue;
     if (value === undefined) state.delete(key);
     else state.set(key, { key, value, version });
@@ -554,7 +573,9 @@ async function runAll(node: SmallNode): Promise<void> {
   await node.write(Array.from({ length: 10 }, (_, number) => {
     return { key: `key ${number}`, value: number < 8 ? undefined : "last" };
   }));
-  await Promise.all([node.checkpoint(), writes(20, 26)]);
+  await Promise.all([node.checkpoint(), writes(20, 23)]);
+  await node.write([{ key: EVERYTHING, value: undefined }]);
+  await writes(23, 26);
   await Promise.all([node.checkpoint(), writes(26, 32)]);
 }
 
