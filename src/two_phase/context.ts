@@ -12,6 +12,7 @@ import type { Membership } from "./membership.ts";
 import type { NodeId } from "./messages.ts";
 import type { NodeRecords } from "./nodes.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Reachability } from "./reachability.ts";
 import type { Stillness } from "./stillness.ts";
 import type { Store } from "./store.ts";
 import type { Timing } from "./timing.ts";
@@ -27,6 +28,7 @@ export interface Context {
   readonly transactions: TransactionTable;
   readonly membership: Membership;
   readonly nodes: NodeRecords;
+  readonly reachability: Reachability;
   readonly outbox: Outbox;
   readonly counters: Counters;
   readonly stillness: Stillness;

@@ -185,6 +185,15 @@ export const COUNTERS = {
     name: "leases_given_up",
     help: "Installations that did not wait for a lease because its holder had given it up.",
   },
+  heldBack: {
+    name: "joins_held_back",
+    help: "Nodes that asked to join, and do not hear all members, or not for long enough.",
+  },
+  disconnectedExcluded: {
+    name: "view_disconnected_excluded",
+    help:
+      "Nodes that were left out of a view because they and another member do not hear each other.",
+  },
   exclusions: { name: "exclusions", help: "Views that excluded this node." },
   transfers: { name: "transfers_started", help: "Transfers started as a source." },
   finals: { name: "transfer_last_parts_sent", help: "Last parts of transfers sent as a source." },

@@ -42,6 +42,7 @@ import type { NodeRecord, NodeRecords } from "./nodes.ts";
 import type { Outbox } from "./outbox.ts";
 import { isOlderCopy, PeerJournals } from "./peer_journals.ts";
 import { configuredNodes, type Quorum, quorumForNext, quorumOf } from "./quorum.ts";
+import type { Reachability } from "./reachability.ts";
 import type { Stillness } from "./stillness.ts";
 import type { Timing } from "./timing.ts";
 
@@ -64,6 +65,7 @@ export interface MembershipOptions {
   readonly timing: Timing;
   readonly outbox: Outbox;
   readonly stillness: Stillness;
+  readonly reachability: Reachability;
 }
 
 /** Knows the installed view, and which of its members are up. */
@@ -93,6 +95,7 @@ export class Membership {
   readonly #outbox: Outbox;
   readonly #stillness: Stillness;
   readonly #nodes: NodeRecords;
+  readonly #reachability: Reachability;
   #view: View;
   #all: NodeSet;
   #quorum: Quorum;
@@ -106,6 +109,8 @@ export class Membership {
   #linked: NodeSet;
   #installed: NodeSet = NOBODY;
   #heartbeatAt = -Infinity;
+  /** The nodes that this node heard when it sent the last heartbeat. */
+  #heard: NodeSet = NOBODY;
   /** Peers that have reported that their disk hangs. */
   #stuck: NodeSet = NOBODY;
   #isLeaving = false;
@@ -131,6 +136,7 @@ export class Membership {
     this.#outbox = options.outbox;
     this.#stillness = options.stillness;
     this.#nodes = options.nodes;
+    this.#reachability = options.reachability;
     this.#nodes.of(self).met = this.#identity;
     this.#connected = only(self);
     this.#linked = only(self);
@@ -719,7 +725,11 @@ export class Membership {
 
   /** Starts a heartbeat round if it is due. */
   onTick(now: Clocks): void {
-    if (now.monotonicMs - this.#heartbeatAt < this.#timing.heartbeatMs) return;
+    const hears = this.#reachability.heard(now.monotonicMs) & this.#linked;
+    // That this node hears another one is told at once: it may be what a joiner waits for.
+    const isDue = now.monotonicMs - this.#heartbeatAt >= this.#timing.heartbeatMs;
+    if (!isDue && (hears & ~this.#heard) === NOBODY) return;
+    this.#heard = hears;
     this.#heartbeatAt = now.monotonicMs;
     this.#compareClocks(now);
     const { number: view, ballot } = this.#view;
@@ -738,6 +748,7 @@ export class Membership {
       round,
       position,
       isStuck,
+      hears,
     });
   }
 
@@ -751,6 +762,7 @@ export class Membership {
   onHeartbeat(from: NodeId, message: Heartbeat, now: Clocks): void {
     const { view, ballot, incarnation, round, position } = message;
     this.#stuck = message.isStuck ? this.#stuck | only(from) : this.#stuck & ~only(from);
+    this.#reachability.onHeartbeat(from, message.hears);
     this.#noteIncarnation(from, incarnation);
     const record = this.#nodes.of(from);
     const { met } = record;
@@ -812,11 +824,19 @@ export class Membership {
   suspected(now: number): NodeSet {
     let set = NOBODY;
     for (const node of members(this.#view.members & this.others)) {
-      const isSilent = this.#isSilent(node, now);
-      const isOut = this.hasLeft(node) || this.#saysItIsOutside(node) || this.hasHungDisk(node);
-      if (isSilent || isOut) set |= only(node);
+      if (this.#isSilent(node, now) || this.#saysItIsOut(node)) set |= only(node);
     }
     return set;
+  }
+
+  /** Tells whether `node` is suspected only because nothing was heard of it. */
+  isOnlySilent(node: NodeId, now: number): boolean {
+    return this.#isSilent(node, now) && !this.#saysItIsOut(node);
+  }
+
+  /** Tells whether `node` has said something for which it is to be left out. */
+  #saysItIsOut(node: NodeId): boolean {
+    return this.hasLeft(node) || this.#saysItIsOutside(node) || this.hasHungDisk(node);
   }
 
   /** Tells whether `node`, which is linked, has said that its disk hangs. */

@@ -216,6 +216,8 @@ export interface Heartbeat {
   readonly position: number;
   /** A force has been under way at the sender for longer than the suspicion time. */
   readonly isStuck: boolean;
+  /** The nodes that the sender hears, itself among them: see `reachability.ts`. */
+  readonly hears: NodeSet;
 }
 
 /** The receiver has promised no ballot above that of the heartbeat's view. */

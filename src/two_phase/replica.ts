@@ -38,6 +38,7 @@ import { members, only } from "./node_set.ts";
 import { NodeRecords } from "./nodes.ts";
 import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
+import { Reachability } from "./reachability.ts";
 import { recover } from "./recovery.ts";
 import { OLDER_COPY } from "./refusals.ts";
 import type { Request, Requester } from "./request.ts";
@@ -164,23 +165,27 @@ export class Replica {
     const store = options.store ?? new Store(options.now.monotonicMs);
     const nodes = new NodeRecords(options.now.monotonicMs);
     const stillness = new Stillness(options.timing.suspicionMs);
+    const { self, timing } = options;
+    const reachability = new Reachability({ self, timing, stillness });
     const transactions = new TransactionTable();
     this.context = {
-      self: options.self,
+      self,
       nodes,
-      timing: options.timing,
+      reachability,
+      timing,
       clock: new HybridClock(),
       store,
-      locks: new LockTable(options.self, store, () => transactions.holdingLocks()),
+      locks: new LockTable(self, store, () => transactions.holdingLocks()),
       transactions,
       membership: new Membership({
-        self: options.self,
+        self,
         names: options.names,
         identity: options.identity,
-        timing: options.timing,
+        timing,
         nodes,
         outbox,
         stillness,
+        reachability,
       }),
       outbox,
       counters: newCounters(),
@@ -343,6 +348,7 @@ export class Replica {
       case "peerDown":
         this.context.outbox.linkChanged(input.peer);
         this.context.membership.onPeerDown(input.peer);
+        this.context.reachability.onPeerDown(input.peer);
         this.#source.onPeerDown(input.peer);
         this.#heldBack.forget(input.peer);
         break;
@@ -394,12 +400,13 @@ export class Replica {
   }
 
   #onMessage(from: NodeId, message: Message): void {
-    const { membership, counters, now } = this.context;
+    const { membership, reachability, counters, now } = this.context;
     if (membership.isForeign(from) && message.type !== "viewInstalled") {
       counters.foreign++;
       return;
     }
     membership.onHeard(from, now);
+    reachability.onHeard(from, now);
     if (isControl(message)) {
       const rule: MessageRule = MESSAGE_RULES[message.type];
       if (membership.isVerified || rule.isHeededAtOnce === true) {
@@ -554,7 +561,8 @@ export class Replica {
   }
 
   #onTick(): void {
-    const { outbox, membership, transactions, clocks } = this.context;
+    const { outbox, membership, transactions, reachability, clocks } = this.context;
+    reachability.onTick(membership.all, clocks.monotonicMs);
     membership.onTick(clocks);
     this.#viewChange.onTick();
     this.#source.onTick();

@@ -21,7 +21,14 @@ export interface Timing {
   readonly heartbeatMs: number;
   /** How much the rate of a clock may be off, as a fraction; less than 1. */
   readonly driftMax: number;
+  /** A pair of nodes that was cut has to be whole for so long before both are members again. */
+  readonly heldBackMs: number;
+  /** That time doubles each time the pair is cut again, up to this. */
+  readonly heldBackMsMax: number;
 }
+
+/** The times that are given with a node's flags. */
+type GivenTiming = Pick<Timing, "leaseMs" | "suspicionMs" | "heartbeatMs" | "driftMax">;
 
 /** The default times of views. */
 export const VIEW_TIMING = {
@@ -32,10 +39,13 @@ export const VIEW_TIMING = {
   driftMax: 0.1,
 } as const;
 
+/** How long nodes are held back whose links break. */
+const HELD_BACK = { heldBackMs: 5000, heldBackMsMax: 120_000 } as const;
+
 /** Returns the timing for requests that end within `timeoutMs`. */
 export function timingFor(
   timeoutMs: number,
-  views: Omit<Timing, "timeoutMs" | "giveUpMs"> = VIEW_TIMING,
+  views: GivenTiming & Partial<Timing> = VIEW_TIMING,
 ): Timing {
-  return { ...views, timeoutMs, giveUpMs: Math.min(500, timeoutMs / 5) };
+  return { ...HELD_BACK, ...views, timeoutMs, giveUpMs: Math.min(500, timeoutMs / 5) };
 }

@@ -39,7 +39,7 @@ import type {
   PreparedRecord,
   TransactionNumber,
 } from "./messages.ts";
-import { members, NOBODY, only } from "./node_set.ts";
+import { contains, members, NOBODY, only } from "./node_set.ts";
 import type { Participant } from "./participant.ts";
 import { transactionReportOf } from "./settlement.ts";
 import type { Entry } from "./state.ts";
@@ -144,6 +144,12 @@ export class TransferSource {
     // The transfer continues: chunks are on their way, or the joiner is still processing them.
     if (transfer !== 0 && this.#transfers.get(from)?.id === transfer) return;
     this.#end(from); // The joiner has dropped any earlier transfer.
+    // It will ask again. If the view needs it for a majority, the proposer begins the transfer.
+    const { membership, reachability, counters, now } = this.#context;
+    if (!reachability.isWelcome(from, membership.members, now)) {
+      counters.heldBack++;
+      return;
+    }
     this.startTransfer(from);
   }
 
@@ -183,12 +189,13 @@ export class TransferSource {
   }
 
   /**
-   * After this node's own promise of `ballot`: sends the rest to the joiners that have caught up.
+   * After this node's own promise of `ballot`: sends the rest to those of `nodes` that have caught up.
    */
-  sendFinals(ballot: Ballot): void {
+  sendFinals(ballot: Ballot, nodes: NodeSet): void {
     const { outbox, membership, counters } = this.#context;
     for (const [node, transfer] of this.#transfers) {
-      if (!this.#isCaughtUp(transfer) || transfer.finalFor === ballot) continue;
+      if (!contains(nodes, node) || !this.#isCaughtUp(transfer)) continue;
+      if (transfer.finalFor === ballot) continue;
       transfer.finalFor = ballot;
       counters.finals++;
       const view = membership.view.number;

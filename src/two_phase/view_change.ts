@@ -130,6 +130,8 @@ export class ViewChange {
   #tryAt = -Infinity;
   /** When the highest promise was made. */
   #promisedAt = -Infinity;
+  /** Since when it is up to others to leave out who is silent here; `undefined` if it is not. */
+  #deferredSince: number | undefined;
 
   constructor(context: Context, host: ViewChangeHost, source: TransferSource) {
     this.#context = context;
@@ -166,7 +168,7 @@ export class ViewChange {
     const suspected = membership.suspected(this.#context.now);
     const candidates = membership.view.number === 0
       ? membership.all
-      : membership.members & membership.linked & ~suspected;
+      : this.#best(suspected) & membership.linked & ~suspected;
     return (candidates & -candidates) === only(self);
   }
 
@@ -195,12 +197,15 @@ export class ViewChange {
       return membership.preceding.length > 0 ? undefined : "the nodes have met";
     }
     if (!membership.isMember) return undefined;
-    if (membership.isFrozen) return "a view change was not finished";
     const suspected = this.#worthLeavingOut(membership.suspected(now) | this.#host.silentMembers());
-    if (suspected !== NOBODY) {
+    if (membership.isFrozen) {
+      return this.#mayBegin(suspected) ? "a view change was not finished" : undefined;
+    }
+    if (suspected !== NOBODY && this.#isUpToThisNode(suspected)) {
       return this.#whySuspected(members(suspected)).join(", ");
     }
-    const joiners = this.#source.caughtUp;
+    if (suspected === NOBODY) this.#deferredSince = undefined;
+    const joiners = this.#welcome;
     const needed = membership.isGathering ? membership.quorum.needed - 1 : 1;
     if (size(joiners) < needed) return undefined;
     return `${membership.namesOf(joiners)} can join`;
@@ -217,6 +222,46 @@ export class ViewChange {
       setOf(members(suspected).filter((node) => membership.hasLeft(node)));
     const staying = (membership.members & membership.linked | this.#source.caughtUp) & ~leaving;
     return membership.quorum.isReachedBy(staying) ? suspected : suspected & ~leaving;
+  }
+
+  /** Joiners that have caught up, and hear all members. */
+  get #welcome(): NodeSet {
+    const { membership, reachability, now } = this.#context;
+    return setOf(
+      members(this.#source.caughtUp).filter((node) =>
+        reachability.isWelcome(node, membership.members, now)
+      ),
+    );
+  }
+
+  /**
+   * Tells whether this node is to begin, as members are `suspected`. If others hear those that are only
+   * silent here, a link is cut; and nothing is to be done if there is no better view meanwhile.
+   */
+  #isUpToThisNode(suspected: NodeSet): boolean {
+    const { membership, now } = this.#context;
+    const isCut = members(suspected).every((node) => membership.isOnlySilent(node, now));
+    if (!isCut) return true;
+    if (this.#best(suspected) !== membership.members) return this.#mayBegin(suspected);
+    this.#deferredSince = undefined;
+    return false;
+  }
+
+  /** Tells whether this node hears all who should be members. If not, others come first for a while. */
+  #mayBegin(suspected: NodeSet): boolean {
+    const { membership, self, now, timing } = this.#context;
+    const best = this.#best(suspected);
+    if (contains(best, self) && (best & ~(membership.linked & ~suspected)) === NOBODY) return true;
+    this.#deferredSince ??= now;
+    return now - this.#deferredSince > timing.suspicionMs + timing.leaseMs;
+  }
+
+  /** The best members for as long as the network is as it is. */
+  #best(suspected: NodeSet): NodeSet {
+    const { membership, reachability } = this.#context;
+    const { quorum } = membership;
+    const heard = membership.members & ~suspected;
+    return reachability.best(membership.members, { quorum, heard });
   }
 
   #whySuspected(nodes: readonly NodeId[]): string[] {
@@ -320,9 +365,15 @@ export class ViewChange {
     outbox.whenDurable(() => this.#sendPromise(proposer, ballot));
   }
 
+  /** Tells whether this node has given its word for a later ballot: by a promise, or with a view. */
+  #isOver(ballot: Ballot): boolean {
+    const { membership } = this.#context;
+    return membership.promised !== ballot || (membership.installing?.ballot ?? 0) > ballot;
+  }
+
   #sendPromise(proposer: NodeId, ballot: Ballot): void {
     const { membership, self, outbox, now } = this.#context;
-    if (membership.promised !== ballot) return;
+    if (this.#isOver(ballot)) return;
     const promise: ViewPromise = {
       type: "viewPromise",
       view: membership.view.number,
@@ -521,15 +572,22 @@ export class ViewChange {
     if (!isAllThere && waited < STRAGGLERS_MS) return undefined;
     const joined = this.#joined(attempt, view);
     const reporting = [...answering, ...joined];
-    this.#bringJoiners(attempt, reporting);
+    const isEnough = quorum.isReachedBy(setOf(reporting));
+    const joining = isEnough ? this.#welcome : this.#source.caughtUp;
+    this.#bringJoiners(attempt, { whole: reporting, joining });
     const confirmed = [...new Set([...attempt.confirmed.keys(), ...joined])]
       .filter((node) => !answering.includes(node));
-    const awaited = this.#source.caughtUp & ~setOf(confirmed);
+    const awaited = joining & ~setOf(confirmed);
     if (awaited !== NOBODY && waited < JOINERS_MS) return undefined;
     const whole = setOf([...answering, ...confirmed]);
     // A member that is about to stop is left out at once, if enough are left without it.
     const staying = whole & ~setOf(members(whole).filter((node) => membership.hasLeft(node)));
-    const set = quorum.isReachedBy(staying) ? staying : whole;
+    const connected = this.#connected(staying, setOf(answering));
+    const set = quorum.isReachedBy(connected)
+      ? connected
+      : quorum.isReachedBy(staying)
+      ? staying
+      : whole;
     if (!quorum.isReachedBy(set)) return undefined;
     counters.proxies += joined.filter((node) => !attempt.confirmed.has(node)).length;
     return {
@@ -550,8 +608,26 @@ export class ViewChange {
     };
   }
 
+  /**
+   * Of `nodes`, those that hear each other. This node hears whoever has answered; joiners are let in only
+   * if they hear all members.
+   */
+  #connected(nodes: NodeSet, answering: NodeSet): NodeSet {
+    const { membership, reachability, self, counters } = this.#context;
+    const { quorum } = membership;
+    const best = reachability.best(nodes & answering, { quorum, heard: answering });
+    const out = nodes & answering & ~best;
+    // A joiner may make up the majority.
+    if (!contains(best, self) || !quorum.isReachedBy(best)) return nodes;
+    if (out !== NOBODY) counters.disconnectedExcluded++;
+    return nodes & ~out;
+  }
+
   /** Sends the rest to joiners. If too few nodes hold everything, starts transfers to outsiders. */
-  #bringJoiners(attempt: Attempt, whole: readonly NodeId[]): void {
+  #bringJoiners(
+    attempt: Attempt,
+    { whole, joining }: { whole: readonly NodeId[]; joining: NodeSet },
+  ): void {
     const { membership, self, counters } = this.#context;
     if (!membership.isMember || !attempt.promises.has(self)) return;
     if (!membership.quorum.isReachedBy(setOf(whole))) {
@@ -560,7 +636,7 @@ export class ViewChange {
         if (this.#source.startTransfer(node)) counters.joinersForced++;
       }
     }
-    this.#source.sendFinals(attempt.ballot);
+    this.#source.sendFinals(attempt.ballot, joining);
   }
 
   /** The outcomes of the undecided transactions of the view, by the termination rule. */
@@ -625,7 +701,7 @@ export class ViewChange {
     outbox.append({ type: "accepted", ...accepted });
     outbox.whenDurable(() => {
       membership.acceptedIsDurable(accepted);
-      if (membership.promised !== ballot) return;
+      if (this.#isOver(ballot)) return;
       if (from === self) this.onViewAccepted(self, { type: "viewAccepted", view, ballot });
       else outbox.send(only(from), { type: "viewAccepted", view, ballot });
     });

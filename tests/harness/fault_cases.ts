@@ -41,6 +41,12 @@ const BEFORE_MS = 1500;
 const DURING_MS = 5000;
 const AFTER_MS = 1000;
 
+/** A fault that would have the view change again and again lasts for so long, in milliseconds. */
+const LONG_MS = 75_000;
+
+/** In its beginning the view may change more often, in milliseconds. */
+const FIRST_MS = 15_000;
+
 /** Longer than any answer may take, with the nodes' own deadline of 5 s. */
 const CLIENT_TIMEOUT_MS = 20_000;
 
@@ -77,12 +83,15 @@ interface Fault {
   readonly needsNetwork?: boolean;
   /** The nodes that it does not concern. */
   readonly others: readonly number[];
-  /** Has it happen, and undoes it. */
-  readonly happen: (cluster: Five, note: NoteGaps) => Promise<void>;
+  /** Has it happen, and undoes it. Returns what else is to be said of it. */
+  readonly happen: (cluster: Five, note: NoteGaps) => Promise<string | void>;
 }
 
-/** Takes down the gaps at these nodes since the last time; those at others are forgotten. */
-type NoteGaps = (nodes: readonly number[]) => void;
+/**
+ * Takes down the gaps at these nodes since the last time; those at others are forgotten. Returns the
+ * longest time without a write that whichever node acknowledged, in milliseconds.
+ */
+type NoteGaps = (nodes: readonly number[]) => number;
 
 /** Five nodes with journals, of which each can be ended and started again. */
 class Five {
@@ -160,6 +169,12 @@ class Five {
     return undefined;
   }
 
+  /** The latest view that any node knows. */
+  async latestView(): Promise<number> {
+    const all = await Promise.all(this.addresses.map(statusOf));
+    return Math.max(0, ...all.map((one) => one?.view ?? 0));
+  }
+
   /** Everything that the nodes that run have printed. */
   get printed(): string {
     return this.#nodes.map((node, index) => `--- node ${index}\n${node?.printed ?? ""}`).join("\n");
@@ -201,6 +216,58 @@ function killed(...nodes: number[]): Fault["happen"] {
   };
 }
 
+/** Links are cut for long, while the nodes at their ends reach others: says how many views that makes. */
+function cutForLong(pairs: readonly (readonly [number, number])[]): Fault["happen"] {
+  return async (cluster) => {
+    const begun = await cluster.latestView();
+    for (const [a, b] of pairs) await cluster.network?.cut(a, b);
+    await delay(FIRST_MS);
+    const first = await cluster.latestView() - begun;
+    await delay(LONG_MS - FIRST_MS);
+    const all = await cluster.latestView() - begun;
+    await cluster.network?.heal();
+    return `${first} views in the first ${FIRST_MS / 1000} s, ` +
+      `${all - first} in the next ${(LONG_MS - FIRST_MS) / 1000} s`;
+  };
+}
+
+/** In a storm: when a node is killed, and for how long it is down, in milliseconds. */
+type Kill = readonly [node: number, at: number, downMs: number];
+
+/** Nodes are killed one shortly after the other, and started again. Says how long there was no write. */
+function storms(all: readonly (readonly Kill[])[]): Fault["happen"] {
+  return async (cluster, note) => {
+    const pauses: number[] = [];
+    for (const kills of all) {
+      const lastAt = Math.max(...kills.map(([, at]) => at));
+      await Promise.all(kills.map(async ([node, at, downMs]) => {
+        await delay(at);
+        if (at === lastAt) note(ALL);
+        await cluster.kill(node);
+        await delay(downMs);
+        cluster.start(node);
+      }));
+      if (await cluster.untilAllAreMembers() === undefined) break;
+      pauses.push(note(ALL));
+      await delay(BEFORE_MS);
+    }
+    const seconds = pauses.map((ms) => (ms / 1000).toFixed(2));
+    return `no write after the last kill: ${seconds.join(", ")} s`;
+  };
+}
+
+/** At most two nodes are down at any moment of a storm. */
+const STORMS: readonly (readonly Kill[])[] = [
+  [[0, 0, 100], [1, 300, 100], [2, 600, 100], [3, 900, 100]],
+  [[4, 0, 700], [0, 400, 200], [3, 800, 900], [1, 1000, 300]],
+  [[0, 0, 1500], [1, 300, 300], [1, 1000, 300]],
+  [[2, 0, 300], [0, 200, 1200], [2, 600, 600], [3, 1300, 100]],
+  [[1, 0, 50], [0, 0, 1100], [1, 500, 500], [4, 1150, 1200]],
+  [[3, 0, 900], [4, 300, 900], [0, 1250, 400], [1, 1300, 800]],
+  [[0, 0, 600], [1, 0, 600], [0, 900, 1000], [2, 950, 300]],
+  [[4, 0, 1200], [3, 500, 400], [3, 1000, 200], [2, 1250, 1000]],
+];
+
 function cutOff(cut: (cluster: Five) => Promise<void>): Fault["happen"] {
   return async (cluster) => {
     await cut(cluster);
@@ -240,6 +307,23 @@ const FAULTS: readonly Fault[] = [
     needsNetwork: true,
     others: without(2),
     happen: cutOff((cluster) => cluster.cutBetween([2], without(2))),
+  },
+  {
+    name: "one pair of nodes is cut for 75 s",
+    needsNetwork: true,
+    others: [2, 3, 4],
+    happen: cutForLong([[0, 1]]),
+  },
+  {
+    name: "a chain: each node reaches only its neighbours, for 75 s",
+    needsNetwork: true,
+    others: ALL,
+    happen: cutForLong([[0, 2], [0, 3], [0, 4], [1, 3], [1, 4], [2, 4]]),
+  },
+  {
+    name: "storms of kill -9 and restarts, eight of them",
+    others: ALL,
+    happen: storms(STORMS),
   },
   {
     name: "rolling restart of all five, SIGTERM",
@@ -283,12 +367,14 @@ async function measure(fault: Fault, cluster: Five, number: number): Promise<Row
     const worst = { all: 0, write: 0, read: 0 };
     const note = (nodes: readonly number[]) => {
       const gaps = workload.gapsMs(nodes);
-      worst.all = Math.max(worst.all, workload.writeGapMs);
+      const { writeGapMs } = workload;
+      worst.all = Math.max(worst.all, writeGapMs);
       worst.write = Math.max(worst.write, gaps.write);
       worst.read = Math.max(worst.read, gaps.read);
       workload.resetGaps();
+      return writeGapMs;
     };
-    await fault.happen(cluster, note);
+    const said = await fault.happen(cluster, note);
     const endedAt = performance.now();
     const view = await cluster.untilAllAreMembers();
     const membersMs = performance.now() - endedAt;
@@ -305,7 +391,8 @@ async function measure(fault: Fault, cluster: Five, number: number): Promise<Row
       wrong: workload.wrong.length,
       membersMs: view === undefined ? undefined : membersMs,
       views: (view ?? NaN) - (before?.view ?? 0),
-      remark: [remark, ...workload.wrong.slice(0, 3)].filter((text) => text !== "").join("; "),
+      remark: [said ?? "", remark, ...workload.wrong.slice(0, 3)].filter((text) => text !== "")
+        .join("; "),
     };
   } finally {
     await workload.stop();

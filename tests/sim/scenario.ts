@@ -64,6 +64,8 @@ export type Fault =
       readonly from: readonly NodeId[];
       readonly isTwoWay: boolean;
     }
+    /** Nothing passes between these nodes, which may reach others. */
+    | { readonly kind: "cut pairs"; readonly pairs: readonly (readonly [NodeId, NodeId])[] }
     /** Everything from one node to another takes longer. */
     | { readonly kind: "clog"; readonly from: NodeId; readonly to: NodeId }
     /** A connection breaks: what is on its way is lost. */
@@ -179,6 +181,8 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const whole = { ...scenario, faults: faults.sort((a, b) => a.at - b.at) };
   const isStormy = options.calm !== true && nodes > 1 && random.chance(0.25);
   const scene = isStormy ? stormy(whole, random) : whole;
+  const isTorn = options.calm !== true && nodes >= 5 && random.chance(0.3);
+  if (isTorn) return torn(scene, random);
   const losesMajority = options.calm !== true && nodes > 1 && random.chance(0.1);
   const drawn = losesMajority ? withLostMajority(scene, random) : scene;
   const expires = options.workload === undefined
@@ -281,6 +285,34 @@ function stormy(scenario: Scenario, random: Random): Scenario {
     thinkMsMax: random.between(20, 150),
     healAt: at + 2500,
     faults: faults.sort((a, b) => a.at - b.at),
+  };
+}
+
+/** Some links are cut for long, once or twice, and everybody reaches a majority or nearly one. */
+function torn(scenario: Scenario, random: Random): Scenario {
+  const indices = scenario.clockDrift.map((_, index) => index);
+  const times = 1 + random.integer(2);
+  const cuts: Fault[] = [];
+  let at = random.between(200, 1000);
+  for (let i = 0; i < times; i++) {
+    const ms = random.between(3000, 9000);
+    const pairs = Array.from({ length: 1 + random.integer(3) }, () => {
+      const a = random.pick(indices);
+      const b = (a + 1 + random.integer(indices.length - 1)) % indices.length;
+      return [a, b] as const;
+    });
+    const chain = indices.flatMap((a) => indices.slice(a + 2).map((b) => [a, b] as const));
+    cuts.push({ kind: "cut pairs", at, ms, pairs: random.chance(0.2) ? chain : pairs });
+    at += ms + random.between(100, 2000);
+  }
+  // Few faults beside that: else they are what matters.
+  const others = scenario.faults.filter(() => random.chance(0.3));
+  return {
+    ...scenario,
+    operations: 100 + random.integer(150),
+    thinkMsMax: random.between(50, 400),
+    healAt: Math.max(scenario.healAt, at),
+    faults: [...others, ...cuts].sort((a, b) => a.at - b.at),
   };
 }
 

@@ -8,7 +8,7 @@
 
 import { lastView, ownerOf } from "../../src/node/storage/journal_identity.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
-import { timingFor } from "../../src/two_phase/timing.ts";
+import { timingFor, VIEW_TIMING } from "../../src/two_phase/timing.ts";
 import type { Counters } from "../../src/two_phase/counters.ts";
 import { countsAsProgress } from "../../src/two_phase/peer_journals.ts";
 import type {
@@ -37,6 +37,9 @@ import type { Trace } from "./trace.ts";
 /** Pauses between two ticks, in milliseconds. */
 const TICK_MS_MIN = 20;
 const TICK_MS_MAX = 60;
+
+/** Shorter than what nodes have: all are members again some time after healing. */
+const HELD_BACK = { heldBackMs: 500, heldBackMsMax: 4000 } as const;
 
 /** A process that stops ends after so long, whether the others go on without it or not. */
 const LEAVE_MS = 1000;
@@ -227,7 +230,7 @@ export class SimNode implements Endpoint {
       self: index,
       names: Array.from({ length: scenario.nodes }, (_, node) => `n${node}`),
       identity: { journal, incarnation, process: `${index}, process ${this.#process}` },
-      timing: timingFor(scenario.timeoutMs),
+      timing: timingFor(scenario.timeoutMs, { ...VIEW_TIMING, ...HELD_BACK }),
       sequencesMax: scenario.sequencesMax,
       random: () => random.next(),
       now: this.clocks,

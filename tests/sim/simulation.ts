@@ -242,6 +242,9 @@ class Simulation {
       case "cut":
         this.#network.cut(fault.a, fault.b);
         return;
+      case "cut pairs":
+        this.#cutPairs(fault.pairs, ms);
+        return;
       case "clog": {
         const extra = this.#random.between(10, 500);
         this.#network.clog(fault.from, fault.to, extra);
@@ -335,6 +338,17 @@ class Simulation {
         if (!options.isTwoWay && !from.includes(a)) continue;
         this.#network.block(a, b);
         this.#undoAfter(options.ms, () => this.#network.unblock(a, b));
+      }
+    }
+  }
+
+  #cutPairs(pairs: readonly (readonly [number, number])[], ms: number): void {
+    const names = pairs.map(([a, b]) => `n${a}-n${b}`).join(" ");
+    this.#trace.client(`nothing passes between ${names} for ${Math.round(ms)} ms`);
+    for (const [a, b] of pairs) {
+      for (const [from, to] of [[a, b], [b, a]] as const) {
+        this.#network.block(from, to);
+        this.#undoAfter(ms, () => this.#network.unblock(from, to));
       }
     }
   }

@@ -39,7 +39,7 @@ function deliverBetween(script: Script, a: number, b: number, label: string): vo
   }
 }
 
-/** In view 2 there are n0 and n1; n2, which was left out, is back. */
+/** In view 2 there are n0 and n1; n2, which was left out, is back, and is let in by any member. */
 function leftOut(linked?: readonly number[]): Script {
   const script = Script.complete(3, timingFor(5000));
   script.ask(0, "before", write({ old: "1" }));
@@ -47,6 +47,7 @@ function leftOut(linked?: readonly number[]): Script {
   script.kill(2);
   script.goOnUntil(() => isInView(script, 2, 0, 1));
   script.deliverUntil(() => [0, 1].every((index) => node(script, index).membership.mayWrite));
+  script.welcomeAll();
   script.start(2, linked);
   return script;
 }

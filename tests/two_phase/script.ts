@@ -427,6 +427,11 @@ export class Script {
     this.#processes++;
   }
 
+  /** From now on nobody that runs holds back a joiner, whether that hears all members or not. */
+  welcomeAll(): void {
+    for (const { context: { reachability } } of this.replicas) reachability.isWelcome = () => true;
+  }
+
   /** The process ends as by `kill -9`: what is on its way from it or to it is lost. */
   kill(node: NodeId): void {
     this.#write(`n${node} crashes`);

@@ -72,8 +72,12 @@ export const ASSERTIONS: { readonly [Type in Asserting]: Assertion<Type> } = {
     ledger.progressOf(to, number) === "aborted"
       ? undefined
       : `that ${transactionName(to, number)} is aborted`,
-  settled: ({ upTo }, { to, ledger }) => unsettled(to, upTo, ledger),
-  forget: ({ upTo }, { self, ledger }) => unsettled(self, upTo, ledger),
+  settled: ({ upTo }, { to, ledger }) => howEnded(to, ledger.unsettled(to, upTo)),
+  forget: ({ upTo }, { self, ledger, starts }) => {
+    // The numbers of an earlier process that left no record belong to nobody any more.
+    const isEnded = incarnationOf(upTo) < starts + ledger.offset;
+    return howEnded(self, ledger.unsettled(self, upTo, isEnded));
+  },
   recovered: ({ upTo }, { ledger, starts }) =>
     incarnationOf(upTo) <= starts + ledger.offset
       ? undefined
@@ -130,8 +134,7 @@ export const ASSERTIONS: { readonly [Type in Asserting]: Assertion<Type> } = {
     ledger.joined.has(ballot) ? undefined : `that it has joined for ballot ${ballotName(ballot)}`,
 };
 
-function unsettled(coordinator: NodeId, upTo: number, ledger: Ledger): string | undefined {
-  const number = ledger.unsettled(coordinator, upTo);
+function howEnded(coordinator: NodeId, number: number | undefined): string | undefined {
   return number === undefined ? undefined : `how ${transactionName(coordinator, number)} ended`;
 }
 

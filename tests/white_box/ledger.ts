@@ -159,8 +159,16 @@ export class Ledger {
     return this.promised === ballot || this.promises.has(ballot) || this.accepted.has(ballot);
   }
 
-  /** Returns the first number up to `upTo`, of its incarnation, whose outcome is not known. */
-  unsettled(coordinator: NodeId, upTo: TransactionNumber): TransactionNumber | undefined {
+  /**
+   * Returns the first number up to `upTo`, of its incarnation, whose outcome is not known.
+   *
+   * @param isEnded the incarnation has ended: what has left no record was lost in a crash, and is aborted
+   */
+  unsettled(
+    coordinator: NodeId,
+    upTo: TransactionNumber,
+    isEnded = false,
+  ): TransactionNumber | undefined {
     const numbers = this.#transactions.get(coordinator);
     const first = Math.max(
       this.#floors.get(coordinator) ?? 0,
@@ -168,7 +176,7 @@ export class Ledger {
     );
     for (let number = upTo; number > first; number--) {
       const progress = numbers?.get(number);
-      if (progress === undefined || progress === "prepared") return number;
+      if (progress === undefined && !isEnded || progress === "prepared") return number;
     }
     // What was seen to be settled need not be looked at again.
     this.#floors.set(coordinator, Math.max(this.#floors.get(coordinator) ?? 0, upTo));

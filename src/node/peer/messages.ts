@@ -277,6 +277,7 @@ const CODECS: { readonly [Type in LinkMessageType]: Codec<LinkMessageByType[Type
     writer.varint(message.round);
     writer.varint(message.position);
     writer.varint(message.isStuck ? 1 : 0);
+    writer.varint(message.hears);
   }, (reader) => ({
     type: "heartbeat",
     view: reader.varint(),
@@ -285,6 +286,7 @@ const CODECS: { readonly [Type in LinkMessageType]: Codec<LinkMessageByType[Type
     round: reader.varint(),
     position: reader.varint(),
     isStuck: reader.varint() === 1,
+    hears: reader.varint(),
   })),
   heartbeatAcknowledged: plain(13, (writer, message) => {
     writer.varint(message.view);

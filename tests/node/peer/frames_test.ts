@@ -69,6 +69,7 @@ const MESSAGES: LinkMessage[] = [
     round: 7,
     position: 2 ** 40,
     isStuck: true,
+    hears: 2 ** 31 - 1,
   },
   {
     type: "heartbeat",
@@ -78,6 +79,7 @@ const MESSAGES: LinkMessage[] = [
     round: 8,
     position: 0,
     isStuck: false,
+    hears: 0b101,
   },
   { type: "heartbeatAcknowledged", view: 1, incarnation: 2, round: 7, wallMs: 1000 },
   { type: "joinRequest", view: 3, transfer: 7 },
