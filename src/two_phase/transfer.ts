@@ -371,8 +371,6 @@ export class TransferTarget {
   #progressAt = -Infinity;
   /** How often the source was asked since it last sent something. */
   #questions = 0;
-  /** The last part of the transfer has arrived: nothing more will come. */
-  #isComplete = false;
   /** What has come of what comes last, before its end. */
   #parts: CollectedParts | undefined;
   /** The last part of a transfer from a source in a view that this node does not have yet. */
@@ -435,7 +433,6 @@ export class TransferTarget {
       this.#source = from;
       this.#transfer = transfer;
       this.#nextChunk = 0;
-      this.#isComplete = false;
       this.#participant.dropAll();
       store.clear();
     }
@@ -470,8 +467,6 @@ export class TransferTarget {
     const { membership } = this.#context;
     const ahead = this.#finalAhead;
     this.#finalAhead = undefined;
-    if (this.#isComplete) this.#source = undefined;
-    this.#isComplete = false;
     if (ahead?.message.view === membership.view.number) {
       this.onFinal(ahead.from, ahead.message);
     }
@@ -531,7 +526,6 @@ export class TransferTarget {
       return;
     }
     this.#progressAt = now;
-    this.#isComplete = true;
     counters.joins++;
     this.#participant.dropAll();
     clock.observe(stamp);

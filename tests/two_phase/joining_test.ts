@@ -387,8 +387,14 @@ Deno.test("a node is no witness that it has given itself no lease", () => {
   assertEquals(second.mayRead(script.clocksOf(1)), false);
 });
 
-/** n2 joins a cluster that holds eight parts' worth of data, and works at each for `partMs`. */
-function slowJoiner(partMs: number): { script: Script; parts: () => number; isIn: () => boolean } {
+/**
+ * n2 joins a cluster that holds eight parts' worth of data, and works at each for `partMs`. With
+ * `answersFirst`, its acknowledgement leaves before that work, so its source thinks it idle.
+ */
+function slowJoiner(
+  partMs: number,
+  { answersFirst = false } = {},
+): { script: Script; parts: () => number; isIn: () => boolean } {
   const script = Script.complete(3, timingFor(5000));
   for (let i = 0; i < 8; i++) {
     script.ask(0, `w${i}`, write({ [`k${i}`]: "x".repeat(128 * 1024) }));
@@ -404,9 +410,9 @@ function slowJoiner(partMs: number): { script: Script; parts: () => number; isIn
   for (const beganAt = script.now; !isIn() && script.now - beganAt < 60_000;) {
     script.wait(20);
     for (let i = 0; i < 4; i++) {
-      // Who works at a part takes in nothing, and nothing leaves it.
+      // A node that works at a part takes in nothing, and nothing leaves it.
       const isBusy = () => script.now < busyUntil;
-      script.deliverAll((from, to) => to === 2 || from === 2 && isBusy());
+      script.deliverAll((from, to) => to === 2 || from === 2 && isBusy() && !answersFirst);
       while (!isBusy() && (script.deliver(0, 2) || script.deliver(1, 2))) {
         const last = script.log.findLast((line) => / -> n2 /.test(line)) ?? "";
         if (!/joinChunk/.test(last)) continue;
@@ -422,6 +428,14 @@ function slowJoiner(partMs: number): { script: Script; parts: () => number; isIn
 for (const partMs of [900, 1100, 3000]) {
   Deno.test(`a joiner that works for ${partMs} ms at each part gets in by one transfer`, () => {
     const { script, parts, isIn } = slowJoiner(partMs);
+    assertEquals(isIn(), true);
+    assert(parts() <= 10, `it has taken in ${parts()} parts of 8`);
+    const begun = [0, 1].map((index) => node(script, index).counters.transfers);
+    assertEquals(begun.reduce((sum, count) => sum + count, 0), 1);
+  });
+
+  Deno.test(`a joiner that is busy for ${partMs} ms when a view admits it goes on from there`, () => {
+    const { script, parts, isIn } = slowJoiner(partMs, { answersFirst: true });
     assertEquals(isIn(), true);
     assert(parts() <= 10, `it has taken in ${parts()} parts of 8`);
     const begun = [0, 1].map((index) => node(script, index).counters.transfers);
