@@ -77,8 +77,14 @@ export const MESSAGE_BYTES_MAX = COMMAND_BYTES_MAX + 16 * ARGUMENTS_MAX + 8 * TR
 /** Most bytes that may wait for one peer's socket before its link is closed as too slow. */
 export const LINK_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
 
-/** Most bytes of a question between nodes before they know each other: the names of all nodes. */
-export const QUESTION_BYTES_MAX = 16 * 1024;
+/** Most bytes of a node's name: those of a host name, a colon and a port. */
+export const NAME_BYTES_MAX = 253 + 6;
+
+/**
+ * Most bytes of a question between nodes before they know each other. It has the names of all nodes
+ * twice, in `--peers` and by their ids, each with three characters of JSON, and 4 KiB of the rest.
+ */
+export const QUESTION_BYTES_MAX = 2 * NODES_MAX * (NAME_BYTES_MAX + 3) + 4096;
 
 /** Most client connections of one node. */
 export const CONNECTIONS_MAX = 10_000;

@@ -51,6 +51,13 @@ import type { ByteString } from "../byte_string.ts";
  */
 const CHUNK_BYTES = 128 * 1024;
 
+/**
+ * What an item counts for besides its keys and values: its version, lengths and flags. So a chunk
+ * has at most CHUNK_BYTES / ITEM_BYTES items, however small they are: the receiver takes no more
+ * than KEYS_PER_COMMAND_MAX.
+ */
+const ITEM_BYTES = 16;
+
 /** No chunk is sent while this many chunks, or this many bytes, are in flight. */
 const CHUNKS_AHEAD = 4;
 const BYTES_AHEAD = 1024 * 1024;
@@ -232,8 +239,7 @@ export class TransferSource {
     };
     for (const entry of this.#entriesNow(changed)) partFor(bytesOf(entry))?.entries.push(entry);
     for (const record of this.#undecided()) {
-      const more = record.prepare.effects.reduce((sum, effect) => sum + bytesOf(effect), 0);
-      partFor(more)?.prepared.push(record);
+      partFor(bytesOfPrepared(record))?.prepared.push(record);
     }
     return parts;
   }
@@ -283,7 +289,7 @@ export class TransferSource {
     for (const key of changed) {
       if (bytes >= CHUNK_BYTES) break;
       taken.push(key);
-      bytes += key.length + (this.#context.store.get(key)?.value?.length ?? 0);
+      bytes += this.#bytesAt(key);
     }
     const entries = this.#entriesNow(taken);
     for (const key of taken) changed.delete(key);
@@ -320,10 +326,12 @@ export class TransferSource {
 
   #bytesOfAll(keys: Iterable<ByteString>): number {
     let bytes = 0;
-    for (const key of keys) {
-      bytes += key.length + (this.#context.store.get(key)?.value?.length ?? 0);
-    }
+    for (const key of keys) bytes += this.#bytesAt(key);
     return bytes;
+  }
+
+  #bytesAt(key: ByteString): number {
+    return bytesOf({ key, value: this.#context.store.get(key)?.value });
   }
 
   #end(node: NodeId): void {
@@ -337,9 +345,16 @@ export class TransferSource {
 /** A part of what a joiner is sent last. */
 type Part = Pick<JoinFinal, "entries" | "prepared">;
 
-/** Returns how many bytes the key and the value have. */
+/** Returns about how many bytes the key and the value need in a message. */
 function bytesOf({ key, value }: Effect): number {
-  return key.length + (value?.length ?? 0);
+  return key.length + (value?.length ?? 0) + ITEM_BYTES;
+}
+
+/** Returns about how many bytes a prepared record needs in a message. */
+function bytesOfPrepared({ prepare: { effects, reads, follows } }: PreparedRecord): number {
+  const ofEffects = effects.reduce((sum, effect) => sum + bytesOf(effect), 0);
+  const ofReads = reads.reduce((sum, key) => sum + key.length + ITEM_BYTES, 0);
+  return ITEM_BYTES + ofEffects + ofReads + follows.length * ITEM_BYTES;
 }
 
 /** Parts of what a source sends last, as they have come. */

@@ -44,6 +44,8 @@ export class Exports {
   readonly #host: ExportHost;
   readonly #nowMs: () => number;
   readonly #byId = new Map<ByteString, Export>();
+  /** Exports that wait for their moment: they may keep values already. */
+  #starting = 0;
   #lastKeys: Promise<unknown> = Promise.resolve();
 
   /**
@@ -59,7 +61,8 @@ export class Exports {
   async begin(): Promise<RespValue> {
     const { obstacle } = this;
     if (obstacle !== undefined) return obstacle;
-    const snapshot = await this.#takeSnapshot();
+    this.#starting++;
+    const snapshot = await this.#takeSnapshot().finally(() => this.#starting--);
     return snapshot instanceof ErrorReply ? snapshot : this.add(snapshot);
   }
 
@@ -109,7 +112,7 @@ export class Exports {
 
   /** Why no export can start now; `undefined` if one can. */
   get obstacle(): ErrorReply | undefined {
-    if (this.#byId.size < EXPORTS_MAX) return undefined;
+    if (this.#byId.size + this.#starting < EXPORTS_MAX) return undefined;
     return new ErrorReply("REJECTED", `this node has ${EXPORTS_MAX} exports under way already`);
   }
 

@@ -50,6 +50,29 @@ Deno.test("Exports.add() refuses too many, until some are idle, and keeps no sna
   assertEquals(await exports.next(second) instanceof ErrorReply, true);
 });
 
+Deno.test("Exports.begin() counts those that wait for their moment, too", async () => {
+  const waiting: { request: Request; requester: Requester }[] = [];
+  const driver = {
+    submit: (request: Request, requester: Requester) => void waiting.push({ request, requester }),
+  };
+  const exports = new Exports({ driver, notReady: "" }, () => 0);
+  const store = storeOf({ k: "v" });
+  const started = Array.from({ length: EXPORTS_MAX }, () => exports.begin());
+  const refused = new ErrorReply("REJECTED", "this node has 4 exports under way already");
+  assertEquals(await exports.begin(), refused);
+  assertEquals(waiting.length, EXPORTS_MAX);
+  // One of them fails, and the others get their moment.
+  const [failed, ...others] = waiting;
+  failed?.requester.onOutcome({ kind: "rejected", reason: "no" });
+  assertEquals(await started[0], new ErrorReply("REJECTED", "no"));
+  for (const { request, requester } of others) {
+    assert(request.kind === "barrier");
+    requester.onOutcome({ kind: "answered", reply: request.evaluate(store) });
+  }
+  for (const one of started.slice(1)) assert(Array.isArray(await one));
+  assertEquals(exports.obstacle, undefined, "the one that failed leaves room for another");
+});
+
 Deno.test("Exports.next() lets other work through while it looks for the next keys", async () => {
   // By this clock every look takes a millisecond.
   let nowMs = 0;
