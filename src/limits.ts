@@ -150,6 +150,12 @@ export const PUSH_BYTES_MAX = 4 * OUTPUT_BYTES_MAX;
 /** Most bytes of the names of all subscriptions at a node. */
 export const SUBSCRIPTION_BYTES_SUM_MAX = 64 * 1024 * 1024;
 
+/** Most reads that a node notes for CLIENT TRACKING; then the oldest is told as changed. */
+export const TRACKED_READS_MAX = 1_000_000;
+
+/** Most prefixes that clients track at one node. */
+export const TRACKING_PREFIXES_MAX = 4096;
+
 /** While more bytes than that wait for a link, no published message is added to them. */
 export const PUBLICATION_LINK_BYTES_MAX = 16 * 1024 * 1024;
 

@@ -43,10 +43,12 @@ import { Peers } from "./peer/peers.ts";
 import { Admission } from "./server/admission.ts";
 import type { UpgradeAnswer } from "./server/connection.ts";
 import { KeyNotifications } from "./pubsub/key_notifications.ts";
+import { Tracking } from "./pubsub/tracking.ts";
 import { PubSub } from "./pubsub/pubsub.ts";
 import { Exports } from "./server/exports.ts";
 import { ClientListener, type ListenerHost, PortInUseError } from "./server/listener.ts";
 import { describeHolder } from "./server/port_holder.ts";
+import { sessionOf } from "./server/pipeline.ts";
 import { SharedBound } from "./server/shared_bound.ts";
 import { Turns } from "./server/turns.ts";
 import { type Journal, MemoryJournal } from "./storage/journal.ts";
@@ -157,6 +159,9 @@ export class Node implements ListenerHost, OutcomeHost {
   readonly #acceptFailures = new Seldom(COMPLAINT_MS);
   readonly #shortages = new Seldom(COMPLAINT_MS);
   readonly #fewerClients = new Seldom(COMPLAINT_MS);
+  readonly #tracking = new Tracking(() => this.#wantChanges());
+  /** Whether the node could read when it was looked at last. */
+  #couldRead = false;
   readonly #keyNotifications = new KeyNotifications(this.#pubsub);
 
   /**
@@ -241,6 +246,8 @@ export class Node implements ListenerHost, OutcomeHost {
       scanProcess: () => this.#peers.self * SCAN_TAGS + this.#scanTag,
       random: Math.random,
       pubsub: this.#pubsub,
+      tracking: this.#tracking,
+      sessionOf: (id) => this.#listener.sessionOf(id),
       keyEvents: () => this.#keyNotifications.letters,
       setKeyEvents: (letters) => this.#setKeyEvents(letters),
       outcome: (transaction) => this.#outcomes.answer(transaction),
@@ -328,7 +335,10 @@ export class Node implements ListenerHost, OutcomeHost {
       transport: this.#peers,
       onEvent: (event) => this.#onEvent(event),
       onChanges: (changes) => this.#onChanges(changes),
-      onTick: (lateMs, nowMs) => this.#turnTimes.note(lateMs, nowMs),
+      onTick: (lateMs, nowMs) => {
+        this.#turnTimes.note(lateMs, nowMs);
+        this.#checkLease(driver.replica);
+      },
     });
     this.#driver = driver;
     this.#wantChanges();
@@ -377,11 +387,22 @@ export class Node implements ListenerHost, OutcomeHost {
 
   /** Has the replica tell of changes, if anybody wants to know. */
   #wantChanges(): void {
-    this.#driver?.replica.tellChanges(this.#keyNotifications.isOn);
+    this.#driver?.replica.tellChanges(this.#keyNotifications.isOn || this.#tracking.isOn);
+  }
+
+  /** A node that may not read learns of no changes: its clients must not rely on what they keep. */
+  #checkLease({ membership }: Replica): void {
+    if (!this.#tracking.isOn && !this.#couldRead) return;
+    const canRead = membership.mayRead(clocks());
+    if (this.#couldRead && !canRead) this.#tracking.forgetAll();
+    this.#couldRead = canRead;
   }
 
   #onChanges(changes: readonly Change[]): void {
-    for (const { effects } of changes) this.#keyNotifications.onEffects(effects);
+    for (const { effects, requester } of changes) {
+      this.#keyNotifications.onEffects(effects);
+      if (this.#tracking.isOn) this.#tracking.onEffects(effects, sessionOf(requester));
+    }
   }
 
   /** There is no replica from now on: whatever was asked of it is answered with `reason`. */
@@ -391,6 +412,7 @@ export class Node implements ListenerHost, OutcomeHost {
     clearInterval(this.#expirySweeps);
     const driver = this.#driver;
     this.#driver = undefined;
+    this.#tracking.forgetAll();
     driver?.stop(reason);
   }
 
@@ -509,6 +531,7 @@ export class Node implements ListenerHost, OutcomeHost {
     this.#eventLog.log(event);
     switch (event.type) {
       case "viewInstalled":
+        this.#tracking.forgetAll();
         this.#viewSince = Date.now();
         if (this.#isStopping && !contains(event.view.members, this.#peers.self)) {
           // The same turn answered clients: write to them before the process ends.

@@ -49,6 +49,7 @@ export function encodeValue(value: RespValue, version: RespVersion): ByteString 
   if (value instanceof Replies) {
     return value.values.map((one) => encodeValue(one, version)).join("");
   }
+  if (value instanceof Set) return encodeList(version === 2 ? "*" : "~", [...value], version);
   if (value instanceof Map) return encodeMap(value, version);
   return encodeList("*", value as readonly RespValue[], version);
 }
@@ -109,7 +110,7 @@ function encodeNumber(value: number, version: RespVersion): ByteString {
 }
 
 function encodeList(
-  sign: "*" | ">",
+  sign: "*" | ">" | "~",
   values: readonly RespValue[],
   version: RespVersion,
 ): ByteString {

@@ -11,7 +11,8 @@
  * | boolean                             | a boolean                   |
  * | simple string                       | {@linkcode SimpleString}    |
  * | simple or bulk error                | {@linkcode ErrorReply}      |
- * | array, set                          | an array                    |
+ * | array                               | an array                    |
+ * | set                                 | a `Set`; one that is received, an array |
  * | push                                | {@linkcode Push}; one that is received, an array |
  * | map                                 | a `Map`, in order           |
  *
@@ -65,6 +66,7 @@ export type RespValue =
   | Push
   | Replies
   | readonly RespValue[]
+  | ReadonlySet<RespValue>
   | ReadonlyMap<RespValue, RespValue>;
 
 /** Which version of the protocol a connection speaks. */

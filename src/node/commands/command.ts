@@ -35,6 +35,32 @@ export interface Features {
   transaction: ClientTransaction | undefined;
   /** What the client listens to. */
   subscriptions: Subscriptions | undefined;
+  /** CLIENT TRACKING. */
+  tracking: TrackingState | undefined;
+}
+
+/** How a client tracks keys. */
+export interface TrackingState {
+  /** Who is told instead of the client. */
+  readonly redirect: Session | undefined;
+  /** All changes are told of keys with the prefixes, and not those of keys that were read. */
+  readonly isBroadcast: boolean;
+  /** Which reads are noted: all, those behind CLIENT CACHING YES, or those not behind NO. */
+  readonly mode: "all" | "optIn" | "optOut";
+  /** The client's own changes are not told. */
+  readonly isNoLoop: boolean;
+  readonly prefixes: readonly ByteString[];
+  /** What CLIENT CACHING has said of the next command. */
+  caching: "yes" | "no" | undefined;
+}
+
+/** The clients of the node that track keys. */
+export interface TrackingHost {
+  /** Tracks for a client, or adds prefixes. Returns why not. */
+  start(session: Session, prefixes: readonly ByteString[]): ErrorReply | undefined;
+  stop(session: Session): void;
+  /** The client is about to be given what it has read of these keys. */
+  onRead(session: Session, keys: readonly ByteString[]): void;
 }
 
 /** What a client may subscribe to. */
@@ -109,7 +135,11 @@ export type RunnableCommand = Command & Required<Pick<Command, "run">>;
 
 /** Returns the features of `session`, which has them from now on. */
 export function featuresOf(session: Session): Features {
-  return session.features ??= { transaction: undefined, subscriptions: undefined };
+  return session.features ??= {
+    transaction: undefined,
+    subscriptions: undefined,
+    tracking: undefined,
+  };
 }
 
 /** What commands ask of the node. */
@@ -139,6 +169,9 @@ export interface CommandHost {
   /** Returns the next keys and values of an export. */
   nextOfExport(id: ByteString): Promise<RespValue>;
   readonly pubsub: PubSubHost;
+  readonly tracking: TrackingHost;
+  /** Returns the session of a connection by its number. */
+  sessionOf(id: number): Session | undefined;
   /** Returns the value of `notify-keyspace-events`. */
   keyEvents(): string;
   /** Sets `notify-keyspace-events` at this node. Returns false if it has a letter that there is not. */
@@ -156,6 +189,8 @@ export type CommandResult =
 /** A request. `finish`, if it is given, makes the reply of what was answered. */
 export interface RequestResult {
   readonly request: Request;
+  /** The keys that the client reads by it, if the command does not tell: EXEC. */
+  readonly reads?: readonly ByteString[] | undefined;
   readonly finish?: ((answer: RespValue) => RespValue) | undefined;
 }
 

@@ -8,6 +8,7 @@ import { type ByteString, quote } from "../../byte_string.ts";
 import { ErrorReply, type RespValue, SimpleString } from "../../resp/value.ts";
 import { REDIS_VERSION } from "../../version.ts";
 import { isSubscriber, unsubscribeAll } from "./pubsub.ts";
+import { stopTracking, TRACKING } from "./tracking.ts";
 import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
 import {
   type CommandFlag,
@@ -44,6 +45,7 @@ const RESET = new SimpleString("RESET");
 /** RESET: the connection is as it was when it began. */
 function reset(_words: readonly ByteString[], session: Session): CommandResult {
   unsubscribeAll(session);
+  stopTracking(session);
   session.features = undefined;
   session.version = 2;
   session.name = "";
@@ -237,6 +239,7 @@ export const CONNECTION: readonly CommandRow[] = [
         since: "7.2.0",
         run: () => REPLY_OK,
       },
+      ...TRACKING,
     ],
   },
 ];

@@ -191,7 +191,12 @@ export class TransactionQueue implements ClientTransaction {
     const finish = hasLate
       ? (answer: RespValue) => Array.isArray(answer) ? runLate(queue, answer, session) : answer
       : undefined;
-    if (request.keys.length > 0) return { request, finish };
+    if (request.keys.length > 0) {
+      const reads = queue.flatMap((one) =>
+        "request" in one && one.request.kind === "read" ? one.request.keys : []
+      );
+      return { request, reads, finish };
+    }
     const replies = queue.map((one) => "reply" in one ? one.reply : null);
     return { reply: finish === undefined ? replies : finish(replies) };
   }

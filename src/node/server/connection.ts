@@ -14,8 +14,9 @@ import { CommandDecoder, ProtocolError } from "../../resp/command_decoder.ts";
 import { type EncodedPush, encodeValue } from "../../resp/encoder.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import { closeQuietly, isDisconnect, type Socket, writeAll } from "../../socket.ts";
-import type { CommandHost } from "../commands/command.ts";
+import type { CommandHost, Session } from "../commands/command.ts";
 import { unsubscribeAll } from "../commands/pubsub.ts";
+import { stopTracking } from "../commands/tracking.ts";
 import { COMMANDS } from "../commands/table.ts";
 import { Pipeline, type PipelineHost, type PipelineNode } from "./pipeline.ts";
 import { ClientSession } from "./session.ts";
@@ -156,6 +157,10 @@ export class Connection implements PipelineHost {
     if (this.#pipeline.isIdle && !this.#isWriting) this.close();
   }
 
+  get session(): Session {
+    return this.#session;
+  }
+
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -167,7 +172,9 @@ export class Connection implements PipelineHost {
   }
 
   #giveUpShares(): void {
+    this.#session.isClosing = true; // Others may have been told to send it what changes.
     unsubscribeAll(this.#session);
+    stopTracking(this.#session);
     this.#inputShare.set(0);
     this.#outputShare.set(0);
   }

@@ -28,6 +28,7 @@ import {
 } from "../commands/command.ts";
 import { NOT_IN_A_TRANSACTION } from "../commands/transaction_queue.ts";
 import { isSubscriber } from "../commands/pubsub.ts";
+import { runTracked } from "../commands/tracking.ts";
 import { COMMANDS } from "../commands/table.ts";
 
 /** In Redis's words: clients know them. */
@@ -59,13 +60,14 @@ function inContext(
 ): AdmittedCommand | ErrorReply {
   const transaction = session.features?.transaction;
   if (transaction?.isQueueing !== true) {
-    return command instanceof ErrorReply ? command : whySubscribed(command, session) ?? command;
+    if (command instanceof ErrorReply) return command;
+    return whySubscribed(command, session) ?? tracked(command, session);
   }
   if (command instanceof ErrorReply) {
     transaction.breakOff();
     return command;
   }
-  if (command.inMulti === "runs" || isExec(command, words)) return command;
+  if (command.inMulti === "runs" || isExec(command, words)) return tracked(command, session);
   if (command.inMulti === "refused") {
     transaction.breakOff();
     return NOT_IN_A_TRANSACTION;
@@ -75,6 +77,13 @@ function inContext(
     order: "none",
     run: () => ({ reply: transaction.add(command, words, session) ?? QUEUED }),
   };
+}
+
+/** The command, with its reads noted if the client tracks keys. */
+function tracked(command: RunnableCommand, { features }: Session): AdmittedCommand {
+  if (features?.tracking === undefined) return command;
+  const { order } = command;
+  return { name: "tracked", order, run: (words, session) => runTracked(command, words, session) };
 }
 
 /** In version 2 nothing tells a reply from what a subscriber is told. */

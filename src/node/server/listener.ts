@@ -24,6 +24,7 @@ import {
   type Socket,
   writeAll,
 } from "../../socket.ts";
+import type { Session } from "../commands/command.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 
 /** How often idle clients are looked for, in milliseconds; not more often than their time is over. */
@@ -87,6 +88,12 @@ export class ClientListener {
   /** The port that it listens at. */
   get port(): number {
     return this.#listener.port;
+  }
+
+  /** Returns the session of a connection by its number. */
+  sessionOf(id: number): Session | undefined {
+    for (const { session } of this.#connections) if (session.id === id) return session;
+    return undefined;
   }
 
   /** How many connections there are. */

@@ -80,6 +80,11 @@ class Slot implements Requester {
   }
 }
 
+/** Returns the session of the client that has made a request. */
+export function sessionOf(requester: Requester | undefined): Session | undefined {
+  return requester instanceof Slot ? requester.pipeline.session : undefined;
+}
+
 /** Runs the commands of one connection. */
 export class Pipeline {
   readonly #session: Session;
@@ -115,6 +120,10 @@ export class Pipeline {
     this.#node = options.node;
     this.#host = options.host;
     this.#output = options.output;
+  }
+
+  get session(): Session {
+    return this.#session;
   }
 
   /** No command is under way. */

@@ -32,6 +32,8 @@ export function session(): Session {
       keys: (isWanted) => Promise.resolve(["a", "bb"].filter(isWanted)),
       scanProcess: () => 3,
       random: () => 0.5,
+      tracking: { start: () => undefined, stop: () => {}, onRead: () => {} },
+      sessionOf: () => undefined,
       keyEvents: () => "",
       setKeyEvents: (letters) => letters !== "?",
       pubsub: {

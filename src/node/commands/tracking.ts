@@ -1,0 +1,281 @@
+/**
+ * CLIENT TRACKING and what belongs to it: a client keeps what it has read, and is told when that changes.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../byte_string.ts";
+import { ErrorReply, OK, type RespValue } from "../../resp/value.ts";
+import { error, integerOf, reply, REPLY_OK } from "./arguments.ts";
+import {
+  type Command,
+  type CommandFlag,
+  type CommandResult,
+  type CommandRow,
+  featuresOf,
+  keysOf,
+  NO_KEYS,
+  type RunnableCommand,
+  type Session,
+  type TrackingState,
+} from "./command.ts";
+import { SYNTAX_ERROR } from "./set_options.ts";
+
+interface TrackingOptions {
+  redirect: Session | undefined;
+  isBroadcast: boolean;
+  isOptIn: boolean;
+  isOptOut: boolean;
+  isNoLoop: boolean;
+  prefixes: ByteString[];
+}
+
+/** CLIENT TRACKING <ON | OFF> [REDIRECT id] [PREFIX prefix]… [BCAST] [OPTIN] [OPTOUT] [NOLOOP] */
+function tracking(words: readonly ByteString[], session: Session): CommandResult {
+  const options = parseOptions(words.slice(3), session);
+  if (options instanceof ErrorReply) return { reply: options };
+  switch ((words[2] ?? "").toUpperCase()) {
+    case "ON":
+      return { reply: turnOn(options, session) ?? OK };
+    case "OFF":
+      stopTracking(session);
+      return REPLY_OK;
+    default:
+      return { reply: SYNTAX_ERROR };
+  }
+}
+
+function parseOptions(
+  words: readonly ByteString[],
+  { node }: Session,
+): TrackingOptions | ErrorReply {
+  const options: TrackingOptions = {
+    redirect: undefined,
+    isBroadcast: false,
+    isOptIn: false,
+    isOptOut: false,
+    isNoLoop: false,
+    prefixes: [],
+  };
+  for (let at = 0; at < words.length; at++) {
+    const next = words[at + 1];
+    const word = (words[at] ?? "").toUpperCase();
+    if (word === "REDIRECT" && next !== undefined) {
+      at++;
+      if (options.redirect !== undefined) {
+        return new ErrorReply("ERR", "A client can only redirect to a single other client");
+      }
+      const id = integerOf(next);
+      if (id instanceof ErrorReply) return id;
+      options.redirect = node.sessionOf(Number(id));
+      if (options.redirect === undefined) {
+        return new ErrorReply("ERR", "The client ID you want redirect to does not exist");
+      }
+    } else if (word === "PREFIX" && next !== undefined) {
+      at++;
+      options.prefixes.push(next);
+    } else if (word === "BCAST") options.isBroadcast = true;
+    else if (word === "OPTIN") options.isOptIn = true;
+    else if (word === "OPTOUT") options.isOptOut = true;
+    else if (word === "NOLOOP") options.isNoLoop = true;
+    else return SYNTAX_ERROR;
+  }
+  return options;
+}
+
+function turnOn(options: TrackingOptions, session: Session): ErrorReply | undefined {
+  const { isBroadcast, isOptIn, isOptOut, isNoLoop, redirect } = options;
+  const features = featuresOf(session);
+  const before = features.tracking;
+  const refusal = whyNot(options, before);
+  if (refusal !== undefined) return new ErrorReply("ERR", refusal);
+  const wanted = isBroadcast && options.prefixes.length === 0 ? [""] : options.prefixes;
+  const prefixes = [...new Set([...before?.prefixes ?? [], ...wanted])];
+  const refused = session.node.tracking.start(session, prefixes);
+  if (refused !== undefined) return refused;
+  const mode = isOptIn ? "optIn" : isOptOut ? "optOut" : "all";
+  features.tracking = { redirect, isBroadcast, mode, isNoLoop, prefixes, caching: undefined };
+  return undefined;
+}
+
+function whyNot(options: TrackingOptions, before: TrackingState | undefined): string | undefined {
+  const { isBroadcast, isOptIn, isOptOut, prefixes } = options;
+  if (!isBroadcast && prefixes.length > 0) {
+    return "PREFIX option requires BCAST mode to be enabled";
+  }
+  const again = "before disabling tracking for this client, and then re-enabling it with a " +
+    "different mode.";
+  if (before !== undefined && before.isBroadcast !== isBroadcast) {
+    return `You can't switch BCAST mode on/off ${again}`;
+  }
+  if (isBroadcast && (isOptIn || isOptOut)) {
+    return "OPTIN and OPTOUT are not compatible with BCAST";
+  }
+  if (isOptIn && isOptOut) return "You can't specify both OPTIN mode and OPTOUT mode";
+  if (isOptIn && before?.mode === "optOut" || isOptOut && before?.mode === "optIn") {
+    return `You can't switch OPTIN/OPTOUT mode ${again}`;
+  }
+  return whyOverlaps(prefixes, before?.prefixes ?? []);
+}
+
+function whyOverlaps(
+  prefixes: readonly ByteString[],
+  before: readonly ByteString[],
+): string | undefined {
+  const overlap = (one: ByteString, other: ByteString) =>
+    one.startsWith(other) || other.startsWith(one);
+  const end = "Prefixes for a single client must not overlap.";
+  for (const [at, prefix] of prefixes.entries()) {
+    const old = before.find((one) => one !== prefix && overlap(one, prefix));
+    if (old !== undefined) {
+      return `Prefix '${prefix}' overlaps with an existing prefix '${old}'. ${end}`;
+    }
+    const other = prefixes.slice(at + 1).find((one) => overlap(one, prefix));
+    if (other !== undefined) {
+      return `Prefix '${prefix}' overlaps with another provided prefix '${other}'. ${end}`;
+    }
+  }
+  return undefined;
+}
+
+/** Ends what CLIENT TRACKING ON has begun. */
+export function stopTracking(session: Session): void {
+  if (session.features?.tracking === undefined) return;
+  session.features.tracking = undefined;
+  session.node.tracking.stop(session);
+}
+
+/** CLIENT CACHING <YES | NO>: about the next command. */
+function caching([, , word = ""]: readonly ByteString[], session: Session): CommandResult {
+  const state = session.features?.tracking;
+  if (state === undefined || state.mode === "all") {
+    return error(
+      "CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or " +
+        "OPTOUT mode enabled",
+    );
+  }
+  const choice = word.toLowerCase();
+  if (choice !== "yes" && choice !== "no") return { reply: SYNTAX_ERROR };
+  if (choice === "yes" && state.mode !== "optIn") {
+    return error("CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.");
+  }
+  if (choice === "no" && state.mode !== "optOut") {
+    return error("CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.");
+  }
+  state.caching = choice;
+  return REPLY_OK;
+}
+
+function redirectOf({ features }: Session): number {
+  const state = features?.tracking;
+  return state === undefined ? -1 : state.redirect?.id ?? 0;
+}
+
+function trackingInfo(_words: readonly ByteString[], session: Session): CommandResult {
+  const state = session.features?.tracking;
+  const flags = state === undefined ? ["off"] : [
+    "on",
+    ...state.isBroadcast ? ["bcast"] : [],
+    ...state.mode === "all" ? [] : [state.mode.toLowerCase()],
+    ...state.caching === undefined ? [] : [`caching-${state.caching}`],
+    ...state.isNoLoop ? ["noloop"] : [],
+    ...state.redirect?.isClosing === true ? ["broken_redirect"] : [],
+  ];
+  return reply(
+    new Map<RespValue, RespValue>([
+      ["flags", new Set<RespValue>(flags)],
+      ["redirect", redirectOf(session)],
+      ["prefixes", (state?.prefixes ?? []).filter((prefix) => prefix !== "")],
+    ]),
+  );
+}
+
+/**
+ * Runs a command of a client that tracks keys: what it reads is noted when it is answered, unless the
+ * client has chosen otherwise.
+ */
+export function runTracked(
+  command: RunnableCommand,
+  words: readonly ByteString[],
+  session: Session,
+): CommandResult {
+  const isWanted = isNoted(session.features?.tracking);
+  const result = command.run(words, session);
+  const { tracking: state, transaction } = session.features ?? {};
+  // What CLIENT CACHING says is of the next command, and of all that a MULTI has.
+  if (state !== undefined && transaction?.isQueueing !== true && command.name !== CACHING) {
+    state.caching = undefined;
+  }
+  if (!isWanted || !("request" in result)) return result;
+  const reads = result.reads ?? readKeys(command, words);
+  if (reads.length === 0) return result;
+  const { finish } = result;
+  return {
+    ...result,
+    finish: (answer) => {
+      session.node.tracking.onRead(session, reads);
+      return finish === undefined ? answer : finish(answer);
+    },
+  };
+}
+
+const CACHING = "client|caching";
+
+function isNoted(state: TrackingState | undefined): boolean {
+  if (state === undefined || state.isBroadcast) return false;
+  if (state.mode === "optIn") return state.caching === "yes";
+  return state.mode === "all" || state.caching !== "no";
+}
+
+function readKeys(command: Command, words: readonly ByteString[]): readonly ByteString[] {
+  return command.order === "read" ? keysOf(command, words) : [];
+}
+
+/** What all of these have. */
+const ROW = {
+  group: "connection",
+  categories: ["connection"],
+  keys: NO_KEYS,
+  flags: ["noscript", "loading", "stale", "fast"] satisfies CommandFlag[],
+  since: "6.0.0",
+} as const;
+
+/** Subcommands of CLIENT. */
+export const TRACKING: readonly CommandRow[] = [
+  {
+    ...ROW,
+    name: "client|tracking",
+    arity: -3,
+    // What was read before is answered before.
+    waits: "alone",
+    summary: "Has the client told of changes of keys that it has read, or that have a prefix",
+    syntax: "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] " +
+      "[OPTOUT] [NOLOOP]",
+    run: tracking,
+  },
+  {
+    ...ROW,
+    name: CACHING,
+    arity: 3,
+    summary: "Says whether the keys of the next command are tracked",
+    syntax: "<YES | NO>",
+    run: caching,
+  },
+  {
+    ...ROW,
+    name: "client|getredir",
+    arity: 2,
+    summary: "Returns the client that is told of changes: 0 for this one, -1 for none",
+    syntax: "",
+    run: (_words, session) => reply(redirectOf(session)),
+  },
+  {
+    ...ROW,
+    name: "client|trackinginfo",
+    arity: 2,
+    summary: "Returns how keys are tracked for the connection",
+    syntax: "",
+    since: "6.2.0",
+    run: trackingInfo,
+  },
+];

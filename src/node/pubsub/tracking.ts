@@ -1,0 +1,188 @@
+/**
+ * CLIENT TRACKING: clients that keep what they have read are told when it is no longer so.
+ *
+ * In the default mode a key that a client reads is noted, and told once when a committed transaction
+ * changes it, whichever node wrote; in the other mode (BCAST) all changes of keys with a prefix are told.
+ * A read is noted when its answer is handed out, and changes are told behind the answers of their turn;
+ * so what a client is told of a change comes behind an older value, and behind the reply to its own write.
+ *
+ * A node that may not read does not learn of changes in time. Then all clients are told to forget all:
+ * the null invalidation. It comes too when a view is installed, and with FLUSHALL.
+ *
+ * The keys that are noted are bounded: for one too many, the oldest is told as if it had changed.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../byte_string.ts";
+import { TRACKED_READS_MAX, TRACKING_PREFIXES_MAX } from "../../limits.ts";
+import { EVERYTHING, isReserved } from "../../reserved_keys.ts";
+import { EncodedPush } from "../../resp/encoder.ts";
+import { ErrorReply } from "../../resp/value.ts";
+import type { Effect } from "../../two_phase/messages.ts";
+import type { Session, TrackingHost } from "../commands/command.ts";
+
+/** Where clients of version 2 are told. */
+const CHANNEL = "__redis__:invalidate";
+
+/** What clients are told in one way or the other: the keys, or null for all. */
+class Invalidation {
+  readonly #keys: readonly ByteString[] | null;
+  #push: EncodedPush | undefined;
+  #message: EncodedPush | undefined;
+
+  constructor(keys: readonly ByteString[] | null) {
+    this.#keys = keys;
+  }
+
+  get push(): EncodedPush {
+    return this.#push ??= new EncodedPush(["invalidate", this.#keys]);
+  }
+
+  get message(): EncodedPush {
+    return this.#message ??= new EncodedPush(["message", CHANNEL, this.#keys]);
+  }
+}
+
+/** The clients of one node that track keys. */
+export class Tracking implements TrackingHost {
+  readonly #onUse: () => void;
+  readonly #clients = new Map<number, Session>();
+  /** By key: who has read it; some of them may track no more. In the order of the first read. */
+  #readers = new Map<ByteString, Set<number>>();
+  #reads = 0;
+  readonly #byPrefix = new Map<ByteString, Set<number>>();
+  #readsMax: number;
+
+  /**
+   * @param onUse is called when the first client begins and when the last one has ended
+   * @param readsMax how many reads are noted at the most
+   */
+  constructor(onUse: () => void, readsMax = TRACKED_READS_MAX) {
+    this.#onUse = onUse;
+    this.#readsMax = readsMax;
+  }
+
+  /** Whether there are clients that track. */
+  get isOn(): boolean {
+    return this.#clients.size > 0;
+  }
+
+  /** How many clients track. */
+  get clients(): number {
+    return this.#clients.size;
+  }
+
+  start(session: Session, prefixes: readonly ByteString[]): ErrorReply | undefined {
+    const added = prefixes.filter((prefix) => !this.#byPrefix.has(prefix));
+    if (this.#byPrefix.size + added.length > TRACKING_PREFIXES_MAX) {
+      return new ErrorReply(
+        "ERR",
+        `this node tracks ${TRACKING_PREFIXES_MAX} prefixes at the most`,
+      );
+    }
+    for (const prefix of prefixes) {
+      const known = this.#byPrefix.get(prefix);
+      if (known === undefined) this.#byPrefix.set(prefix, new Set([session.id]));
+      else known.add(session.id);
+    }
+    this.#clients.set(session.id, session);
+    if (this.#clients.size === 1) this.#onUse();
+    return undefined;
+  }
+
+  stop(session: Session): void {
+    if (!this.#clients.delete(session.id)) return;
+    for (const [prefix, ids] of this.#byPrefix) {
+      ids.delete(session.id);
+      if (ids.size === 0) this.#byPrefix.delete(prefix);
+    }
+    if (this.#clients.size > 0) return;
+    this.#forgetReads();
+    this.#onUse();
+  }
+
+  #forgetReads(): void {
+    this.#readers = new Map();
+    this.#reads = 0;
+  }
+
+  onRead(session: Session, keys: readonly ByteString[]): void {
+    if (!this.#clients.has(session.id)) return;
+    for (const key of keys) {
+      let readers = this.#readers.get(key);
+      if (readers === undefined) {
+        readers = new Set();
+        this.#readers.set(key, readers);
+      }
+      if (readers.has(session.id)) continue;
+      readers.add(session.id);
+      this.#reads++;
+    }
+    for (const oldest of this.#readers.keys()) {
+      if (this.#reads <= this.#readsMax) break;
+      this.#invalidate(oldest, undefined);
+    }
+  }
+
+  /** Tells of what a committed transaction has done. `writer` is its client, if it is of this node. */
+  onEffects(effects: readonly Effect[], writer: Session | undefined): void {
+    if (!this.isOn) return;
+    for (const { key } of effects) {
+      if (key === EVERYTHING) this.forgetAll();
+      else if (!isReserved(key)) this.#onChange(key, writer);
+    }
+  }
+
+  #onChange(key: ByteString, writer: Session | undefined): void {
+    this.#invalidate(key, writer);
+    if (this.#byPrefix.size === 0) return;
+    const invalidation = new Invalidation([key]);
+    for (const [prefix, ids] of this.#byPrefix) {
+      if (key.startsWith(prefix)) this.#tellAll(ids, invalidation, writer);
+    }
+  }
+
+  #invalidate(key: ByteString, writer: Session | undefined): void {
+    const readers = this.#readers.get(key);
+    if (readers === undefined) return;
+    this.#readers.delete(key);
+    this.#reads -= readers.size;
+    this.#tellAll(readers, new Invalidation([key]), writer);
+  }
+
+  #tellAll(
+    ids: ReadonlySet<number>,
+    invalidation: Invalidation,
+    writer: Session | undefined,
+  ): void {
+    for (const id of ids) {
+      const session = this.#clients.get(id);
+      if (session === undefined) continue;
+      if (session === writer && session.features?.tracking?.isNoLoop === true) continue;
+      tell(session, invalidation);
+    }
+  }
+
+  /** Has all clients forget all that they have. */
+  forgetAll(): void {
+    if (!this.isOn) return;
+    this.#forgetReads();
+    const invalidation = new Invalidation(null);
+    for (const session of this.#clients.values()) tell(session, invalidation);
+  }
+}
+
+function tell(session: Session, invalidation: Invalidation): void {
+  const redirect = session.features?.tracking?.redirect;
+  if (redirect?.isClosing === true) {
+    const told = new EncodedPush(["tracking-redir-broken", redirect.id]);
+    if (session.version === 3) session.tell(told);
+    return;
+  }
+  const target = redirect ?? session;
+  if (target.version === 3) target.tell(invalidation.push);
+  else if (redirect?.features?.subscriptions?.channel.has(CHANNEL) === true) {
+    redirect.tell(invalidation.message);
+  }
+}

@@ -1,0 +1,168 @@
+/** CLIENT TRACKING: who is told of which change. */
+
+import { assertEquals } from "@std/assert";
+import type { Session } from "../../../src/node/commands/command.ts";
+import { Tracking } from "../../../src/node/pubsub/tracking.ts";
+import { EVERYTHING } from "../../../src/reserved_keys.ts";
+import { ErrorReply, OK, type RespValue } from "../../../src/resp/value.ts";
+import { Database } from "../commands/database.ts";
+import { runWords, session } from "../commands/session.ts";
+
+/** Clients of one node, and what they are told. */
+class World {
+  readonly database = new Database();
+  readonly sessions = new Map<number, Session>();
+  readonly told = new Map<Session, string[]>();
+  readonly tracking: Tracking;
+  isWanted = false;
+  #writer: Session | undefined;
+
+  constructor(readsMax?: number) {
+    this.tracking = new Tracking(() => this.isWanted = this.tracking.isOn, readsMax);
+    this.database.onEffects = (effects) => this.tracking.onEffects(effects, this.#writer);
+  }
+
+  client(version: 2 | 3 = 3): Session {
+    const told: string[] = [];
+    const plain = session();
+    const node = {
+      ...plain.node,
+      keyBytesMax: 100,
+      tracking: this.tracking,
+      sessionOf: (id: number) => this.sessions.get(id),
+    };
+    const id = this.sessions.size + 1;
+    const client: Session = {
+      ...plain,
+      id,
+      version,
+      node,
+      tell: (push) => {
+        const lines = push.in(client.version).split("\r\n");
+        told.push(lines.filter((line) => line !== "" && !/^[$*>]\d/.test(line)).join(" "));
+      },
+    };
+    this.sessions.set(id, client);
+    this.told.set(client, told);
+    return client;
+  }
+
+  /** Runs commands, the reply of the last of which is returned. */
+  say(of: Session, ...lines: string[]): RespValue {
+    let reply: RespValue = null;
+    this.#writer = of;
+    for (const line of lines) reply = this.database.run(line, of);
+    return reply;
+  }
+
+  /** Returns what a client was told since the last call. */
+  toldTo(client: Session): string[] {
+    return this.told.get(client)?.splice(0) ?? [];
+  }
+}
+
+Deno.test("a key that a client has read is told once, until it is read again", () => {
+  const world = new World();
+  const [reader, writer] = [world.client(), world.client()];
+  assertEquals(world.say(reader, "CLIENT TRACKING ON"), OK);
+  assertEquals(world.isWanted, true);
+  world.say(reader, "GET a", "MGET b c", "SET d 1");
+  world.say(writer, "SET a 1", "SET a 2", "MSET b 1 d 1 e 1");
+  assertEquals(world.toldTo(reader), ["invalidate a", "invalidate b"]);
+  world.say(reader, "GET a", "SET a 3");
+  assertEquals(world.toldTo(reader), ["invalidate a"], "its own write, too");
+  world.say(reader, "GET a", "CLIENT TRACKING OFF");
+  world.say(writer, "SET a 1");
+  assertEquals(world.toldTo(reader), []);
+  assertEquals(world.isWanted, false);
+});
+
+Deno.test("a read is noted when it is answered, not when it is begun", () => {
+  const world = new World();
+  const [reader, writer] = [world.client(), world.client()];
+  world.say(reader, "CLIENT TRACKING ON");
+  const read = runWords(["GET", "a"], reader);
+  world.say(writer, "SET a 1"); // Before the read is evaluated: it has the new value.
+  world.database.carryOut(read);
+  assertEquals(world.toldTo(reader), []);
+  world.say(writer, "SET a 2");
+  assertEquals(world.toldTo(reader), ["invalidate a"]);
+});
+
+Deno.test("what EXEC reads is noted", () => {
+  const world = new World();
+  const [reader, writer] = [world.client(), world.client()];
+  world.say(reader, "CLIENT TRACKING ON", "MULTI", "GET a", "SET b 1", "EXEC");
+  world.say(writer, "MSET a 1 b 1");
+  assertEquals(world.toldTo(reader), ["invalidate a"]);
+});
+
+Deno.test("BCAST tells of all keys with a prefix, and of none that were read", () => {
+  const world = new World();
+  const [client, all, writer] = [world.client(), world.client(), world.client()];
+  world.say(client, "CLIENT TRACKING ON BCAST PREFIX u: PREFIX v:", "GET x");
+  world.say(all, "CLIENT TRACKING ON BCAST NOLOOP", "SET own 1");
+  world.say(writer, "MSET u:1 1 x 1");
+  assertEquals(world.toldTo(client), ["invalidate u:1"]);
+  assertEquals(world.toldTo(all), ["invalidate u:1", "invalidate x"], "not of its own");
+  const message = "Prefix 'u:1' overlaps with an existing prefix 'u:'. " +
+    "Prefixes for a single client must not overlap.";
+  assertEquals(
+    world.say(client, "CLIENT TRACKING ON BCAST PREFIX u:1"),
+    new ErrorReply("ERR", message),
+  );
+});
+
+Deno.test("OPTIN notes what CLIENT CACHING YES is said of, OPTOUT what NO is not said of", () => {
+  const world = new World();
+  const [optIn, optOut, writer] = [world.client(), world.client(), world.client()];
+  world.say(optIn, "CLIENT TRACKING ON OPTIN", "GET a", "CLIENT CACHING YES", "GET b", "GET c");
+  world.say(optOut, "CLIENT TRACKING ON OPTOUT", "GET a", "CLIENT CACHING NO", "GET b", "GET c");
+  world.say(writer, "MSET a 1 b 1 c 1");
+  assertEquals(world.toldTo(optIn), ["invalidate b"]);
+  assertEquals(world.toldTo(optOut), ["invalidate a", "invalidate c"]);
+  world.say(optIn, "CLIENT CACHING YES", "MULTI", "GET a", "GET b", "EXEC", "GET c");
+  world.say(writer, "MSET a 1 b 1 c 1");
+  assertEquals(world.toldTo(optIn), ["invalidate a", "invalidate b"], "of a whole MULTI");
+});
+
+Deno.test("REDIRECT tells another client, which need not speak version 3", () => {
+  const world = new World();
+  const [reader, other, writer] = [world.client(), world.client(2), world.client()];
+  world.say(reader, `CLIENT TRACKING ON REDIRECT ${other.id}`, "GET a");
+  world.say(writer, "SET a 1");
+  assertEquals(world.toldTo(other), [], "it has not subscribed");
+  world.say(other, "SUBSCRIBE __redis__:invalidate");
+  world.say(reader, "GET a");
+  world.say(writer, "SET a 1");
+  assertEquals(world.toldTo(other), ["message __redis__:invalidate a"]);
+  assertEquals(world.toldTo(reader), []);
+  assertEquals(world.say(reader, "CLIENT GETREDIR"), other.id);
+  other.isClosing = true;
+  world.say(reader, "GET a");
+  world.say(writer, "SET a 1");
+  assertEquals(world.toldTo(reader), [`tracking-redir-broken :${other.id}`]);
+});
+
+Deno.test("forgetAll() and the deletion of everything tell all to forget all", () => {
+  for (const version of [3, 2] as const) {
+    const world = new World();
+    const [reader, plain] = [world.client(), world.client(version)];
+    world.say(reader, "CLIENT TRACKING ON", "GET a");
+    world.tracking.forgetAll();
+    assertEquals(world.toldTo(reader), ["invalidate _"]);
+    world.tracking.onEffects([{ key: EVERYTHING, value: undefined }], undefined);
+    assertEquals(world.toldTo(reader), ["invalidate _"]);
+    world.say(plain, "SET a 1");
+    assertEquals(world.toldTo(reader), [], "nothing is noted any more");
+  }
+});
+
+Deno.test("one read too many has the oldest key told as changed", () => {
+  const world = new World(2);
+  const reader = world.client();
+  world.say(reader, "CLIENT TRACKING ON", "GET a", "GET b");
+  assertEquals(world.toldTo(reader), []);
+  world.say(reader, "GET c");
+  assertEquals(world.toldTo(reader), ["invalidate a"]);
+});
