@@ -5,6 +5,7 @@
  */
 
 import type { ByteString } from "./byte_string.ts";
+import { InvariantError } from "./invariant.ts";
 
 const utf8Encoder = new TextEncoder();
 
@@ -97,8 +98,15 @@ export class ByteWriter {
     this.#bytes[at + 3] = value >>> 24;
   }
 
-  /** Writes an integer from 0 to 2⁵³ - 1 in seven bits a byte, the lowest first (LEB128). */
+  /**
+   * Writes an integer from 0 to 2⁵³ - 1 in seven bits a byte, the lowest first (LEB128).
+   *
+   * @throws {InvariantError} if `value` is another number: no reader would accept it.
+   */
   varint(value: number): void {
+    if (value >>> 0 !== value && !(value >= 0 && Number.isSafeInteger(value))) {
+      throw new InvariantError(`${value} is no integer from 0 to 2^53 - 1`);
+    }
     this.#reserve(8);
     let rest = value;
     while (rest >= 0x80000000) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { CLOCK_MS_MAX } from "./limits.ts";
 import type { Clocks } from "./two_phase/clocks.ts";
 
 /**
@@ -18,3 +19,16 @@ export function now(): number {
 export function clocks(): Clocks {
   return { monotonicMs: now(), wallMs: Date.now() };
 }
+
+/** Says why a node cannot work at the time given; `undefined` if it can. */
+export function whyNotThisTime({ monotonicMs, wallMs }: Clocks): string | undefined {
+  const latest = Math.max(monotonicMs, wallMs);
+  if (latest <= CLOCK_MS_MAX) return undefined;
+  const shown = (ms: number) => new Date(Math.min(ms, DATE_MS_MAX)).toISOString();
+  return `the clock of this machine shows ${shown(latest)}, and dks works until ${
+    shown(CLOCK_MS_MAX)
+  }: set the clock, and start the node again`;
+}
+
+/** The latest time that a `Date` can hold. */
+const DATE_MS_MAX = 8.64e15;

@@ -197,3 +197,6 @@ export const EXPORT_CHUNK_BYTES = 256 * 1024;
 
 /** Most outcomes that a node keeps beyond the low-water mark, because clients got their ids. */
 export const OUTCOMES_KEPT_MAX = 10_000;
+
+/** The latest time that a node's clock may show at its start, in milliseconds since 1970: 2112. */
+export const CLOCK_MS_MAX = 2 ** 52 / 1000;

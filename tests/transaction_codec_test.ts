@@ -4,6 +4,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { ByteReader, MalformedError } from "../src/byte_reader.ts";
 import { fromBytes } from "../src/byte_string.ts";
 import { ByteWriter } from "../src/byte_writer.ts";
+import { InvariantError } from "../src/invariant.ts";
 import {
   readKeyRecord,
   readPrepare,
@@ -71,4 +72,13 @@ Deno.test("readPrepare() returns what writePrepare() was given", () => {
   const bytes = bytesOf((writer) => writePrepare(writer, prepare));
   assertEquals(readPrepare(new ByteReader(bytes)), prepare);
   assertNeedsAll(bytes, (reader) => readPrepare(reader));
+});
+
+Deno.test("ByteWriter.varint() writes what ByteReader.varint() reads, and throws for all else", () => {
+  for (const number of [0, 1, 127, 128, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 52, 2 ** 53 - 1]) {
+    assertEquals(new ByteReader(bytesOf((writer) => writer.varint(number))).varint(), number);
+  }
+  for (const number of [-1, 0.5, 2 ** 33 + 0.5, 2 ** 53, 2 ** 53 + 2, Infinity, -Infinity, NaN]) {
+    assertThrows(() => new ByteWriter().varint(number), InvariantError, `${number}`);
+  }
 });

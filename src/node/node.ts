@@ -25,7 +25,7 @@ import { type InfoSources, infoText } from "./admin/info.ts";
 import { Statistics } from "./admin/statistics.ts";
 import { clusterStatus } from "./admin/status.ts";
 import { TurnTimes } from "./admin/turn_times.ts";
-import { clocks, now } from "../clock.ts";
+import { clocks, now, whyNotThisTime } from "../clock.ts";
 import { type CommandHost, SCAN_PROCESSES } from "./commands/command.ts";
 import { Driver } from "./driver.ts";
 import { ExpirySweeper } from "./expiry_sweeper.ts";
@@ -168,11 +168,14 @@ export class Node implements ListenerHost, OutcomeHost {
    * Takes the port, opens the journal, and recovers what it holds. The port comes first: a second start
    * of a node ends there, and never gets to ask for the journal of the first one.
    *
-   * @throws {FatalError} if the node cannot read the journal, or cannot listen on the port.
+   * @throws {FatalError} if the node cannot read the journal or listen on the port, or if its clock
+   * is a century ahead.
    */
   static async open(options: NodeOptions): Promise<Node> {
     const ended = Promise.withResolvers<void>();
     ended.promise.catch(() => {}); // `run` reports the error.
+    const refusal = whyNotThisTime(clocks());
+    if (refusal !== undefined) throw new FatalError(refusal);
     const listener = await takePort(options);
     let journal: Journal | undefined;
     try {

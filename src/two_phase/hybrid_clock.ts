@@ -10,7 +10,14 @@
  * @module
  */
 
+import { CLOCK_MS_MAX } from "../limits.ts";
 import type { Stamp } from "./messages.ts";
+
+/**
+ * The latest physical time that a stamp follows, in microseconds. Stamps are written as integers
+ * below 2⁵³, so there is room for 2⁵² more, however far ahead a clock is.
+ */
+const PHYSICAL_MAX = CLOCK_MS_MAX * 1000;
 
 /** Gives stamps, each higher than every stamp given or observed before. */
 export class HybridClock {
@@ -18,7 +25,7 @@ export class HybridClock {
 
   /** Returns a new stamp; `nowMs` is the local clock's reading in milliseconds. */
   tick(nowMs: number): Stamp {
-    const physical = Math.floor(nowMs * 1000);
+    const physical = Math.min(Math.floor(nowMs * 1000), PHYSICAL_MAX);
     this.#last = physical > this.#last ? physical : this.#last + 1;
     return this.#last;
   }

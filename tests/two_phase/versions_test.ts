@@ -3,6 +3,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
 import type { Stamp } from "../../src/two_phase/messages.ts";
+import { clocks, whyNotThisTime } from "../../src/clock.ts";
+import { HybridClock } from "../../src/two_phase/hybrid_clock.ts";
 import { Script, write } from "./script.ts";
 
 /** Three nodes; n2 has given a stamp that is a minute ahead of the clocks, and n0 was down then. */
@@ -68,4 +70,20 @@ Deno.test("a checkpoint of a node that has joined carries the clock", () => {
   const stamps = script.replicas[0]?.checkpoint()
     .flatMap((record) => record.type === "clock" ? [record.stamp] : []) ?? [];
   assert(Math.max(...stamps) >= deletion);
+});
+
+Deno.test("stamps can be written and read again, however far ahead the clock is", () => {
+  const late = Date.UTC(2256, 0, 1);
+  const clock = new HybridClock();
+  const stamps = Array.from({ length: 1000 }, (_, i) => clock.tick(late + i));
+  assertEquals(stamps.every((stamp) => Number.isSafeInteger(stamp)), true);
+  assertEquals(new Set(stamps).size, stamps.length, "each is higher than those before");
+  const said = whyNotThisTime({ monotonicMs: 0, wallMs: late });
+  assertEquals(
+    said,
+    "the clock of this machine shows 2256-01-01T00:00:00.000Z, and dks works until " +
+      "2112-09-17T23:53:47.370Z: set the clock, and start the node again",
+  );
+  assertEquals(whyNotThisTime({ monotonicMs: late, wallMs: 0 }), said);
+  assertEquals(whyNotThisTime(clocks()), undefined);
 });
