@@ -125,13 +125,6 @@ export const OUTPUT_BYTES_MAX = 1024 * 1024;
 /** Most bytes of answers that wait for all clients' sockets; then who reads slowly is cut off. */
 export const OUTPUT_BYTES_SUM_MAX = 512 * 1024 * 1024;
 
-/**
- * Work of all connections in one turn of the event loop, in bytes that are written to clients; a byte
- * that is read from one counts {@linkcode READ_WORK} times, as commands take longer than replies.
- */
-export const WORK_PER_TURN = 2 * 1024 * 1024;
-export const READ_WORK = 8;
-
 /** Commands of one connection that are begun in one turn. */
 export const COMMANDS_PER_TURN = 1024;
 

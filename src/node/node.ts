@@ -8,12 +8,7 @@ import type { Logger } from "@std/log";
 import { type Address, formatAddress } from "../address.ts";
 import { type ByteString, fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
-import {
-  INPUT_BYTES_SUM_MAX,
-  OUTPUT_BYTES_SUM_MAX,
-  WORK_PER_TURN,
-  WRITE_BYTES_MAX,
-} from "../limits.ts";
+import { INPUT_BYTES_SUM_MAX, OUTPUT_BYTES_SUM_MAX, WRITE_BYTES_MAX } from "../limits.ts";
 import { Seldom } from "../seldom.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import type { Change, ProtocolEvent } from "../two_phase/outbox.ts";
@@ -126,7 +121,7 @@ export class Node implements ListenerHost, OutcomeHost {
   readonly idleMsMax: number;
   readonly input = new SharedBound(INPUT_BYTES_SUM_MAX);
   readonly output = new SharedBound(OUTPUT_BYTES_SUM_MAX);
-  readonly turns = new Turns(WORK_PER_TURN);
+  readonly turns = new Turns(now);
   readonly admission: Admission;
   readonly #turnTimes = new TurnTimes(now());
   readonly #options: NodeOptions;
@@ -339,6 +334,7 @@ export class Node implements ListenerHost, OutcomeHost {
       onEvent: (event) => this.#onEvent(event),
       onChanges: (changes) => this.#onChanges(changes),
       onTick: (lateMs, nowMs) => {
+        this.turns.onTimer();
         this.#turnTimes.note(lateMs, nowMs);
         this.#checkLease(driver.replica);
       },

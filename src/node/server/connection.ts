@@ -8,7 +8,7 @@ import type { ByteString } from "../../byte_string.ts";
 import { writeLatin1 } from "../../byte_writer.ts";
 import { now } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
-import { COMMAND_BYTES_EXTRA, COMMANDS_PER_TURN, PUSH_BYTES_MAX, READ_WORK } from "../../limits.ts";
+import { COMMAND_BYTES_EXTRA, COMMANDS_PER_TURN, PUSH_BYTES_MAX } from "../../limits.ts";
 import { OutputQueue } from "../../output_queue.ts";
 import { CommandDecoder, ProtocolError } from "../../resp/command_decoder.ts";
 import { type EncodedPush, encodeValue } from "../../resp/encoder.ts";
@@ -50,7 +50,7 @@ export interface ConnectionHost extends PipelineNode {
   /** Bounds of all connections together: of unfinished commands, and of waiting replies. */
   readonly input: SharedBound;
   readonly output: SharedBound;
-  /** What all connections together do in one turn of the event loop. */
+  /** Tells when to give timers their turn. */
   readonly turns: Turns;
   /** The name of the command that may come first instead of all others, in capitals: peers send it. */
   readonly upgradeCommand: string;
@@ -198,8 +198,7 @@ export class Connection implements PipelineHost {
       this.#usedAtMs = now();
       this.#decoder.received(count);
       const { turns } = this.#host;
-      if (turns.isFull) await turns.untilRoom();
-      turns.add(READ_WORK * count);
+      if (turns.isOver) await turns.next();
       do {
         if (this.#hasMore) await turns.next();
         const question = this.#runAll();
@@ -332,9 +331,8 @@ export class Connection implements PipelineHost {
       for (let output = this.#output.take(); output !== "" && !this.#isClosed;) {
         this.#writingBytes = output.length;
         for (let at = 0; at < output.length; at += WRITE_BYTES) {
-          if (turns.isFull) await turns.untilRoom();
+          if (turns.isOver) await turns.next();
           const bytes = this.#encode(output, at);
-          turns.add(bytes.length);
           await writeAll(this.#socket, bytes);
         }
         this.#writingBytes = 0;

@@ -1,37 +1,36 @@
 /**
- * Turns of the event loop: what many connections do in one of them is bounded.
+ * Turns of the event loop: connections give timers their turn.
  *
  * A read or a write that can be done at once resumes its connection before any timer runs. So clients
- * that never pause, or many that are answered together, could hold up everything else. Whoever has done
- * some work says so here, and waits for the next turn when all together have done enough.
+ * that never pause, or many that are answered together, could hold up everything else. The node's timer
+ * shows whether that is so: once it is overdue, connections wait for the next turn before they go on.
  *
  * @module
  */
 
-/** A bound on the work of one turn. */
+/** How long after the node's timer has run last it is overdue, in milliseconds: it runs every 20 ms. */
+const OVERDUE_MS = 25;
+
+/** Tells connections when to wait. */
 export class Turns {
-  readonly #workMax: number;
-  #work = 0;
+  readonly #nowMs: () => number;
+  #timerRanAt: number;
   #next: Promise<void> | undefined;
 
-  /** @param workMax how much may be done before others have their turn */
-  constructor(workMax: number) {
-    this.#workMax = workMax;
+  /** @param nowMs returns a time in milliseconds that never goes back */
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+    this.#timerRanAt = nowMs();
   }
 
-  /** Enough was done in this turn: {@linkcode untilRoom} comes before any more. */
-  get isFull(): boolean {
-    return this.#work >= this.#workMax;
+  /** The node's timer has run. */
+  onTimer(): void {
+    this.#timerRanAt = this.#nowMs();
   }
 
-  /** Counts work that is done. */
-  add(work: number): void {
-    this.#work += work;
-  }
-
-  /** Resolves when there is room: those that wait go on in their order. */
-  async untilRoom(): Promise<void> {
-    while (this.isFull) await this.next();
+  /** Timers have not run for too long: {@linkcode next} comes before any more work. */
+  get isOver(): boolean {
+    return this.#nowMs() - this.#timerRanAt > OVERDUE_MS;
   }
 
   /** Resolves in the next turn, after timers and other connections. */
@@ -39,7 +38,7 @@ export class Turns {
     this.#next ??= new Promise((resolve) =>
       setTimeout(() => {
         this.#next = undefined;
-        this.#work = 0;
+        this.onTimer();
         resolve();
       })
     );

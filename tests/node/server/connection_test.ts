@@ -19,7 +19,7 @@ async function sayAsPeer(text: string): Promise<string> {
     waitMsMax: 1000,
     input: new SharedBound(1000),
     output: new SharedBound(1000),
-    turns: new Turns(1_000_000),
+    turns: new Turns(now),
     admission: new Admission({
       bytesMax: 1_000_000,
       waitMsMax: 1000,
@@ -74,7 +74,7 @@ Deno.test("Connection writes what is answered while the node has no driver", asy
     waitMsMax: 1000,
     input: new SharedBound(1000),
     output: new SharedBound(1000),
-    turns: new Turns(1_000_000),
+    turns: new Turns(now),
     admission: new Admission({
       bytesMax: 1_000_000,
       waitMsMax: 1000,
