@@ -9,7 +9,7 @@
 
 import { type Timing, timingFor } from "../../src/two_phase/timing.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
-import type { JournalRecord, Message, NodeId } from "../../src/two_phase/messages.ts";
+import type { Effect, JournalRecord, Message, NodeId } from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import type { ProcessIdentity } from "../../src/two_phase/membership.ts";
 import type { Store } from "../../src/two_phase/store.ts";
@@ -167,6 +167,9 @@ export class Script {
   #isMuted = false;
   /** Whether forces are completed as soon as they begin. */
   forcesAtOnce = true;
+
+  /** What replicas have told of committed changes, in order. */
+  readonly changes: { node: NodeId; effects: readonly Effect[]; isOwn: boolean }[] = [];
 
   constructor(nodes = 3, options: ScriptOptions = {}) {
     const { timing = TIMING, journals = new Map<NodeId, StartedOn>() } = options;
@@ -482,6 +485,9 @@ export class Script {
         }
       }
       for (const { requester, outcome } of effects.answers) requester.onOutcome(outcome);
+      for (const { effects: all, requester } of effects.changes) {
+        this.changes.push({ node, effects: all, isOwn: requester !== undefined });
+      }
       if (!effects.force) continue;
       if (this.forcesAtOnce) {
         journal.durable = journal.records.length;
