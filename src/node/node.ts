@@ -569,6 +569,8 @@ export class Node implements ListenerHost, OutcomeHost {
       connections: this.#listener.connections,
       memory: { usedBytes: this.#usedMemory, bytesMax: this.#options.memoryBytesMax },
       turnTimes: this.#turnTimes,
+      pubsub: this.#pubsub,
+      tracking: this.#tracking,
       admission: this.admission,
       viewSince: this.#viewSince,
       journal: { place: this.#journal.place, isEphemeral: this.#isEphemeral },

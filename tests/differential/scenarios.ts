@@ -4,7 +4,8 @@
  *
  * Not among them, as dks does something else: SUBSCRIBE and FLUSHALL between MULTI and EXEC (refused);
  * HELLO there (the version changes behind EXEC); PUBLISH there to a channel of one's own (Redis has the
- * message in the middle of EXEC's array); events of one's own writes (Redis has them before the reply); UNSUBSCRIBE from several channels (another order).
+ * message in the middle of EXEC's array); events of one's own writes (Redis has them before the reply);
+ * UNSUBSCRIBE from several channels (another order).
  *
  * @module
  */

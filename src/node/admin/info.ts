@@ -23,6 +23,13 @@ export interface InfoSources extends StatusSources {
   readonly turnTimes: TurnTimes;
   /** The writes under way, and how many wait for room. */
   readonly admission: { readonly bytes: number; readonly waiting: number };
+  /** What this node's clients listen to, and the messages that did not leave for another node. */
+  readonly pubsub: {
+    localSize(kind: "channel" | "pattern" | "shard"): number;
+    readonly dropped: number;
+  };
+  /** The clients that track keys, and the keys that are noted for them. */
+  readonly tracking: { readonly clients: number; readonly keys: number };
 }
 
 type Section = readonly [title: string, fields: Readonly<Record<string, string | number>>];
@@ -52,7 +59,7 @@ function sections(sources: InfoSources): Section[] {
       tcp_port: port,
       uptime_in_seconds: statistics.uptimeSeconds,
     }],
-    ["Clients", { connected_clients: connections }],
+    ["Clients", { connected_clients: connections, tracking_clients: sources.tracking.clients }],
     ["Memory", {
       used_memory: sources.memory.usedBytes,
       used_memory_rss: memory.rss,
@@ -70,6 +77,11 @@ function sections(sources: InfoSources): Section[] {
       rejected_connections: statistics.connectionsRefused,
       total_commands_processed: statistics.requests,
       instantaneous_ops_per_sec: statistics.requestsPerSecond,
+      pubsub_channels: sources.pubsub.localSize("channel"),
+      pubsub_patterns: sources.pubsub.localSize("pattern"),
+      pubsubshard_channels: sources.pubsub.localSize("shard"),
+      publications_dropped: sources.pubsub.dropped,
+      tracking_total_keys: sources.tracking.keys,
       write_bytes_under_way: sources.admission.bytes,
       writes_waiting_for_room: sources.admission.waiting,
       longest_turn_ms: Math.round(sources.turnTimes.longestMs),

@@ -52,7 +52,7 @@ export class Tracking implements TrackingHost {
   #readers = new Map<ByteString, Set<number>>();
   #reads = 0;
   readonly #byPrefix = new Map<ByteString, Set<number>>();
-  #readsMax: number;
+  readonly #readsMax: number;
 
   /**
    * @param onUse is called when the first client begins and when the last one has ended
@@ -71,6 +71,11 @@ export class Tracking implements TrackingHost {
   /** How many clients track. */
   get clients(): number {
     return this.#clients.size;
+  }
+
+  /** How many keys are noted. */
+  get keys(): number {
+    return this.#readers.size;
   }
 
   start(session: Session, prefixes: readonly ByteString[]): ErrorReply | undefined {

@@ -20,6 +20,8 @@ function fields(sections: readonly string[] = []): (readonly [string, string])[]
     memory: { usedBytes: 10, bytesMax: 1000 },
     turnTimes: new TurnTimes(0),
     admission: { bytes: 5, waiting: 1 },
+    pubsub: { localSize: (kind) => ["channel", "pattern"].indexOf(kind) + 1, dropped: 7 },
+    tracking: { clients: 3, keys: 4 },
     viewSince: undefined,
     journal: { place: "memory", isEphemeral: true },
   }, sections);
@@ -41,4 +43,11 @@ Deno.test("infoText() says role:master, as clients look for who takes writes", (
   assertEquals(all.get("node_role"), "member");
   assertEquals(all.get("tcp_port"), "5000");
   assertEquals(new Map(fields(["replication"])).get("role"), "master");
+});
+
+Deno.test("infoText() tells of subscriptions and of clients that track keys", () => {
+  const all = new Map(fields());
+  const names = ["pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "tracking_clients"];
+  assertEquals(names.map((name) => all.get(name)), ["1", "2", "0", "3"]);
+  assertEquals([all.get("publications_dropped"), all.get("tracking_total_keys")], ["7", "4"]);
 });

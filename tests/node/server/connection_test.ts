@@ -1,5 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { now } from "../../../src/clock.ts";
+import { PUSH_BYTES_MAX } from "../../../src/limits.ts";
+import type { CommandHost, Subscriber } from "../../../src/node/commands/command.ts";
+import { EncodedPush } from "../../../src/resp/encoder.ts";
 import { Admission } from "../../../src/node/server/admission.ts";
 import { Connection, type ConnectionHost } from "../../../src/node/server/connection.ts";
 import { SharedBound } from "../../../src/node/server/shared_bound.ts";
@@ -100,4 +103,70 @@ Deno.test("Connection writes what is answered while the node has no driver", asy
   const answer = await new Response(client.readable).text();
   await serving;
   assertEquals(answer, "$7\r\nunknown\r\n+OK\r\n");
+});
+
+/** Returns a host without a driver. */
+function hostOf(facts: CommandHost): ConnectionHost {
+  return {
+    facts,
+    driver: undefined,
+    notReady: "it is starting",
+    waitMsMax: 1000,
+    input: new SharedBound(1000),
+    output: new SharedBound(1000),
+    turns: new Turns(now),
+    admission: new Admission({
+      bytesMax: 1_000_000,
+      waitMsMax: 1000,
+      backlogBytes: () => 0,
+      nowMs: now,
+    }),
+    onFatal: () => {},
+    onConnectionFailure: () => {},
+    onRequest: () => {},
+    upgradeCommand: "DKS.PEER",
+    onUpgrade: () => Promise.reject(new Error("nobody asks")),
+  };
+}
+
+Deno.test("Connection cuts a subscriber off that reads more slowly than is published", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  const conn = await listener.accept();
+  listener.close();
+  const subscribed = Promise.withResolvers<Subscriber>();
+  const left: string[] = [];
+  const { node } = session();
+  const closed = Promise.withResolvers<void>();
+  const serving = new Connection({
+    socket: conn,
+    id: 1,
+    host: {
+      ...hostOf({
+        ...node,
+        pubsub: {
+          ...node.pubsub,
+          subscribe: (_kind, _name, subscriber) => {
+            subscribed.resolve(subscriber);
+            return undefined;
+          },
+          unsubscribe: (_kind, name) => {
+            left.push(name);
+          },
+        },
+      }),
+      output: new SharedBound(1024 * 1024 * 1024),
+    },
+    isForPeers: false,
+    onClosed: () => closed.resolve(),
+  }).serve();
+  await client.write(new TextEncoder().encode("SUBSCRIBE c\r\n"));
+  const subscriber = await subscribed.promise;
+  const push = new EncodedPush(["message", "c", "x".repeat(1024 * 1024)]);
+  // What the sockets hold besides is far less.
+  for (let bytes = 0; bytes < 2 * PUSH_BYTES_MAX; bytes += 1024 * 1024) subscriber.tell(push);
+  await closed.promise;
+  assertEquals(left, ["c"]);
+  client.close();
+  await serving;
 });
