@@ -4,6 +4,8 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
+import * as log from "@std/log";
 import { client } from "./src/client/client.ts";
 import { FatalError, messageOf, UsageError } from "./src/errors.ts";
 import { serve } from "./src/node/serve.ts";
@@ -45,12 +47,27 @@ async function print(text: string): Promise<void> {
   await Deno.stdout.write(new TextEncoder().encode(text));
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await main(Deno.args));
-  } catch (error) {
-    if (!(error instanceof UsageError || error instanceof FatalError)) throw error;
-    await Deno.stderr.write(new TextEncoder().encode(`dks: ${messageOf(error)}\n`));
-    Deno.exit(error instanceof UsageError ? 2 : 1);
+/** How long the process waits at its end for somebody to read what it says, in milliseconds. */
+const LAST_WORDS_MS = 200;
+
+/** Writes to standard error. A pipe that nobody reads keeps no process from ending. */
+async function complain(text: string): Promise<void> {
+  const writing = Deno.stderr.write(new TextEncoder().encode(text)).catch(() => {});
+  await Promise.race([writing, delay(LAST_WORDS_MS)]);
+}
+
+/** Says why the program cannot continue. Returns the exit code. */
+async function fail(error: unknown): Promise<number> {
+  if (error instanceof UsageError || error instanceof FatalError) {
+    await complain(`dks: ${messageOf(error)}\n`);
+    return error instanceof UsageError ? 2 : 1;
   }
+  const stack = error instanceof Error ? error.stack ?? error.message : String(error);
+  await complain(`dks: an internal error: ${stack}\n`);
+  return 1;
+}
+
+if (import.meta.main) {
+  const code = await main(Deno.args).finally(() => log.flush(LAST_WORDS_MS)).catch(fail);
+  Deno.exit(code);
 }

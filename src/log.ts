@@ -27,6 +27,7 @@ import {
   type LogLevel as LogTapeLevel,
   type LogRecord as LogTapeRecord,
 } from "@logtape/logtape";
+import { LogOutput } from "./log_output.ts";
 
 /** The levels and their weights. */
 export const LogLevels = {
@@ -81,7 +82,10 @@ export interface Handler {
   handle(record: LogRecord): void;
 }
 
-/** Writes lines to standard output. */
+/** The lines for standard output: a process has one, whoever logs. */
+const standardOutput = new LogOutput(Deno.stdout);
+
+/** Writes lines to standard output, without ever waiting for who reads them. */
 export class ConsoleHandler implements Handler {
   readonly levelName: LevelName;
   readonly #formatter: FormatterFunction;
@@ -97,9 +101,34 @@ export class ConsoleHandler implements Handler {
 
   handle(record: LogRecord): void {
     if (record.level < LogLevels[this.levelName]) return;
-    // deno-lint-ignore no-console -- this is the console's handler
-    console.log(this.#formatter(record));
+    standardOutput.write(
+      this.#formatter(record),
+      (count) => this.#formatter(describeDropped(count)),
+    );
   }
+}
+
+/** Waits until what was logged is written, for at most `ms` milliseconds. */
+export async function flush(ms: number): Promise<void> {
+  await standardOutput.flush(ms);
+}
+
+/** Returns how many lines were dropped, as nobody read those before them. */
+export function droppedLines(): number {
+  return standardOutput.dropped;
+}
+
+function describeDropped(count: number): LogRecord {
+  return {
+    msg: `${count} ${
+      count === 1 ? "line" : "lines"
+    } of this log were dropped here, as nobody read it`,
+    args: [],
+    datetime: new Date(),
+    level: LogLevels.WARN,
+    levelName: "WARN",
+    loggerName: "default",
+  };
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import * as log from "@std/log";
 import { COUNTER_NAMES, COUNTERS } from "../../two_phase/counters.ts";
 import { ballotName } from "../../two_phase/messages.ts";
 import { members } from "../../two_phase/node_set.ts";
@@ -86,6 +87,7 @@ function sections(sources: InfoSources): Section[] {
       writes_waiting_for_room: sources.admission.waiting,
       longest_turn_ms: Math.round(sources.turnTimes.longestMs),
       longest_turn_ms_recent: Math.round(sources.turnTimes.longestRecentMs),
+      log_lines_dropped: log.droppedLines(),
     }],
     ["Replication", { role: "master", connected_slaves: 0 }],
     ["Cluster", { cluster_enabled: 0, ...viewFields(sources) }],
