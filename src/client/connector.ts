@@ -8,6 +8,7 @@ import { delay } from "@std/async/delay";
 import type { Address } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
+import { isRejection, isWithoutEffect } from "./refusals.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
 import { now } from "../clock.ts";
 
@@ -165,15 +166,10 @@ function isOfUnknownEnd(
   return result instanceof ErrorReply && result.code === "INDETERMINATE";
 }
 
-/** Tells whether the node refused it: nothing has happened, and another node may accept it. */
-function isRejection(result: RespValue | ConnectionError | undefined): boolean {
-  return result instanceof ErrorReply && result.code === "REJECTED";
-}
-
 /** Tells whether the attempt had no effect. */
 function isFailure(result: RespValue | ConnectionError): boolean {
   return result instanceof ConnectionError ||
-    (result instanceof ErrorReply && ["REJECTED", "ABORTED"].includes(result.code));
+    isWithoutEffect(result);
 }
 
 function orThrow(result: RespValue | ConnectionError): RespValue {

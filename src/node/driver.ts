@@ -9,7 +9,7 @@
  */
 
 import type { Clocks } from "../two_phase/clocks.ts";
-import type { Request, Requester } from "../two_phase/request.ts";
+import type { Refusal, Request, Requester } from "../two_phase/request.ts";
 import {
   type Answer,
   type Change,
@@ -58,7 +58,7 @@ export class Driver {
   #isFlushScheduled = false;
   #isFlushing = false;
   /** Why nothing is done any more; `undefined` while this driver runs. */
-  #stopped: string | undefined;
+  #stopped: Refusal | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: {
@@ -95,21 +95,21 @@ export class Driver {
   }
 
   /**
-   * Ends this driver, because of `reason`: whatever was asked of it is answered, and nothing that comes
+   * Ends this driver, because of `refusal`: whatever was asked of it is answered, and nothing that comes
    * later is heeded, the end of a force neither.
    */
-  stop(reason: string): void {
+  stop(refusal: Refusal): void {
     if (this.#stopped !== undefined) return;
     clearInterval(this.#timer);
-    this.#step({ type: "abandon", reason });
-    this.#stopped = reason;
+    this.#step({ type: "abandon", refusal });
+    this.#stopped = refusal;
     this.flush();
   }
 
   /** Submits a client's request; `requester` gets the outcome. */
   submit(request: Request, requester: Requester): void {
     if (this.#stopped !== undefined) {
-      requester.onOutcome({ kind: "rejected", reason: this.#stopped });
+      requester.onOutcome({ kind: "rejected", ...this.#stopped });
       return;
     }
     this.#step({ type: "request", request, requester });

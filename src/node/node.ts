@@ -13,6 +13,7 @@ import { Seldom } from "../seldom.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import type { Change, ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
+import type { Refusal } from "../two_phase/request.ts";
 import { Store } from "../two_phase/store.ts";
 import { type Timing, timingFor, VIEW_TIMING } from "../two_phase/timing.ts";
 import { EventLog } from "./admin/event_log.ts";
@@ -101,6 +102,9 @@ const CHECKPOINT_CHECK_MS = 500;
 
 /** What clients are told while the node starts over. */
 const STARTING_OVER = "this node starts over with a new journal";
+
+/** What clients are told before the node knows which of the peers it is. */
+const STARTING = "this node is starting: it is finding its own entry in the list of peers";
 
 /** The same complaint is logged once in this time, in milliseconds. */
 const COMPLAINT_MS = 10_000;
@@ -248,6 +252,10 @@ export class Node implements ListenerHost, OutcomeHost {
       sessionOf: (id) => this.#listener.sessionOf(id),
       keyEvents: () => this.#keyNotifications.letters,
       setKeyEvents: (letters) => this.#setKeyEvents(letters),
+      whyLoading: () => {
+        const { replica } = this.#driver ?? {};
+        return replica === undefined ? this.notReady.reason : replica.whyLoading;
+      },
       outcome: (transaction) => this.#outcomes.answer(transaction),
     };
   }
@@ -367,7 +375,7 @@ export class Node implements ListenerHost, OutcomeHost {
   /** Continues with a new journal, as a stranger that joins, and with `names` by their ids. */
   async #startOver(names: readonly string[]): Promise<void> {
     this.#isStartingOver = true;
-    this.#stopReplica(STARTING_OVER);
+    this.#stopReplica({ obstacle: "loading", reason: STARTING_OVER });
     this.#peers.pause();
     await this.#journal.renew();
     this.#peers.setNames(names);
@@ -404,15 +412,15 @@ export class Node implements ListenerHost, OutcomeHost {
     }
   }
 
-  /** There is no replica from now on: whatever was asked of it is answered with `reason`. */
-  #stopReplica(reason: string): void {
+  /** There is no replica from now on: whatever was asked of it is answered with `refusal`. */
+  #stopReplica(refusal: Refusal): void {
     clearInterval(this.#checkpoints);
     clearInterval(this.#sweeps);
     clearInterval(this.#expirySweeps);
     const driver = this.#driver;
     this.#driver = undefined;
     this.#tracking.forgetAll();
-    driver?.stop(reason);
+    driver?.stop(refusal);
   }
 
   /** @throws {FatalError} if the journal is that of another node of the list. */
@@ -549,7 +557,7 @@ export class Node implements ListenerHost, OutcomeHost {
   }
 
   async #shutDown(): Promise<void> {
-    this.#stopReplica("this node is stopping");
+    this.#stopReplica({ obstacle: "down", reason: "this node is stopping" });
     this.#peers.stop();
     this.#listener.close();
     this.admission.close();
@@ -591,10 +599,8 @@ export class Node implements ListenerHost, OutcomeHost {
     return this.#peers;
   }
 
-  get notReady(): string {
-    return this.#isStartingOver
-      ? STARTING_OVER
-      : "this node is starting: it is finding its own entry in the list of peers";
+  get notReady(): Refusal {
+    return { obstacle: "loading", reason: this.#isStartingOver ? STARTING_OVER : STARTING };
   }
 
   /** Ends the node: an invariant is broken, or it cannot continue. */

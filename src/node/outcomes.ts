@@ -8,8 +8,10 @@
 import { type ByteString, fromText, quote } from "../byte_string.ts";
 import { OUTCOME_QUESTIONS_MAX } from "../limits.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
+import type { Refusal } from "../two_phase/request.ts";
 import { combineOutcomes, type NodeOutcome } from "../two_phase/outcome.ts";
 import type { Replica } from "../two_phase/replica.ts";
+import { busy, rejected } from "./commands/rejections.ts";
 import { parseTransactionName } from "../two_phase/transaction_name.ts";
 
 /** What answering needs from the node. */
@@ -17,7 +19,7 @@ export interface OutcomeHost {
   /** `undefined` while the node does not run. */
   readonly replica: Replica | undefined;
   /** Why the node does not run. */
-  readonly notReady: string;
+  readonly notReady: Refusal;
   readonly peers: {
     /** By id. */
     readonly names: readonly string[];
@@ -43,12 +45,11 @@ export class Outcomes {
       shown: quote(transaction),
     });
     if (typeof parsed === "string") return new ErrorReply("ERR", parsed);
-    if (replica === undefined) return new ErrorReply("REJECTED", notReady);
+    if (replica === undefined) return rejected(notReady);
     const said = replica.outcomeOf(parsed);
     if (said.outcome === "committed" || said.outcome === "aborted") return said.outcome;
     if (this.#underWay >= OUTCOME_QUESTIONS_MAX) {
-      return new ErrorReply(
-        "REJECTED",
+      return busy(
         `this node has ${OUTCOME_QUESTIONS_MAX} questions for outcomes under way already`,
       );
     }

@@ -48,8 +48,16 @@ import { OwnNumbers } from "./own_numbers.ts";
 import { assertOwn, OwnTransaction, requestOf } from "./own_transaction.ts";
 import { restorePrepared } from "./prepared.ts";
 import { Reads } from "./reads.ts";
-import { isHopeless, whyHopeless, whyInLine, whyParked, whyUndecided } from "./refusals.ts";
-import type { Outcome, ReadRequest, Request, Requester, WriteRequest } from "./request.ts";
+import {
+  isHopeless,
+  KEY_IN_DOUBT,
+  TOO_MANY_REQUESTS,
+  whyHopeless,
+  whyInLine,
+  whyParked,
+  whyUndecided,
+} from "./refusals.ts";
+import type { Outcome, ReadRequest, Refusal, Request, Requester, WriteRequest } from "./request.ts";
 import { type Entry, Transaction, withFollowers } from "./state.ts";
 import { nameForClients } from "./transaction_name.ts";
 import type { Known } from "./transaction_table.ts";
@@ -142,7 +150,7 @@ export class Coordinator implements ForceAwaiter {
     const pending = new PendingRequest(request, requester, clock.tick(now), now);
     if (this.requests >= REQUESTS_MAX) {
       this.#pending.add(pending);
-      this.#reject(pending, `this node has ${REQUESTS_MAX} requests waiting already`);
+      this.#reject(pending, TOO_MANY_REQUESTS);
       return;
     }
     this.#pending.add(pending);
@@ -184,14 +192,14 @@ export class Coordinator implements ForceAwaiter {
     }
   }
 
-  /** Answers every request: this node serves nothing from now on, because of `reason`. */
-  abandonAll(reason: string): void {
+  /** Answers every request: this node serves nothing from now on, because of `refusal`. */
+  abandonAll(refusal: Refusal): void {
     for (const pending of [...this.#pending.all(), ...this.#closing.all()]) {
-      if (pending.number === 0) this.#reject(pending, reason);
+      if (pending.number === 0) this.#reject(pending, refusal);
       else {
         this.#finish(pending, {
           kind: "indeterminate",
-          reason,
+          reason: refusal.reason,
           transaction: this.#nameOf(pending.number),
         });
       }
@@ -724,7 +732,7 @@ export class Coordinator implements ForceAwaiter {
         this.#reject(pending, whyParked(this.#context));
         return;
       case "observing":
-        this.#reject(pending, "a key is locked by a transaction whose outcome is not known here");
+        this.#reject(pending, KEY_IN_DOUBT);
         return;
       case "inLine":
         this.#giveUpInLine(pending);
@@ -793,8 +801,8 @@ export class Coordinator implements ForceAwaiter {
     return nameForClients({ coordinator: self, number }, membership.identity.journal);
   }
 
-  #reject(pending: PendingRequest, reason: string): void {
-    this.#finish(pending, { kind: "rejected", reason });
+  #reject(pending: PendingRequest, refusal: Refusal): void {
+    this.#finish(pending, { kind: "rejected", ...refusal });
   }
 
   #answer(pending: PendingRequest, reply: unknown): void {

@@ -46,6 +46,7 @@ export interface Answer {
 /** The outcome for a client whose answer came too late for the lease. */
 export const LEASE_OVER: Outcome = {
   kind: "rejected",
+  obstacle: "down",
   reason: "this node may not answer reads now: its lease has run out",
 };
 

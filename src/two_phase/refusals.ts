@@ -1,21 +1,25 @@
 /**
  * The sentences that tell a client why its request was not served.
  *
- * Each is made when a request is refused, from the node's state at that moment. Nothing else
- * depends on them.
+ * Each is made when a request is refused, from the node's state at that moment. Clients act on the
+ * {@linkcode Refusal.obstacle} by themselves; nothing else depends on them.
  *
  * @module
  */
 
-import { TRANSACTIONS_MAX } from "../limits.ts";
+import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
 import type { Context } from "./context.ts";
 import type { NodeId } from "./messages.ts";
 import { contains } from "./node_set.ts";
 import type { Transaction } from "./state.ts";
+import type { Refusal } from "./request.ts";
 import { nameForClients } from "./transaction_name.ts";
 
-/** The reason that clients get if `Membership.isOlderCopy`. */
-export const OLDER_COPY = "this node's journal is an older copy of what it had, and does not count";
+/** What clients are told if `Membership.isOlderCopy`. */
+export const OLDER_COPY: Refusal = {
+  obstacle: "down",
+  reason: "this node's journal is an older copy of what it had, and does not count",
+};
 
 /**
  * Tells whether no request can be served here for some time: {@linkcode whyHopeless} says why. Asked for
@@ -31,19 +35,48 @@ export function isHopeless({ membership, clocks, now }: Context): boolean {
 }
 
 /** Says why {@linkcode isHopeless} holds. */
-export function whyHopeless(context: Context): string {
+export function whyHopeless(context: Context): Refusal {
   const { membership, now } = context;
   const { quorum } = membership;
-  if (membership.isLeaving) return "this node is stopping";
+  if (membership.isLeaving) return down("this node is stopping");
   if (membership.isOlderCopy) return OLDER_COPY;
   if (membership.isGathering) {
-    return `this cluster was started by force, and waits until ${quorum.needed} of its nodes are members`;
+    return down(
+      `this cluster was started by force, and waits until ${quorum.needed} of its nodes are members`,
+    );
   }
   if (membership.isBelowMajority(now)) {
     const why = whyMissed(context, membership.unreachable(now)).join(", ");
-    return `no majority: ${why}, and ${quorum.needed} of ${quorum.size} are needed`;
+    return down(`no majority: ${why}, and ${quorum.needed} of ${quorum.size} are needed`);
   }
+  return down(outside(context));
+}
+
+function outside({ membership }: Context): string {
   return `this node is outside view ${membership.view.number}, and is joining again`;
+}
+
+/**
+ * Says why this node has not joined the cluster, or not again; `undefined` if it has. A member without a
+ * majority has.
+ */
+export function whyLoading(context: Context): string | undefined {
+  const { membership } = context;
+  if (membership.view.number === 0) return whyNotStarted(context);
+  if (!membership.isVerified) return UNVERIFIED;
+  return membership.isMember ? undefined : outside(context);
+}
+
+function down(reason: string): Refusal {
+  return { obstacle: "down", reason };
+}
+
+function busy(reason: string): Refusal {
+  return { obstacle: "busy", reason };
+}
+
+function loading(reason: string): Refusal {
+  return { obstacle: "loading", reason };
 }
 
 /** Why each of `nodes` does not count towards a majority. */
@@ -67,24 +100,15 @@ function whyMissed({ membership }: Context, nodes: readonly NodeId[]): string[] 
 }
 
 /** Says what a request that has not begun was waiting for. */
-export function whyParked({ membership, clocks }: Context): string {
-  if (membership.view.number === 0) {
-    const { preceding } = membership;
-    if (preceding.length > 0) {
-      return "the cluster has started without this node's journal, and " +
-        `${membership.namesOf(preceding)} cannot admit it: no majority of the members is up`;
-    }
-    const unmet = membership.others & ~membership.linked;
-    return `the cluster has not started: no link to ${membership.namesOf(unmet)}`;
-  }
-  if (!membership.isVerified) {
-    return "no majority has confirmed this node's journal yet";
-  }
-  if (membership.isFrozen) return "the view is being changed";
-  if (!membership.mayRead(clocks)) return "this node has no lease to answer reads";
+export function whyParked(context: Context): Refusal {
+  const { membership, clocks } = context;
+  if (membership.view.number === 0) return loading(whyNotStarted(context));
+  if (!membership.isVerified) return loading(UNVERIFIED);
+  if (membership.isFrozen) return down("the view is being changed");
+  if (!membership.mayRead(clocks)) return down("this node has no lease to answer reads");
   if (membership.mayWrite) {
     // A parked request starts as soon as there is room for it.
-    return `${TRANSACTIONS_MAX} transactions were under way at this node`;
+    return busy(`${TRANSACTIONS_MAX} transactions were under way at this node`);
   }
   const { missing } = membership;
   const unlinked = missing.filter((node) => !contains(membership.linked, node));
@@ -95,8 +119,31 @@ export function whyParked({ membership, clocks }: Context): string {
       ? [`${membership.namesOf(behind)} does not take part in the view yet`]
       : [],
   ];
-  return `${why.join(", ")}, and a write needs all members`;
+  return down(`${why.join(", ")}, and a write needs all members`);
 }
+
+const UNVERIFIED = "no majority has confirmed this node's journal yet";
+
+/** Why this node knows of no view. */
+function whyNotStarted({ membership }: Context): string {
+  const { preceding } = membership;
+  if (preceding.length > 0) {
+    return "the cluster has started without this node's journal, and " +
+      `${membership.namesOf(preceding)} cannot admit it: no majority of the members is up`;
+  }
+  const unmet = membership.others & ~membership.linked;
+  return `the cluster has not started: no link to ${membership.namesOf(unmet)}`;
+}
+
+/** What a request is told for which there is no room. */
+export const TOO_MANY_REQUESTS: Refusal = busy(
+  `this node has ${REQUESTS_MAX} requests waiting already`,
+);
+
+/** What a request is told that waited for a transaction that is in doubt here. */
+export const KEY_IN_DOUBT: Refusal = busy(
+  "a key is locked by a transaction whose outcome is not known here",
+);
 
 /** Says why a prepared transaction was not decided; the nodes `silent` have not voted. */
 export function whyUndecided({ membership }: Context, silent: readonly NodeId[]): string {
@@ -105,12 +152,14 @@ export function whyUndecided({ membership }: Context, silent: readonly NodeId[])
 }
 
 /** Says what `transaction` waited for in line. */
-export function whyInLine({ membership }: Context, transaction: Transaction): string {
+export function whyInLine({ membership }: Context, transaction: Transaction): Refusal {
   for (const { lock } of transaction.entries) {
     const holder = lock?.holders[0];
     if (holder === undefined) continue;
     const name = nameForClients(holder, membership.view.journals[holder.coordinator] ?? "");
-    return `a key is locked by transaction ${name} of ${membership.nameOf(holder.coordinator)}`;
+    return busy(
+      `a key is locked by transaction ${name} of ${membership.nameOf(holder.coordinator)}`,
+    );
   }
-  return "its turn at a key did not come in time";
+  return busy("its turn at a key did not come in time");
 }

@@ -40,8 +40,8 @@ import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
 import { Reachability } from "./reachability.ts";
 import { recover } from "./recovery.ts";
-import { OLDER_COPY } from "./refusals.ts";
-import type { Request, Requester } from "./request.ts";
+import { OLDER_COPY, whyLoading } from "./refusals.ts";
+import type { Refusal, Request, Requester } from "./request.ts";
 import { settleAll } from "./settlement.ts";
 import { Stillness } from "./stillness.ts";
 import { Store } from "./store.ts";
@@ -97,7 +97,7 @@ export type Input =
   /** The process is about to end: the others need not wait for it. */
   | { readonly type: "leave" }
   /** This replica is given up: everything that was asked of it is answered. The last input. */
-  | { readonly type: "abandon"; readonly reason: string }
+  | { readonly type: "abandon"; readonly refusal: Refusal }
   /** Time has passed. Give one every few milliseconds. */
   | { readonly type: "tick" };
 
@@ -324,6 +324,11 @@ export class Replica {
     return this.#target.chunks;
   }
 
+  /** Why this node has not joined the cluster, or not again; `undefined` if it has. */
+  get whyLoading(): string | undefined {
+    return whyLoading(this.context);
+  }
+
   /** Handles `input`, at `now` by both clocks. */
   step(input: Input, now: Clocks): void {
     const { membership } = this.context;
@@ -363,7 +368,7 @@ export class Replica {
         this.context.membership.leave();
         break;
       case "abandon":
-        this.#coordinator.abandonAll(input.reason);
+        this.#coordinator.abandonAll(input.refusal);
         return; // Nothing is granted, and nothing begins, from now on.
       case "forced":
         this.context.transactions.forced(input.position);

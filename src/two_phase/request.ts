@@ -75,12 +75,25 @@ export interface BarrierRequest {
 /** Anything that may be asked. */
 export type Request = WriteRequest | ReadRequest | BarrierRequest;
 
+/**
+ * What stands in the way of a request. `down`: the cluster, or this node's place in it, and that lasts.
+ * `busy`: others that are under way. `loading`: this node, which has not joined yet.
+ */
+export type Obstacle = "down" | "busy" | "loading";
+
+/** Why a request was not served. */
+export interface Refusal {
+  readonly obstacle: Obstacle;
+  /** A sentence for people, without a full stop. */
+  readonly reason: string;
+}
+
 /** The answer to a request. Exactly one is given, within the request's time. */
 export type Outcome =
   /** It was done: `reply` is what the evaluation returned. */
   | { readonly kind: "answered"; readonly reply: unknown }
   /** Nothing happened, and nothing will. */
-  | { readonly kind: "rejected"; readonly reason: string }
+  | { readonly kind: "rejected" } & Refusal
   /** It was tried, and is certain never to take effect. */
   | { readonly kind: "aborted"; readonly reason: string; readonly transaction: string }
   /** It may or may not take effect, now or later. */

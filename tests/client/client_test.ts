@@ -104,7 +104,7 @@ Deno.test("formatReply() shows values as a person reads them", () => {
     ["line 1\r\nline 2\r\n", "line 1\nline 2"],
     [3, "3"],
     [new SimpleString("OK"), "OK"],
-    [new ErrorReply("ABORTED", "no vote"), "ABORTED no vote"],
+    [new ErrorReply("TRYAGAIN", "ABORTED no vote"), "TRYAGAIN ABORTED no vote"],
     [[], "(empty)"],
     [["a", null, [1, 2]], '1) "a"\n2) (not found)\n3) 1) 1\n   2) 2'],
     [new Map<RespValue, RespValue>([["k", 1]]), '"k": 1'],

@@ -76,11 +76,13 @@ async function write(
   }
 }
 
+const ABORTED = new ErrorReply("TRYAGAIN", "ABORTED no vote");
+
 const tokensOf = (...servers: FakeServer[]) =>
   new Set(servers.flatMap(({ commands }) => commands.map(([, token]) => token)));
 
 Deno.test("callOnce() sends a write once when it is answered, under a token", async () => {
-  for (const answer of [OK, new ErrorReply("ERR", "bad"), new ErrorReply("ABORTED", "no vote")]) {
+  for (const answer of [OK, new ErrorReply("ERR", "bad"), ABORTED]) {
     using server = new FakeServer(answer);
     assertEquals(await write([server]), answer);
     const [words = []] = server.commands;
@@ -102,8 +104,8 @@ Deno.test("callOnce() sends a write to the next address, under the same token, w
 Deno.test("callOnce() takes a refusal for no answer when an attempt before it is open", async () => {
   using first = new FakeServer(HANG_UP, OK);
   using second = new FakeServer(
-    new ErrorReply("REJECTED", "no link"),
-    new ErrorReply("ABORTED", "no vote"),
+    new ErrorReply("CLUSTERDOWN", "REJECTED no link"),
+    ABORTED,
     HANG_UP,
   );
   assertEquals(await write([first, second]), OK);
@@ -119,12 +121,15 @@ Deno.test("callOnce() repeats an indeterminate write, and tells of it when the t
 });
 
 Deno.test("callOnce() asks each node once when they reject a write, and tells what the last one says", async () => {
-  const outside = new ErrorReply("REJECTED", "this node is outside view 2, and is joining again");
+  const outside = new ErrorReply(
+    "CLUSTERDOWN",
+    "REJECTED this node is outside view 2, and is joining again",
+  );
   using first = new FakeServer(outside);
   using second = new FakeServer(OK);
   assertEquals(await write([first, second]), OK);
   assertEquals(tokensOf(first, second).size, 1);
-  const none = new ErrorReply("REJECTED", "no majority: n1 cannot be reached");
+  const none = new ErrorReply("CLUSTERDOWN", "REJECTED no majority: n1 cannot be reached");
   using third = new FakeServer(outside);
   using fourth = new FakeServer(none);
   assertEquals(await write([third, fourth]), none);
@@ -143,7 +148,7 @@ async function send(servers: readonly FakeServer[], mayRepeat: boolean): Promise
 }
 
 Deno.test("callAnywhere() goes to the next node when one rejects, whatever the command", async () => {
-  const outside = new ErrorReply("REJECTED", "this node is stopping");
+  const outside = new ErrorReply("CLUSTERDOWN", "REJECTED this node is stopping");
   for (const mayRepeat of [false, true]) {
     using first = new FakeServer(outside);
     using second = new FakeServer(OK);
@@ -153,9 +158,9 @@ Deno.test("callAnywhere() goes to the next node when one rejects, whatever the c
   }
   using empty = new FakeServer(null);
   assertEquals(await send([empty], true), null);
-  using aborting = new FakeServer(new ErrorReply("ABORTED", "no vote"));
+  using aborting = new FakeServer(ABORTED);
   using unasked = new FakeServer(OK);
-  assertEquals(await send([aborting, unasked], true), new ErrorReply("ABORTED", "no vote"));
+  assertEquals(await send([aborting, unasked], true), ABORTED);
   assertEquals(unasked.commands, []);
 });
 

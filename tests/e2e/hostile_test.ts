@@ -178,7 +178,10 @@ Deno.test("commands of one connection that wait for each other all end within th
     assertEquals(tookMs < 1500, true, `${tookMs} ms, ${JSON.stringify(replies)}`);
     assertEquals(
       replies.at(-1),
-      new ErrorReply("REJECTED", "earlier commands of its connection took all of its time"),
+      new ErrorReply(
+        "TRYAGAIN",
+        "REJECTED earlier commands of its connection took all of its time",
+      ),
     );
   } finally {
     connection.close();

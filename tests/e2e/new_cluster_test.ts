@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { freePorts, NodeProcess } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
-import { ErrorReply } from "../../src/resp/value.ts";
+import { isRejection } from "../../src/client/refusals.ts";
 import { binary } from "../harness/binary.ts";
 import {
   assertAgreement,
@@ -182,7 +182,7 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
     assertStringIncludes(recovered.printed, `127.0.0.1:${b} of the old cluster still runs`);
     // Alone it serves nobody, and says why.
     const alone = await call(addressOf(a), ["SET", "k", "v"]);
-    assert(alone instanceof ErrorReply && alone.code === "REJECTED", `${alone}`);
+    assert(isRejection(alone), `${alone}`);
     assertStringIncludes(alone.message, "waits until 2 of its nodes are members");
 
     const fresh = await machines.start(x, list);
@@ -215,7 +215,7 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
     assertMatch(stdout, new RegExp(`started by force.* by 127.0.0.1:${a} with view \\d+ at 20`));
     // The node that was left behind knows of nothing, and serves nobody.
     const left = await call(addressOf(b), ["GET", "before:0:0:0"]);
-    assert(left instanceof ErrorReply && left.code === "REJECTED", `${left}`);
+    assert(isRejection(left), `${left}`);
   });
 });
 

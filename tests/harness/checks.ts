@@ -7,7 +7,8 @@
 import { assertEquals, assertLess } from "@std/assert";
 import { type Address, formatAddress } from "../../src/address.ts";
 import { ClientConnection } from "../../src/client/connection.ts";
-import { ErrorReply, type RespValue } from "../../src/resp/value.ts";
+import { isRejection } from "../../src/client/refusals.ts";
+import type { RespValue } from "../../src/resp/value.ts";
 import { until } from "./processes.ts";
 import type { Workload } from "./workload.ts";
 
@@ -54,7 +55,7 @@ async function callUntilAnswered(address: Address, words: readonly string[]): Pr
   let reply: RespValue = null;
   await until(`${formatAddress(address)} answers`, async () => {
     reply = await call(address, words);
-    return !(reply instanceof ErrorReply && reply.code === "REJECTED");
+    return !isRejection(reply);
   });
   return reply;
 }

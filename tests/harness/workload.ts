@@ -12,6 +12,7 @@
 import { delay } from "@std/async/delay";
 import type { Address } from "../../src/address.ts";
 import { ClientConnection, ConnectionError } from "../../src/client/connection.ts";
+import { isWithoutEffect } from "../../src/client/refusals.ts";
 import { ErrorReply } from "../../src/resp/value.ts";
 
 /** Pause of a client that cannot connect. */
@@ -168,7 +169,7 @@ export class Workload {
       const tally = this.#tally(node);
       if (reply === "lost") key.unknown.add(value);
       else if (reply instanceof ErrorReply) {
-        if (reply.code === "REJECTED" || reply.code === "ABORTED") key.dead.add(value);
+        if (isWithoutEffect(reply)) key.dead.add(value);
         else key.unknown.add(value);
       } else {
         key.acknowledged = value;

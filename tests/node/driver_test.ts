@@ -256,7 +256,7 @@ Deno.test("Driver answers everything in hand when it is stopped, and heeds nothi
   assertEquals(said, []);
   // The answers of this turn are given, too.
   ask("same turn", write({ j: "1" }));
-  driver.stop("it is replaced");
+  driver.stop({ obstacle: "loading", reason: "it is replaced" });
   assertEquals(said.toSorted(), [
     "barrier rejected it is replaced",
     "follower indeterminate it is replaced",

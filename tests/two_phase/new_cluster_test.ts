@@ -220,6 +220,7 @@ Deno.test("a forced cluster serves nobody before a majority of its nodes has joi
   };
   const waits: Outcome = {
     kind: "rejected",
+    obstacle: "down",
     reason: "this cluster was started by force, and waits until 3 of its nodes are members",
   };
   script.settle();
@@ -266,6 +267,7 @@ Deno.test("a new node that meets only a minority of the old cluster says so", ()
   script.wait(5000);
   assertEquals(script.outcomes.get("write"), {
     kind: "rejected",
+    obstacle: "loading",
     reason: "the cluster has started without this node's journal, and n0 cannot admit it: " +
       "no majority of the members is up",
   });

@@ -154,7 +154,7 @@ export function formatOutcome(outcome: Outcome): string {
     case "answered":
       return `answered ${JSON.stringify(outcome.reply)}`;
     case "rejected":
-      return `rejected: ${outcome.reason}`;
+      return `rejected (${outcome.obstacle}): ${outcome.reason}`;
     default:
       return `${outcome.kind} ${outcome.transaction}: ${outcome.reason}`;
   }

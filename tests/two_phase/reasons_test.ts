@@ -16,6 +16,11 @@ function reasonOf(script: Script, label: string): string {
   return outcome !== undefined && "reason" in outcome ? outcome.reason : JSON.stringify(outcome);
 }
 
+function obstacleTo(script: Script, label: string): string | undefined {
+  const outcome = script.outcomes.get(label);
+  return outcome?.kind === "rejected" ? outcome.obstacle : outcome?.kind;
+}
+
 /** Three nodes, of which all may read. */
 function quiet(): Script {
   const script = Script.complete(3, timingFor(5000));
@@ -54,6 +59,8 @@ Deno.test("a node below the majority names who is not linked, who is silent, and
     reasonOf(script, "silent"),
     "no majority: n1, n2 has been silent, and 2 of 3 are needed",
   );
+  assertEquals(obstacleTo(script, "silent"), "down");
+  assertEquals(node(script, 0).whyLoading, undefined, "it is a member still");
   script.cut(0, 1);
   script.ask(0, "unlinked", read("k"));
   assertEquals(
@@ -109,4 +116,31 @@ Deno.test("a read that waits for a lease says so, and a write names whom it wait
     script.deliverAll((_from, to) => to === 0);
   }
   assertEquals(reasonOf(script, "R"), "this node has no lease to answer reads");
+  assertEquals([obstacleTo(script, "W"), obstacleTo(script, "R")], ["down", "down"]);
+});
+
+Deno.test("a node that has met nobody is loading, and so is one that is outside of the view", () => {
+  const script = new Script(3);
+  script.ask(0, "W", write({ k: "1" }));
+  script.wait(5000);
+  assertEquals(reasonOf(script, "W"), "the cluster has not started: no link to n1, n2");
+  assertEquals(obstacleTo(script, "W"), "loading");
+  assertEquals(node(script, 0).whyLoading, reasonOf(script, "W"));
+
+  const left = quiet();
+  assertEquals(left.replicas.map(({ whyLoading }) => whyLoading), [
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  left.pause(0, 5000);
+  left.goOnUntil(() => node(left, 1).membership.view.number === 2);
+  left.goOnUntil(() => node(left, 0).whyLoading !== undefined);
+  left.ask(0, "R", read("k"));
+  assertMatch(
+    node(left, 0).whyLoading ?? "",
+    /^this node is outside view \d+, and is joining again$/,
+  );
+  assertEquals([reasonOf(left, "R"), obstacleTo(left, "R")], [node(left, 0).whyLoading, "down"]);
+  left.goOnUntil(() => node(left, 0).whyLoading === undefined);
 });

@@ -543,14 +543,14 @@ table("Coordinator", [
     rule: "nothing was sent: the end of the time rejects",
     given: [{ type: "peerDown", peer: 2 }, ask(W)],
     when: { waitMs: 4500 },
-    then: ["rejected: no link to n2, and a write needs all members"],
+    then: ["rejected (down): no link to n2, and a write needs all members"],
   },
   {
     rule: "a request in line at the end of its time is rejected",
     given: [prepare(0, 1, { keys: ["k"] }), FORCED, ask(W)],
     when: { waitMs: 4500 },
     then: [
-      `rejected: a key is locked by transaction ${
+      `rejected (busy): a key is locked by transaction ${
         nameForClients({ coordinator: 0, number: transactionNumber(1, 1) }, "j0")
       } of n0`,
     ],
@@ -652,7 +652,7 @@ table("Reads", [
     rule: "a read that waits too long is rejected",
     given: [prepare(0, 1, { keys: ["k"] }), FORCED, ask(read("k"))],
     when: { waitMs: 4500 },
-    then: ["rejected: a key is locked by a transaction whose outcome is not known here"],
+    then: ["rejected (busy): a key is locked by a transaction whose outcome is not known here"],
   },
   {
     rule: "a count waits for what was prepared when it came",

@@ -69,7 +69,7 @@ function sections(sources: InfoSources): Section[] {
       maxmemory_policy: "noeviction",
     }],
     ["Persistence", {
-      loading: 0,
+      loading: replica === undefined || replica.whyLoading !== undefined ? 1 : 0,
       journal: sources.journal.place,
       ephemeral: sources.journal.isEphemeral ? 1 : 0,
     }],

@@ -176,6 +176,8 @@ export interface CommandHost {
   keyEvents(): string;
   /** Sets `notify-keyspace-events` at this node. Returns false if it has a letter that there is not. */
   setKeyEvents(letters: string): boolean;
+  /** Why this node has not joined the cluster, or not again; `undefined` if it has. */
+  whyLoading(): string | undefined;
   /** Finds out how the transaction of this name ended. */
   outcome(transaction: string): Promise<RespValue>;
 }

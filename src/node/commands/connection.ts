@@ -7,6 +7,7 @@
 import { type ByteString, quote } from "../../byte_string.ts";
 import { ErrorReply, type RespValue, SimpleString } from "../../resp/value.ts";
 import { REDIS_VERSION } from "../../version.ts";
+import { rejected } from "./rejections.ts";
 import { isSubscriber, unsubscribeAll } from "./pubsub.ts";
 import { stopTracking, TRACKING } from "./tracking.ts";
 import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
@@ -22,6 +23,8 @@ const PONG = new SimpleString("PONG");
 
 function ping(words: readonly ByteString[], session: Session): CommandResult {
   if (words.length > 2) return { reply: wrongArity("ping") };
+  const reason = session.node.whyLoading();
+  if (reason !== undefined) return { reply: rejected({ obstacle: "loading", reason }) };
   if (isSubscriber(session)) return reply(["pong", words[1] ?? ""]);
   return reply(words[1] ?? PONG);
 }
@@ -122,6 +125,7 @@ export const CONNECTION: readonly CommandRow[] = [
     flags: ["fast"],
     summary: "Returns PONG, or the message",
     syntax: "[message]",
+    differs: "A node that has not joined the cluster answers `LOADING`",
     since: "1.0.0",
     run: ping,
   },

@@ -70,7 +70,7 @@ export function once(
       if (answer.length > ONCE_ANSWER_BYTES_MAX) {
         const message =
           `the answer has ${answer.length} bytes, DKS.ONCE keeps ${ONCE_ANSWER_BYTES_MAX} at most`;
-        return { effects: [], reply: new ErrorReply("REJECTED", message) };
+        return { effects: [], reply: new ErrorReply("ERR", message) };
       }
       const value = `${Math.floor(nowMs)} ${digest} ${answer}`;
       return { effects: [...effects, { key, value }], reply };
@@ -85,7 +85,7 @@ function replyAgain(
   const entry = parseTokenEntry(stored);
   if (entry.digest === about.digest) return entry.answer;
   return new ErrorReply(
-    "REJECTED",
+    "ERR",
     `the token ${quote(about.token)} was used for another command: a new command needs a new token`,
   );
 }

@@ -12,10 +12,11 @@
 import { type ByteString, quote } from "../../byte_string.ts";
 import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX } from "../../limits.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
-import type { Outcome } from "../../two_phase/request.ts";
+import type { Outcome, Refusal } from "../../two_phase/request.ts";
 import type { Snapshot, SnapshotEntry } from "../../two_phase/snapshot.ts";
 import { SnapshotRequest } from "../../two_phase/snapshot_request.ts";
 import type { Driver } from "../driver.ts";
+import { busy, rejected } from "../commands/rejections.ts";
 import { replyOf } from "./outcome_reply.ts";
 
 /** A slice of work ends after this long, in milliseconds. */
@@ -36,7 +37,7 @@ export interface ExportHost {
   /** `undefined` until the node has found its own entry, and while it starts over. */
   readonly driver: Pick<Driver, "submit"> | undefined;
   /** Why there is no driver. */
-  readonly notReady: string;
+  readonly notReady: Refusal;
 }
 
 /** The exports of one node. */
@@ -68,7 +69,7 @@ export class Exports {
 
   async #takeSnapshot(): Promise<Snapshot | ErrorReply> {
     const { driver, notReady } = this.#host;
-    if (driver === undefined) return new ErrorReply("REJECTED", notReady);
+    if (driver === undefined) return rejected(notReady);
     const request = new SnapshotRequest();
     const outcome = await new Promise<Outcome>((resolve) => {
       driver.submit(request, { onOutcome: resolve });
@@ -113,7 +114,7 @@ export class Exports {
   /** Why no export can start now; `undefined` if one can. */
   get obstacle(): ErrorReply | undefined {
     if (this.#byId.size + this.#starting < EXPORTS_MAX) return undefined;
-    return new ErrorReply("REJECTED", `this node has ${EXPORTS_MAX} exports under way already`);
+    return busy(`this node has ${EXPORTS_MAX} exports under way already`);
   }
 
   /** Keeps `snapshot` for clients to read. Returns its id and how many keys it has. */

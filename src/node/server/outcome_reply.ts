@@ -5,6 +5,7 @@
  */
 
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
+import { aborted, rejected } from "../commands/rejections.ts";
 import type { Outcome } from "../../two_phase/request.ts";
 
 /** Returns the reply that tells `outcome`; an answer must be a value of the Redis protocol. */
@@ -13,10 +14,12 @@ export function replyOf(outcome: Outcome): RespValue {
     case "answered":
       return outcome.reply as RespValue;
     case "rejected":
-      return new ErrorReply("REJECTED", outcome.reason);
+      return rejected(outcome);
     default: {
       const message = `${outcome.reason} (transaction ${outcome.transaction})`;
-      return new ErrorReply(outcome.kind === "aborted" ? "ABORTED" : "INDETERMINATE", message);
+      return outcome.kind === "aborted"
+        ? aborted(message)
+        : new ErrorReply("INDETERMINATE", message);
     }
   }
 }

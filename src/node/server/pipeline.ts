@@ -18,9 +18,10 @@ import type { OutputQueue } from "../../output_queue.ts";
 import { encodeBulk, encodeNull, encodeReply, encodeValue } from "../../resp/encoder.ts";
 import { ErrorReply, OK, type RespValue, type RespVersion } from "../../resp/value.ts";
 import { MUST_WAIT } from "../../two_phase/replica.ts";
-import type { Outcome, Requester } from "../../two_phase/request.ts";
+import type { Outcome, Refusal, Requester } from "../../two_phase/request.ts";
 import { now } from "../../clock.ts";
 import type { CommandOrder, RequestResult, Session } from "../commands/command.ts";
+import { busy, rejected } from "../commands/rejections.ts";
 import type { Driver } from "../driver.ts";
 import type { Admission } from "./admission.ts";
 import { admit, type AdmittedCommand } from "./gate.ts";
@@ -33,7 +34,7 @@ export interface PipelineNode {
   /** `undefined` until the node has found its own entry, and while it starts over. */
   readonly driver: Driver | undefined;
   /** The error for a client that comes too early. */
-  readonly notReady: string;
+  readonly notReady: Refusal;
   /** How long a command may wait for earlier ones of its connection before it starts. */
   readonly waitMsMax: number;
   /** Which writes may begin. */
@@ -257,12 +258,12 @@ export class Pipeline {
   ): void {
     const { driver } = this.#node;
     if (driver === undefined) {
-      this.#replyAtOnce(new ErrorReply("REJECTED", this.#node.notReady));
+      this.#replyAtOnce(rejected(this.#node.notReady));
       return;
     }
     this.#node.onRequest();
     if (this.#isOverdue) {
-      this.#replyAtOnce(new ErrorReply("REJECTED", this.#whyOverdue));
+      this.#replyAtOnce(busy(this.#whyOverdue));
       return;
     }
     const blocks = isAlone ? "all" : request.kind === "write" ? "reads" : "writes";

@@ -219,3 +219,11 @@ Deno.test("QUIT closes the connection behind its reply", () => {
   assertEquals(run(["quit"], {}, own).reply, OK);
   assertEquals(own.isClosing, true);
 });
+
+Deno.test("PING says why the node has not joined the cluster", () => {
+  const of = session();
+  const joining = { ...of, node: { ...of.node, whyLoading: () => "no link to n2" } };
+  assertEquals(runWords(["PING", "x"], joining), {
+    reply: new ErrorReply("LOADING", "REJECTED no link to n2"),
+  });
+});

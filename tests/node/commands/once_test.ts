@@ -68,7 +68,7 @@ Deno.test("DKS.ONCE refuses a token that was used for another command", () => {
   const state = new State();
   state.run("DKS.ONCE", "t", "SET", "a", "1");
   const refused = new ErrorReply(
-    "REJECTED",
+    "ERR",
     'the token "t" was used for another command: a new command needs a new token',
   );
   assertEquals(state.run("DKS.ONCE", "t", "SET", "a", "2"), refused);
@@ -147,7 +147,7 @@ Deno.test("DKS.ONCE refuses what it cannot repeat, and what is no write", () => 
   state.values.set("a", "v".repeat(ONCE_ANSWER_BYTES_MAX));
   assertEquals(
     state.run("DKS.ONCE", "t", "SET", "a", "1", "GET"),
-    new ErrorReply("REJECTED", "the answer has 65546 bytes, DKS.ONCE keeps 65536 at most"),
+    new ErrorReply("ERR", "the answer has 65546 bytes, DKS.ONCE keeps 65536 at most"),
   );
   assertEquals(state.values.get("a")?.length, ONCE_ANSWER_BYTES_MAX, "nothing was done");
 });

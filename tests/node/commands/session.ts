@@ -44,6 +44,7 @@ export function session(): Session {
         names: () => new Set(),
         count: () => 0,
       },
+      whyLoading: () => undefined,
       outcome: () => Promise.resolve("committed"),
     },
   };

@@ -170,7 +170,7 @@ Deno.test("DKS.ONCE token EXEC carries a transaction out once", () => {
   assertEquals(say(database, lines).at(-1), [null, OK], "the answer of then");
   assertEquals(database.value("a"), "2");
   const other = say(database, ["MULTI", "SET a 3", "DKS.ONCE t EXEC"]).at(-1);
-  assert(other instanceof ErrorReply && other.code === "REJECTED");
+  assert(other instanceof ErrorReply && other.code === "ERR");
   const message = "DKS.ONCE EXEC takes commands of keys, not PING";
   assertEquals(
     say(database, ["MULTI", "PING", "DKS.ONCE u EXEC"]).at(-1),

@@ -18,7 +18,7 @@ async function sayAsPeer(text: string): Promise<string> {
   const host: ConnectionHost = {
     facts: session().node,
     driver: undefined,
-    notReady: "it is starting",
+    notReady: { obstacle: "loading", reason: "it is starting" },
     waitMsMax: 1000,
     input: new SharedBound(1000),
     output: new SharedBound(1000),
@@ -73,7 +73,7 @@ Deno.test("Connection writes what is answered while the node has no driver", asy
       },
     },
     driver: undefined,
-    notReady: "it is starting over",
+    notReady: { obstacle: "loading", reason: "it is starting over" },
     waitMsMax: 1000,
     input: new SharedBound(1000),
     output: new SharedBound(1000),
@@ -110,7 +110,7 @@ function hostOf(facts: CommandHost): ConnectionHost {
   return {
     facts,
     driver: undefined,
-    notReady: "it is starting",
+    notReady: { obstacle: "loading", reason: "it is starting" },
     waitMsMax: 1000,
     input: new SharedBound(1000),
     output: new SharedBound(1000),

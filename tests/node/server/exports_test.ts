@@ -6,6 +6,8 @@ import { ErrorReply } from "../../../src/resp/value.ts";
 import type { Request, Requester } from "../../../src/two_phase/request.ts";
 import { Store } from "../../../src/two_phase/store.ts";
 
+const NOT_READY = { obstacle: "loading", reason: "no" } as const;
+
 function storeOf(values: Readonly<Record<string, string>>): Store {
   const store = new Store(0);
   for (const [key, value] of Object.entries(values)) store.restore({ key, value, version: 1 });
@@ -13,7 +15,7 @@ function storeOf(values: Readonly<Record<string, string>>): Store {
 }
 
 Deno.test("Exports.next() returns all keys and values in pieces, then nothing, then an error", async () => {
-  const exports = new Exports({ driver: undefined, notReady: "" }, () => 0);
+  const exports = new Exports({ driver: undefined, notReady: NOT_READY }, () => 0);
   const value = "v".repeat(EXPORT_CHUNK_BYTES / 2);
   const store = storeOf({ a: value });
   store.restore({ key: "b", value, version: 1, expiresAtMs: 5 });
@@ -30,11 +32,11 @@ Deno.test("Exports.next() returns all keys and values in pieces, then nothing, t
 
 Deno.test("Exports.add() refuses too many, until some are idle, and keeps no snapshot for those", async () => {
   let nowMs = 0;
-  const exports = new Exports({ driver: undefined, notReady: "" }, () => nowMs);
+  const exports = new Exports({ driver: undefined, notReady: NOT_READY }, () => nowMs);
   const store = storeOf({ k: "v" });
   const begin = () => exports.add(store.snapshot());
   const ids = Array.from({ length: EXPORTS_MAX }, () => (begin() as [string])[0]);
-  const refused = new ErrorReply("REJECTED", "this node has 4 exports under way already");
+  const refused = new ErrorReply("TRYAGAIN", "REJECTED this node has 4 exports under way already");
   assertEquals([begin(), exports.obstacle], [refused, refused]);
   assertEquals(store.snapshots, EXPORTS_MAX);
   nowMs = EXPORT_IDLE_MS;
@@ -55,16 +57,16 @@ Deno.test("Exports.begin() counts those that wait for their moment, too", async 
   const driver = {
     submit: (request: Request, requester: Requester) => void waiting.push({ request, requester }),
   };
-  const exports = new Exports({ driver, notReady: "" }, () => 0);
+  const exports = new Exports({ driver, notReady: NOT_READY }, () => 0);
   const store = storeOf({ k: "v" });
   const started = Array.from({ length: EXPORTS_MAX }, () => exports.begin());
-  const refused = new ErrorReply("REJECTED", "this node has 4 exports under way already");
+  const refused = new ErrorReply("TRYAGAIN", "REJECTED this node has 4 exports under way already");
   assertEquals(await exports.begin(), refused);
   assertEquals(waiting.length, EXPORTS_MAX);
   // One of them fails, and the others get their moment.
   const [failed, ...others] = waiting;
-  failed?.requester.onOutcome({ kind: "rejected", reason: "no" });
-  assertEquals(await started[0], new ErrorReply("REJECTED", "no"));
+  failed?.requester.onOutcome({ kind: "rejected", ...NOT_READY });
+  assertEquals(await started[0], new ErrorReply("LOADING", "REJECTED no"));
   for (const { request, requester } of others) {
     assert(request.kind === "barrier");
     requester.onOutcome({ kind: "answered", reply: request.evaluate(store) });
@@ -76,7 +78,7 @@ Deno.test("Exports.begin() counts those that wait for their moment, too", async 
 Deno.test("Exports.next() lets other work through while it looks for the next keys", async () => {
   // By this clock every look takes a millisecond.
   let nowMs = 0;
-  const exports = new Exports({ driver: undefined, notReady: "" }, () => nowMs++);
+  const exports = new Exports({ driver: undefined, notReady: NOT_READY }, () => nowMs++);
   const store = new Store(0);
   // Clients see few of them.
   for (let i = 0; i < 20_000; i++) store.restore({ key: tokenKey(`${i}`), value: "", version: 1 });
@@ -101,7 +103,7 @@ Deno.test("Exports.keys() returns the keys of one moment, and lets other work th
     },
   };
   // Every look at the clock finds that much time has passed: each step is a slice of its own.
-  const exports = new Exports({ driver, notReady: "" }, () => nowMs += 10);
+  const exports = new Exports({ driver, notReady: NOT_READY }, () => nowMs += 10);
   const keys = exports.keys((key) => key.endsWith("9"));
   let turns = 0;
   const timer = setInterval(() => {
