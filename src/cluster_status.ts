@@ -33,6 +33,10 @@ export interface NodeStatus {
   /** `null` while it is not known. */
   readonly keys: number | null;
   readonly requestsPerSecond: number | null;
+  /** How long a force of its disk takes on average, in milliseconds; `null` while it is not known. */
+  readonly forceMs: number | null;
+  /** Its disk is slow, or has not been fast for long enough: every write waits for it. */
+  readonly isSlow: boolean;
 }
 
 /**

@@ -48,9 +48,9 @@ export function formatStatus(status: ClusterStatus): string {
     `${members} of ${status.nodes.length} nodes are members, ${since}\n` +
     `${formatClock(status)}${formatOrigin(status)}\n`;
   const table = formatTable(
-    ["node", "role", "lease", "round trip", "keys", "requests/s"],
+    ["node", "role", "lease", "round trip", "force", "keys", "requests/s"],
     status.nodes.map(rowOf),
-    ["left", "left", "left", "right", "right", "right"],
+    ["left", "left", "left", "right", "right", "right", "right"],
   );
   return head + table + formatDoubts(status);
 }
@@ -103,9 +103,15 @@ function rowOf(node: NodeStatus): string[] {
     formatRole(node),
     node.hasLease === null ? missing : node.hasLease ? "held" : yellow("none"),
     node.roundTripMs === null ? missing : `${formatNumber(node.roundTripMs)} ms`,
+    formatForce(node),
     node.keys === null ? missing : node.keys.toLocaleString("en-US"),
     node.requestsPerSecond === null ? missing : node.requestsPerSecond.toLocaleString("en-US"),
   ];
+}
+
+function formatForce({ forceMs, isSlow }: NodeStatus): string {
+  if (forceMs === null) return dim("-");
+  return isSlow ? red(`${forceMs} ms, slow`) : `${forceMs} ms`;
 }
 
 function formatRole({ role, chunks }: NodeStatus): string {

@@ -67,6 +67,9 @@ export interface NodeOptions extends ViewTimes {
   /** This node's entry in `peers`, if it is known. */
   readonly advertise: Address | undefined;
   readonly timeoutMs: number;
+  /** See {@linkcode Timing}. */
+  readonly slowForceMs: number;
+  readonly excludesSlow: boolean;
   /** A client that was silent for this long is hung up on, in milliseconds; `Infinity` for never. */
   readonly idleMsMax: number;
   /** The value of `notify-keyspace-events` at the start. */
@@ -435,9 +438,11 @@ export class Node implements ListenerHost, OutcomeHost {
   }
 
   get #timing(): Timing {
-    const { timeoutMs, leaseMs, suspicionMs, heartbeatMs } = this.#options;
+    const { timeoutMs, leaseMs, suspicionMs, heartbeatMs, slowForceMs, excludesSlow } =
+      this.#options;
     const { driftMax } = VIEW_TIMING;
-    return timingFor(timeoutMs, { leaseMs, suspicionMs, heartbeatMs, driftMax });
+    const views = { leaseMs, suspicionMs, heartbeatMs, driftMax };
+    return timingFor(timeoutMs, { ...views, slowForceMs, excludesSlow });
   }
 
   /** This node's cluster and view: by its journal, until it runs. */

@@ -16,7 +16,7 @@ import { type CommandLine, parseInteger, readCommandLine } from "../command_line
 import { parseDurationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { KEY_BYTES_LIMIT, KEY_BYTES_MAX, VALUE_BYTES_LIMIT, VALUE_BYTES_MAX } from "../limits.ts";
-import { VIEW_TIMING } from "../two_phase/timing.ts";
+import { SLOW_DISK, VIEW_TIMING } from "../two_phase/timing.ts";
 import type { ViewTimes } from "./peer/handshake.ts";
 import { defaultMemoryBytes, parseMemoryBytes } from "./memory.ts";
 import { KeyNotifications } from "./pubsub/key_notifications.ts";
@@ -58,6 +58,10 @@ usage: dks serve [options]
                          the lease and into the suspicion, and the lease is at
                          most three times the suspicion. The same three on
                          every node
+      --slow-force TIME  a disk is slow if its forces take longer on average:
+                         the log, status and INFO name the node (100ms)
+      --slow-member DO   warn, or exclude: leave such a node out of the view
+                         while a majority is fast (warn)
       --max-key-bytes N  longest key (${KEY_BYTES_MAX})
       --max-value-bytes N  longest value (${VALUE_BYTES_MAX})
       --max-memory SIZE  memory for keys and values, as 512mb: more is refused
@@ -90,6 +94,9 @@ const IDLE_MS_MAX = 24 * 60 * 60 * 1000;
 /** Shortest and longest of the times of the views that may be configured. */
 const VIEW_MS_MIN = 20;
 const VIEW_MS_MAX = 60_000;
+
+/** Shortest force that may count as slow, in milliseconds: they are measured in whole ones. */
+const SLOW_FORCE_MS_MIN = 1;
 
 /**
  * Runs `dks serve` with these arguments.
@@ -146,6 +153,8 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
       "lease",
       "suspicion",
       "heartbeat",
+      "slow-force",
+      "slow-member",
       "max-key-bytes",
       "max-value-bytes",
       "max-memory",
@@ -173,6 +182,7 @@ export function parseServeOptions(args: readonly string[]): NodeOptions | "help"
     timeoutMs: parseTimeout(line.value("timeout") ?? "5s"),
     idleMsMax: parseIdleTimeout(line.value("idle-timeout")),
     ...parseViewTimes(line),
+    ...parseSlowDisk(line),
     keyBytesMax: parseInteger(line.value("max-key-bytes") ?? String(KEY_BYTES_MAX), {
       name: "--max-key-bytes",
       min: 1,
@@ -276,6 +286,22 @@ function parseIdleTimeout(text: string | undefined): number {
   const idleMs = parseDurationMs(text, "--idle-timeout");
   if (idleMs >= IDLE_MS_MIN && idleMs <= IDLE_MS_MAX) return idleMs;
   throw new UsageError(`--idle-timeout takes a time from 1s to 1440m, not "${text}"`);
+}
+
+/** Returns when a disk is slow, and what comes of it. */
+function parseSlowDisk(line: CommandLine): Pick<NodeOptions, "slowForceMs" | "excludesSlow"> {
+  const text = line.value("slow-force");
+  const slowForceMs = text === undefined
+    ? SLOW_DISK.slowForceMs
+    : parseDurationMs(text, "--slow-force");
+  if (slowForceMs < SLOW_FORCE_MS_MIN || slowForceMs > VIEW_MS_MAX) {
+    throw new UsageError(`--slow-force takes a time from 1ms to 60s, not "${text}"`);
+  }
+  const what = line.value("slow-member") ?? "warn";
+  if (what !== "warn" && what !== "exclude") {
+    throw new UsageError(`--slow-member takes warn or exclude, not "${what}"`);
+  }
+  return { slowForceMs, excludesSlow: what === "exclude" };
 }
 
 /**

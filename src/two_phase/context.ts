@@ -13,6 +13,7 @@ import type { NodeId } from "./messages.ts";
 import type { NodeRecords } from "./nodes.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Reachability } from "./reachability.ts";
+import type { SlowMembers } from "./slow_members.ts";
 import type { Stillness } from "./stillness.ts";
 import type { Store } from "./store.ts";
 import type { Timing } from "./timing.ts";
@@ -29,6 +30,7 @@ export interface Context {
   readonly membership: Membership;
   readonly nodes: NodeRecords;
   readonly reachability: Reachability;
+  readonly slowMembers: SlowMembers;
   readonly outbox: Outbox;
   readonly counters: Counters;
   readonly stillness: Stillness;

@@ -187,7 +187,12 @@ export const COUNTERS = {
   },
   heldBack: {
     name: "joins_held_back",
-    help: "Nodes that asked to join, and do not hear all members, or not for long enough.",
+    help:
+      "Nodes that asked to join, and do not hear all members, or not for long enough, or whose disk is slow.",
+  },
+  slowExcluded: {
+    name: "view_slow_excluded",
+    help: "Views that left out members for their slow disks.",
   },
   disconnectedExcluded: {
     name: "view_disconnected_excluded",

@@ -43,6 +43,7 @@ import type { Outbox } from "./outbox.ts";
 import { isOlderCopy, PeerJournals } from "./peer_journals.ts";
 import { configuredNodes, type Quorum, quorumForNext, quorumOf } from "./quorum.ts";
 import type { Reachability } from "./reachability.ts";
+import type { SlowMembers } from "./slow_members.ts";
 import type { Stillness } from "./stillness.ts";
 import type { Timing } from "./timing.ts";
 
@@ -66,6 +67,7 @@ export interface MembershipOptions {
   readonly outbox: Outbox;
   readonly stillness: Stillness;
   readonly reachability: Reachability;
+  readonly slowMembers: SlowMembers;
 }
 
 /** Knows the installed view, and which of its members are up. */
@@ -96,6 +98,7 @@ export class Membership {
   readonly #stillness: Stillness;
   readonly #nodes: NodeRecords;
   readonly #reachability: Reachability;
+  readonly #slowMembers: SlowMembers;
   #view: View;
   #all: NodeSet;
   #quorum: Quorum;
@@ -137,6 +140,7 @@ export class Membership {
     this.#stillness = options.stillness;
     this.#nodes = options.nodes;
     this.#reachability = options.reachability;
+    this.#slowMembers = options.slowMembers;
     this.#nodes.of(self).met = this.#identity;
     this.#connected = only(self);
     this.#linked = only(self);
@@ -740,6 +744,8 @@ export class Membership {
     const to = this.#linked & this.others;
     const position = this.#outbox.durableProgress;
     const isStuck = this.isStuck(now.monotonicMs);
+    const { ownForceMs: forceMs } = this.#slowMembers;
+    this.#onForceTime(this.#self, forceMs, now.monotonicMs);
     this.#outbox.send(to, {
       type: "heartbeat",
       view,
@@ -749,7 +755,13 @@ export class Membership {
       position,
       isStuck,
       hears,
+      forceMs,
     });
+  }
+
+  #onForceTime(node: NodeId, forceMs: number, now: number): void {
+    const change = this.#slowMembers.onTold(node, forceMs, now);
+    if (change !== undefined) this.#outbox.report({ type: "slowDisk", ...change });
   }
 
   /** Tells whether a force has been under way here for longer than the suspicion time. */
@@ -763,6 +775,7 @@ export class Membership {
     const { view, ballot, incarnation, round, position } = message;
     this.#stuck = message.isStuck ? this.#stuck | only(from) : this.#stuck & ~only(from);
     this.#reachability.onHeartbeat(from, message.hears);
+    this.#onForceTime(from, message.forceMs, now.monotonicMs);
     this.#noteIncarnation(from, incarnation);
     const record = this.#nodes.of(from);
     const { met } = record;

@@ -218,6 +218,8 @@ export interface Heartbeat {
   readonly isStuck: boolean;
   /** The nodes that the sender hears, itself among them: see `reachability.ts`. */
   readonly hears: NodeSet;
+  /** How long a force takes at the sender on average, in whole milliseconds: see `slow_members.ts`. */
+  readonly forceMs: number;
 }
 
 /** The receiver has promised no ballot above that of the heartbeat's view. */

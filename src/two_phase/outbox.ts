@@ -23,6 +23,7 @@ import type {
 import { NOBODY, only } from "./node_set.ts";
 import { countsAsProgress } from "./peer_journals.ts";
 import type { Outcome, Requester } from "./request.ts";
+import type { SlownessChange } from "./slow_members.ts";
 import type { Moment } from "./stillness.ts";
 import type { Transaction } from "./state.ts";
 
@@ -88,6 +89,8 @@ export type ProtocolEvent =
   | { readonly type: "verified" }
   /** All members have installed the view: writes may start. */
   | { readonly type: "complete" }
+  /** The disk of a node, maybe this one's, is slow, or fast again: see `slow_members.ts`. */
+  | { readonly type: "slowDisk" } & SlownessChange
   /**
    * The wall clock of this node is so far ahead of the others, in milliseconds (behind, if negative),
    * that it takes no key for expired by itself; or it is right again.

@@ -43,6 +43,7 @@ import { recover } from "./recovery.ts";
 import { OLDER_COPY, whyLoading } from "./refusals.ts";
 import type { Refusal, Request, Requester } from "./request.ts";
 import { settleAll } from "./settlement.ts";
+import { SlowMembers } from "./slow_members.ts";
 import { Stillness } from "./stillness.ts";
 import { Store } from "./store.ts";
 import type { Timing } from "./timing.ts";
@@ -167,11 +168,14 @@ export class Replica {
     const stillness = new Stillness(options.timing.suspicionMs);
     const { self, timing } = options;
     const reachability = new Reachability({ self, timing, stillness });
+    const startedAt = options.now.monotonicMs;
+    const slowMembers = new SlowMembers({ self, timing, startedAt });
     const transactions = new TransactionTable();
     this.context = {
       self,
       nodes,
       reachability,
+      slowMembers,
       timing,
       clock: new HybridClock(),
       store,
@@ -186,6 +190,7 @@ export class Replica {
         outbox,
         stillness,
         reachability,
+        slowMembers,
       }),
       outbox,
       counters: newCounters(),
@@ -233,6 +238,11 @@ export class Replica {
 
   get locks(): LockTable {
     return this.context.locks;
+  }
+
+  /** How long the forces of the nodes take. */
+  get slowMembers(): Pick<SlowMembers, "forceMsOf" | "isSlow"> {
+    return this.context.slowMembers;
   }
 
   get counters(): Readonly<Counters> {
@@ -372,7 +382,7 @@ export class Replica {
         return; // Nothing is granted, and nothing begins, from now on.
       case "forced":
         this.context.transactions.forced(input.position);
-        this.context.outbox.forced(input.position);
+        this.#onForced(input.position);
         break;
       case "tick":
         this.#onTick();
@@ -565,14 +575,25 @@ export class Replica {
     }
   }
 
+  #onForced(position: number): void {
+    const { outbox, slowMembers, stillness, now } = this.context;
+    const asked = outbox.forcingSince;
+    if (asked !== undefined) slowMembers.onForced(stillness.msSince(asked, now), now);
+    outbox.forced(position);
+  }
+
   #onTick(): void {
-    const { outbox, membership, transactions, reachability, clocks } = this.context;
+    const { outbox, membership, transactions, reachability, slowMembers, clocks } = this.context;
     reachability.onTick(membership.all, clocks.monotonicMs);
     membership.onTick(clocks);
     this.#viewChange.onTick();
     this.#source.onTick();
     this.#target.onTick();
     this.#coordinator.onTick();
+    // The record means nothing by itself; what its force takes is what is asked for.
+    if (slowMembers.isProbeDue(clocks.monotonicMs) && outbox.isAllDurable) {
+      outbox.append({ type: "clock", stamp: this.context.clock.last });
+    }
     // Outcomes are not forced by themselves. If nothing else forces them, this does.
     if (outbox.hasUnforced) outbox.force();
     else if (outbox.isAllDurable) transactions.allDurable();

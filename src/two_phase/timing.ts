@@ -25,6 +25,12 @@ export interface Timing {
   readonly heldBackMs: number;
   /** That time doubles each time the pair is cut again, up to this. */
   readonly heldBackMsMax: number;
+  /** A node whose forces take longer than this on average has a slow disk. */
+  readonly slowForceMs: number;
+  /** A node whose disk was slow counts as slow until it was fast for so long. */
+  readonly fastAgainMs: number;
+  /** Whether a view leaves out nodes with slow disks, while a majority is fast. */
+  readonly excludesSlow: boolean;
 }
 
 /** The times that are given with a node's flags. */
@@ -42,10 +48,19 @@ export const VIEW_TIMING = {
 /** How long nodes are held back whose links break. */
 const HELD_BACK = { heldBackMs: 5000, heldBackMsMax: 120_000 } as const;
 
+/** When a disk is slow, and what comes of it. */
+export const SLOW_DISK = { slowForceMs: 100, fastAgainMs: 10_000, excludesSlow: false } as const;
+
 /** Returns the timing for requests that end within `timeoutMs`. */
 export function timingFor(
   timeoutMs: number,
   views: GivenTiming & Partial<Timing> = VIEW_TIMING,
 ): Timing {
-  return { ...HELD_BACK, ...views, timeoutMs, giveUpMs: Math.min(500, timeoutMs / 5) };
+  return {
+    ...HELD_BACK,
+    ...SLOW_DISK,
+    ...views,
+    timeoutMs,
+    giveUpMs: Math.min(500, timeoutMs / 5),
+  };
 }

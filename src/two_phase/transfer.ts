@@ -152,8 +152,9 @@ export class TransferSource {
     if (transfer !== 0 && this.#transfers.get(from)?.id === transfer) return;
     this.#end(from); // The joiner has dropped any earlier transfer.
     // It will ask again. If the view needs it for a majority, the proposer begins the transfer.
-    const { membership, reachability, counters, now } = this.#context;
-    if (!reachability.isWelcome(from, membership.members, now)) {
+    const { membership, reachability, slowMembers, counters, now } = this.#context;
+    const isSlow = contains(slowMembers.toLeaveOut, from);
+    if (isSlow || !reachability.isWelcome(from, membership.members, now)) {
       counters.heldBack++;
       return;
     }

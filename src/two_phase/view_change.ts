@@ -205,6 +205,8 @@ export class ViewChange {
       return this.#whySuspected(members(suspected)).join(", ");
     }
     if (suspected === NOBODY) this.#deferredSince = undefined;
+    const slow = this.#slow(suspected);
+    if (slow !== NOBODY) return `slow disk at ${membership.namesOf(slow)}`;
     const joiners = this.#welcome;
     const needed = membership.isGathering ? membership.quorum.needed - 1 : 1;
     if (size(joiners) < needed) return undefined;
@@ -224,11 +226,19 @@ export class ViewChange {
     return membership.quorum.isReachedBy(staying) ? suspected : suspected & ~leaving;
   }
 
-  /** Joiners that have caught up, and hear all members. */
+  /** Members to leave out for their slow disks, if a majority is left; a slow node leaves it to others. */
+  #slow(suspected: NodeSet): NodeSet {
+    const { membership, slowMembers, self } = this.#context;
+    const slow = slowMembers.toLeaveOut & membership.members;
+    const fast = membership.members & membership.linked & ~suspected & ~slow;
+    return !contains(slow, self) && membership.quorum.isReachedBy(fast) ? slow : NOBODY;
+  }
+
+  /** Joiners that have caught up, hear all members, and whose disk is not slow. */
   get #welcome(): NodeSet {
-    const { membership, reachability, now } = this.#context;
+    const { membership, reachability, slowMembers, now } = this.#context;
     return setOf(
-      members(this.#source.caughtUp).filter((node) =>
+      members(this.#source.caughtUp & ~slowMembers.toLeaveOut).filter((node) =>
         reachability.isWelcome(node, membership.members, now)
       ),
     );
@@ -560,7 +570,7 @@ export class ViewChange {
   }
 
   #nextView(attempt: Attempt, view: View): View | undefined {
-    const { membership, now, counters } = this.#context;
+    const { membership, now, counters, slowMembers } = this.#context;
     const { quorum } = membership;
     const { names } = view;
     const answering = this.#answering(attempt, view);
@@ -583,7 +593,11 @@ export class ViewChange {
     // A member that is about to stop is left out at once, if enough are left without it.
     const staying = whole & ~setOf(members(whole).filter((node) => membership.hasLeft(node)));
     const connected = this.#connected(staying, setOf(answering));
-    const set = quorum.isReachedBy(connected)
+    const fast = connected & ~slowMembers.toLeaveOut;
+    if (fast !== connected && quorum.isReachedBy(fast)) counters.slowExcluded++;
+    const set = quorum.isReachedBy(fast)
+      ? fast
+      : quorum.isReachedBy(connected)
       ? connected
       : quorum.isReachedBy(staying)
       ? staying

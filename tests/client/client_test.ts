@@ -134,6 +134,8 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
         role: "member",
         chunks: null,
         hasLease: true,
+        forceMs: 3,
+        isSlow: false,
         roundTripMs: null,
         keys: 1234,
         requestsPerSecond: 5,
@@ -146,6 +148,8 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
         role: "down",
         chunks: null,
         hasLease: null,
+        forceMs: null,
+        isSlow: false,
         roundTripMs: null,
         keys: null,
         requestsPerSecond: null,
@@ -158,6 +162,8 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
         role: "joining",
         chunks: 12,
         hasLease: false,
+        forceMs: 312,
+        isSlow: true,
         roundTripMs: 0.25,
         keys: 7,
         requestsPerSecond: 0,
@@ -188,10 +194,10 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
     "view 7, 2 of 3 nodes up, not complete: writes wait, up for 5 min\n" +
       "ephemeral: nothing is stored\n" +
       "2 of 3 nodes are members, since 1970-01-01T00:00:00.000Z\n\n" +
-      "node   role                lease  round trip   keys  requests/s\n" +
-      "a:1 *  member              held            -  1,234           5\n" +
-      "b:1    down                -               -      -           -\n" +
-      "c:1    joining, 12 chunks  none     0.250 ms      7           0\n\n" +
+      "node   role                lease  round trip         force   keys  requests/s\n" +
+      "a:1 *  member              held            -          3 ms  1,234           5\n" +
+      "b:1    down                -               -             -      -           -\n" +
+      "c:1    joining, 12 chunks  none     0.250 ms  312 ms, slow      7           0\n\n" +
       "12 transactions are in doubt here: reads and writes of their keys wait\n\n" +
       "transaction  since                     waits for              keys  the first\n" +
       '0.3.4711     1970-01-01T00:00:01.000Z  the votes of b:1, c:1     1  "city"\n' +

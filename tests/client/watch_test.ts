@@ -23,6 +23,8 @@ function status(view: number, roles: readonly NodeRole[], isComplete = true): Cl
       role,
       chunks: role === "joining" ? 3 : null,
       hasLease: null,
+      forceMs: null,
+      isSlow: false,
       roundTripMs: null,
       keys: null,
       requestsPerSecond: null,

@@ -240,12 +240,20 @@ function storms(all: readonly (readonly Kill[])[]): Fault["happen"] {
     const pauses: number[] = [];
     for (const kills of all) {
       const lastAt = Math.max(...kills.map(([, at]) => at));
-      await Promise.all(kills.map(async ([node, at, downMs]) => {
-        await delay(at);
-        if (at === lastAt) note(ALL);
-        await cluster.kill(node);
-        await delay(downMs);
-        cluster.start(node);
+      // A node that is killed twice has to be up in between, however slow the machine is.
+      const isUp = new Map<number, Promise<void>>();
+      await Promise.all(kills.map(([node, at, downMs]) => {
+        const before = isUp.get(node);
+        const after = (async () => {
+          await delay(at);
+          await before;
+          if (at === lastAt) note(ALL);
+          await cluster.kill(node);
+          await delay(downMs);
+          cluster.start(node);
+        })();
+        isUp.set(node, after);
+        return after;
       }));
       if (await cluster.untilAllAreMembers() === undefined) break;
       pauses.push(note(ALL));

@@ -12,7 +12,7 @@ function parse(line: string) {
 Deno.test("parseServeOptions() reads every flag", () => {
   const options = parse(
     "-p5001 --host 127.0.0.1 --peers b,A:7000,[::1]:5002 --advertise b --timeout 750ms " +
-      "--lease 2s --suspicion 1500ms --heartbeat 100ms " +
+      "--slow-force 50ms --slow-member exclude --lease 2s --suspicion 1500ms --heartbeat 100ms " +
       "--max-key-bytes 100 --max-value-bytes 2000 --log-level warn --log-format json",
   );
   assertEquals(options.port, 5001);
@@ -25,6 +25,7 @@ Deno.test("parseServeOptions() reads every flag", () => {
   assertEquals(options.advertise, { hostname: "b", port: 5001 });
   assertEquals([options.timeoutMs, options.keyBytesMax, options.valueBytesMax], [750, 100, 2000]);
   assertEquals([options.leaseMs, options.suspicionMs, options.heartbeatMs], [2000, 1500, 100]);
+  assertEquals([options.slowForceMs, options.excludesSlow], [50, true]);
 });
 
 Deno.test("parseServeOptions() has defaults", () => {
@@ -32,6 +33,7 @@ Deno.test("parseServeOptions() has defaults", () => {
   assertEquals([options.port, options.hostname, options.timeoutMs], [5000, "0.0.0.0", 5000]);
   assertEquals([options.keyBytesMax, options.valueBytesMax], [65536, 8388608]);
   assertEquals([options.leaseMs, options.suspicionMs, options.heartbeatMs], [1000, 1000, 200]);
+  assertEquals([options.slowForceMs, options.excludesSlow], [100, false]);
   assertEquals(options.peers, undefined);
 });
 
@@ -47,6 +49,8 @@ Deno.test("parseServeOptions() throws an error that names the value when a flag 
     ["--peers a:99999", '--peers takes a port from 1 to 65535, not "99999"'],
     [`--peers ${Array.from({ length: 32 }, (_, i) => `n${i}`)}`, "names 32 nodes, but 31"],
     ["--peers a,b --advertise c", "--advertise c:5000 is not among the --peers a,b"],
+    ["--slow-member leave", '--slow-member takes warn or exclude, not "leave"'],
+    ["--slow-force 61s", '--slow-force takes a time from 1ms to 60s, not "61s"'],
     ["--timeout 5", '--timeout takes a duration such as 5s or 500ms, not "5"'],
     ["--timeout 1ms", '--timeout takes a time from 100ms to 60s, not "1ms"'],
     ["--lease 10ms", '--lease takes a time from 20ms to 60s, not "10ms"'],

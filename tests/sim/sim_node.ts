@@ -41,6 +41,9 @@ const TICK_MS_MAX = 60;
 /** Shorter than what nodes have: all are members again some time after healing. */
 const HELD_BACK = { heldBackMs: 500, heldBackMsMax: 4000 } as const;
 
+/** In the simulation a force takes 10 ms at the most, unless the disk is slow. */
+const SLOW_DISK = { slowForceMs: 60, fastAgainMs: 500 } as const;
+
 /** A process that stops ends after so long, whether the others go on without it or not. */
 const LEAVE_MS = 1000;
 
@@ -230,7 +233,12 @@ export class SimNode implements Endpoint {
       self: index,
       names: Array.from({ length: scenario.nodes }, (_, node) => `n${node}`),
       identity: { journal, incarnation, process: `${index}, process ${this.#process}` },
-      timing: timingFor(scenario.timeoutMs, { ...VIEW_TIMING, ...HELD_BACK }),
+      timing: timingFor(scenario.timeoutMs, {
+        ...VIEW_TIMING,
+        ...HELD_BACK,
+        ...SLOW_DISK,
+        excludesSlow: scenario.seed % 2 === 0,
+      }),
       sequencesMax: scenario.sequencesMax,
       random: () => random.next(),
       now: this.clocks,

@@ -179,6 +179,8 @@ export function formatEvent(event: ProtocolEvent): string {
       return `event the journal of n${event.peer} is an older copy`;
     case "verified":
       return "event verified";
+    case "slowDisk":
+      return `event the disk of n${event.node} is ${event.isSlow ? "slow" : "fast again"}`;
     case "complete":
       return "event complete";
     case "clockIsOff":

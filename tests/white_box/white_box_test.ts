@@ -88,6 +88,7 @@ const LIES: readonly (readonly [Message, string])[] = [
       position: 99,
       isStuck: false,
       hears: 0b111,
+      forceMs: 0,
     },
     "99 records",
   ],

@@ -90,6 +90,13 @@ export class EventLog {
       case "clockIsRight":
         logger.info("the wall clock of this node agrees with the others again");
         return;
+      case "slowDisk": {
+        const place = `the disk of ${peers.names[event.node] ?? ""}`;
+        if (event.isSlow) {
+          logger.warn(`${place} is slow: ${event.forceMs} ms a force. Every write waits for it`);
+        } else logger.info(`${place} is fast again: ${event.forceMs} ms a force`);
+        return;
+      }
       case "complete":
         logger.info(`the cluster is complete: ${peers.list.join(", ")}`);
         return;

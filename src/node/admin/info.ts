@@ -136,6 +136,11 @@ function viewFields(
     lease_ms_left: leaseMsLeft === Infinity ? 0 : Math.floor(leaseMsLeft),
     promised: ballotName(membership.promised),
     frozen: membership.isFrozen ? 1 : 0,
+    force_ms: members(membership.all)
+      .map((node) => `${nameOf(node)}=${replica.slowMembers.forceMsOf(node) ?? ""}`)
+      .join(","),
+    slow_disks: members(membership.all)
+      .filter((node) => replica.slowMembers.isSlow(node)).map(nameOf).join(","),
     transfers: replica.transfers.map(({ node, chunks }) => `${nameOf(node)}=${chunks}`).join(","),
     chunks_received: replica.chunksReceived ?? 0,
   };

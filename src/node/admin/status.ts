@@ -49,6 +49,8 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
       requestsPerSecond: isSelf
         ? statistics.requestsPerSecond
         : link?.report?.requestsPerSecond ?? null,
+      forceMs: replica?.slowMembers.forceMsOf(index) ?? null,
+      isSlow: replica?.slowMembers.isSlow(index) ?? false,
     }];
   });
   return {

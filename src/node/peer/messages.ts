@@ -278,6 +278,7 @@ const CODECS: { readonly [Type in LinkMessageType]: Codec<LinkMessageByType[Type
     writer.varint(message.position);
     writer.varint(message.isStuck ? 1 : 0);
     writer.varint(message.hears);
+    writer.varint(message.forceMs);
   }, (reader) => ({
     type: "heartbeat",
     view: reader.varint(),
@@ -287,6 +288,7 @@ const CODECS: { readonly [Type in LinkMessageType]: Codec<LinkMessageByType[Type
     position: reader.varint(),
     isStuck: reader.varint() === 1,
     hears: reader.varint(),
+    forceMs: reader.varint(),
   })),
   heartbeatAcknowledged: plain(13, (writer, message) => {
     writer.varint(message.view);

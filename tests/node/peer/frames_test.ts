@@ -70,6 +70,7 @@ const MESSAGES: LinkMessage[] = [
     position: 2 ** 40,
     isStuck: true,
     hears: 2 ** 31 - 1,
+    forceMs: 0,
   },
   {
     type: "heartbeat",
@@ -80,6 +81,7 @@ const MESSAGES: LinkMessage[] = [
     position: 0,
     isStuck: false,
     hears: 0b101,
+    forceMs: 312,
   },
   { type: "heartbeatAcknowledged", view: 1, incarnation: 2, round: 7, wallMs: 1000 },
   { type: "joinRequest", view: 3, transfer: 7 },

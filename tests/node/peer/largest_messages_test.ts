@@ -81,7 +81,7 @@ class Source {
     this.#replica.step({ type: "peerUp", peer: 1, identity }, bothAt(1));
     // The joiner hears all members: it is welcome.
     const heartbeat = { type: "heartbeat", view: 1, ballot: 32, incarnation: 1, round: 1 } as const;
-    this.take({ ...heartbeat, position: 0, isStuck: false, hears: 0b11 });
+    this.take({ ...heartbeat, position: 0, isStuck: false, hears: 0b11, forceMs: 0 });
   }
 
   touchAll(version: number): void {
