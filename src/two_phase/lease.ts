@@ -133,7 +133,7 @@ export class Lease {
     if (!quorum.isReachedBy(acknowledged)) return;
     const isLater = this.#term === undefined ||
       sentAt.monotonicMs > this.#term.sentAt.monotonicMs;
-    // No other node can continue without a node that is alone.
+    // In a cluster of one node there is no other that could continue without it.
     if (isLater) this.#term = new LeaseTerm(sentAt, quorum.size === 1 ? Infinity : this.#leaseMs);
   }
 }

@@ -379,7 +379,7 @@ export class Membership {
       position: this.#outbox.progress,
     };
     this.#nodes.of(this.#self).met = this.#identity;
-    // A process that has never told others anything cannot have lost anything that they rely on.
+    // No process has got further with this journal, so there is nothing to ask the others.
     if (isTrusted) this.#isVerified = true;
     this.#verify();
     if (this.isMember) this.#installed |= only(this.#self);
@@ -447,8 +447,8 @@ export class Membership {
 
   /**
    * Tells whether `node`, which is in an earlier view, may be shown the installed one. A node that
-   * has lost its quorum shows it only to nodes of that quorum: a new node in their place may be
-   * meant for another cluster that continues without this one.
+   * has lost its quorum shows it only to nodes that count in it: a new node in the place of one may
+   * be meant for another cluster, which continues without this one's members.
    */
   mayShowView(node: NodeId): boolean {
     if (this.counts(node)) return true;

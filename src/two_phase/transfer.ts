@@ -534,8 +534,8 @@ export class TransferTarget {
     const stamp = message.clock;
     if (message.view !== membership.view.number || membership.installing !== undefined) {
       // The undecided transactions belong to the source's view, and another view would settle them
-      // wrongly here. So keep the message until that view has come. A view whose record is being
-      // written counts as come, as the journal has it first.
+      // wrongly here. So keep the message until that view has come. While the record of a view is
+      // being written, what is appended now follows it in the journal, so wait for that view, too.
       counters.finalsAhead++;
       this.#finalAhead = { from, message };
       membership.announce(only(from));

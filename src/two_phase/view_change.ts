@@ -82,8 +82,8 @@ const FROZEN_MS = 1000;
 /** An attempt of this node to have a view chosen. */
 interface Attempt {
   readonly ballot: Ballot;
-  /** By node. The proposer asks others only once its own promise is among them. */
   readonly beganAt: number;
+  /** By node. The proposer asks others only once its own promise is among them. */
   readonly promises: Map<NodeId, ViewPromise>;
   majorityAt: number;
   lastPromiseAt: number;
@@ -395,7 +395,7 @@ export class ViewChange {
       accepted: membership.acceptedDurably,
       ...membership.joinedDurably?.report ?? transactionReportOf(this.#context),
       lastNumber: this.#host.lastNumber,
-      // For its own lease, a node needs no message.
+      // A node acknowledges its own rounds without a message: its entry is its incarnation.
       acknowledged: this.#ofNodes((record) => record.acknowledged),
       met: this.#ofNodes((record) => record.firstMet),
       uptimeMs: now - this.#startedAt,
@@ -819,7 +819,8 @@ export class ViewChange {
       this.#attempt = undefined;
       this.#tryAt = -Infinity;
     } else if ((this.#attempt?.proposal?.number ?? Infinity) <= view.number) {
-      // The same view under a later ballot, for which others are frozen: nothing changes.
+      // The attempt is for this view under a later ballot, which froze others. It can lead to
+      // nothing now: give it up, so that they do not wait for it.
       this.#giveUp();
     }
     membership.install(view, this.#context.now);
