@@ -346,7 +346,7 @@ export class Node implements ListenerHost, OutcomeHost {
       onChanges: (changes) => this.#onChanges(changes),
       onTick: (lateMs, nowMs) => {
         this.turns.onTimer();
-        this.#turnTimes.note(lateMs, nowMs);
+        this.#turnTimes.recordLateness(lateMs, nowMs);
         this.#checkLease(driver.replica);
       },
     });

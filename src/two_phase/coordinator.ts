@@ -680,7 +680,7 @@ export class Coordinator implements ForceAwaiter {
     if (transaction.acknowledged !== membership.members) return;
     this.#unacknowledged.delete(transaction);
     transactions.discardTransaction(self, transaction.number, "aborted");
-    if (after !== undefined) this.#pauseOrGoOn(after);
+    if (after !== undefined) this.#pauseOrResume(after);
   }
 
   /**
@@ -691,11 +691,11 @@ export class Coordinator implements ForceAwaiter {
     const { membership, self } = this.#context;
     const neverAsked = membership.others & ~transaction.sentTo;
     if (!contains(transaction.acknowledged, self)) return false;
-    const witnesses = (transaction.acknowledged | neverAsked) & membership.members;
-    return membership.quorum.isReachedBy(witnesses);
+    const notPrepared = (transaction.acknowledged | neverAsked) & membership.members;
+    return membership.quorum.isReachedBy(notPrepared);
   }
 
-  #pauseOrGoOn(next: OwnTransaction): void {
+  #pauseOrResume(next: OwnTransaction): void {
     const { attempts } = requestOf(next);
     next.before = undefined;
     if (attempts < PROMPT_ATTEMPTS) {

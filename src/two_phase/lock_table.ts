@@ -81,7 +81,7 @@ export class LockTable {
   }
 
   /**
-   * Grants nothing until {@linkcode goOn}: every transaction that asks for locks waits in line, and
+   * Grants nothing until {@linkcode resume}: every transaction that asks for locks waits in line, and
    * wait-die refuses as always. Call this for a short time only: a transaction that waits here may
    * hold locks at other nodes for which older ones wait, and only the end of this resolves such a
    * cycle.
@@ -91,7 +91,7 @@ export class LockTable {
   }
 
   /** Grants again. Call {@linkcode next} afterwards until it returns nothing. */
-  goOn(): void {
+  resume(): void {
     this.#isHoldingBack = false;
     this.#changes++;
   }

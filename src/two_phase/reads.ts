@@ -132,7 +132,7 @@ export class Reads {
 
   #endHold(hold: Hold): void {
     if (!this.#holds.delete(hold) || this.#holds.size > 0) return;
-    this.#context.locks.goOn();
+    this.#context.locks.resume();
   }
 
   /**

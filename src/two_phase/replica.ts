@@ -345,7 +345,7 @@ export class Replica {
     const wasVerified = membership.isVerified;
     // Ticks come much more often: if one is this late, the whole process was held up.
     const paused = now.monotonicMs - this.context.now;
-    if (paused > this.context.timing.heartbeatMs) this.context.stillness.note(paused);
+    if (paused > this.context.timing.heartbeatMs) this.context.stillness.addStandstill(paused);
     this.context.now = now.monotonicMs;
     this.context.clocks = now;
     this.context.store.nowMs = now.monotonicMs;

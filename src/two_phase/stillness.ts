@@ -26,8 +26,8 @@ export class Stillness {
     this.#creditMsMax = creditMsMax;
   }
 
-  /** This process stood still for `ms`. */
-  note(ms: number): void {
+  /** Adds `ms` for which this process stood still. */
+  addStandstill(ms: number): void {
     this.totalMs += ms;
   }
 

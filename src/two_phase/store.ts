@@ -24,7 +24,7 @@ export class Store {
   #size = 0;
   #bytes = 0;
   /** The reserved keys that have a value, in the order in which they got it, and when that was. */
-  readonly #hidden = new Map<ByteString, number>();
+  readonly #reserved = new Map<ByteString, number>();
   /** The monotonic clock at the present step, in milliseconds: the time that writes get. */
   nowMs: number;
   /** Keys written since the last checkpoint began; `undefined` if nothing makes checkpoints. */
@@ -47,7 +47,7 @@ export class Store {
 
   /** Returns how many keys have a value, reserved keys not counted. */
   get size(): number {
-    return this.#size - this.#hidden.size;
+    return this.#size - this.#reserved.size;
   }
 
   /** Returns how many keys have a value, reserved keys included. */
@@ -106,8 +106,8 @@ export class Store {
       this.#bytes += key.length + value.length;
     }
     if (isReserved(key)) {
-      this.#hidden.delete(key);
-      if (value !== undefined) this.#hidden.set(key, this.nowMs);
+      this.#reserved.delete(key);
+      if (value !== undefined) this.#reserved.set(key, this.nowMs);
     }
     entry.value = value;
     entry.version = version;
@@ -165,7 +165,7 @@ export class Store {
   #deleteAll(version: Stamp): void {
     const before = this.#entries;
     const kept = new Set(this.lockedEntries());
-    for (const key of this.#hidden.keys()) kept.add(this.entryOf(key));
+    for (const key of this.#reserved.keys()) kept.add(this.entryOf(key));
     if (this.#versionMax >= version) {
       for (const entry of before.values()) if (entry.version >= version) kept.add(entry);
     }
@@ -275,14 +275,14 @@ export class Store {
    * key, that is the time of the restart or transfer.
    */
   reservedKeys(): IterableIterator<[key: ByteString, writtenAtMs: number]> {
-    return this.#hidden.entries();
+    return this.#reserved.entries();
   }
 
   /**
    * Returns when the value of a reserved key was written here; `undefined` if it does not exist.
    */
   reservedSince(key: ByteString): number | undefined {
-    return this.#hidden.get(key);
+    return this.#reserved.get(key);
   }
 
   /** Returns the entries of all keys that exist, in no particular order. */

@@ -753,13 +753,13 @@ export class ViewChange {
     const { membership, timing } = this.#context;
     const left = membership.leftIncarnation(node);
     if (left === 0) return false;
-    const witnesses = [...attempt.promises].flatMap(([witness, promise]) => {
+    const withoutLease = [...attempt.promises].flatMap(([acceptor, promise]) => {
       const met = promise.met[node] ?? 0;
       const hasSeenAll = promise.uptimeMs >= leaseWaitMs(timing) || met > 0 && met <= left;
       const isLower = (promise.acknowledged[node] ?? 0) <= left;
-      return membership.counts(witness) && hasSeenAll && isLower ? [witness] : [];
+      return membership.counts(acceptor) && hasSeenAll && isLower ? [acceptor] : [];
     });
-    return !membership.quorum.isReachedBy(membership.all & ~setOf(witnesses));
+    return !membership.quorum.isReachedBy(membership.all & ~setOf(withoutLease));
   }
 
   // --- Installing ----------------------------------------------------------------------------

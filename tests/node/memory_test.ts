@@ -45,13 +45,13 @@ Deno.test("admit() refuses what may need memory when there is none, and nothing 
 
 Deno.test("TurnTimes tells the longest turn of all, and of the last minutes", () => {
   const times = new TurnTimes(0);
-  times.note(30, 1000);
-  times.note(5, 2000);
+  times.recordLateness(30, 1000);
+  times.recordLateness(5, 2000);
   assertEquals([times.longestMs, times.longestRecentMs], [30, 30]);
-  times.note(7, 61_000);
+  times.recordLateness(7, 61_000);
   assertEquals(times.longestRecentMs, 30);
-  times.note(6, 122_000);
+  times.recordLateness(6, 122_000);
   assertEquals([times.longestMs, times.longestRecentMs], [30, 7]);
-  times.note(1, 500_000);
+  times.recordLateness(1, 500_000);
   assertEquals(times.longestRecentMs, 1);
 });

@@ -237,14 +237,14 @@ Deno.test("a last part that came ahead of its view is nothing behind parts of a 
     script.wait(10);
     script.deliverAll((from, to) => isSlow(from, to) || from === 0 && to === 1);
   }
-  const goOn = (isOver: () => boolean) => {
+  const runUntil = (isOver: () => boolean) => {
     for (let i = 0; !isOver(); i++) {
       assert(i < 400, "it comes to that");
       script.wait(5);
       script.deliverAll(isSlow);
     }
   };
-  goOn(() => isInView(script, 3, 0, 1));
+  runUntil(() => isInView(script, 3, 0, 1));
   // n0 freezes itself to let n2 in, and sends the last part, in which k is 1.
   while (node(script, 0).transfers[0]?.chunks === 0) assert(script.deliver(2, 0));
   for (let i = 0; node(script, 0).counters.finals === 0; i++) {
@@ -258,7 +258,7 @@ Deno.test("a last part that came ahead of its view is nothing behind parts of a 
   const frozenFor = node(script, 0).membership.promised;
   while (node(script, 1).membership.promised <= frozenFor) script.wait(5);
   script.connect(0, 1);
-  goOn(() => isInView(script, 4, 0, 1));
+  runUntil(() => isInView(script, 4, 0, 1));
   script.deliverUntil(
     () => [0, 1].every((index) => node(script, index).membership.mayWrite),
     isSlow,
@@ -299,7 +299,7 @@ Deno.test("a promise made while a view is on its way to the disk is durable befo
 });
 
 for (const what of ["the link to it flaps", "it restarts"]) {
-  Deno.test(`a lease that a witness has given is waited for, also where ${what}`, () => {
+  Deno.test(`a lease that an acceptor acknowledged is waited for, even if ${what}`, () => {
     const script = leftOut([1]);
     while (!isInView(script, 2, 2)) assert(script.deliver(1, 2) || script.deliver(2, 1));
     // n1 says that it reads no more, and starts again: n2, as an acceptor, gives it a lease.
@@ -336,7 +336,7 @@ for (const what of ["the link to it flaps", "it restarts"]) {
   });
 }
 
-Deno.test("a node is no witness that it has given itself no lease", () => {
+Deno.test("a node does not vouch for itself that it has no lease", () => {
   const script = Script.complete(3, timingFor(5000));
   script.ask(0, "W", write({ k: "1" }));
   script.deliverAll();

@@ -41,7 +41,7 @@ function oldView(number: number, about: Partial<View> = {}): View {
 }
 
 /** A member of `view` starts with this. */
-function standing(view: View): JournalRecord {
+function membershipRecord(view: View): JournalRecord {
   return { type: "membership", view, isMember: true, joined: undefined, offset: 0 };
 }
 
@@ -101,7 +101,7 @@ function begin(
   store.restore({ key: "kept", value: "old", version: 7 });
   store.restore({ key: "a", value: "old", version: 8 });
   const old = newReplica(0, "j0", {
-    records: [standing(oldView(5)), ...records],
+    records: [membershipRecord(oldView(5)), ...records],
     store,
   });
   const beginning = recoverCluster(old, { nodes, name: "n0", id: "new", at: 1e12 });
@@ -258,7 +258,7 @@ Deno.test("a forced cluster serves nobody before a majority of its nodes has joi
 });
 
 Deno.test("a new node that meets only a minority of the old cluster says so", () => {
-  const left = { journal: "j0", records: [standing(oldView(5))], store: new Store(0) };
+  const left = { journal: "j0", records: [membershipRecord(oldView(5))], store: new Store(0) };
   const journals = new Map([[0, left], ...[1, 2].map((node) => [node, fresh(node)] as const)]);
   const script = new Script(3, { journals });
   for (const [one, other] of [[0, 1], [0, 2], [1, 2]] as const) script.connect(one, other);
@@ -305,7 +305,7 @@ Deno.test("a forced cluster whose second view was chosen and not installed goes 
 /** Node 1 of the old cluster, which has gone on to a later view. */
 const SURVIVOR: StartedOn = {
   journal: "j1",
-  records: [standing(oldView(9))],
+  records: [membershipRecord(oldView(9))],
 };
 
 Deno.test("a node of the old cluster and the forced one never heed each other", () => {

@@ -128,7 +128,7 @@ export function formatRecord(record: JournalRecord): string {
     case "view":
       return `append view ${formatView(record.view)}`;
     case "membership":
-      return `append standing in ${formatView(record.view)}`;
+      return `append membership in ${formatView(record.view)}`;
     case "offset":
       return `append offset ${record.incarnations}`;
     case "promise":

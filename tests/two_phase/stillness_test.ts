@@ -30,9 +30,9 @@ Deno.test("Stillness.msSince() takes off what the process stood still, up to a b
   const stillness = new Stillness(1000);
   const moment = stillness.moment(100);
   assertEquals(stillness.msSince(moment, 350), 250);
-  stillness.note(200);
+  stillness.addStandstill(200);
   assertEquals(stillness.msSince(moment, 350), 50);
-  stillness.note(5000);
+  stillness.addStandstill(5000);
   assertEquals(stillness.msSince(moment, 5600), 4500);
   assertEquals(stillness.msSince(stillness.moment(5600), 5601), 1);
 });

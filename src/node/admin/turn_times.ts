@@ -1,12 +1,12 @@
 /**
  * How long turns of the event loop take: while one lasts, the node does nothing else.
  *
- * They are seen by a timer that fires late. A process that was suspended looks like one long turn.
+ * A timer that fires late shows them. A process that was suspended looks like one long turn.
  *
  * @module
  */
 
-/** The longest turn is told of at least this much of the past, in milliseconds, and at most twice. */
+/** The longest recent turn covers at least this much of the past, in milliseconds, and at most twice. */
 const PERIOD_MS = 60_000;
 
 /** The longest turns of a node. */
@@ -22,8 +22,8 @@ export class TurnTimes {
     this.#periodBeganAt = nowMs;
   }
 
-  /** A timer was late by `lateMs`, at `nowMs` by the monotonic clock. */
-  note(lateMs: number, nowMs: number): void {
+  /** Records that a timer was late by `lateMs`, at `nowMs` by the monotonic clock. */
+  recordLateness(lateMs: number, nowMs: number): void {
     if (nowMs - this.#periodBeganAt >= PERIOD_MS) {
       this.#beforeMs = nowMs - this.#periodBeganAt < 2 * PERIOD_MS ? this.#recentMs : 0;
       this.#recentMs = 0;
