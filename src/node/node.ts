@@ -22,7 +22,7 @@ import { Statistics } from "./admin/statistics.ts";
 import { clusterStatus } from "./admin/status.ts";
 import { TurnTimes } from "./admin/turn_times.ts";
 import { clocks, now, whyNotThisTime } from "../clock.ts";
-import { type CommandHost, SCAN_PROCESSES } from "./commands/command.ts";
+import { type CommandHost, type Pause, SCAN_PROCESSES } from "./commands/command.ts";
 import { Driver } from "./driver.ts";
 import { ExpirySweeper } from "./expiry_sweeper.ts";
 import { usedMemory } from "./memory.ts";
@@ -144,6 +144,10 @@ export class Node implements ListenerHost, OutcomeHost {
   /** Tells the orders of keys of this node apart, in the cursors of SCAN. */
   #scanTag = 0;
   #isCheckpointing = false;
+  /** CLIENT PAUSE. */
+  #pause: Pause = "none";
+  #pausedUntil = 0;
+  #pauseTimer: ReturnType<typeof setTimeout> | undefined;
   #isStopping = false;
   #isStartingOver = false;
   #driver: Driver | undefined;
@@ -253,6 +257,9 @@ export class Node implements ListenerHost, OutcomeHost {
       pubsub: this.#pubsub,
       tracking: this.#tracking,
       sessionOf: (id) => this.#listener.sessionOf(id),
+      sessions: () => this.#listener.sessions(),
+      pauseClients: (what, ms) => this.#pauseClients(what, ms),
+      unpauseClients: () => this.#unpauseClients(),
       keyEvents: () => this.#keyNotifications.letters,
       setKeyEvents: (letters) => this.#setKeyEvents(letters),
       whyLoading: () => {
@@ -393,6 +400,26 @@ export class Node implements ListenerHost, OutcomeHost {
     const isKnown = this.#keyNotifications.choose(letters);
     this.#wantChanges();
     return isKnown;
+  }
+
+  /** As in Redis, a second pause only adds to the first. */
+  #pauseClients(what: Exclude<Pause, "none">, ms: number): void {
+    this.#pause = this.#pause === "all" ? "all" : what;
+    const until = Math.max(now() + ms, this.#pausedUntil);
+    this.#pausedUntil = until;
+    clearTimeout(this.#pauseTimer);
+    this.#pauseTimer = setTimeout(() => this.#unpauseClients(), until - now());
+  }
+
+  #unpauseClients(): void {
+    clearTimeout(this.#pauseTimer);
+    this.#pause = "none";
+    this.#pausedUntil = 0;
+    this.#listener.resume();
+  }
+
+  get pause(): Pause {
+    return this.#pause;
   }
 
   /** Has the replica tell of changes, if anybody wants to know. */
@@ -564,6 +591,7 @@ export class Node implements ListenerHost, OutcomeHost {
   async #shutDown(): Promise<void> {
     this.#stopReplica({ obstacle: "down", reason: "this node is stopping" });
     this.#peers.stop();
+    clearTimeout(this.#pauseTimer);
     this.#listener.close();
     this.admission.close();
     await this.#journal.close();

@@ -23,8 +23,37 @@ export interface Session extends Subscriber {
   isClosing: boolean;
   /** What the client does besides plain commands; most clients do nothing of that. */
   features: Features | undefined;
+  /** What CLIENT SETINFO has said. */
+  libraryName: ByteString;
+  libraryVersion: ByteString;
+  /** CLIENT NO-EVICT and NO-TOUCH. */
+  isNoEvict: boolean;
+  isNoTouch: boolean;
+  /** The {@linkcode Command.index} of the command that has begun last; -1 before the first. */
+  lastCommand: number;
+  readonly connection: ConnectionFacts;
   readonly node: CommandHost;
 }
+
+/** What is known of a connection besides what its commands have set. */
+export interface ConnectionFacts {
+  /** The client's end and this one: host and port. */
+  readonly address: ByteString;
+  readonly localAddress: ByteString;
+  /** On the monotonic clock. */
+  readonly connectedAtMs: number;
+  /** When the client has sent something last, or was sent something. */
+  readonly usedAtMs: number;
+  /** What was received of commands that have not begun. */
+  readonly inputBytes: number;
+  /** What is to be sent, and has not left. */
+  readonly outputBytes: number;
+  /** Closes it at once. */
+  close(): void;
+}
+
+/** Whose commands are held back. */
+export type Pause = "none" | "writes" | "all";
 
 /** So many processes the cursors of SCAN tell apart: 8 bits beside the id of the node. */
 export const SCAN_PROCESSES: number = 2 ** 13;
@@ -37,6 +66,8 @@ export interface Features {
   subscriptions: Subscriptions | undefined;
   /** CLIENT TRACKING. */
   tracking: TrackingState | undefined;
+  /** CLIENT REPLY: which commands get no reply. */
+  silence: "all" | "next" | undefined;
 }
 
 /** How a client tracks keys. */
@@ -100,6 +131,8 @@ export interface PubSubHost {
 export interface ClientTransaction {
   /** MULTI has come, and neither EXEC nor DISCARD. */
   readonly isQueueing: boolean;
+  /** How many commands are queued. */
+  readonly queued: number;
   /** Bytes of memory that it holds, roughly. */
   readonly bytes: number;
   /** What EXEC waits for. */
@@ -139,6 +172,7 @@ export function featuresOf(session: Session): Features {
     transaction: undefined,
     subscriptions: undefined,
     tracking: undefined,
+    silence: undefined,
   };
 }
 
@@ -172,6 +206,11 @@ export interface CommandHost {
   readonly tracking: TrackingHost;
   /** Returns the session of a connection by its number. */
   sessionOf(id: number): Session | undefined;
+  /** Returns the sessions of all connections. */
+  sessions(): Iterable<Session>;
+  /** Holds back the commands of clients for so many milliseconds, or their writes. */
+  pauseClients(what: "writes" | "all", ms: number): void;
+  unpauseClients(): void;
   /** Returns the value of `notify-keyspace-events`. */
   keyEvents(): string;
   /** Sets `notify-keyspace-events` at this node. Returns false if it has a letter that there is not. */
@@ -303,6 +342,8 @@ export interface CommandRow {
 
 /** A row of the table of all commands. */
 export interface Command extends CommandRow {
+  /** Its number: no other command and no other subcommand has it. They begin at 0. */
+  readonly index: number;
   readonly order: CommandOrder;
   /** It is refused when the keys take more memory than they may. */
   readonly needsMemory: boolean;
@@ -315,12 +356,14 @@ export interface CommandTable {
   find(words: readonly ByteString[]): Command | undefined;
   /** Returns the command of this name, case-insensitive, ignoring subcommands. */
   named(name: ByteString): Command | undefined;
+  /** Returns the command, or the subcommand, with this {@linkcode Command.index}. */
+  withIndex(index: number): Command | undefined;
   /** All commands, without their subcommands. */
   readonly all: readonly Command[];
 }
 
-/** Returns the row of the table for a row of a family. */
-export function commandOf({ subcommands, ...row }: CommandRow): Command {
+/** Returns the row of the table for a row of a family, with the next number; and adds it to `byIndex`. */
+export function commandOf({ subcommands, ...row }: CommandRow, byIndex: Command[]): Command {
   const { flags, waits } = row;
   const order = waits !== undefined
     ? waits
@@ -329,10 +372,17 @@ export function commandOf({ subcommands, ...row }: CommandRow): Command {
     : flags.includes("readonly")
     ? "read"
     : "none";
-  const command: Command = { ...row, order, needsMemory: flags.includes("denyoom") };
-  return subcommands === undefined
-    ? command
-    : { ...command, subcommands: subcommands.map(commandOf) };
+  const command: Command = {
+    ...row,
+    index: byIndex.length,
+    order,
+    needsMemory: flags.includes("denyoom"),
+  };
+  byIndex.push(command);
+  if (subcommands === undefined) return command;
+  const whole = { ...command, subcommands: subcommands.map((one) => commandOf(one, byIndex)) };
+  byIndex[command.index] = whole;
+  return whole;
 }
 
 /** Returns all of Redis's ACL categories that a command is in, as `@name`. */

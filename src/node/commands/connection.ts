@@ -4,12 +4,14 @@
  * @module
  */
 
-import { type ByteString, quote } from "../../byte_string.ts";
+import type { ByteString } from "../../byte_string.ts";
 import { ErrorReply, type RespValue, SimpleString } from "../../resp/value.ts";
 import { REDIS_VERSION } from "../../version.ts";
+import { whyNotName } from "./clients.ts";
+import { parseInteger } from "./integers.ts";
 import { rejected } from "./rejections.ts";
 import { isSubscriber, unsubscribeAll } from "./pubsub.ts";
-import { stopTracking, TRACKING } from "./tracking.ts";
+import { stopTracking } from "./tracking.ts";
 import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
 import {
   type CommandFlag,
@@ -52,6 +54,8 @@ function reset(_words: readonly ByteString[], session: Session): CommandResult {
   session.features = undefined;
   session.version = 2;
   session.name = "";
+  session.isNoEvict = false;
+  session.isNoTouch = false;
   return reply(RESET);
 }
 
@@ -60,6 +64,9 @@ function hello(words: readonly ByteString[], session: Session): CommandResult {
   const [, versionWord, ...options] = words;
   let { version, name } = session;
   if (versionWord !== undefined) {
+    if (parseInteger(versionWord) === undefined) {
+      return error("Protocol version is not an integer or out of range");
+    }
     if (versionWord !== "2" && versionWord !== "3") {
       return { reply: new ErrorReply("NOPROTO", "unsupported protocol version") };
     }
@@ -70,8 +77,10 @@ function hello(words: readonly ByteString[], session: Session): CommandResult {
     const value = options[i + 1];
     if (option === "AUTH" && options.length >= i + 3) return noPassword();
     if (option !== "SETNAME" || value === undefined) {
-      return error(`Syntax error in HELLO option ${quote(options[i] ?? "")}`);
+      return error(`Syntax error in HELLO option '${options[i] ?? ""}'`);
     }
+    const refusal = whyNotName(value);
+    if (refusal !== undefined) return { reply: refusal };
     name = value;
     i += 2;
   }
@@ -92,22 +101,6 @@ function hello(words: readonly ByteString[], session: Session): CommandResult {
 
 function noPassword(): CommandResult {
   return error("AUTH called, but dks has no passwords: keep its port inside a trusted network");
-}
-
-function clientId(_words: readonly ByteString[], { id }: Session): CommandResult {
-  return reply(id);
-}
-
-function clientGetName(_words: readonly ByteString[], { name }: Session): CommandResult {
-  return reply(name === "" ? null : name);
-}
-
-function clientSetName([, , name = ""]: readonly ByteString[], session: Session): CommandResult {
-  if (/[^\x21-\x7e]/.test(name)) {
-    return error("Client names cannot contain spaces, newlines or special characters.");
-  }
-  session.name = name;
-  return REPLY_OK;
 }
 
 /** Answered by the node at once, in whatever state it is. */
@@ -193,57 +186,5 @@ export const CONNECTION: readonly CommandRow[] = [
     syntax: "[username] password",
     since: "1.0.0",
     run: noPassword,
-  },
-  {
-    ...ROW,
-    name: "client",
-    arity: -2,
-    flags: [],
-    summary: "Commands about connections",
-    syntax: "subcommand",
-    since: "2.4.0",
-    subcommands: [
-      {
-        ...ROW,
-        name: "client|id",
-        arity: -2,
-        flags: ALWAYS,
-        summary: "Returns the id of the connection",
-        syntax: "",
-        since: "5.0.0",
-        run: clientId,
-      },
-      {
-        ...ROW,
-        name: "client|getname",
-        arity: -2,
-        flags: ALWAYS,
-        summary: "Returns the name of the connection",
-        syntax: "",
-        since: "2.6.9",
-        run: clientGetName,
-      },
-      {
-        ...ROW,
-        name: "client|setname",
-        arity: 3,
-        flags: ALWAYS,
-        summary: "Sets the name of the connection",
-        syntax: "connection-name",
-        since: "2.6.9",
-        run: clientSetName,
-      },
-      {
-        ...ROW,
-        name: "client|setinfo",
-        arity: 4,
-        flags: ALWAYS,
-        summary: "Accepts what a client library says of itself",
-        syntax: "<LIB-NAME libname | LIB-VER libver>",
-        since: "7.2.0",
-        run: () => REPLY_OK,
-      },
-      ...TRACKING,
-    ],
   },
 ];

@@ -7,6 +7,7 @@
 import type { ByteString } from "../../byte_string.ts";
 import { BITFIELDS } from "./bitfields.ts";
 import { BITS } from "./bits.ts";
+import { clientCommand } from "./clients.ts";
 import { CLUSTER } from "./cluster.ts";
 import { type Command, commandOf, type CommandTable } from "./command.ts";
 import { CONNECTION } from "./connection.ts";
@@ -26,6 +27,8 @@ class Table implements CommandTable {
   /** Names as most clients write them, in lower case and in capitals. */
   readonly #byName = new Map<string, Command>();
 
+  readonly #byIndex: Command[] = [];
+
   constructor() {
     this.all = [
       ...STRINGS,
@@ -39,14 +42,19 @@ class Table implements CommandTable {
       ...TRANSACTIONS,
       ...PUBSUB,
       ...CONNECTION,
+      clientCommand(this),
       ...CLUSTER,
       ...serverCommands(this),
       ...dksCommands(this),
-    ].map(commandOf);
+    ].map((row) => commandOf(row, this.#byIndex));
     for (const command of this.all) {
       this.#byName.set(command.name, command);
       this.#byName.set(command.name.toUpperCase(), command);
     }
+  }
+
+  withIndex(index: number): Command | undefined {
+    return this.#byIndex[index];
   }
 
   named(name: ByteString): Command | undefined {

@@ -77,6 +77,10 @@ export class TransactionQueue implements ClientTransaction {
     return this.#queue !== undefined;
   }
 
+  get queued(): number {
+    return this.#queue?.length ?? 0;
+  }
+
   get bytes(): number {
     return this.#queueBytes + this.#watchedBytes;
   }

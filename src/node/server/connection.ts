@@ -14,7 +14,8 @@ import { CommandDecoder, ProtocolError } from "../../resp/command_decoder.ts";
 import { type EncodedPush, encodeValue } from "../../resp/encoder.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import { closeQuietly, isDisconnect, type Socket, writeAll } from "../../socket.ts";
-import type { CommandHost, Session } from "../commands/command.ts";
+import { shownAddress } from "../commands/clients.ts";
+import type { CommandHost, ConnectionFacts, Session } from "../commands/command.ts";
 import { unsubscribeAll } from "../commands/pubsub.ts";
 import { stopTracking } from "../commands/tracking.ts";
 import { COMMANDS } from "../commands/table.ts";
@@ -61,7 +62,7 @@ export interface ConnectionHost extends PipelineNode {
 }
 
 /** One client's connection. */
-export class Connection implements PipelineHost {
+export class Connection implements PipelineHost, ConnectionFacts {
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #onClosed: () => void;
@@ -70,7 +71,8 @@ export class Connection implements PipelineHost {
   readonly #session: ClientSession;
   readonly #pipeline: Pipeline;
   #isFirstCommand = true;
-  #usedAtMs = now();
+  readonly connectedAtMs = now();
+  #usedAtMs = this.connectedAtMs;
   /** For a connection above the limit of clients: ends it if it is not a peer's. */
   #peerTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #output = new OutputQueue();
@@ -119,7 +121,7 @@ export class Connection implements PipelineHost {
     // Read what is a little too large, so that it can be refused without losing the connection.
     const bytesMax = Math.max(facts.valueBytesMax, facts.keyBytesMax);
     this.#decoder = new CommandDecoder(2 * bytesMax, 2 * bytesMax + COMMAND_BYTES_EXTRA);
-    this.#session = new ClientSession(options.id, facts, (push) => this.#tell(push));
+    this.#session = new ClientSession(options.id, facts, (push) => this.#tell(push), this);
     this.#pipeline = new Pipeline({
       session: this.#session,
       node: options.host,
@@ -144,6 +146,22 @@ export class Connection implements PipelineHost {
   /** When the client has sent something last, or has connected, on the monotonic clock. */
   get usedAtMs(): number {
     return this.#usedAtMs;
+  }
+
+  get address(): ByteString {
+    return shownAddress(this.#socket.remoteAddr);
+  }
+
+  get localAddress(): ByteString {
+    return shownAddress(this.#socket.localAddr);
+  }
+
+  get inputBytes(): number {
+    return this.#decoder.heldBytes + this.#pipeline.heldBytes;
+  }
+
+  get outputBytes(): number {
+    return this.#output.bytes + this.#pipeline.waitingBytes + this.#writingBytes;
   }
 
   /** Serves the client until one of the two closes the connection. */

@@ -38,7 +38,11 @@ const OUT_OF_MEMORY = new ErrorReply(
 );
 
 /** A command that has passed the gate: it can be run. */
-export type AdmittedCommand = Pick<Command, "name" | "order"> & Required<Pick<Command, "run">>;
+export interface AdmittedCommand
+  extends Pick<Command, "name" | "index" | "order">, Required<Pick<Command, "run">> {
+  /** The client wants no reply to it. */
+  readonly isMuted?: boolean;
+}
 
 /**
  * Returns the command in `words`, or why it is refused. To be called again for a command that had to
@@ -49,7 +53,38 @@ export function admit(
   session: Session,
 ): AdmittedCommand | ErrorReply {
   const command = check(words, session);
-  return session.features === undefined ? command : inContext(command, words, session);
+  if (session.features === undefined) return command;
+  const admitted = inContext(command, words, session);
+  return session.features.silence === undefined || admitted instanceof ErrorReply
+    ? admitted
+    : muted(admitted);
+}
+
+/** The command, without a reply, as CLIENT REPLY has asked for. */
+function muted({ name, index, order, run }: AdmittedCommand): AdmittedCommand {
+  if (name === "client|reply") return { name, index, order, run };
+  return {
+    name: "muted",
+    index,
+    order,
+    isMuted: true,
+    run: (words, session) => {
+      endSkip(session);
+      return run(words, session);
+    },
+  };
+}
+
+/** Tells whether an error of the gate gets no reply. */
+export function isSilent(session: Session): boolean {
+  const isSilent = session.features?.silence !== undefined;
+  if (isSilent) endSkip(session);
+  return isSilent;
+}
+
+/** CLIENT REPLY SKIP is about one command. */
+function endSkip({ features }: Session): void {
+  if (features?.silence === "next") features.silence = undefined;
 }
 
 /** What becomes of a command on a connection that does more than plain commands. */
@@ -74,6 +109,7 @@ function inContext(
   }
   return {
     name: "queued",
+    index: command.index,
     order: "none",
     run: () => ({ reply: transaction.add(command, words, session) ?? QUEUED }),
   };
@@ -82,8 +118,13 @@ function inContext(
 /** The command, with its reads noted if the client tracks keys. */
 function tracked(command: RunnableCommand, { features }: Session): AdmittedCommand {
   if (features?.tracking === undefined) return command;
-  const { order } = command;
-  return { name: "tracked", order, run: (words, session) => runTracked(command, words, session) };
+  const { order, index } = command;
+  return {
+    name: "tracked",
+    index,
+    order,
+    run: (words, session) => runTracked(command, words, session),
+  };
 }
 
 /** In version 2 nothing tells a reply from what a subscriber is told. */

@@ -96,6 +96,18 @@ export class ClientListener {
     return undefined;
   }
 
+  /** Returns the sessions of all connections. */
+  *sessions(): Iterable<Session> {
+    for (const { session } of this.#connections) yield session;
+  }
+
+  /** What held commands back has ended: goes on with them. */
+  resume(): void {
+    for (const connection of [...this.#connections]) {
+      connection.attempt(() => connection.onReplies());
+    }
+  }
+
   /** How many connections there are. */
   get connections(): number {
     return this.#connections.size;

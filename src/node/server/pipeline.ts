@@ -20,11 +20,11 @@ import { ErrorReply, OK, type RespValue, type RespVersion } from "../../resp/val
 import { MUST_WAIT } from "../../two_phase/replica.ts";
 import type { Outcome, Refusal, Requester } from "../../two_phase/request.ts";
 import { now } from "../../clock.ts";
-import type { CommandOrder, RequestResult, Session } from "../commands/command.ts";
+import type { CommandOrder, Pause, RequestResult, Session } from "../commands/command.ts";
 import { busy, rejected } from "../commands/rejections.ts";
 import type { Driver } from "../driver.ts";
 import type { Admission } from "./admission.ts";
-import { admit, type AdmittedCommand } from "./gate.ts";
+import { admit, type AdmittedCommand, isSilent } from "./gate.ts";
 import { replyOf } from "./outcome_reply.ts";
 
 const REPLY_OK = "+OK\r\n";
@@ -37,6 +37,8 @@ export interface PipelineNode {
   readonly notReady: Refusal;
   /** How long a command may wait for earlier ones of its connection before it starts. */
   readonly waitMsMax: number;
+  /** Which commands are held back by CLIENT PAUSE. */
+  readonly pause: Pause;
   /** Which writes may begin. */
   readonly admission: Admission;
   /** A request of a client starts: a read or a write. */
@@ -63,6 +65,8 @@ class Slot implements Requester {
   reply: ByteString | undefined;
   /** What a write has taken of the room for writes. */
   bytes = 0;
+  /** The client wants no reply. */
+  isMuted = false;
   /** Makes the reply of what was answered. */
   finish: RequestResult["finish"];
 
@@ -103,10 +107,12 @@ export class Pipeline {
   #held: readonly ByteString[] | undefined;
   /** When the held command and those after it had arrived, on the local clock. */
   #heldSince = 0;
-  /** The held command waits for the client to read, which is not the node's fault. */
-  #waitsForClient = false;
+  /** The held command waits for the client to read, or by CLIENT PAUSE: that is not the node's fault. */
+  #isNotLate = false;
   /** What is held waits for room among the writes of the node. */
   #waitsForRoom = false;
+  /** The client wants no reply to the command that is being run. */
+  #isMuted = false;
   /** Why it was held last: there was no room for it. */
   #lackedRoom = false;
   /** The held commands are too old to start now. */
@@ -153,16 +159,21 @@ export class Pipeline {
     const command = admit(words, this.#session);
     if (command instanceof ErrorReply) {
       if (this.#host.endsConversation(words)) return;
-      if (!this.isFull) this.#replyAtOnce(command);
+      if (!this.isFull) this.#refuse(command);
       else this.#hold(words);
       return;
     }
     const order = command.order === "queued"
       ? this.#session.features?.transaction?.order ?? "none"
       : command.order;
-    if (!this.#mayBegin(order) || this.isFull) this.#hold(words);
+    if (this.#node.pause !== "none" && this.#isPaused(order)) this.#hold(words, true);
+    else if (!this.#mayBegin(order) || this.isFull) this.#hold(words);
     else if (order !== "write") this.#run(command, words, 0);
     else this.#beginWrite(command, words);
+  }
+
+  #isPaused(order: CommandOrder): boolean {
+    return this.#node.pause === "all" || order === "write";
   }
 
   #beginWrite(command: AdmittedCommand, words: readonly ByteString[]): void {
@@ -188,23 +199,34 @@ export class Pipeline {
     return this.#held === undefined ? 0 : bytesOf(this.#held);
   }
 
+  /** Answers a command that did not pass the gate. */
+  #refuse(error: ErrorReply): void {
+    this.#isMuted = isSilent(this.#session);
+    this.#replyAtOnce(error);
+    this.#isMuted = false;
+  }
+
   #replyAtOnce(value: RespValue): void {
+    if (this.#isMuted) {
+      this.#held = undefined;
+      return;
+    }
     this.#held = undefined;
     this.reply(encodeValue(value, this.#session.version));
   }
 
-  #hold(words: readonly ByteString[]): void {
+  #hold(words: readonly ByteString[], isPaused = false): void {
     // A command that is held again keeps its arrival time; and nothing is read meanwhile.
     if (this.#heldSince === 0) this.#heldSince = now();
     this.#held = words;
     this.#lackedRoom = false;
-    this.#waitsForClient = this.#output.bytes > OUTPUT_BYTES_MAX;
+    this.#isNotLate = isPaused || this.#output.bytes > OUTPUT_BYTES_MAX;
   }
 
   /** Continues with held commands, by `runAll`: rejects those that have waited too long. */
   runHeld(runAll: () => void): void {
     if (this.#held === undefined) return;
-    if (this.#waitsForClient) this.#heldSince = now();
+    if (this.#isNotLate) this.#heldSince = now();
     this.#isOverdue = now() - this.#heldSince >= this.#node.waitMsMax;
     runAll();
     this.#isOverdue = false;
@@ -220,11 +242,14 @@ export class Pipeline {
 
   #run(command: AdmittedCommand, words: readonly ByteString[], bytes: number): void {
     this.#held = undefined;
+    this.#session.lastCommand = command.index;
     if (command.name === "get" && this.#get(words[1] ?? "")) return;
+    this.#isMuted = command.isMuted === true;
     const result = command.run(words, this.#session);
     if ("reply" in result) this.#replyAtOnce(result.reply);
     else if ("later" in result) this.#replyLater(result.later);
     else this.#submit(result, { bytes, isAlone: command.order === "alone" });
+    this.#isMuted = false;
   }
 
   /** The most frequent command, on the shortest path. */
@@ -240,6 +265,7 @@ export class Pipeline {
 
   #replyLater(later: Promise<RespValue>): void {
     const slot = new Slot(this, "writes", this.#session.version);
+    slot.isMuted = this.#isMuted;
     this.#slots.push(slot);
     this.#openReads++;
     later.then(
@@ -270,6 +296,7 @@ export class Pipeline {
     const slot = new Slot(this, blocks, this.#session.version);
     slot.bytes = bytes;
     slot.finish = finish;
+    slot.isMuted = this.#isMuted;
     this.#slots.push(slot);
     if (blocks !== "writes") this.#openWrites++;
     if (blocks !== "reads") this.#openReads++;
@@ -315,6 +342,7 @@ export class Pipeline {
         : { kind: "answered", reply: finish(outcome.reply as RespValue) },
       version,
     );
+    if (slot.isMuted) slot.reply = "";
     this.#waitingBytes += slot.reply.length;
     this.#collect();
     if (this.#isFlushPlanned) return;

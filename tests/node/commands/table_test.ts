@@ -29,7 +29,7 @@ Deno.test("each command has a name of its own, in lower case, and what the manua
   assertEquals(new Set(names).size, names.length);
   for (const command of EVERY) {
     const { name, arity, summary, since, keys, flags, run, subcommands } = command;
-    assertMatch(name, /^[a-z._]+(\|[a-z]+)?$/);
+    assertMatch(name, /^[a-z._]+(\|[a-z-]+)?$/);
     assertMatch(summary, /^[A-Z].*[^.]$/, name);
     assertMatch(since, /^\d+\.\d+\.\d+$/, name);
     assert(arity !== 0 && (run !== undefined || subcommands !== undefined), name);

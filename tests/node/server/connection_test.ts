@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { now } from "../../../src/clock.ts";
 import { PUSH_BYTES_MAX } from "../../../src/limits.ts";
-import type { CommandHost, Subscriber } from "../../../src/node/commands/command.ts";
+import type { CommandHost, Pause, Subscriber } from "../../../src/node/commands/command.ts";
+import { COMMANDS } from "../../../src/node/commands/table.ts";
 import { EncodedPush } from "../../../src/resp/encoder.ts";
 import { Admission } from "../../../src/node/server/admission.ts";
 import { Connection, type ConnectionHost } from "../../../src/node/server/connection.ts";
@@ -20,6 +21,7 @@ async function sayAsPeer(text: string): Promise<string> {
     driver: undefined,
     notReady: { obstacle: "loading", reason: "it is starting" },
     waitMsMax: 1000,
+    pause: "none",
     input: new SharedBound(1000),
     output: new SharedBound(1000),
     turns: new Turns(now),
@@ -75,6 +77,7 @@ Deno.test("Connection writes what is answered while the node has no driver", asy
     driver: undefined,
     notReady: { obstacle: "loading", reason: "it is starting over" },
     waitMsMax: 1000,
+    pause: "none",
     input: new SharedBound(1000),
     output: new SharedBound(1000),
     turns: new Turns(now),
@@ -112,6 +115,7 @@ function hostOf(facts: CommandHost): ConnectionHost {
     driver: undefined,
     notReady: { obstacle: "loading", reason: "it is starting" },
     waitMsMax: 1000,
+    pause: "none",
     input: new SharedBound(1000),
     output: new SharedBound(1000),
     turns: new Turns(now),
@@ -169,4 +173,49 @@ Deno.test("Connection cuts a subscriber off that reads more slowly than is publi
   assertEquals(left, ["c"]);
   client.close();
   await serving;
+});
+
+/** Sends `text` over a connection to `host`, and returns what is answered once that is closed. */
+async function converse(host: ConnectionHost, text: string): Promise<{
+  readonly connection: Connection;
+  readonly answer: Promise<string>;
+}> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  const conn = await listener.accept();
+  listener.close();
+  const connection = new Connection({ socket: conn, id: 1, host, onClosed: () => {} });
+  const serving = connection.serve();
+  await client.write(new TextEncoder().encode(text));
+  const answer = new Response(client.readable).text().then(async (all) => {
+    await serving;
+    return all;
+  });
+  return { connection, answer };
+}
+
+Deno.test("Connection sends no replies behind CLIENT REPLY OFF, and none to the next behind SKIP", async () => {
+  const host = hostOf(session().node);
+  const { answer } = await converse(
+    host,
+    "PING a\r\nCLIENT REPLY SKIP\r\nPING b\r\nPING c\r\nCLIENT REPLY SKIP\r\nNONSENSE\r\nPING d\r\n" +
+      "CLIENT REPLY OFF\r\nPING e\r\nNONSENSE\r\nDKS.OUTCOME x\r\nCLIENT REPLY ON\r\nPING f\r\nQUIT\r\n",
+  );
+  assertEquals(await answer, "$1\r\na\r\n$1\r\nc\r\n$1\r\nd\r\n+OK\r\n$1\r\nf\r\n+OK\r\n");
+});
+
+Deno.test("Connection holds commands back in a pause, and goes on when it has ended", async () => {
+  let pause: Pause = "writes";
+  const host: ConnectionHost = {
+    ...hostOf(session().node),
+    get pause() {
+      return pause;
+    },
+  };
+  const { connection, answer } = await converse(host, "PING\r\nSET k v\r\nPING a\r\nQUIT\r\n");
+  while (connection.session.lastCommand < 0) await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(connection.session.lastCommand, COMMANDS.named("ping")?.index);
+  pause = "none";
+  connection.onReplies();
+  assertEquals(await answer, "+PONG\r\n-LOADING REJECTED it is starting\r\n$1\r\na\r\n+OK\r\n");
 });
