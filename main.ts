@@ -9,6 +9,7 @@ import * as log from "@std/log";
 import { client } from "./src/client/client.ts";
 import { FatalError, messageOf, UsageError } from "./src/errors.ts";
 import { serve } from "./src/node/serve.ts";
+import { ClosedPipeError, StreamError, writeNote, writeOutput } from "./src/standard_streams.ts";
 import { VERSION } from "./src/version.ts";
 
 const HELP = `dks ${VERSION}: a distributed key store
@@ -30,11 +31,11 @@ async function main(args: readonly string[]): Promise<number> {
       return await client(rest);
     case "--version":
     case "-V":
-      await print(`dks ${VERSION}\n`);
+      await writeOutput(`dks ${VERSION}\n`);
       return 0;
     case "--help":
     case "-h":
-      await print(HELP);
+      await writeOutput(HELP);
       return 0;
     case undefined:
       throw new UsageError("say serve or client; dks --help tells more");
@@ -43,22 +44,18 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function print(text: string): Promise<void> {
-  await Deno.stdout.write(new TextEncoder().encode(text));
-}
-
 /** How long the process waits at its end for somebody to read what it says, in milliseconds. */
 const LAST_WORDS_MS = 200;
 
 /** Writes to standard error. A pipe that nobody reads keeps no process from ending. */
 async function complain(text: string): Promise<void> {
-  const writing = Deno.stderr.write(new TextEncoder().encode(text)).catch(() => {});
-  await Promise.race([writing, delay(LAST_WORDS_MS)]);
+  await Promise.race([writeNote(text), delay(LAST_WORDS_MS)]);
 }
 
 /** Says why the program cannot continue. Returns the exit code. */
 async function fail(error: unknown): Promise<number> {
-  if (error instanceof UsageError || error instanceof FatalError) {
+  if (error instanceof ClosedPipeError) return 1;
+  if (error instanceof UsageError || error instanceof FatalError || error instanceof StreamError) {
     await complain(`dks: ${messageOf(error)}\n`);
     return error instanceof UsageError ? 2 : 1;
   }

@@ -80,17 +80,29 @@ export function formatAddress(address: Address): string {
 }
 
 /**
- * Returns the addresses that a comma-separated list names, sorted, so that every node numbers the
- * nodes alike whatever order its list was given in.
+ * Returns the addresses of the nodes of a cluster, sorted, so that every node numbers the nodes alike
+ * whatever order its list was given in.
  *
- * @throws {UsageError} if an entry is not an address or appears twice, or there are too many.
+ * @throws {UsageError} as {@linkcode parseAddresses}.
  */
 export function parseAddressList(
   text: string,
   options: { defaultPort: number; name: string },
 ): Address[] {
+  return parseAddresses(text, options)
+    .sort((a, b) => compare(formatAddress(a), formatAddress(b)));
+}
+
+/**
+ * Returns the addresses that a comma-separated list names, in its order.
+ *
+ * @throws {UsageError} if an entry is not an address or appears twice, or there are too many.
+ */
+export function parseAddresses(
+  text: string,
+  options: { defaultPort: number; name: string },
+): Address[] {
   const addresses = text.split(",").map((entry) => parseAddress(entry.trim(), options));
-  addresses.sort((a, b) => compare(formatAddress(a), formatAddress(b)));
   const seen = new Set<string>();
   for (const address of addresses) {
     const name = formatAddress(address);

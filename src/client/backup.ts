@@ -9,7 +9,7 @@ import { messageOf } from "../errors.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { BackupError, BackupWriter, type Pair, parseBackup } from "./backup_file.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
-import { callOnce, type Connector } from "./connector.ts";
+import { callAnywhere, callOnce, type Connector } from "./connector.ts";
 import { formatError } from "./format.ts";
 import { EXIT } from "./one_shot.ts";
 import { ProgressBar } from "./progress_bar.ts";
@@ -22,11 +22,25 @@ const BATCH_BYTES = 256 * 1024;
 /** How many MSETs are under way at a time. */
 const BATCHES_AT_ONCE = 8;
 
-/** Writes all keys to standard output, as of one moment. Returns the exit code. */
-export async function exportKeys(connection: ClientConnection, output: Output): Promise<number> {
+/**
+ * Writes all keys to standard output, as of one moment. Returns the exit code.
+ *
+ * @throws {ConnectionError} if no node begins an export.
+ */
+export async function exportKeys(
+  { connector, timeoutMs, output }: { connector: Connector; timeoutMs: number; output: Output },
+): Promise<number> {
+  const begun = await callAnywhere(["DKS.EXPORT"], { connector, timeoutMs, mayRepeat: true });
+  const [id, count] = Array.isArray(begun) ? begun : [];
+  if (typeof id !== "string" || typeof count !== "number") {
+    await output.note(`dks: nothing was exported: ${unexpected(begun)}\n`);
+    return EXIT.failed;
+  }
+  // The node that has begun it keeps it.
+  const connection = await connector.get();
   let problem: string | undefined;
   try {
-    problem = await writeAll(connection, output);
+    problem = await writeAll(connection, { id, count, output });
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error;
     problem = messageOf(error);
@@ -37,10 +51,10 @@ export async function exportKeys(connection: ClientConnection, output: Output): 
 }
 
 /** Returns why the export is incomplete. */
-async function writeAll(connection: ClientConnection, output: Output): Promise<string | undefined> {
-  const begun = await connection.call(["DKS.EXPORT"]);
-  const [id, count] = Array.isArray(begun) ? begun : [];
-  if (typeof id !== "string" || typeof count !== "number") return unexpected(begun);
+async function writeAll(
+  connection: ClientConnection,
+  { id, count, output }: { id: ByteString; count: number; output: Output },
+): Promise<string | undefined> {
   const bar = new ProgressBar("export", count);
   try {
     const writer = new BackupWriter(count);

@@ -4,17 +4,18 @@
  * @module
  */
 
-import { type Address, parseAddressList, parsePort } from "../address.ts";
+import { type Address, parseAddresses, parsePort } from "../address.ts";
 import { parseInteger, readCommandLine } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { messageOf, UsageError } from "../errors.ts";
-import { ClientConnection, ConnectionError } from "./connection.ts";
+import { ClosedPipeError, readInput, StreamError } from "../standard_streams.ts";
+import { ConnectionError } from "./connection.ts";
 import { callAnywhere, callOnce, Connector } from "./connector.ts";
 import { checkOneShot, EXIT, runOneShot } from "./one_shot.ts";
 import { parseOperations } from "./operations_file.ts";
 import { runPrompt } from "./prompt.ts";
 import { formatReport, run, type RunOptions } from "./run.ts";
-import { fetchStatus, formatStatus } from "./status.ts";
+import { formatStatus, statusOf } from "./status.ts";
 import { setUpColors, standardOutput } from "./terminal.ts";
 import { watch } from "./watch.ts";
 
@@ -73,17 +74,15 @@ interface ClientOptions {
 export async function client(args: readonly string[]): Promise<number> {
   setUpColors();
   const options = parseClientOptions(args);
-  if (options === "help") {
+  try {
+    if (options !== "help") return await runCommand(options);
     await standardOutput.write(CLIENT_HELP);
     return EXIT.ok;
-  }
-  try {
-    return await runCommand(options);
   } catch (error) {
-    // The reader of the output has closed it, as in: dks client get k | head -c 10
-    if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed;
-    if (!(error instanceof ConnectionError)) throw error;
-    const doubt = error.maybeDone ? "; whether the command was carried out is not known" : "";
+    if (error instanceof ClosedPipeError) return EXIT.failed;
+    if (!(error instanceof ConnectionError || error instanceof StreamError)) throw error;
+    const isInDoubt = error instanceof ConnectionError && error.maybeDone;
+    const doubt = isInDoubt ? "; whether the command was carried out is not known" : "";
     await standardOutput.note(`dks: ${messageOf(error)}${doubt}\n`);
     return EXIT.failed;
   }
@@ -98,7 +97,7 @@ function parseClientOptions(args: readonly string[]): ClientOptions | "help" {
   if (line.has("help")) return "help";
   const defaultPort = parsePort(line.value("port") ?? "5000", "--port");
   return {
-    addresses: parseAddressList(line.value("server") ?? "localhost", {
+    addresses: parseAddresses(line.value("server") ?? "localhost", {
       defaultPort,
       name: "--server",
     }),
@@ -135,7 +134,7 @@ async function runCommand(options: ClientOptions): Promise<number> {
       read: (words) => callAnywhere(words, { connector, timeoutMs, mayRepeat: true }),
       write: (words) => callOnce(words, { connector, timeoutMs }),
       output: standardOutput,
-      readInput: readStandardInput,
+      readInput,
     });
   } finally {
     connector.close();
@@ -160,8 +159,10 @@ async function backUp(
   const connector = new Connector(options);
   const { timeoutMs } = options;
   try {
-    if (name === "export") return await exportKeys(await connector.get(), standardOutput);
-    const bytes = await readStandardInput();
+    if (name === "export") {
+      return await exportKeys({ connector, timeoutMs, output: standardOutput });
+    }
+    const bytes = await readInput();
     return await importKeys(bytes, { connector, timeoutMs, output: standardOutput });
   } finally {
     connector.close();
@@ -172,13 +173,15 @@ async function status(words: readonly string[], options: ClientOptions): Promise
   const line = readCommandLine(words, { values: [], switches: ["json"] });
   const [extra] = line.words;
   if (extra !== undefined) throw new UsageError(`status takes no argument "${extra}"`);
-  const connection = await ClientConnection.open(options.addresses, options);
+  const { timeoutMs } = options;
+  const connector = new Connector(options);
   try {
-    const found = await fetchStatus(connection);
+    const reply = await callAnywhere(["DKS.STATUS"], { connector, timeoutMs, mayRepeat: true });
+    const found = statusOf(reply, connector.name);
     const text = line.has("json") ? `${JSON.stringify(found, null, 2)}\n` : formatStatus(found);
     await standardOutput.write(text);
   } finally {
-    connection.close();
+    connector.close();
   }
   return EXIT.ok;
 }
@@ -233,7 +236,7 @@ async function readOperations(words: readonly string[]): Promise<string> {
     if (Deno.stdin.isTerminal()) {
       throw new UsageError("run reads operations from standard input: dks client run < FILE");
     }
-    bytes = await readStandardInput();
+    bytes = await readInput();
   } else bytes = await readFile(file);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -253,8 +256,4 @@ async function readFile(file: string): Promise<Uint8Array> {
     }
     throw new UsageError(`cannot read "${file}": ${messageOf(error)}`);
   }
-}
-
-async function readStandardInput(): Promise<Uint8Array> {
-  return new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer());
 }

@@ -13,7 +13,7 @@ import { closeQuietly, connect, type Socket, writeAll } from "../socket.ts";
 import { OutputQueue } from "../output_queue.ts";
 import { encodeCommand } from "../resp/encoder.ts";
 import { ReplyDecoder } from "../resp/reply_decoder.ts";
-import type { RespValue } from "../resp/value.ts";
+import { ErrorReply, type RespValue } from "../resp/value.ts";
 
 /** Bytes of one write to the socket. */
 const WRITE_BYTES = 256 * 1024;
@@ -37,6 +37,12 @@ export class ConnectionError extends Error {
   }
 }
 
+/** What a node says of itself, as one that is starting does. */
+function describeUnasked(value: RespValue): string {
+  if (value instanceof ErrorReply) return `${value.code} ${value.message}`;
+  return "it has sent what nobody has asked for";
+}
+
 interface Waiter {
   readonly resolve: (value: RespValue) => void;
   readonly reject: (error: Error) => void;
@@ -58,6 +64,7 @@ export class ClientConnection {
   #firstWaiter = 0;
   readonly #output = new OutputQueue();
   #isWriting = false;
+  #isRetired = false;
   #broken: ConnectionError | undefined;
 
   private constructor(socket: Socket, options: { address: Address; timeoutMs: number }) {
@@ -110,13 +117,21 @@ export class ClientConnection {
       queueMicrotask(() => this.#writeAll());
     }
     const timer = setTimeout(() => {
-      this.#break(`no answer from ${this.name} within ${timeoutMs / 1000} s`);
+      this.#break(
+        `no answer from ${this.name} within ${Number((timeoutMs / 1000).toPrecision(2))} s`,
+      );
     }, timeoutMs);
     try {
       return await promise;
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** Closes the connection when all replies are there. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.#waiters.length === 0) this.close();
   }
 
   /** Closes the connection. Replies that are still missing are lost. */
@@ -146,12 +161,19 @@ export class ClientConnection {
     try {
       for (;;) {
         for (let value = this.#decoder.next(); value !== undefined;) {
-          this.#waiters[this.#firstWaiter++]?.resolve(value);
+          const waiter = this.#waiters[this.#firstWaiter];
+          if (waiter === undefined) {
+            this.#break(`${this.name} hung up: ${describeUnasked(value)}`);
+            return;
+          }
+          this.#firstWaiter++;
+          waiter.resolve(value);
           value = this.#decoder.next();
         }
         if (this.#firstWaiter === this.#waiters.length) {
           this.#waiters.length = 0;
           this.#firstWaiter = 0;
+          if (this.#isRetired) this.close();
         }
         const count = await this.#socket.read(this.#decoder.space);
         if (count === null) break;

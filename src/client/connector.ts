@@ -26,6 +26,7 @@ export class Connector {
   readonly #timeoutMs: number;
   #addresses: readonly Address[];
   #connecting: Promise<ClientConnection> | undefined;
+  #name = "";
 
   /** @param options `addresses`: where to try, in order; `timeoutMs`: how long a command may take */
   constructor(options: { addresses: readonly Address[]; timeoutMs: number }) {
@@ -38,6 +39,11 @@ export class Connector {
     return this.#addresses.length;
   }
 
+  /** The address that was reached last, as the user gave it. */
+  get name(): string {
+    return this.#name;
+  }
+
   /**
    * Returns the connection; makes it if there is none.
    *
@@ -47,17 +53,22 @@ export class Connector {
     const timeoutMs = this.#timeoutMs;
     const connecting = this.#connecting ??= ClientConnection.open(this.#addresses, { timeoutMs });
     try {
-      return await connecting;
+      const connection = await connecting;
+      this.#name = connection.name;
+      return connection;
     } catch (error) {
       if (this.#connecting === connecting) this.#connecting = undefined;
       throw error;
     }
   }
 
-  /** Gives up `connection`, unless that has already happened. */
+  /**
+   * Gives up `connection`, unless that has already happened. Commands that were sent over it are still
+   * answered, if the node answers.
+   */
   async giveUp(connection: ClientConnection): Promise<void> {
     const connecting = this.#connecting;
-    connection.close();
+    connection.retire();
     if (connecting === undefined || await connecting.catch(() => undefined) !== connection) return;
     if (this.#connecting !== connecting) return;
     this.#connecting = undefined;
@@ -86,23 +97,24 @@ export async function callOnce(
   const { connector, timeoutMs } = options;
   const command = ["DKS.ONCE", crypto.randomUUID(), ...words];
   const endAt = now() + timeoutMs;
-  // A node that hangs must leave time for another one.
-  const attemptMs = connector.size > 1 ? timeoutMs / 2 : timeoutMs;
   /** The result of the last attempt whose outcome is unknown. */
   let doubt: ConnectionError | ErrorReply | undefined;
+  let unsent = TIME_IS_OVER;
   /** How many nodes have rejected it while nothing was in doubt. */
   let rejections = 0;
-  for (let pauseMs = PAUSE_MS_MIN;; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
-    const leftMs = Math.min(attemptMs, endAt - now());
-    const result = await attempt(command, { connector, timeoutMs: leftMs });
-    if (result !== undefined && isOfUnknownEnd(result)) doubt = result;
+  let pauseMs = PAUSE_MS_MIN;
+  for (let tries = 0;; tries++) {
+    const othersLeft = connector.size - 1 - tries % connector.size;
+    const attemptMs = shareOf(endAt - now(), othersLeft);
+    const result = await attempt(command, { connector, timeoutMs: attemptMs });
+    if (result instanceof Unsent) unsent = result.reason;
+    else if (isOfUnknownEnd(result)) doubt = result;
     else if (isRejection(result) && doubt === undefined && ++rejections < connector.size) continue;
     // A rejection or an abort says nothing about earlier attempts.
-    else if (result !== undefined && (doubt === undefined || !isFailure(result))) {
-      return orThrow(result);
-    }
-    if (now() + pauseMs >= endAt) return orThrow(doubt ?? NOT_SENT);
+    else if (doubt === undefined || !isFailure(result)) return orThrow(result);
+    if (now() + pauseMs >= endAt) return orThrow(doubt ?? unsent);
     await delay(pauseMs);
+    pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX);
   }
 }
 
@@ -113,6 +125,7 @@ export async function callOnce(
  * @param options `timeoutMs`: how long all attempts may take together; `mayRepeat`: whether it may
  * be sent again if it might have taken effect, as a read may
  * @throws {ConnectionError} if no node can be reached, or the outcome of the command is not known.
+ * The message says what happened at each address.
  */
 export async function callAnywhere(
   words: readonly ByteString[],
@@ -120,30 +133,42 @@ export async function callAnywhere(
 ): Promise<RespValue> {
   const { connector, timeoutMs, mayRepeat } = options;
   const endAt = now() + timeoutMs;
-  // A node that hangs must leave time for another one, if another may be asked.
-  const attemptMs = mayRepeat && connector.size > 1 ? timeoutMs / 2 : timeoutMs;
-  for (let left = connector.size - 1;; left--) {
-    const leftMs = Math.max(1, Math.min(attemptMs, endAt - now()));
-    const result = await attempt(words, { connector, timeoutMs: leftMs });
-    const isOpen = result === undefined || isRejection(result) ||
-      (mayRepeat && result instanceof ConnectionError && result.maybeDone);
-    if (!isOpen || left <= 0 || now() >= endAt) {
-      // A key that does not exist is `null`: that is an answer.
-      return orThrow(result === undefined ? NOT_SENT : result);
-    }
+  const failures: string[] = [];
+  for (let othersLeft = connector.size - 1;; othersLeft--) {
+    const leftMs = endAt - now();
+    const attemptMs = shareOf(leftMs, mayRepeat ? othersLeft : 0);
+    const result = await attempt(words, { connector, timeoutMs: attemptMs });
+    const isLast = othersLeft <= 0 || now() >= endAt;
+    if (result instanceof Unsent) failures.push(result.reason.message);
+    else if (result instanceof ConnectionError) {
+      failures.push(result.message);
+      if (isLast || !mayRepeat || !result.maybeDone) {
+        throw new ConnectionError(failures.join("; "), result.maybeDone && !mayRepeat);
+      }
+    } else if (isRejection(result) && !isLast) {
+      failures.push(`${connector.name} says: ${result.code} ${result.message}`);
+    } else return result;
+    if (isLast) throw new ConnectionError(failures.join("; "), false);
   }
 }
 
-const NOT_SENT = new ConnectionError("every connection broke before the command was sent", false);
+/** Returns how long an attempt may take: a node that hangs must leave time for the others. */
+function shareOf(leftMs: number, othersLeft: number): number {
+  return Math.max(1, othersLeft > 0 ? leftMs / 2 : leftMs);
+}
 
-/**
- * Returns the result of one attempt; `undefined` if the connection had broken before it. If another
- * node should be tried, the next attempt goes there.
- */
+const TIME_IS_OVER = new ConnectionError("the time was over before the command was sent", false);
+
+/** The connection broke before the command was sent. */
+class Unsent {
+  constructor(readonly reason: ConnectionError) {}
+}
+
+/** Returns the result of one attempt. If another node should be tried, the next attempt goes there. */
 async function attempt(
   command: readonly ByteString[],
   options: { connector: Connector; timeoutMs: number },
-): Promise<RespValue | ConnectionError | undefined> {
+): Promise<RespValue | ConnectionError | Unsent> {
   const { connector, timeoutMs } = options;
   let connection: ClientConnection | undefined;
   try {
@@ -155,7 +180,7 @@ async function attempt(
     if (!(error instanceof ConnectionError)) throw error;
     if (connection === undefined) return error;
     await connector.giveUp(connection);
-    return error.maybeDone ? error : undefined;
+    return error.maybeDone ? error : new Unsent(error);
   }
 }
 
@@ -168,8 +193,7 @@ function isOfUnknownEnd(
 
 /** Tells whether the attempt had no effect. */
 function isFailure(result: RespValue | ConnectionError): boolean {
-  return result instanceof ConnectionError ||
-    isWithoutEffect(result);
+  return result instanceof ConnectionError || isWithoutEffect(result);
 }
 
 function orThrow(result: RespValue | ConnectionError): RespValue {

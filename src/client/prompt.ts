@@ -16,7 +16,8 @@ import { type ClientConnection, ConnectionError } from "./connection.ts";
 import { callAnywhere, Connector } from "./connector.ts";
 import { formatReply } from "./format.ts";
 import { EXIT } from "./one_shot.ts";
-import { showStatus } from "./status.ts";
+import { formatStatus, statusOf } from "./status.ts";
+import { readInputLines } from "../standard_streams.ts";
 import { type Output, terminalColumns } from "./terminal.ts";
 import { now } from "../clock.ts";
 
@@ -44,34 +45,42 @@ export async function runPrompt(options: {
 }): Promise<number> {
   const session = new PromptSession(options);
   await session.connect();
-  const isInteractive = Deno.stdin.isTerminal() && options.output.isTerminal;
+  try {
+    if (Deno.stdin.isTerminal() && options.output.isTerminal) {
+      await runAtTerminal(session, options.output);
+      return EXIT.ok; // The user has seen what failed.
+    }
+    for await (const line of readInputLines()) {
+      if (!await session.run(line)) break;
+    }
+    return session.hasFailed ? EXIT.failed : EXIT.ok;
+  } finally {
+    session.close();
+  }
+}
+
+async function runAtTerminal(session: PromptSession, output: Output): Promise<void> {
   const lines = createInterface({
     input: stdin,
-    output: isInteractive ? stdout : undefined,
-    terminal: isInteractive,
+    output: stdout,
+    terminal: true,
     historySize: HISTORY_MAX,
     prompt: `${session.name}> `,
   });
-  if (isInteractive) {
-    await options.output.write(`Connected to ${bold(session.name)}. ${dim("help tells more.")}\n`);
-    lines.on("SIGINT", () => {
-      lines.write(null, { ctrl: true, name: "u" }); // As in a shell: the line is dropped.
-      stdout.write("\n");
-      lines.prompt();
-    });
+  await output.write(`Connected to ${bold(session.name)}. ${dim("help tells more.")}\n`);
+  lines.on("SIGINT", () => {
+    lines.write(null, { ctrl: true, name: "u" }); // As in a shell: the line is dropped.
+    stdout.write("\n");
     lines.prompt();
-  }
+  });
+  lines.prompt();
   for await (const line of lines) {
     if (!await session.run(String(line))) break;
-    if (!isInteractive) continue;
     lines.setPrompt(`${session.name}> `); // It may have gone to another node.
     lines.prompt();
   }
   lines.close();
-  if (isInteractive) await options.output.write("\n");
-  session.close();
-  // At a terminal, the user has seen what failed; a script has only the exit code.
-  return isInteractive || !session.hasFailed ? EXIT.ok : EXIT.failed;
+  await output.write("\n");
 }
 
 /** One session at the prompt: keeps the connection, and replaces it when it breaks. */
@@ -132,9 +141,9 @@ class PromptSession {
 
   async #call(words: readonly ByteString[]): Promise<void> {
     try {
-      const connection = await this.connect();
+      await this.connect();
       if (words.length === 1 && words[0]?.toLowerCase() === "status") {
-        await this.#showStatus(connection);
+        await this.#showStatus();
         return;
       }
       const begin = now();
@@ -151,13 +160,11 @@ class PromptSession {
     }
   }
 
-  async #showStatus(connection: ClientConnection): Promise<void> {
-    try {
-      await showStatus(connection, this.#output);
-    } catch (error) {
-      await this.#connector.giveUp(connection);
-      throw error;
-    }
+  async #showStatus(): Promise<void> {
+    const connector = this.#connector;
+    const timeoutMs = this.#timeoutMs;
+    const reply = await callAnywhere(["DKS.STATUS"], { connector, timeoutMs, mayRepeat: true });
+    await this.#output.write(formatStatus(statusOf(reply, connector.name)));
   }
 
   async #show(reply: RespValue, ms: number): Promise<void> {

@@ -12,6 +12,8 @@ const CODES: readonly string[] = ["CLUSTERDOWN", "TRYAGAIN", "LOADING"];
 
 /** Tells whether the node refused it: nothing has happened, and another node may accept it. */
 export function isRejection(reply: RespValue | Error | undefined): reply is ErrorReply {
+  // A node that is starting says no more than that.
+  if (reply instanceof ErrorReply && reply.code === "LOADING") return true;
   return ownWord(reply) === "REJECTED";
 }
 

@@ -9,7 +9,7 @@ import type { ByteString } from "../byte_string.ts";
 import { messageOf } from "../errors.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { ConnectionError } from "./connection.ts";
-import { callOnce, Connector } from "./connector.ts";
+import { callAnywhere, callOnce, Connector } from "./connector.ts";
 import { Latencies, type Summary } from "./measurements.ts";
 import { type Operation, OPERATION_NAMES, type OperationName } from "./operations_file.ts";
 import { ProgressBar } from "./progress_bar.ts";
@@ -139,14 +139,9 @@ class Replay {
   async #send(operation: Operation, connector: Connector): Promise<RespValue> {
     const words = wordsOf(operation);
     const { retry, timeoutMs } = this.#options;
-    if (retry && operation.name !== "GET") return await callOnce(words, { connector, timeoutMs });
-    const connection = await connector.get();
-    try {
-      return await connection.call(words);
-    } catch (error) {
-      await connector.giveUp(connection);
-      throw error;
-    }
+    const mayRepeat = operation.name === "GET";
+    if (retry && !mayRepeat) return await callOnce(words, { connector, timeoutMs });
+    return await callAnywhere(words, { connector, timeoutMs, mayRepeat });
   }
 
   #count(tally: Tally, reply: RespValue): void {

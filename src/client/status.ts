@@ -7,10 +7,9 @@
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import { toText } from "../byte_string.ts";
 import type { ClusterStatus, DoubtStatus, NodeStatus } from "../cluster_status.ts";
-import { ErrorReply } from "../resp/value.ts";
+import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
 import { formatNumber, formatTable } from "./table.ts";
-import type { Output } from "./terminal.ts";
 
 /**
  * Asks the node for the status of its cluster.
@@ -18,17 +17,22 @@ import type { Output } from "./terminal.ts";
  * @throws {ConnectionError} if it is not a dks node.
  */
 export async function fetchStatus(connection: ClientConnection): Promise<ClusterStatus> {
-  const reply = await connection.call(["DKS.STATUS"]);
-  if (typeof reply !== "string") {
-    const said = reply instanceof ErrorReply ? `: ${reply.code} ${reply.message}` : "";
-    throw new ConnectionError(`${connection.name} is no dks node${said}`, false);
-  }
-  return JSON.parse(toText(reply) ?? "") as ClusterStatus;
+  return statusOf(await connection.call(["DKS.STATUS"]), connection.name);
 }
 
-/** Prints the status of the cluster. */
-export async function showStatus(connection: ClientConnection, output: Output): Promise<void> {
-  await output.write(formatStatus(await fetchStatus(connection)));
+/**
+ * Returns the status that a node has replied.
+ *
+ * @param name the node, for the error
+ * @throws {ConnectionError} if it is no status.
+ */
+export function statusOf(reply: RespValue, name: string): ClusterStatus {
+  if (typeof reply === "string") return JSON.parse(toText(reply) ?? "") as ClusterStatus;
+  if (reply instanceof ErrorReply && reply.code !== "ERR") {
+    throw new ConnectionError(`${name} tells no status: ${reply.code} ${reply.message}`, false);
+  }
+  const said = reply instanceof ErrorReply ? `: ${reply.code} ${reply.message}` : "";
+  throw new ConnectionError(`${name} is no dks node${said}`, false);
 }
 
 /** Returns the status in human-readable form. */

@@ -5,15 +5,18 @@
  */
 
 import { setColorEnabled } from "@std/fmt/colors";
+import { writeNote, writeOutput } from "../standard_streams.ts";
 
 /** The width to assume if the terminal's is not known. */
 const COLUMNS = 80;
 
-const encoder = new TextEncoder();
-
 /** Where a command writes to. */
 export interface Output {
-  /** Writes the command's result. */
+  /**
+   * Writes the command's result.
+   *
+   * @throws {StreamError} if that fails.
+   */
   write(data: string | Uint8Array): Promise<void>;
   /** Writes notes for the user, separate from the result. */
   note(text: string): Promise<void>;
@@ -23,20 +26,12 @@ export interface Output {
 
 /** The process's own standard output and standard error. */
 export const standardOutput: Output = {
-  write: (data) => writeTo(Deno.stdout, data),
-  note: (text) => writeTo(Deno.stderr, text),
+  write: writeOutput,
+  note: writeNote,
   get isTerminal() {
     return Deno.stdout.isTerminal();
   },
 };
-
-async function writeTo(
-  stream: { write(bytes: Uint8Array): Promise<number> },
-  data: string | Uint8Array,
-): Promise<void> {
-  let rest = typeof data === "string" ? encoder.encode(data) : data;
-  while (rest.length > 0) rest = rest.subarray(await stream.write(rest));
-}
 
 /** Returns how many columns the terminal has, or a usual number if there is none. */
 export function terminalColumns(): number {

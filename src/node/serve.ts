@@ -16,6 +16,7 @@ import { type CommandLine, parseInteger, readCommandLine } from "../command_line
 import { parseDurationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
 import { KEY_BYTES_LIMIT, KEY_BYTES_MAX, VALUE_BYTES_LIMIT, VALUE_BYTES_MAX } from "../limits.ts";
+import { writeOutput } from "../standard_streams.ts";
 import { SLOW_DISK, VIEW_TIMING } from "../two_phase/timing.ts";
 import type { ViewTimes } from "./peer/handshake.ts";
 import { defaultMemoryBytes, parseMemoryBytes } from "./memory.ts";
@@ -66,8 +67,8 @@ usage: dks serve [options]
       --max-value-bytes N  longest value (${VALUE_BYTES_MAX})
       --max-memory SIZE  memory for keys and values, as 512mb: more is refused
                          to writes; 0: no bound (60 % of what there is)
-      --notify-keyspace-events LETTERS  which events of keys subscribers are told,
-                         as in Redis (KEA: all). CONFIG SET changes it
+      --notify-keyspace-events LETTERS  which events of keys subscribers are
+                         told, as in Redis (KEA: all). CONFIG SET changes it
       --log-level LEVEL  debug, info, warn, error or critical (info)
       --log-format FORM  text or json (text)
   -h, --help             prints this
@@ -107,7 +108,7 @@ const SLOW_FORCE_MS_MIN = 1;
 export async function serve(args: readonly string[]): Promise<void> {
   const options = parseServeOptions(args);
   if (options === "help") {
-    await Deno.stdout.write(new TextEncoder().encode(SERVE_HELP));
+    await writeOutput(SERVE_HELP);
     return;
   }
   const isStopped = Promise.withResolvers<undefined>();

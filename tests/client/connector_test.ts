@@ -1,6 +1,6 @@
 /** Writes that survive a broken connection, against servers that answer as they are told. */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Address } from "../../src/address.ts";
 import { ConnectionError } from "../../src/client/connection.ts";
 import { callAnywhere, callOnce, Connector } from "../../src/client/connector.ts";
@@ -60,6 +60,30 @@ class FakeServer implements Disposable {
   [Symbol.dispose](): void {
     this.#listener.close();
     for (const conn of this.#conns) conn.close();
+  }
+}
+
+/** A server that says the same to everybody, and hangs up. */
+class SpeakingServer implements Disposable {
+  readonly address: Address;
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+
+  constructor(words: string) {
+    this.address = { hostname: "127.0.0.1", port: this.#listener.addr.port };
+    this.#speak(new TextEncoder().encode(words));
+  }
+
+  async #speak(words: Uint8Array): Promise<void> {
+    for await (const conn of this.#listener) {
+      await conn.write(words);
+      await conn.closeWrite();
+      // Without what the client has sent, it would be reset.
+      new Response(conn.readable).arrayBuffer().catch(() => {});
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener.close();
   }
 }
 
@@ -137,7 +161,10 @@ Deno.test("callOnce() asks each node once when they reject a write, and tells wh
 });
 
 /** Sends a command to these servers, in this order. */
-async function send(servers: readonly FakeServer[], mayRepeat: boolean): Promise<RespValue> {
+async function send(
+  servers: readonly { address: Address }[],
+  mayRepeat: boolean,
+): Promise<RespValue> {
   const timeoutMs = 1000;
   const connector = new Connector({ addresses: servers.map(({ address }) => address), timeoutMs });
   try {
@@ -173,6 +200,49 @@ Deno.test("callAnywhere() repeats what may have been done only where it is told 
     using third = new FakeServer(reaction);
     assertEquals(await send([third, second], true), OK);
   }
+});
+
+Deno.test("callAnywhere() goes on when a node that is starting hangs up, and tells its words", async () => {
+  const loading = new ErrorReply("LOADING", "this node is starting");
+  for (const mayRepeat of [false, true]) {
+    using first = new FakeServer(loading);
+    using second = new FakeServer(OK);
+    assertEquals(await send([first, second], mayRepeat), OK);
+    using speaking = new SpeakingServer("-LOADING this node is starting\r\n");
+    using third = new FakeServer(OK);
+    assertEquals(await send([speaking, third], mayRepeat), OK);
+    // It may hang up before it is asked.
+    const told = await send([speaking], mayRepeat).catch((error) => error);
+    assertMatch(told.message, /this node is starting/);
+  }
+});
+
+Deno.test("callAnywhere() tells what happened at each address", async () => {
+  using rejecting = new FakeServer(new ErrorReply("CLUSTERDOWN", "REJECTED no majority"));
+  using hanging = new FakeServer(NOTHING);
+  const error = await assertRejects(() => send([rejecting, hanging], true), ConnectionError);
+  assertMatch(
+    error.message,
+    /^127\.0\.0\.1:\d+ says: CLUSTERDOWN REJECTED no majority; no answer from 127\.0\.0\.1:\d+ within [\d.]+ s$/,
+  );
+  assertEquals(error.maybeDone, false, "a read does nothing");
+});
+
+Deno.test("callAnywhere() leaves time for the last node when two hang", async () => {
+  using first = new FakeServer(NOTHING);
+  using second = new FakeServer(NOTHING);
+  using third = new FakeServer(OK);
+  assertEquals(await send([first, second, third], true), OK);
+});
+
+Deno.test("Connector.giveUp() lets a node answer what it was asked", async () => {
+  using server = new FakeServer(new ErrorReply("TRYAGAIN", "REJECTED no lease"), OK);
+  using other = new FakeServer(OK);
+  const addresses = [server.address, other.address];
+  const connector = new Connector({ addresses, timeoutMs: 1000 });
+  const call = () => callAnywhere(["X"], { connector, timeoutMs: 1000, mayRepeat: false });
+  assertEquals(await Promise.all([call(), call()]), [OK, OK]);
+  connector.close();
 });
 
 Deno.test("callOnce() leaves time for another node when one hangs", async () => {
