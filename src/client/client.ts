@@ -26,19 +26,19 @@ usage: dks client [options]                  an interactive prompt
        dks client [options] COMMAND ...      one command
 
   -s, --server LIST    the node to talk to, host or host:port; of several, the
-                       first that can be reached, and the next one where that
-                       one rejects what it is asked (localhost)
-  -p, --port PORT      the port where none is named (5000)
+                       first that can be reached, and the next one if that one
+                       rejects a command (localhost)
+  -p, --port PORT      the port if LIST names none (5000)
       --timeout TIME   how long to wait for an answer (10s)
   -h, --help           prints this
 
 commands:
   put KEY VALUE        sets a key; VALUE - reads the value from standard input
   get KEY              prints the value and nothing else
-  delete KEY...        deletes keys; when the connection breaks, put and delete
-                       are sent again, to the next node, and done once
+  delete KEY...        deletes keys; if the connection breaks, put and delete
+                       are sent again, to the next node, and take effect once
   exists KEY           prints yes or no
-  outcome ID           tells how a transaction ended that an error has named;
+  outcome ID           tells how a transaction that an error named has ended;
                        exit code 0 committed, 1 aborted, 3 not known
   raw COMMAND WORD...  sends any command of the Redis protocol
   export > FILE        writes all keys to a file, as they are at one moment
@@ -52,9 +52,9 @@ commands:
                        the file's order)
       --pipeline N     operations under way on each connection (1)
       --repeat N       how often the file is replayed (1)
-      --reconnect      connects anew for each operation
-      --retry          sends a write again whose connection broke; the nodes
-                       keep a token for each write then, and do it once
+      --reconnect      opens a new connection for each operation
+      --retry          sends a write again if its connection broke; the nodes
+                       keep a token for each write, and do it once
       --json           prints the result as JSON
 
 Exit codes: 0 done, 1 the key does not exist, 2 wrong usage, 3 failed.

@@ -31,33 +31,33 @@ usage: dks serve [options]
   -p, --port PORT        the port for clients and for the other nodes (5000)
       --host ADDRESS     the local address to listen at (0.0.0.0: all of IPv4;
                          :: all of IPv4 and IPv6)
-      --peers LIST       all nodes, this one among them: a:5000,b:5000,c:5000;
+      --peers LIST       all nodes, this one included: a:5000,b:5000,c:5000;
                          the port may be left out if it is this node's own.
                          The same list on every node. Without it: a cluster of
                          one
-      --advertise ADDR   this node's own entry in the list, where it cannot
-                         find it out
+      --advertise ADDR   this node's own entry in the list, if it cannot find
+                         it by itself
       --data PATH        keeps the journal in this file, or in dks-PORT.kv in
                          this folder; needs a program that was compiled for
                          it (deno task compile --data FOLDER). Without it:
                          in a data folder of the user's, one for each port
       --ephemeral        stores nothing: a node that restarts is a stranger to
                          its cluster
-      --force-new-cluster  a majority of the nodes is lost for good: this node,
-                         from what its journal holds, begins a new cluster
-                         with these --peers. Writes may be lost: read "A
-                         majority is lost for good" in the README first. To be
-                         taken away afterwards
+      --force-new-cluster  a majority of the nodes is lost for good: this node
+                         starts a new cluster with these --peers from what its
+                         journal holds. Writes may be lost: first read "A
+                         majority is lost for good" in docs/operations.md.
+                         Remove the flag afterwards
       --timeout TIME     a request is answered within this time (5s)
-      --idle-timeout TIME  a client that was silent for this long is hung up on
-                         (never)
-      --lease TIME       a node may answer reads for so long after a majority
-                         has acknowledged a heartbeat (1s)
-      --suspicion TIME   the others go on without a node that was silent for so
-                         long (1s)
-      --heartbeat TIME   time between heartbeats (200ms); twice that fits into
-                         the lease and into the suspicion, and the lease is at
-                         most three times the suspicion. The same three on
+      --idle-timeout TIME  closes the connection of a client that has been
+                         silent for this long (never)
+      --lease TIME       a node may answer reads for this long after it sent a
+                         heartbeat that a majority acknowledged (1s)
+      --suspicion TIME   the others continue without a node that has been
+                         silent for this long (1s)
+      --heartbeat TIME   time between heartbeats (200ms), at most half of the
+                         lease and of the suspicion. The lease is at most three
+                         times the suspicion. All three must be the same on
                          every node
       --slow-force TIME  a disk is slow if its forces take longer on average:
                          the log, status and INFO name the node (100ms)
@@ -65,10 +65,12 @@ usage: dks serve [options]
                          while a majority is fast (warn)
       --max-key-bytes N  longest key (${KEY_BYTES_MAX})
       --max-value-bytes N  longest value (${VALUE_BYTES_MAX})
-      --max-memory SIZE  memory for keys and values, as 512mb: more is refused
-                         to writes; 0: no bound (60 % of what there is)
-      --notify-keyspace-events LETTERS  which events of keys subscribers are
-                         told, as in Redis (KEA: all). CONFIG SET changes it
+      --max-memory SIZE  memory for keys and values, such as 512mb: writes that
+                         need more are refused; 0: no bound (60 % of what there
+                         is)
+      --notify-keyspace-events LETTERS
+                         the keyspace events to publish, as in Redis (KEA:
+                         all); CONFIG SET changes it
       --log-level LEVEL  debug, info, warn, error or critical (info)
       --log-format FORM  text or json (text)
   -h, --help             prints this
