@@ -22,7 +22,12 @@ import { Statistics } from "./admin/statistics.ts";
 import { clusterStatus } from "./admin/status.ts";
 import { TurnTimes } from "./admin/turn_times.ts";
 import { clocks, now, whyNotThisTime } from "../clock.ts";
-import { type CommandHost, type Pause, SCAN_PROCESSES } from "./commands/command.ts";
+import {
+  type CommandHost,
+  type MemoryFigures,
+  type Pause,
+  SCAN_PROCESSES,
+} from "./commands/command.ts";
 import { Driver } from "./driver.ts";
 import { ExpirySweeper } from "./expiry_sweeper.ts";
 import { usedMemory } from "./memory.ts";
@@ -144,6 +149,8 @@ export class Node implements ListenerHost, OutcomeHost {
   /** Tells the orders of keys of this node apart, in the cursors of SCAN. */
   #scanTag = 0;
   #isCheckpointing = false;
+  /** The most that the keys took, at the times at which that was looked at. */
+  #peakBytes = 0;
   /** CLIENT PAUSE. */
   #pause: Pause = "none";
   #pausedUntil = 0;
@@ -246,6 +253,13 @@ export class Node implements ListenerHost, OutcomeHost {
       idleMsMax: options.idleMsMax,
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
+      isEphemeral: this.#isEphemeral,
+      otherMembers: () => {
+        const { membership } = this.#driver?.replica ?? {};
+        return membership?.isMember === true ? members(membership.members).length - 1 : 0;
+      },
+      memory: () => this.#memory,
+      wallMs: Date.now,
       nowMs: now,
       isOutOfMemory: () => this.#isOutOfMemory,
       memoryBytesMax: options.memoryBytesMax,
@@ -494,12 +508,29 @@ export class Node implements ListenerHost, OutcomeHost {
     return () => {
       sweeper.sweep();
       this.#exports.dropIdle();
+      this.#peakBytes = Math.max(this.#peakBytes, this.#usedMemory);
     };
   }
 
   get #isOutOfMemory(): boolean {
     const { memoryBytesMax } = this.#options;
     return memoryBytesMax > 0 && this.#usedMemory > memoryBytesMax;
+  }
+
+  get #memory(): MemoryFigures {
+    const store = this.#driver?.replica.store;
+    const { heapUsed, rss } = Deno.memoryUsage();
+    const usedBytes = this.#usedMemory;
+    this.#peakBytes = Math.max(this.#peakBytes, usedBytes);
+    return {
+      usedBytes,
+      peakBytes: this.#peakBytes,
+      boundBytes: this.#options.memoryBytesMax,
+      keys: store?.size ?? 0,
+      valueBytes: store?.bytes ?? 0,
+      heapBytes: heapUsed,
+      residentBytes: rss,
+    };
   }
 
   get #usedMemory(): number {
@@ -608,7 +639,7 @@ export class Node implements ListenerHost, OutcomeHost {
       peers: this.#peers,
       statistics: this.#statistics,
       connections: this.#listener.connections,
-      memory: { usedBytes: this.#usedMemory, bytesMax: this.#options.memoryBytesMax },
+      memory: this.#memory,
       turnTimes: this.#turnTimes,
       pubsub: this.#pubsub,
       tracking: this.#tracking,

@@ -17,6 +17,7 @@ import {
   type RespValue,
   type RespVersion,
   SimpleString,
+  VerbatimString,
 } from "./value.ts";
 
 /** Returns `value` as a bulk string. */
@@ -48,6 +49,11 @@ export function encodeValue(value: RespValue, version: RespVersion): ByteString 
   if (value instanceof Push) return encodeList(version === 2 ? "*" : ">", value.values, version);
   if (value instanceof Replies) {
     return value.values.map((one) => encodeValue(one, version)).join("");
+  }
+  if (value instanceof VerbatimString) {
+    return version === 2
+      ? encodeBulk(value.text)
+      : `=${value.text.length + 4}\r\ntxt:${value.text}\r\n`;
   }
   if (value instanceof Set) return encodeList(version === 2 ? "*" : "~", [...value], version);
   if (value instanceof Map) return encodeMap(value, version);

@@ -53,6 +53,11 @@ export class Replies {
   constructor(readonly values: readonly RespValue[]) {}
 }
 
+/** A text for people; in version 2 it looks like any other string. */
+export class VerbatimString {
+  constructor(readonly text: ByteString) {}
+}
+
 /** Any value of the protocol. */
 export type RespValue =
   | ByteString
@@ -65,6 +70,7 @@ export type RespValue =
   | NullArray
   | Push
   | Replies
+  | VerbatimString
   | readonly RespValue[]
   | ReadonlySet<RespValue>
   | ReadonlyMap<RespValue, RespValue>;

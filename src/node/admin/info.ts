@@ -19,8 +19,14 @@ import type { TurnTimes } from "./turn_times.ts";
 export interface InfoSources extends StatusSources {
   readonly port: number;
   readonly connections: number;
-  /** What the keys take of the memory, and what they may, in bytes; 0: no bound. */
-  readonly memory: { readonly usedBytes: number; readonly bytesMax: number };
+  /** What the keys take of the memory, the most of that, and what they may (0: no bound); in bytes. */
+  readonly memory: {
+    readonly usedBytes: number;
+    readonly peakBytes: number;
+    readonly boundBytes: number;
+    readonly heapBytes: number;
+    readonly residentBytes: number;
+  };
   readonly turnTimes: TurnTimes;
   /** The writes under way, and how many wait for room. */
   readonly admission: { readonly bytes: number; readonly waiting: number };
@@ -50,7 +56,6 @@ export function infoText(sources: InfoSources, wanted: readonly string[]): strin
 
 function sections(sources: InfoSources): Section[] {
   const { replica, statistics, port, connections } = sources;
-  const memory = Deno.memoryUsage();
   return [
     ["Server", {
       redis_version: REDIS_VERSION,
@@ -63,9 +68,10 @@ function sections(sources: InfoSources): Section[] {
     ["Clients", { connected_clients: connections, tracking_clients: sources.tracking.clients }],
     ["Memory", {
       used_memory: sources.memory.usedBytes,
-      used_memory_rss: memory.rss,
-      used_memory_heap: memory.heapUsed,
-      maxmemory: sources.memory.bytesMax,
+      used_memory_peak: sources.memory.peakBytes,
+      used_memory_rss: sources.memory.residentBytes,
+      used_memory_heap: sources.memory.heapBytes,
+      maxmemory: sources.memory.boundBytes,
       maxmemory_policy: "noeviction",
     }],
     ["Persistence", {

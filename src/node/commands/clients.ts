@@ -5,7 +5,7 @@
  */
 
 import { type ByteString, fromText } from "../../byte_string.ts";
-import { ErrorReply, Replies } from "../../resp/value.ts";
+import { ErrorReply, Replies, VerbatimString } from "../../resp/value.ts";
 import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
 import {
   type CommandFlag,
@@ -170,7 +170,7 @@ function list(
   const [, , option, ...values] = words;
   const all = [...node.sessions()].sort((a, b) => a.id - b.id);
   const text = (chosen: readonly Session[]) =>
-    reply(chosen.map((one) => lineOf(one, table)).join(""));
+    reply(new VerbatimString(chosen.map((one) => lineOf(one, table)).join("")));
   if (option === undefined) return text(all);
   const [first = ""] = values;
   if (option.toLowerCase() === "type" && values.length === 1) {
@@ -342,7 +342,7 @@ function rows(table: CommandTable): readonly CommandRow[] {
       summary: "Describes the connection, as CLIENT LIST does",
       syntax: "",
       since: "6.2.0",
-      run: (_words, session) => reply(lineOf(session, table)),
+      run: (_words, session) => reply(new VerbatimString(lineOf(session, table))),
     },
     {
       ...ROW,

@@ -190,6 +190,13 @@ export interface CommandHost {
   info(sections: readonly string[]): string;
   /** Returns the JSON of DKS.STATUS. */
   status(): string;
+  /** The node keeps no journal. */
+  readonly isEphemeral: boolean;
+  /** How many members the view has besides this node; 0 while this node is none. */
+  otherMembers(): number;
+  memory(): MemoryFigures;
+  /** Returns the wall-clock time in milliseconds since 1970, perhaps with a fraction. */
+  wallMs(): number;
   /** Returns the monotonic clock of this process, in milliseconds. */
   nowMs(): number;
   /** Tells this process from others in the cursors of SCAN: below {@linkcode SCAN_PROCESSES}. */
@@ -219,6 +226,22 @@ export interface CommandHost {
   whyLoading(): string | undefined;
   /** Finds out how the transaction of this name ended. */
   outcome(transaction: string): Promise<RespValue>;
+}
+
+/** What takes memory, in bytes. */
+export interface MemoryFigures {
+  /** What the keys take, as they are counted against the bound; and the most that was seen. */
+  readonly usedBytes: number;
+  readonly peakBytes: number;
+  /** The bound; 0: none. */
+  readonly boundBytes: number;
+  /** How many keys there are. */
+  readonly keys: number;
+  /** Of keys and values alone. */
+  readonly valueBytes: number;
+  /** Of the engine, and of the process. */
+  readonly heapBytes: number;
+  readonly residentBytes: number;
 }
 
 /** The result of a command: a reply at once or later, or a request whose outcome is the reply. */

@@ -5,7 +5,7 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
-import { type RespValue, SimpleString } from "../../resp/value.ts";
+import { type RespValue, SimpleString, VerbatimString } from "../../resp/value.ts";
 import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
 import {
   categoriesOf,
@@ -18,6 +18,7 @@ import {
   NO_KEYS,
   type Session,
 } from "./command.ts";
+import { withHelp } from "./help.ts";
 import { matchesGlob } from "./glob.ts";
 
 function dbsize(): CommandResult {
@@ -65,7 +66,7 @@ function configSet([, , ...words]: readonly ByteString[], { node }: Session): Co
 }
 
 function info(words: readonly ByteString[], { node }: Session): CommandResult {
-  return reply(node.info(words.slice(1).map((word) => word.toLowerCase())));
+  return reply(new VerbatimString(node.info(words.slice(1).map((word) => word.toLowerCase()))));
 }
 
 // --- COMMAND -------------------------------------------------------------------------------------
@@ -205,7 +206,7 @@ const CONFIG: CommandRow = {
   summary: "Commands about the configuration",
   syntax: "subcommand",
   since: "2.0.0",
-  subcommands: [{
+  subcommands: withHelp("config", [{
     ...ROW,
     name: "config|get",
     arity: -3,
@@ -223,7 +224,16 @@ const CONFIG: CommandRow = {
     syntax: "parameter value [parameter value ...]",
     since: "2.0.0",
     run: configSet,
-  }],
+  }, {
+    ...ROW,
+    name: "config|rewrite",
+    arity: 2,
+    flags: ["admin", "noscript", ...ALWAYS],
+    summary: "Says that there is no file to write",
+    syntax: "",
+    since: "2.8.0",
+    run: () => error("The server is running without a config file"),
+  }]),
 };
 
 const INFO: CommandRow = {

@@ -12,6 +12,7 @@ import { CLUSTER } from "./cluster.ts";
 import { type Command, commandOf, type CommandTable } from "./command.ts";
 import { CONNECTION } from "./connection.ts";
 import { COUNTERS } from "./counters.ts";
+import { DIAGNOSTICS } from "./diagnostics.ts";
 import { dksCommands } from "./dks.ts";
 import { EXPIRY } from "./expiry.ts";
 import { KEYS } from "./keys.ts";
@@ -45,6 +46,7 @@ class Table implements CommandTable {
       clientCommand(this),
       ...CLUSTER,
       ...serverCommands(this),
+      ...DIAGNOSTICS,
       ...dksCommands(this),
     ].map((row) => commandOf(row, this.#byIndex));
     for (const command of this.all) {

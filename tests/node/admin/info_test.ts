@@ -17,7 +17,7 @@ function fields(sections: readonly string[] = []): (readonly [string, string])[]
     replica,
     peers: { names: ["n1:5000", "n2:5000", "n3:5000"], self: 0, links: [] },
     statistics: new Statistics(),
-    memory: { usedBytes: 10, bytesMax: 1000 },
+    memory: { usedBytes: 10, peakBytes: 20, boundBytes: 1000, heapBytes: 30, residentBytes: 40 },
     turnTimes: new TurnTimes(0),
     admission: { bytes: 5, waiting: 1 },
     pubsub: { localSize: (kind) => ["channel", "pattern"].indexOf(kind) + 1, dropped: 7 },

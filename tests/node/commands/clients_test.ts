@@ -3,7 +3,13 @@
 import { assert, assertEquals } from "@std/assert";
 import type { CommandHost, Session } from "../../../src/node/commands/command.ts";
 import { encodeValue } from "../../../src/resp/encoder.ts";
-import { ErrorReply, OK, Replies, type RespValue } from "../../../src/resp/value.ts";
+import {
+  ErrorReply,
+  OK,
+  Replies,
+  type RespValue,
+  VerbatimString,
+} from "../../../src/resp/value.ts";
 import { runWords, session } from "./session.ts";
 
 const error = (message: string) => new ErrorReply("ERR", message);
@@ -44,8 +50,14 @@ class Clients {
     return result.reply;
   }
 
+  text(line: string): string {
+    const reply = this.ask(1, line);
+    assert(reply instanceof VerbatimString);
+    return reply.text;
+  }
+
   ids(line: string): string[] {
-    return [...String(this.ask(1, line)).matchAll(/^id=(\d+)/gm)].map(([, id]) => id ?? "");
+    return [...this.text(line).matchAll(/^id=(\d+)/gm)].map(([, id]) => id ?? "");
   }
 }
 
@@ -63,7 +75,7 @@ Deno.test("CLIENT LIST and INFO tell the figures of each connection", () => {
   clients.ask(2, "MULTI");
   runWords(["GET", "k"], second);
   runWords(["GET", "k"], second);
-  const lines = String(clients.ask(1, "CLIENT LIST"));
+  const lines = clients.text("CLIENT LIST");
   assertEquals(lines.split("\n"), [
     "id=1 addr=10.0.0.1:5001 laddr=10.0.0.2:6379 name= age=10 idle=2 flags=N db=0 sub=0 psub=0 " +
     "ssub=0 multi=-1 qbuf=3 multi-mem=0 omem=4 cmd=NULL user=default redir=-1 resp=2 lib-name= " +
@@ -73,7 +85,7 @@ Deno.test("CLIENT LIST and INFO tell the figures of each connection", () => {
     "lib-name=redis-py lib-ver=5.0.1",
     "",
   ]);
-  assertEquals(clients.ask(1, "CLIENT INFO"), lines.slice(0, lines.indexOf("\n") + 1));
+  assertEquals(clients.text("CLIENT INFO"), lines.slice(0, lines.indexOf("\n") + 1));
 });
 
 Deno.test("CLIENT LIST chooses by type and by id", () => {

@@ -1,7 +1,13 @@
 import { assertEquals } from "@std/assert";
 import type { Session } from "../../../src/node/commands/command.ts";
 import { COMMANDS } from "../../../src/node/commands/table.ts";
-import { ErrorReply, OK, type RespValue, SimpleString } from "../../../src/resp/value.ts";
+import {
+  ErrorReply,
+  OK,
+  type RespValue,
+  SimpleString,
+  VerbatimString,
+} from "../../../src/resp/value.ts";
 import type { Effect } from "../../../src/two_phase/messages.ts";
 import { EVERYTHING } from "../../../src/reserved_keys.ts";
 import { Store } from "../../../src/two_phase/store.ts";
@@ -120,7 +126,7 @@ Deno.test("commands reply and write as their table says", () => {
     [["command", "count"], COMMANDS.all.length],
     [["config", "get", "save"], new Map([["save", ""]])],
     [["config", "get", "nothing*"], new Map()],
-    [["info", "Server", "clients"], "info server,clients"],
+    [["info", "Server", "clients"], new VerbatimString("info server,clients")],
     [["dks.status"], "{}"],
   ];
   for (const [words, reply, effects = []] of rows) {
