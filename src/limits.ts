@@ -123,7 +123,7 @@ export const REPLY_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 export const OUTPUT_BYTES_MAX = 1024 * 1024;
 
 /** Most bytes of answers that wait for all clients' sockets; then who reads slowly is cut off. */
-export const OUTPUT_BYTES_SUM_MAX = 512 * 1024 * 1024;
+export const OUTPUT_BYTES_SUM_MAX = 1024 * 1024 * 1024;
 
 /** Commands of one connection that are begun in one turn. */
 export const COMMANDS_PER_TURN = 1024;

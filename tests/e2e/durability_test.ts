@@ -125,7 +125,7 @@ Deno.test("a node alone keeps its keys over kill -9, and says where", async () =
       assertEquals((await client(port, ["get", "gone"])).code, 1);
       const again = new NodeProcess({ program: await binary(), port, args: [], storage: [], env });
       assertEquals(await again.untilEnded(), 1);
-      assertStringIncludes(again.printed, "is in use by another process");
+      assertStringIncludes(again.printed, "the port is in use: a dks node has it");
     } finally {
       await second.stop();
     }

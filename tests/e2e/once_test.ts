@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
 import { ConnectionError } from "../../src/client/connection.ts";
+import { isRejection } from "../../src/client/refusals.ts";
 import { callOnce, Connector } from "../../src/client/connector.ts";
 import { OK, type RespValue } from "../../src/resp/value.ts";
 import { binary } from "../harness/binary.ts";
@@ -35,7 +36,9 @@ Deno.test("a write under a token is done once, through kill -9 of all nodes", as
       for (let i = 0; isWriting; i++) {
         try {
           const words = ["SET", `${writer}:${i}`, "v", "NX"];
-          replies.push(await callOnce(words, { connector, timeoutMs: TIMEOUT_MS }));
+          const reply = await callOnce(words, { connector, timeoutMs: TIMEOUT_MS });
+          if (isRejection(reply)) i--; // All nodes were starting.
+          else replies.push(reply);
         } catch (error) {
           if (!(error instanceof ConnectionError) || error.maybeDone) throw error;
           i--; // All nodes were down before anything was sent.
