@@ -31,7 +31,8 @@ Deno.test("isRejection() and isWithoutEffect() read dks's own word behind that",
   const others = [
     new ErrorReply("ERR", "REJECTED no"),
     "REJECTED no",
-    new ErrorReply("LOADING", "x"),
+    new ErrorReply("TRYAGAIN", "x"),
   ];
   assertEquals(others.map(isWithoutEffect), [false, false, false]);
+  assertEquals(isRejection(new ErrorReply("LOADING", "this node is starting")), true);
 });
