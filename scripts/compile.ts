@@ -2,7 +2,7 @@
 /**
  * `deno task compile`: makes `./dks`, the program in one file.
  *
- * `deno compile` does it where it can fetch its base runtime. Where it cannot, the file is a portable
+ * `deno compile` does it if it can fetch its base runtime. If it cannot, the file is a portable
  * one that behaves the same: a shell header, and behind it a compressed archive of the Deno that runs
  * this script and of the bundled program (`portable_header.sh`).
  *

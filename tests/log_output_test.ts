@@ -51,13 +51,13 @@ Deno.test("LogOutput drops and counts what finds no room, and tells the count in
   assertEquals(stream.written.endsWith("dropped 45\nthere again\n"), true);
 });
 
-Deno.test("LogOutput.flush() waits for no longer than it is told", async () => {
+Deno.test("LogOutput.flush() waits no longer than it is told", async () => {
   const output = new LogOutput(new HeldStream());
   output.write("nobody reads this", told);
   await output.flush(1);
 });
 
-Deno.test("LogOutput goes on after a stream that was full", async () => {
+Deno.test("LogOutput continues after a stream that was full", async () => {
   const stream = new HeldStream();
   const output = new LogOutput(stream);
   stream.failures.push(new Deno.errors.WouldBlock("full"));

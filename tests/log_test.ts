@@ -7,7 +7,7 @@ function record(msg: string, args: unknown[]): log.LogRecord {
   return { msg, args, datetime: AT, level: 30, levelName: "WARN", loggerName: "default" };
 }
 
-Deno.test("textFormatter() writes one line with the fields behind the message", () => {
+Deno.test("textFormatter() writes one line with the fields after the message", () => {
   const line = log.formatters.textFormatter(record("lost {it}", [{ peer: "n1", ms: 5 }, 7]));
   assertEquals(line, "2026-01-02T03:04:05.006Z WARN  lost {it} peer=n1 ms=5 arg1=7");
 });

@@ -41,7 +41,7 @@ Deno.test("NameLookups asks for few names at a time: lookups take threads that o
   assertEquals(resolver.asked, names);
 });
 
-Deno.test("NameLookups asks nobody for an address, and says which name has none", async () => {
+Deno.test("NameLookups looks up no address, and says which name has none", async () => {
   const resolver = new SlowResolver();
   const lookups = new NameLookups(resolver.lookUp);
   assertEquals(await lookups.addressesOf("127.0.0.1"), ["127.0.0.1"]);

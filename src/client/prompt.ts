@@ -34,7 +34,7 @@ status             prints the cluster as this node sees it
 help               prints this
 exit, Ctrl-D       ends the prompt
 Anything else is sent to the node: mget, mset, strlen, dbsize, info, ping…
-Words with blanks stand in "quotes", where \\n, \\t, \\", \\\\ and \\xHH may stand.
+Words with blanks go in "quotes", in which \\n, \\t, \\", \\\\ and \\xHH may stand.
 `;
 
 /** Reads commands from standard input and runs them until the input ends. */

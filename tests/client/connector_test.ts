@@ -191,7 +191,7 @@ Deno.test("callAnywhere() goes to the next node when one rejects, whatever the c
   assertEquals(unasked.commands, []);
 });
 
-Deno.test("callAnywhere() repeats what may have been done only where it is told so", async () => {
+Deno.test("callAnywhere() repeats what may have been done only if it is told to", async () => {
   for (const reaction of [HANG_UP, NOTHING] as Reaction[]) {
     using first = new FakeServer(reaction);
     using second = new FakeServer(OK);

@@ -53,7 +53,7 @@ export class RawConnection {
   }
 }
 
-/** Returns where the reply that begins at `at` ends; `undefined` while it is not whole. */
+/** Returns where the reply that begins at `at` ends; `undefined` while it is incomplete. */
 export function endOfReply(bytes: ByteString, at: number): number | undefined {
   const lineEnd = bytes.indexOf("\r\n", at);
   if (lineEnd < 0) return undefined;

@@ -44,7 +44,7 @@ Deno.test("dks client against a cluster of three", async (t) => {
       );
     });
 
-    await t.step("output that nobody reads to its end is no error to tell of", async () => {
+    await t.step("output that is not read to its end is not reported as an error", async () => {
       const line = `${await binaryPath()} client -s 127.0.0.1 -p ${one} get blob | head -c 10`;
       const ended = await execute("sh", ["-c", line]);
       assertEquals([ended.code, ended.bytes.length, ended.stderr], [0, 10, ""]);

@@ -21,7 +21,7 @@ async function connect(port: number): Promise<ClientConnection> {
 }
 
 Deno.test({
-  name: "connections that are reset before they are accepted cost nobody any time",
+  name: "connections that are reset before they are accepted delay no client",
   ignore: !HAS_PYTHON,
   fn: async () => {
     const [port = 0] = freePorts(1);
@@ -92,10 +92,14 @@ Deno.test({
         again.push(new NodeProcess({ program, port: one, args: ["--peers", peers] }));
         await again.at(-1)?.untilPrinted(/cluster is complete/);
       }
-      assertEquals(await healthy.call(["GET", "k"]), "v", "who uses its connection keeps it");
+      assertEquals(
+        await healthy.call(["GET", "k"]),
+        "v",
+        "a client that uses its connection keeps it",
+      );
       const before = await fetchStatus(healthy);
       assertEquals(before.nodes.map((node) => node.role), ["member", "member", "member"]);
-      // Twice out and twice in: nobody left for want of a file.
+      // Twice out and twice in: no node left for want of a file.
       assertEquals(before.view <= 5, true, `view ${before.view}`);
       const lines = printedBy(port).split("\n").filter((line) => /ERROR/.test(line));
       assertEquals(lines.length <= 6, true, lines.join("\n"));
@@ -112,7 +116,7 @@ Deno.test({
   },
 });
 
-Deno.test("an idle client is hung up on if the node is told so, and no other", async () => {
+Deno.test("the connection of an idle client is closed if the node is configured so, and no other", async () => {
   const [port = 0] = freePorts(1);
   const args = ["--idle-timeout", "1s"];
   const node = new NodeProcess({ program: FROM_SOURCE, port, args });
@@ -143,7 +147,7 @@ Deno.test("an idle client is hung up on if the node is told so, and no other", a
   }
 });
 
-Deno.test("a second start of a node says who has the port, and leaves the first one alone", async () => {
+Deno.test("a second start of a node says which process has the port, and leaves the first one alone", async () => {
   const [port = 0] = freePorts(1);
   const first = new NodeProcess({ program: FROM_SOURCE, port, args: [] });
   await first.untilPrinted(/cluster is complete/);

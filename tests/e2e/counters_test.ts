@@ -25,7 +25,7 @@ class Client {
     this.#at = first;
   }
 
-  /** Returns the reply; `undefined` if the connection broke, so that nobody knows. */
+  /** Returns the reply; `undefined` if the connection broke, so that the reply is not known. */
   async call(words: readonly string[]): Promise<RespValue | undefined> {
     try {
       this.#connection ??= await this.#connect();

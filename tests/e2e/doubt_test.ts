@@ -1,4 +1,4 @@
-/** What is in doubt for long is told of, with real nodes. */
+/** Transactions that stay in doubt are reported, with real nodes. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
@@ -20,7 +20,7 @@ Deno.test("status and INFO name what is in doubt, since when, and for whom it wa
   const addressOf = (port: number): Address => ({ hostname: "127.0.0.1", port });
   const cluster = await LocalCluster.start({
     places: loopback(ports, await binary()),
-    // Nobody is suspected, so no view ends the doubt, and no deadline does.
+    // No node is suspected, so no view ends the doubt, and no deadline does.
     args: ["--suspicion", "60s", "--timeout", "60s"],
   });
   const stopped = cluster.nodes.find(({ port }) => port === silent);
@@ -67,7 +67,7 @@ Deno.test("status and INFO name what is in doubt, since when, and for whom it wa
 
     stopped?.signal("SIGCONT");
     assertEquals(await put, OK);
-    await until("nobody tells of a doubt", async () => {
+    await until("no node reports a doubt", async () => {
       const all = await Promise.all(ports.map(statusOf));
       return all.every(({ inDoubt, doubts }) => inDoubt === 0 && doubts.length === 0);
     });

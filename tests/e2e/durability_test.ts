@@ -58,7 +58,7 @@ Deno.test(`acknowledged writes survive kill -9 of all nodes at once, ${ROUNDS} t
   });
 });
 
-Deno.test("a coordinator killed before anybody could vote goes on with it when it is back", async () => {
+Deno.test("a coordinator killed before any member could vote resumes its write when it is back", async () => {
   await withHome(async (env) => {
     const places = loopback(freePorts(3), await binary());
     const cluster = await LocalCluster.start({ places, storage: [], env });

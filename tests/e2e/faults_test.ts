@@ -48,7 +48,7 @@ async function underLoad(play: (running: Running) => Promise<void>): Promise<voi
   }
 }
 
-Deno.test("the others go on without a paused node, which never lies and joins again", async () => {
+Deno.test("the others continue without a paused node, which never lies and joins again", async () => {
   await underLoad(async ({ cluster, workload, addresses }) => {
     const paused = cluster.nodes[2];
     paused?.signal("SIGSTOP");
@@ -64,7 +64,7 @@ Deno.test("the others go on without a paused node, which never lies and joins ag
   });
 });
 
-Deno.test("the others go on without a node that was killed", async () => {
+Deno.test("the others continue without a node that was killed", async () => {
   await underLoad(async ({ cluster, workload }) => {
     await cluster.nodes[2]?.stop("SIGKILL");
     await untilMore(workload, { writes: 500, reads: 500, nodes: OTHERS });

@@ -1,4 +1,4 @@
-/** Callers that mean harm, or are only careless: they cost themselves their connection, nobody else. */
+/** Malicious or careless callers: they lose their own connection, and no other client is affected. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
@@ -63,7 +63,7 @@ Deno.test("nothing that a stranger says to DKS.PEER ends a node or writes its lo
   }
 });
 
-Deno.test("a younger node with another list ends, though it lets nobody order it to", async () => {
+Deno.test("a younger node with another list ends, though no peer can order it to", async () => {
   // The lower entry dials: so the older of the two asks, and the younger finds out by asking back.
   const [a = 0, b = 0, c = 0] = freePorts(3).map(String).sort().map(Number);
   const right = [`127.0.0.1:${a}`, `127.0.0.1:${b}`].join();
@@ -78,7 +78,7 @@ Deno.test("a younger node with another list ends, though it lets nobody order it
   await older.stop();
 });
 
-Deno.test("replies that are too many bytes cost nobody but who asked for them", async (t) => {
+Deno.test("replies of too many bytes affect only the client that asked for them", async (t) => {
   const ports = freePorts(3);
   const cluster = await LocalCluster.start({ places: loopback(ports) });
   const [port = 0] = ports;
@@ -138,7 +138,7 @@ Deno.test("a conversation that goes wrong is ended", async (t) => {
         "+OK\r\n$1\r\n1\r\n-ERR DKS.PEER must be the first command of a connection\r\n",
       );
     });
-    await t.step("an HTTP request ends where it shows to be one", async () => {
+    await t.step("an HTTP request is cut off as soon as it is recognized", async () => {
       assertEquals(await converse(port, "POST / HTTP/1.1\r\nSET http 1\r\n"), "");
       const answer = await converse(port, "GET / HTTP/1.1\r\nHost: x\r\nSET http 1\r\nPING\r\n");
       assertMatch(answer, /^-ERR wrong number of arguments[^\n]*\n$/);

@@ -60,7 +60,8 @@ function randomBytes(): Uint8Array {
 const mayMount = Deno.build.os === "linux" && Deno.uid() === 0;
 
 Deno.test({
-  name: "a node with a full disk says so and ends, the others read on, and nothing is lost",
+  name:
+    "a node with a full disk says so and ends, the others still serve reads, and nothing is lost",
   ignore: !mayMount,
   fn: async () => {
     await withHome(async (env, home) => {
@@ -200,7 +201,7 @@ const DAMAGE: readonly {
     says: /^dks: the journal .* is damaged: chunk \d+ of the tail: its checksum is wrong$/,
   },
   {
-    name: "the file begins with something else",
+    name: "the file starts with something else",
     damage: (file) => changeBytes(file, "SQLite format 3"),
     says: /^dks: cannot open the journal .*: file is not a database$/,
   },
@@ -410,7 +411,7 @@ Deno.test("nodes with each other's journal end with a line, and lose nothing", a
   });
 });
 
-Deno.test("the binary of everybody may keep no journal in a folder of one's choice", async () => {
+Deno.test("the ordinary binary cannot keep a journal in a chosen folder", async () => {
   await withHome(async (env, home) => {
     const [port = 0] = freePorts(1);
     const node = new NodeProcess({

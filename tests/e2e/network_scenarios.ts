@@ -88,7 +88,7 @@ async function cutOffAndBack({ network, addresses }: Stage): Promise<void> {
   }
 }
 
-/** Fails where a large message holds up heartbeats, or nothing bounds what is on its way. */
+/** Fails if a large message holds up heartbeats, or if nothing bounds the bytes in flight. */
 async function largeValues({ network, addresses }: Stage): Promise<void> {
   await network.limitRate(100);
   const [first] = addresses;

@@ -122,7 +122,7 @@ async function withMachines(use: (machines: Machines) => Promise<void>): Promise
   });
 }
 
-/** The fields of `INFO cluster`; none where nobody answers. */
+/** The fields of `INFO cluster`; none if the node does not answer. */
 async function infoOf(port: number): Promise<Map<string, string>> {
   try {
     const text = String(await call(addressOf(port), ["INFO", "cluster"]));
@@ -161,7 +161,7 @@ async function assertKept(workload: Workload, port: number): Promise<void> {
   });
 }
 
-Deno.test("three of five machines are lost for good: one begins a new cluster with two others", async () => {
+Deno.test("three of five machines are lost for good: one starts a new cluster with two others", async () => {
   await withMachines(async (machines) => {
     const [a = 0, b = 0, c = 0, d = 0, e = 0, x = 0, y = 0] = freePorts(7);
     const old = [a, b, c, d, e];
@@ -180,7 +180,7 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
     assertMatch(recovered.printed, /starts from view \d+ of the old cluster .*, with \d+ keys/);
     assertStringIncludes(recovered.printed, "WHAT MAY BE LOST");
     assertStringIncludes(recovered.printed, `127.0.0.1:${b} of the old cluster still runs`);
-    // Alone it serves nobody, and says why.
+    // Alone it serves no requests, and says why.
     const alone = await call(addressOf(a), ["SET", "k", "v"]);
     assert(isRejection(alone), `${alone}`);
     assertStringIncludes(alone.message, "waits until 2 of its nodes are members");
@@ -195,7 +195,7 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
     const after = load(list, "after");
     await untilMore(after, { writes: 200, reads: 200 });
 
-    // The flag was left in the command line: it does nothing, also where the node comes up alone.
+    // The flag was left in the command line: it does nothing, even if the node comes up alone.
     await machines.kill(a, x, y);
     const again = await machines.start(a, list, [FORCE]);
     await again.untilPrinted(/--force-new-cluster does nothing: .* started by force .* already/);
@@ -213,7 +213,7 @@ Deno.test("three of five machines are lost for good: one begins a new cluster wi
     assertEquals(info.get("cluster_id"), (await infoOf(a)).get("cluster_id"));
     const { stdout } = await client(x, ["status"]);
     assertMatch(stdout, new RegExp(`started by force.* by 127.0.0.1:${a} with view \\d+ at 20`));
-    // The node that was left behind knows of nothing, and serves nobody.
+    // The node that was left behind knows of nothing, and serves no requests.
     const left = await call(addressOf(b), ["GET", "before:0:0:0"]);
     assert(isRejection(left), `${left}`);
   });
@@ -254,7 +254,7 @@ Deno.test("new machines under the old names join the forced cluster, and an old 
   });
 });
 
-Deno.test("a node alone begins a cluster of itself, and then one of more", async () => {
+Deno.test("a node alone starts a cluster of one, and then a larger one", async () => {
   await withMachines(async (machines) => {
     const [a = 0, b = 0, c = 0] = freePorts(3);
     await machines.startAll([a, b, c]);
@@ -274,7 +274,7 @@ Deno.test("a node alone begins a cluster of itself, and then one of more", async
   });
 });
 
-Deno.test("--force-new-cluster is refused where it must not be used", async () => {
+Deno.test("--force-new-cluster is refused if it must not be used", async () => {
   await withMachines(async (machines) => {
     const [a = 0, b = 0, c = 0, x = 0] = freePorts(4);
     const ports = [a, b, c];

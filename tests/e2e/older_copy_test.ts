@@ -58,7 +58,7 @@ for (const at of [0, 1, 2]) {
         await until("it takes a write", async () => {
           return (await client(portOf(at), ["put", "k", "newer"])).code === 0;
         });
-        // All of that takes few views: nobody is taken for the process that it was before.
+        // All of that takes few views: no node is taken for its earlier process.
         const { stdout } = await client(portOf(at), ["status"]);
         const [, view] = /view (\d+)/.exec(stdout) ?? [];
         assert(Number(view) <= 6, stdout);

@@ -29,7 +29,7 @@ Deno.test("a write under a token is done once, through kill -9 of all nodes", as
     assertEquals(await call(first, command), OK);
     const replies: RespValue[] = [];
     let isWriting = true;
-    // Each creates keys that nobody else does, so the answer to a write that is done once is OK.
+    // Each creates keys that no other client does, so the answer to a write that is done once is OK.
     const writers = Array.from({ length: WRITERS }, async (_, writer) => {
       const own = [...addresses.slice(writer % 3), ...addresses.slice(0, writer % 3)];
       const connector = new Connector({ addresses: own, timeoutMs: TIMEOUT_MS });

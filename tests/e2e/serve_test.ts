@@ -72,7 +72,7 @@ Deno.test("dks serve ends with one line and code 1 when it cannot use the host",
   assertMatch(printed, new RegExp(`^dks: cannot listen on 192\\.0\\.2\\.1:${port}: [^\n]+$`));
 });
 
-Deno.test("dks serve goes on when a host name is not known now, its own or another's", async () => {
+Deno.test("dks serve continues if a host name is not known now, its own or another's", async () => {
   const [one = 0, two = 0] = freePorts(2);
   const program = await binary();
   const gone = "no-such-host.invalid:1";
@@ -193,7 +193,7 @@ Deno.test("dks serve ends with one line and code 1 when a peer speaks another ve
   assertMatch(printed, /dks: 127\.0\.0\.1:\d+ speaks version 99 of the peer protocol, this node/);
 });
 
-Deno.test("dks serve takes --advertise where it cannot find itself", async () => {
+Deno.test("dks serve uses --advertise if it cannot find itself", async () => {
   const [port = 0, other = 0] = freePorts(2);
   const node = new NodeProcess({
     program: await binary(),

@@ -1,4 +1,4 @@
-/** A database that others have, too: nodes of other ports, and whoever looks at it. */
+/** A database that other processes use, too: nodes of other ports, and tools that look at it. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { freePorts, FROM_SOURCE, LocalCluster, loopback, NodeProcess } from "../harness/cluster.ts";

@@ -25,7 +25,7 @@ int fdatasync(int fd) { return late(fd, "fdatasync"); }
 
 const SLOW = 2;
 
-/** Compiles the shim in `folder`. Returns its path; `undefined` where that cannot be done. */
+/** Compiles the shim in `folder`. Returns its path; `undefined` if that cannot be done. */
 async function compileShim(folder: string): Promise<string | undefined> {
   if (Deno.build.os !== "linux") return undefined;
   await Deno.writeTextFile(`${folder}/late.c`, SHIM);

@@ -1,4 +1,4 @@
-/** CLIENT TRACKING on real nodes: whoever writes, whatever happens to the node that was read. */
+/** CLIENT TRACKING on real nodes: whichever client writes, whatever happens to the node that was read. */
 
 import { assertEquals } from "@std/assert";
 import { createClient } from "redis";
@@ -46,7 +46,7 @@ class RawClient {
 
 const NULL_INVALIDATION = ">2\r\n$10\r\ninvalidate\r\n_\r\n";
 
-Deno.test("a client is told of what others write at other nodes, and to forget all without a lease", async () => {
+Deno.test("a client gets invalidations for writes at other nodes, and must forget all without a lease", async () => {
   const ports = freePorts(3);
   const cluster = await LocalCluster.start({ places: loopback(ports, await binary()) });
   const [one = 0, two = 0] = ports;

@@ -136,7 +136,7 @@ Deno.test("values on a cluster of five", async (t) => {
   }
 });
 
-Deno.test("hostile input gets an error and costs nobody else anything", async () => {
+Deno.test("hostile input gets an error and costs other clients nothing", async () => {
   const [port = 0] = freePorts(1);
   const cluster = await LocalCluster.start({ places: loopback([port], await binary()) });
   const inputs = [

@@ -120,7 +120,7 @@ export function lastPartAhead(
 }
 
 /**
- * A node that is cut off tells a client the name of a transaction that nobody else has heard of. It loses
+ * A node that is cut off tells a client the name of a transaction that no other node knows. It loses
  * its disk, joins, and gives the number again: the name must not mean the other transaction.
  */
 export function numberGivenAgain(

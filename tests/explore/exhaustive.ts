@@ -5,7 +5,7 @@
  * n2 says that it is about to end, so n0 begins a change of the view, and begins again where it has
  * crashed. Every order is tried in which messages arrive, the forces of n0 end (those of the other disks
  * end at once), n0 looks at the time, and nodes crash and start again. Not explored: clients; heartbeats
- * and announcements, which do not arrive; what comes when all have gone over to the view; and more than
+ * and announcements, which do not arrive; what comes after all have installed the view; and more than
  * so many looks at the time. One of them begins a ballot, and two more make n0 wait no longer for a third
  * promise. A clock is a node's own, and moves when the node looks at it.
  *

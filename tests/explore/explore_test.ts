@@ -36,7 +36,7 @@ const WHITE_BOX_FAULTS = [
   "a proposer without a promise of its own",
   "onPeerUp sends viewPrepare early",
   "grants while frozen",
-  "a view gone over to before it is durable",
+  "a view installed before it is durable",
 ];
 
 for (const name of WHITE_BOX_FAULTS) {

@@ -151,7 +151,7 @@ export interface Run {
 export interface RunResult {
   readonly run: Run;
   readonly violations: readonly Violation[];
-  /** How many views were gone over to, in all nodes. */
+  /** How many views were installed, over all nodes. */
   readonly views: number;
 }
 

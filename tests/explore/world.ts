@@ -1,6 +1,6 @@
 /**
  * A cluster in which nothing happens by itself: every delivery, every force that ends, every passing of
- * time, every crash and every start is a step that somebody has to take. A run is a list of steps, so it
+ * time, every crash and every start is a step that the explorer has to take. A run is a list of steps, so it
  * can be repeated, and made shorter.
  *
  * The code under test is that of the simulator: `Replica`, on the simulator's disks, under the
@@ -132,7 +132,7 @@ interface Node {
   /** By peer: the connection that this end has; 0 for none. */
   readonly links: number[];
   lastTickAt: number;
-  /** Time by its own clock, where that is local. */
+  /** Time by its own clock, if that is local. */
   localMs: number;
   wipes: number;
   readonly clients: Set<() => void>;
@@ -224,7 +224,7 @@ export class World {
 
   // --- Steps ----------------------------------------------------------------------------------
 
-  /** Takes a step. Returns false where it was not possible. */
+  /** Takes a step. Returns false if it was not possible. */
   apply(step: Step): boolean {
     try {
       return this.#apply(step);
@@ -705,7 +705,7 @@ export class World {
     return this.#history.calls.every(({ ending }) => ending !== undefined);
   }
 
-  /** Whoever was told the name of a transaction asks how that ended. */
+  /** A client that got the name of a transaction asks how it ended. */
   askOutcomes(): void {
     for (const name of this.#named) this.#askOutcome(name);
   }

@@ -8,7 +8,7 @@ import type { Program } from "./cluster.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** Returns the path of `./dks` for the present sources, made where it is not there yet. */
+/** Returns the path of `./dks` for the present sources, and compiles it if it does not exist. */
 export async function binaryPath(): Promise<string> {
   const folder = new URL(`build/e2e/${await hashOfSources()}/`, ROOT);
   const path = new URL("dks", folder).pathname;

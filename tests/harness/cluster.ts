@@ -24,7 +24,7 @@ export const FROM_SOURCE: Program = {
 /** Time in which a node must be up, or be down, however busy the machine is. */
 const PATIENCE_MS = 30_000;
 
-/** Returns `count` ports of the loopback address that nobody listens at. */
+/** Returns `count` ports of the loopback address that no process listens at. */
 export function freePorts(count: number): number[] {
   const listeners = Array.from(
     { length: count },

@@ -36,12 +36,12 @@ export interface FaultsSetup {
 /** All nodes listen at the same port, as on machines of their own. */
 const PORT = 5000;
 
-/** Load before a fault, while it lasts where nothing else is said, and after it, in milliseconds. */
+/** Load before a fault, during it unless the case says otherwise, and after it, in milliseconds. */
 const BEFORE_MS = 1500;
 const DURING_MS = 5000;
 const AFTER_MS = 1000;
 
-/** A fault that would have the view change again and again lasts for so long, in milliseconds. */
+/** A fault that would change the view again and again lasts this long, in milliseconds. */
 const LONG_MS = 75_000;
 
 /** In its beginning the view may change more often, in milliseconds. */

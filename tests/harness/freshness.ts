@@ -6,7 +6,7 @@
  * doubt holds up none of the others. The comparison is by real time: a read that begins when `n` was
  * acknowledged must not return less than `n`.
  *
- * Writers at the watched nodes try their luck beside this, with keys that nobody reads.
+ * Writers at the watched nodes also try to write, with keys that are not read.
  *
  * @module
  */
@@ -82,7 +82,7 @@ export class Freshness {
     });
   }
 
-  /** Stops all clients; whoever waits for an answer is told that there will be none. */
+  /** Stops all clients; calls that wait for an answer fail. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     for (const connection of this.#connections) connection.close();
@@ -130,7 +130,7 @@ export class Freshness {
     });
   }
 
-  /** Calls `turn` again and again over a connection, which is made anew whenever it breaks. */
+  /** Calls `turn` again and again over a connection, which is opened again whenever it breaks. */
   async #converse(
     address: Address,
     turn: (call: (words: readonly string[]) => Promise<RespValue | undefined>) => Promise<void>,

@@ -1,7 +1,7 @@
 /**
- * Golden files: what a whole run looked like when somebody last said that it is right.
+ * Golden files: what a whole run looked like when it was last reviewed.
  *
- * `deno test --allow-all tests/ -- --update-golden` writes them anew. Read the difference before it
+ * `deno test --allow-all tests/ -- --update-golden` writes them again. Read the difference before it
  * is committed: it is the change of behaviour.
  *
  * @module

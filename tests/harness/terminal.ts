@@ -1,5 +1,5 @@
 /**
- * A program at a terminal, with somebody who reads what it shows and types.
+ * A program at a terminal, with a user who reads what it shows and types.
  *
  * @module
  */

@@ -16,7 +16,7 @@ export class TextLines {
     this.ended = this.#readAll(stream, onLine);
   }
 
-  /** Resolves with the first line that `pattern` matches; never, where there is none. */
+  /** Resolves with the first line that `pattern` matches; never, if there is none. */
   find(pattern: RegExp): Promise<string> {
     const line = this.lines.find((one) => pattern.test(one));
     if (line !== undefined) return Promise.resolve(line);

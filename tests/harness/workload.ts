@@ -27,7 +27,7 @@ export interface WorkloadOptions {
   readonly keysPerWriter: number;
   /** How long a client waits for an answer, in milliseconds. */
   readonly timeoutMs: number;
-  /** What the names of the keys begin with, where several loads come one after the other. */
+  /** The prefix of the names of the keys, if several loads follow each other. */
   readonly prefix?: string;
   /** Returns how long a client of this node rests between requests; not at all, if not given. */
   readonly pauseMs?: (node: number) => number;
@@ -210,7 +210,7 @@ export class Workload {
     else if (value < least && !key.unknown.has(value)) say(`after ${least} was known`);
   }
 
-  /** Calls `turn` again and again over a connection, which is made anew whenever it breaks. */
+  /** Calls `turn` again and again over a connection, which is opened again whenever it breaks. */
   async #converse(
     address: Address,
     node: number,

@@ -61,10 +61,10 @@ Deno.test("whyNotNow() refuses a forced beginning where others know more or get 
   const fresh = { view: 0, cluster: { id: "" } };
   const recovered = { id: "new", origin: { by: "b:1", at: 0, view: 6 } };
   const table: [what: string, nodes: FoundNode[], why: RegExp | undefined][] = [
-    ["nobody answers", [], undefined],
+    ["no node answers", [], undefined],
     ["a minority", [found("b:1", "jb")], undefined],
     ["a majority", [found("b:1", "jb"), found("d:1", "jd")], /^b:1, d:1 of the old .* its 5 nodes/],
-    // Machines that are there anew belong to no majority, whatever they were shown.
+    // New machines belong to no majority, whatever view they were sent.
     ["new journals", [found("b:1", "jb"), found("c:1", "x"), found("d:1", "y")], undefined],
     ["nodes without a view", [found("b:1", "x", fresh), found("z:1", "y", fresh)], undefined],
     ["a later view", [found("b:1", "jb", { view: 7 })], /^b:1 \(view 7\) of the old .*\(view 5\)/],
@@ -102,7 +102,7 @@ Deno.test("whyNotNow() lets a cluster of one begin another one", () => {
   assertEquals(whyNotNow(alone, { found: [], own: OWN }), undefined);
 });
 
-Deno.test("clusterDifference() says of both nodes where they stand", () => {
+Deno.test("clusterDifference() names the cluster and the view of both nodes", () => {
   const mine: ClusterPosition = { view: 9, cluster: { id: "old" }, names: [] };
   const theirs: ClusterPosition = {
     view: 10,

@@ -1,7 +1,7 @@
 /**
  * What DKS.OUTCOME claims, against what has taken effect.
  *
- * Whoever is told of an indeterminate or aborted end may ask how the transaction ended, at any later
+ * A client that gets an indeterminate or aborted answer may ask how the transaction ended, at any later
  * time and any node; some nodes may not answer. `committed` and `aborted` must be true for good, whatever
  * happens before or after the answer.
  *
@@ -18,7 +18,7 @@ import type { Violation } from "./checkers.ts";
 interface Claim {
   readonly name: string;
   readonly said: string;
-  /** What each node said, for people. */
+  /** What each node said, human-readable. */
   readonly by: string;
 }
 

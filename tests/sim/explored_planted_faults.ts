@@ -31,7 +31,7 @@ export const EXPLORED_PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     },
   }),
   () => ({
-    name: "nobody says that its disk hangs",
+    name: "no node says that its disk hangs",
     onSend: (message) => message.type === "heartbeat" ? { ...message, isStuck: false } : message,
   }),
   () => ({

@@ -4,7 +4,7 @@
  * A transaction is committed only when all members of the view are prepared. From then on a member
  * shows the new value, or makes its readers wait; and no node outside of the view has a lease. So this
  * holds at every moment, whether the write was acknowledged or not. To look changes nothing: no message
- * is sent, and nobody waits.
+ * is sent, and no read waits.
  *
  * @module
  */

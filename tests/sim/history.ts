@@ -29,7 +29,7 @@ export interface Call {
   ending: Ending | undefined;
   /** The name of the transaction that an indeterminate end has told. */
   transaction: string | undefined;
-  /** The kind of the outcome, for people. */
+  /** The kind of the outcome, human-readable. */
   outcome: string;
   reply: string;
 }
@@ -72,7 +72,7 @@ export class History {
   }
 }
 
-/** Returns a call as a line for people. */
+/** Returns a call as a human-readable line. */
 export function formatCall(call: Call): string {
   const { client, node, operation, calledAtMs, returnedAtMs, outcome, reply } = call;
   const until = returnedAtMs === Infinity ? "..." : returnedAtMs.toFixed(3);

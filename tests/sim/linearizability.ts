@@ -100,7 +100,7 @@ class Search {
     this.#left = known.length;
   }
 
-  /** Returns whether there is such an order; `undefined` where the search took too long. */
+  /** Returns whether there is such an order; `undefined` if the search took too long. */
   run(): boolean | undefined {
     return this.#extend(this.#keys.map(() => undefined), 0);
   }
@@ -142,7 +142,7 @@ class Search {
     return Infinity;
   }
 
-  /** Returns the state after `call`, or `undefined` where its reply would be another one. */
+  /** Returns the state after `call`, or `undefined` if its reply would be another one. */
   #apply(state: State, call: Call): State | undefined {
     const read = (key: ByteString) => state[this.#places.get(key) ?? -1];
     const { effects, reply } = call.operation.apply(read);

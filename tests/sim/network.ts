@@ -1,6 +1,6 @@
 /**
  * A simulated network: connections between nodes, in order and without loss while they last, as TCP's
- * are; they break, stall and are made anew.
+ * are; they break, stall and are made again.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import type { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-/** A node gives a connection up when it has heard nothing for so long, in milliseconds. */
+/** A node gives a connection up when it has heard nothing for this long, in milliseconds. */
 const SILENCE_MS = 3000;
 
 /** Pauses between attempts to connect, in milliseconds. */

@@ -140,7 +140,7 @@ const EXPIRING: readonly ByteString[] = ["e0", "e1"];
 /** For how long values are set, in milliseconds. */
 const HOLD_MS: readonly number[] = [30, 300, 1000, 4000];
 
-/** Sets a key where it exists, or where it does not; answers whether it did. */
+/** Sets a key if it exists, or if it does not; answers whether it did. */
 export function setIf(key: ByteString, value: ByteString, condition: "NX" | "XX"): Operation {
   return {
     name: `set ${key} = ${bare(value)} ${condition}`,
@@ -180,7 +180,7 @@ export const INITIAL_BALANCE = 100;
 
 const balance = (value: ByteString | undefined) => Number(value ?? INITIAL_BALANCE);
 
-/** Moves an amount from one account to another, where there is enough. */
+/** Moves an amount from one account to another, if there is enough. */
 export function transfer(from: ByteString, to: ByteString, amount: number): Operation {
   return {
     name: `transfer ${amount} from ${from} to ${to}`,

@@ -60,7 +60,7 @@ export interface PlantedFault {
   readonly acceptsOthersJournal?: boolean;
 }
 
-/** Returns faults anew for each run: some remember things. */
+/** Returns new faults for each run, because some keep state. */
 export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
   () => ({
     name: "vote before force",
@@ -169,7 +169,7 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     },
   }),
   () => ({
-    name: "presumed abort of what goes on",
+    name: "presumed abort of what is still running",
     onSend: (message) => message.type === "recovered" ? { ...message, undecided: [] } : message,
   }),
   tokenStoredApart,
@@ -432,7 +432,7 @@ function votesInvented(
   };
 }
 
-/** A vote that comes twice counts for somebody else too. */
+/** A vote that comes twice also counts for another node. */
 function duplicateVotesCounted(): PlantedFault {
   const seen = new Set<string>();
   return {

@@ -80,7 +80,7 @@ export const PLANTED_PROTOCOL_FAULTS: readonly (() => PlantedFault)[] = [
     },
   }),
   () => ({
-    name: "a view gone over to before it is durable",
+    name: "a view installed before it is durable",
     skipsForce: ({ records }) => records.some((record) => record.type === "view"),
   }),
   () => ({

@@ -193,7 +193,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
 
 /**
  * Keys expire, by clocks that are right but for that of one node: the others are a little off, and
- * nobody sets them.
+ * no process sets them.
  */
 function withExpiries(scenario: Scenario): Scenario {
   const random = new Random(scenario.seed, 5);
@@ -271,7 +271,7 @@ function stormy(scenario: Scenario, random: Random): Scenario {
         });
       }
     }
-    // Somebody else goes while the view changes for it.
+    // Another node goes while the view changes for it.
     if (random.chance(0.5)) {
       const later = at + random.between(1000, 2400);
       const point = random.pick(CRASH_POINTS);
@@ -288,7 +288,7 @@ function stormy(scenario: Scenario, random: Random): Scenario {
   };
 }
 
-/** Some links are cut for long, once or twice, and everybody reaches a majority or nearly one. */
+/** Some links are cut for long, once or twice, and every node reaches a majority or nearly one. */
 function torn(scenario: Scenario, random: Random): Scenario {
   const indices = scenario.clockDrift.map((_, index) => index);
   const times = 1 + random.integer(2);

@@ -44,7 +44,7 @@ const HELD_BACK = { heldBackMs: 500, heldBackMsMax: 4000 } as const;
 /** In the simulation a force takes 10 ms at the most, unless the disk is slow. */
 const SLOW_DISK = { slowForceMs: 60, fastAgainMs: 500 } as const;
 
-/** A process that stops ends after so long, whether the others go on without it or not. */
+/** A process that stops ends after this long, whether the others continue without it or not. */
 const LEAVE_MS = 1000;
 
 /** So long it takes to swap disks, or to put a copy back. */
@@ -117,7 +117,7 @@ export class SimNode implements Endpoint {
   /** Distinguishes the processes of this node: what was meant for an earlier one is dropped. */
   #process = 0;
   #isPaused = false;
-  /** When the machine was suspended, by the wall clock; `undefined` where it was only paused. */
+  /** When the machine was suspended, by the wall clock; `undefined` if it was only paused. */
   #suspendedAt: number | undefined;
   /** How far the wall clock is off. */
   #clockOffset: number;
@@ -302,7 +302,7 @@ export class SimNode implements Endpoint {
   /**
    * Ends the processes of both nodes, which start again with each other's disk.
    *
-   * @returns false where nobody could tell yet whose disk is whose: then they keep theirs.
+   * @returns false if it cannot be known yet whose disk is whose: then they keep theirs.
    */
   static swapDisks(a: SimNode, b: SimNode): boolean {
     for (const node of [a, b]) node.crash(SWAP_MS);
@@ -351,7 +351,7 @@ export class SimNode implements Endpoint {
     return seen.incarnation >= next || seen.position > progressOf(copy.records);
   }
 
-  /** The process ends where it runs, and starts again on an older copy of its disk. */
+  /** The process, if it runs, ends, and starts again on an older copy of its disk. */
   putBack(copy: DiskCopy): void {
     this.#options.onHappening("an older copy of a journal put back");
     this.#options.trace.note(this.index, "has an older copy of its disk put back");
@@ -360,7 +360,7 @@ export class SimNode implements Endpoint {
     this.#disk.putBack(copy);
   }
 
-  /** The process ends where it runs, and the disk is another one, which is empty. */
+  /** The process, if it runs, ends, and gets another disk, which is empty. */
   loseDisk(ms: number): void {
     this.crash(ms);
     this.#disk.wipe(`journal ${this.index} lost ${++this.#wipes}`);

@@ -2,7 +2,7 @@
  * One run: a whole cluster, its clients and what goes wrong, in one process and under one seed.
  *
  * A run has two phases (as TigerBeetle's simulator has): in the first one things go wrong, and
- * whatever is answered must be right; then everything is healed, and everybody must be served. At the
+ * every answer must be right; then everything is healed, and every client must be served. At the
  * end, at rest, the members are looked into.
  *
  * @module
@@ -36,10 +36,10 @@ import { Scheduler } from "./scheduler.ts";
 import { type Happening, SimNode } from "./sim_node.ts";
 import { Trace } from "./trace.ts";
 
-/** A client gives its connection up when there is no answer so long after the deadline. */
+/** A client gives its connection up if there is no answer this long after the deadline. */
 const CLIENT_GRACE_MS = 1000;
 
-/** A request is answered so long after its deadline at the latest. */
+/** A request is answered at most this long after its deadline. */
 const DEADLINE_GRACE_MS = 200;
 
 /** In this time after healing every client is served, in milliseconds. */
@@ -101,7 +101,7 @@ class Simulation {
   readonly #freshness = new Freshness();
   readonly #claims = new Claims();
   readonly #whiteBox = new WhiteBox();
-  /** Names that errors have told, of transactions that somebody may ask for. */
+  /** Names of transactions from errors, about which clients may ask. */
   readonly #named = new Set<string>();
   #isHealing = false;
   #asked = 0;
@@ -276,7 +276,7 @@ class Simulation {
       const knowing = this.#nodes.filter((other) =>
         other !== node && other.knowsMoreThan(copy, index)
       );
-      // A majority without any of those who know would take it back.
+      // A majority without any of the nodes that know it would take it back.
       const { length: nodes } = this.#nodes;
       if (nodes - knowing.length < majority(nodes)) node.putBack(copy);
     });
@@ -290,7 +290,7 @@ class Simulation {
   }
 
   /**
-   * A majority is gone for good: the people who run the cluster look for the node that knows most, and
+   * A majority is gone for good: the operators look for the node that knows most, and
    * begin a new one there.
    */
   #loseMajority(ms: number): void {
@@ -301,7 +301,7 @@ class Simulation {
     const best = found.filter(({ membership: { isMember, view } }) =>
       isMember && view.number === latest
     );
-    // Nobody may have anything yet, or those who know of the last view may be none of its members.
+    // Perhaps no node has anything yet, or the nodes that know the last view are not members of it.
     if (latest === 0 || best.length === 0) return;
     const { node: survivor } = this.#random.pick(best);
     const others = this.#nodes.filter((node) => node !== survivor);
@@ -471,10 +471,10 @@ class Simulation {
     attempt(ONCE_REPETITIONS, what.node);
   }
 
-  /** Somebody who was told of a transaction asks how it ended: now, soon, or much later. */
+  /** A client that got the name of a transaction asks how it ended: now, soon, or much later. */
   /**
-   * A value that is set for a while may go from some time on: as if somebody deleted it then, or never.
-   * Where the clock is wrong that may be at once.
+   * A value that is set for a while may go from some time on: as if a client deleted it then, or never.
+   * If the clock is wrong, that may be at once.
    */
   #planExpiry(
     { node, operation, client }: { client: number; node: number; operation: Operation },
@@ -510,7 +510,7 @@ class Simulation {
     this.#claims.ask(transaction, answering);
   }
 
-  /** When a write is acknowledged, nobody shows anything older: a paused node might wake up now. */
+  /** When a write is acknowledged, no node shows anything older: a paused node might wake up now. */
   #lookAround(outcome: Outcome, { isRead, keys }: Operation): void {
     if (outcome.kind !== "answered" || isRead || this.#violations.length > 0) return;
     for (const { index, replica, clocks: now } of this.#nodes) {
@@ -532,7 +532,7 @@ class Simulation {
 
   // --- The final phase -----------------------------------------------------------------------
 
-  /** Everybody is served, and then everything comes to rest. */
+  /** Every client is served, and then everything comes to rest. */
   #runFinalPhase(): void {
     const { clients, nodes } = this.#scenario;
     const healedAt = this.#scheduler.now;
@@ -552,7 +552,7 @@ class Simulation {
       });
       return;
     }
-    // Reads of everything from everybody, as part of the history.
+    // Reads of all keys at all nodes, as part of the history.
     for (let node = 0; node < nodes; node++) {
       const operations = keys.map((key) => ({ node, operation: get(key) }));
       this.#askUntilDone(1000 + node, operations);

@@ -98,7 +98,7 @@ export function runTask(task: Task): Summary {
 /**
  * Returns the maker of the planted fault that is called `name`.
  *
- * @throws {RangeError} where there is none.
+ * @throws {RangeError} if there is none.
  */
 export function findPlantedFault(
   name: string | undefined,

@@ -1,5 +1,5 @@
 /**
- * What happened in a run, for people: who sent what when, by transaction.
+ * A human-readable account of a run: which node sent what when, by transaction.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Effects } from "../../src/two_phase/outbox.ts";
 import { coordinatorOf, formatMessage, formatRecord } from "../two_phase/notation.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-/** Collects lines, or nothing where nobody will read them. */
+/** Collects lines, or nothing if they will not be read. */
 export class Trace {
   readonly lines: string[] = [];
   readonly #scheduler: Scheduler;

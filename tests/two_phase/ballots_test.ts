@@ -49,7 +49,7 @@ Deno.test("a proposer asks for promises when its own is durable, and not before"
   assertEquals(promised(script, 1), ballot);
 });
 
-Deno.test("a proposer whose promise is not durable asks nobody when a link comes up", () => {
+Deno.test("a proposer whose promise is not durable asks no node when a link comes up", () => {
   const { script, ballot } = begun();
   script.cut(0, 1);
   script.connect(0, 1);
@@ -57,7 +57,7 @@ Deno.test("a proposer whose promise is not durable asks nobody when a link comes
   assert(promised(script, 1) < ballot);
   script.completeForces(0);
   script.deliverAll();
-  assertEquals(promised(script, 1), ballot, "it is asked like everybody who is linked by then");
+  assertEquals(promised(script, 1), ballot, "it is asked like all nodes that are linked by then");
 });
 
 Deno.test("a proposer proposes nothing while its own promise is not durable", () => {

@@ -33,7 +33,7 @@ function take(script: Script): [node: number, key?: string, events?: string, isO
   ]);
 }
 
-Deno.test("changes are told when they are committed, once at each node that wants to know", () => {
+Deno.test("changes are reported when they are committed, once at each node that wants them", () => {
   const script = Script.complete();
   script.ask(0, "before", write("a", "1"));
   script.deliverAll();
@@ -55,7 +55,7 @@ Deno.test("changes are told when they are committed, once at each node that want
   assertEquals(take(script), [[2, "a", "-", false]]);
 });
 
-Deno.test("a key that expires is told of once, and so is one that is written after that", () => {
+Deno.test("a key that expires is reported once, and so is one that is written after that", () => {
   for (const isWritten of [false, true]) {
     const script = Script.complete();
     script.ask(0, "set", write("a", "1", { expiresInMs: 50 }));

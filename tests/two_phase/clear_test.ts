@@ -39,7 +39,7 @@ Deno.test("all keys go at all nodes, the reserved ones stay, and later writes st
   assertEquals(script.replicas.map(({ locks }) => locks.size), [0, 0, 0]);
 });
 
-Deno.test("it waits for writes under way, and writes behind it wait for it", () => {
+Deno.test("it waits for writes under way, and later writes wait for it", () => {
   const script = begin();
   script.ask(0, "before", append("a", "x"));
   script.ask(0, "clear", CLEAR);
@@ -109,7 +109,7 @@ Deno.test("a snapshot of before has all keys still", () => {
   assertEquals(found.sort(), ["a", "b"]);
 });
 
-Deno.test("a joiner begins again when all keys go while it is sent them", () => {
+Deno.test("a joiner starts again if all keys are deleted while it is sent them", () => {
   const script = Script.complete(3, timingFor(5000));
   for (let i = 0; i < 30; i++) {
     script.ask(0, `set ${i}`, write({ [`k${i}`]: "v".repeat(50_000) }));

@@ -45,7 +45,7 @@ Deno.test("nowMs() is the own clock, or the median if that is off and two others
   assertEquals(timeOf([0]).nowMs(clocksWith(3_600_000)), 4_600_000);
 });
 
-Deno.test("a wall clock that is set is off at once, before anybody has answered again", () => {
+Deno.test("a wall clock that is set is off at once, before any node has answered again", () => {
   const time = timeOf([0, 0, 0, 0]);
   assert(time.mayExpire({ monotonicMs: 600, wallMs: 1_000_100 }));
   assert(!time.mayExpire({ monotonicMs: 601, wallMs: 1_090_101 }));
@@ -68,7 +68,7 @@ Deno.test("two nodes whose clocks are right go by times that are 1.2 s apart at 
   }
 });
 
-Deno.test("isPeerOff() tells who else has a wrong clock", () => {
+Deno.test("isPeerOff() tells which other nodes have a wrong clock", () => {
   const time = timeOf([0, 9000, 10]);
   assertEquals([0, 1, 2, 3].map((peer) => time.isPeerOff(peer, clocksWith(5))), [
     false,

@@ -39,7 +39,7 @@ interface Window {
 
 const TIMEOUT_MS = 5000;
 
-/** Nobody is suspected: the view stays. */
+/** No node is suspected: the view stays. */
 const SAME_VIEW: Timing = timingFor(TIMEOUT_MS, {
   leaseMs: 1e9,
   suspicionMs: 1e9,
@@ -52,7 +52,7 @@ function pass(script: Script, from: number, to: number): void {
   while (script.deliver(from, to));
 }
 
-/** n0 has its own record durable, and so have those who have got the prepare: all vote at once. */
+/** n0 has its own record durable, and so have the members that have the prepare: all vote at once. */
 function prepare(script: Script, receivers: readonly number[]): void {
   ask(script);
   for (const node of receivers) pass(script, 0, node);
@@ -118,7 +118,7 @@ const WINDOWS: readonly Window[] = [
     away: "committed",
   },
   {
-    name: "(c) it has committed and answered, which is not durable, and told nobody",
+    name: "(c) it has committed and answered, which is not durable, and told no member",
     play: (script) => {
       prepare(script, [1, 2]);
       for (const node of [1, 2]) pass(script, node, 0);
@@ -128,7 +128,7 @@ const WINDOWS: readonly Window[] = [
     away: "committed",
   },
   {
-    name: "(c) it has committed and answered, which is durable, and told nobody",
+    name: "(c) it has committed and answered, which is durable, and told no member",
     play: (script) => {
       prepare(script, [1, 2]);
       for (const node of [1, 2]) pass(script, node, 0);
@@ -156,12 +156,12 @@ const WINDOWS: readonly Window[] = [
       script.forcesAtOnce = false;
       refuse(script);
     },
-    // Nobody was told of the abort; n2, which has forgotten its no, is asked once more.
+    // No member was told of the abort; n2, which has forgotten its no, is asked once more.
     restarted: "committed",
     away: "aborted",
   },
   {
-    name: "(e) its abort is durable, and told to nobody",
+    name: "(e) its abort is durable, and told to no member",
     play: (script) => {
       prepare(script, [1]);
       refuse(script);
@@ -216,7 +216,7 @@ function runUntil(script: Script, ms: number, isOver: () => boolean): void {
   assert(isOver(), script.log.slice(-40).join("\n"));
 }
 
-/** Checks that those who waited were answered in time, and what they saw of the write. */
+/** Checks that the requests that waited were answered in time, and what they saw of the write. */
 function assertAnswered(script: Script, options: { askedAt: number; end: End }): void {
   const left = options.askedAt + TIMEOUT_MS - script.now;
   runUntil(script, left, () => script.outcomes.has("R") && script.outcomes.has("V"));
@@ -263,7 +263,7 @@ for (const window of WINDOWS) {
 for (const isAway of [false, true]) {
   const end = isAway ? "gone: committed" : "started again: aborted";
   Deno.test(`a coordinator killed when (e) it has given up what all others have prepared, and ${end}`, () => {
-    // A request is given up before anybody is suspected.
+    // A request is given up before any node is suspected.
     const script = Script.complete(3, isAway ? timingFor(1000) : { ...SAME_VIEW, timeoutMs: 1000 });
     script.deliverAll();
     prepare(script, [1, 2]);

@@ -47,7 +47,7 @@ function begin(): Script {
   return script;
 }
 
-Deno.test("a read before the time is answered at once; one after it only behind a deletion", () => {
+Deno.test("a read before the time is answered at once; one after it only after a deletion", () => {
   const script = begin();
   script.wait(990);
   assertEquals(script.replicas[1]?.peek("k", () => script.clocksOf(1)), "v");

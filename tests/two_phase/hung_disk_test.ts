@@ -1,4 +1,4 @@
-/** A disk that hangs: whoever's it is, the others go on without that node, and nobody waits for ever. */
+/** A disk that hangs, at any node: the others continue without it, and no request waits forever. */
 
 import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
@@ -34,7 +34,7 @@ function mayRead(script: Script, index: number): boolean {
   return node(script, index).membership.mayRead(script.clocksOf(index));
 }
 
-Deno.test("a coordinator whose disk hangs is left out, though nobody else writes", () => {
+Deno.test("a coordinator whose disk hangs is left out, though no other node writes", () => {
   const { script, turn } = hanging();
   script.ask(0, "W", write({ k: "1" }));
   turn();
@@ -52,7 +52,7 @@ Deno.test("a coordinator whose disk hangs is left out, though nobody else writes
 
 Deno.test("a member whose disk hangs is left out, whatever it was about to write", () => {
   const { script, turn } = hanging();
-  // Nobody waits for its vote: it only has outcomes to write down.
+  // No node waits for its vote: it only has outcomes to record.
   script.ask(1, "W", write({ k: "1" }));
   for (let i = 0; i < 4; i++) turn();
   const beganAt = script.now;
@@ -61,7 +61,7 @@ Deno.test("a member whose disk hangs is left out, whatever it was about to write
   assertEquals(node(script, 1).membership.members, 0b110);
 });
 
-Deno.test("a node whose disk hangs begins no change of the view", () => {
+Deno.test("a node whose disk hangs starts no view change", () => {
   const { script } = hanging();
   script.ask(0, "W", write({ k: "1" }));
   const { viewAttempts } = node(script, 0).counters;
@@ -75,7 +75,7 @@ Deno.test("a node whose disk hangs begins no change of the view", () => {
   assert(node(script, 0).counters.viewAttempts <= viewAttempts + 1);
 });
 
-Deno.test("a force that takes a while makes nobody suspicious", () => {
+Deno.test("a force that takes a while makes no node suspicious", () => {
   const { script, turn } = hanging();
   script.ask(0, "W", write({ k: "1" }));
   for (let i = 0; i < 45; i++) turn(); // 0.9 s
@@ -88,7 +88,7 @@ Deno.test("a force that takes a while makes nobody suspicious", () => {
   assertEquals(node(script, 1).membership.view.number, 1);
 });
 
-Deno.test("a reader that was given up is not told any more, and not kept", () => {
+Deno.test("a reader that was given up gets no answer, and is not kept", () => {
   const script = Script.complete();
   script.ask(0, "W", write({ k: "1" }));
   script.deliver(0, 1);

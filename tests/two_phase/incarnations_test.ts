@@ -53,7 +53,7 @@ function rest(script: Script): void {
   }
 }
 
-Deno.test("a coordinator takes another incarnation before its numbers end, and nobody waits", () => {
+Deno.test("a coordinator takes another incarnation before its numbers run out, and no request waits", () => {
   const script = complete();
   const numbers = numbersOf(script);
   writes(script, 0, 50);
@@ -97,7 +97,7 @@ for (const at of [3, 4, 5, 6, 9]) {
   });
 }
 
-Deno.test("what is undecided when an incarnation is taken goes on", () => {
+Deno.test("what is undecided when an incarnation is taken continues", () => {
   const script = complete();
   writes(script, 0, FEW - 1);
   // n2 does not hear of these until the incarnation was taken.

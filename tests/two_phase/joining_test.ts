@@ -59,14 +59,14 @@ function joining(linked?: readonly number[]): Script {
   return script;
 }
 
-Deno.test("who has joined keeps that, whoever changes the view next (seed 3053801)", () => {
+Deno.test("a node that has joined keeps that, whichever node changes the view next (seed 3053801)", () => {
   const script = joining();
   // n1 has a view with n2 proposed, and accepted by itself alone, when it dies.
   script.deliverUntil(() => node(script, 1).membership.accepted !== undefined);
   script.kill(1);
   assertEquals(values(script, "old", 2), ["1"]);
   assertEquals(node(script, 1).membership.accepted?.proposal.members, 0b111);
-  // Nobody can have it begin anew.
+  // No node can make it start again.
   const chunk = { type: "joinChunk", view: 2, transfer: 99, chunk: 0, entries: [] } as const;
   script.step(2, { type: "message", from: 0, message: chunk });
   // n0, which has not accepted it, cannot go on without n2: it takes that in as it is.
@@ -79,7 +79,7 @@ Deno.test("who has joined keeps that, whoever changes the view next (seed 305380
   assertEquals(node(script, 0).counters.transfers, 0);
 });
 
-Deno.test("who has joined speaks for its source, which is dead, also after a restart", () => {
+Deno.test("a node that has joined is a proxy for its dead source, even after a restart", () => {
   const script = joining();
   // n1 commits W and answers; n0, which has it prepared, never hears of that.
   script.ask(1, "W", write({ k: "1" }));
@@ -93,7 +93,7 @@ Deno.test("who has joined speaks for its source, which is dead, also after a res
   assertEquals(node(script, 0).counters.transfers, 0);
 });
 
-Deno.test("what the source of who has joined never heard of is aborted", () => {
+Deno.test("a transaction that the source of a joined node never got is aborted", () => {
   const script = joining();
   // n0 has W prepared, and n1 does not hear of that.
   script.ask(0, "W", write({ k: "1" }));
@@ -102,7 +102,7 @@ Deno.test("what the source of who has joined never heard of is aborted", () => {
   script.kill(1);
   script.deliverUntil(() => isInView(script, 3, 0, 2));
   assertEquals(node(script, 0).counters.settledByAbort, 1);
-  // Its request was not given up: it begins anew in view 3.
+  // Its request was not given up: it starts again in view 3.
   script.deliverUntil(() => script.outcomes.get("W") !== undefined);
   script.deliverAll();
   assertEquals(values(script, "k", 0, 2), ["1", "1"]);
@@ -116,7 +116,7 @@ function finalOnItsWay(): Script {
   return script;
 }
 
-Deno.test("that a node has joined is told once it is durable, and not before", () => {
+Deno.test("a node says that it has joined once that is durable, and not before", () => {
   const script = finalOnItsWay();
   const { promised } = node(script, 2).membership;
   script.forcesAtOnce = false;
@@ -139,7 +139,7 @@ Deno.test("that a node has joined is told once it is durable, and not before", (
   assertEquals(node(script, 0).membership.accepted?.proposal.members, 0b101);
 });
 
-Deno.test("who joins behind its promise to another is let in at once", () => {
+Deno.test("a node that joins after its promise to another is admitted at once", () => {
   const script = finalOnItsWay();
   const { promised } = node(script, 2).membership;
   script.deliverUntil(
@@ -187,7 +187,7 @@ for (const crashes of [false, true]) {
   });
 }
 
-Deno.test("a part of the next view's transfer is nothing to who has joined in this one", () => {
+Deno.test("a node that has joined in this view ignores a part of the next view's transfer", () => {
   const script = joining([1]);
   // n0 has W committed, n1 prepared, and so has n2.
   script.ask(0, "W", write({ k: "old" }));
@@ -224,7 +224,7 @@ Deno.test("a part of the next view's transfer is nothing to who has joined in th
   assertEquals(values(script, "k", 0, 1, 2), [undefined, undefined, undefined]);
 });
 
-Deno.test("a last part that came ahead of its view is nothing behind parts of a later one", () => {
+Deno.test("a last part that came ahead of its view is dropped after parts of a later one", () => {
   const script = joining([0]);
   script.connect(1, 2);
   // All that n2 says, and what n1 says to n2, is slow.
@@ -279,7 +279,7 @@ Deno.test("a last part that came ahead of its view is nothing behind parts of a 
   assertEquals(values(script, "k", 0, 1, 2), ["2", "2", "2"]);
 });
 
-Deno.test("a promise made while a view is on its way to the disk is durable before it is told", () => {
+Deno.test("a promise made while a view is being written is durable before it is sent", () => {
   const script = Script.complete();
   const { view } = node(script, 0).membership;
   const chosen = { ...view, number: 2, ballot: ballotOf(20, 1), commits: [] };
@@ -434,7 +434,7 @@ for (const partMs of [900, 1100, 3000]) {
     assertEquals(begun.reduce((sum, count) => sum + count, 0), 1);
   });
 
-  Deno.test(`a joiner that is busy for ${partMs} ms when a view admits it goes on from there`, () => {
+  Deno.test(`a joiner that is busy for ${partMs} ms when a view admits it continues from there`, () => {
     const { script, parts, isIn } = slowJoiner(partMs, { answersFirst: true });
     assertEquals(isIn(), true);
     assert(parts() <= 10, `it has taken in ${parts()} parts of 8`);

@@ -1,4 +1,4 @@
-/** A message that takes seconds to arrive makes nobody suspect anybody. */
+/** A message that takes seconds to arrive makes no node suspect another. */
 
 import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
@@ -25,7 +25,7 @@ function playSlowPrepare(says: { taken: boolean; part: boolean }): boolean {
   return hasBegun;
 }
 
-/** Returns the highest ballot that anybody has promised. */
+/** Returns the highest ballot that any node has promised. */
 function promised(script: Script): number {
   return script.replicas.reduce((highest, replica) => {
     assert(replica !== undefined);
@@ -37,7 +37,7 @@ Deno.test("a prepare that takes seconds to arrive changes no view", () => {
   assertEquals(playSlowPrepare({ taken: true, part: true }), false);
 });
 
-Deno.test("a member that neither takes in a prepare nor answers it is suspected", () => {
+Deno.test("a member that neither receives a prepare nor answers it is suspected", () => {
   assertEquals(playSlowPrepare({ taken: false, part: true }), true);
 });
 

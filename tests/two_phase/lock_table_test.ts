@@ -74,7 +74,7 @@ Deno.test("LockTable grants to each in a long line with one look at each of its 
   }
   assertEquals(locks.next(), undefined);
   for (const { looks, before } of line) {
-    // One look whether it may, one to leave the line, one to take the locks, one for who is behind it.
+    // One look whether it may, one to leave the line, one to take the locks, one for the next in line.
     assert(looks() - before <= 6 * keys.length, `${looks() - before} looks`);
   }
 });

@@ -1,4 +1,4 @@
-/** An acknowledgement that is lost with its link keeps nobody waiting. */
+/** An acknowledgement that is lost with its link keeps no request waiting. */
 
 import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
@@ -13,7 +13,7 @@ Deno.test("what all members have settled is acknowledged, whatever was lost", ()
   const all = (from: number, to: number) => {
     while (script.deliver(from, to));
   };
-  // n2 refuses T1, as the older T2 holds its key there: n0 aborts it, and everybody knows.
+  // n2 refuses T1, as the older T2 holds its key there: n0 aborts it, and all nodes know.
   script.ask(2, "T2", write({ k: "2" }));
   script.wait(5);
   script.ask(0, "T1", write({ k: "1" }));

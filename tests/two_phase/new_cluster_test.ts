@@ -165,7 +165,7 @@ Deno.test("recoverCluster() follows a proposal that it has accepted: it may have
   assertEquals(beginning.view.number, 7);
 });
 
-Deno.test("recoverCluster() keeps what it has in doubt where a proposal leaves it out", () => {
+Deno.test("recoverCluster() keeps what it has in doubt if a proposal leaves it out", () => {
   // That names what its members did not know the end of; "a" they may all have had as committed.
   const { beginning, store } = beginAfterAccepting(0b110);
   assertEquals(values(store), { kept: "old", a: "new", b: "new" });
@@ -210,7 +210,7 @@ Deno.test("recoverCluster() throws when the node is no member of its view", () =
   assertThrows(() => begin([{ type: "view", view }]), Error, "only a member");
 });
 
-Deno.test("a forced cluster serves nobody before a majority of its nodes has joined", () => {
+Deno.test("a forced cluster serves no requests before a majority of its nodes has joined", () => {
   const names = ["n0", "n1", "n2", "n3", "n4"];
   const script = new Script(5, { journals: new Map([[0, begun(names)]]) });
   const ask = (label: string, node = 0) => {
@@ -274,7 +274,7 @@ Deno.test("a new node that meets only a minority of the old cluster says so", ()
   assertEquals(script.replicas[1]?.membership.view.number, 0);
 });
 
-Deno.test("a forced cluster whose second view was chosen and not installed goes on with it", () => {
+Deno.test("a forced cluster whose second view was chosen and not installed continues with it", () => {
   const script = new Script(3, { journals: new Map([[0, begun()]]) });
   script.forcesAtOnce = false;
   script.connect(0, 1);

@@ -7,7 +7,7 @@ import { setOf } from "../../src/two_phase/node_set.ts";
 import { keepIds } from "../../src/two_phase/nodes.ts";
 import { configuredNodes, Quorum, quorumForNext, quorumOf } from "../../src/two_phase/quorum.ts";
 
-Deno.test("keepIds() moves nobody, and gives ids that were not used before first", () => {
+Deno.test("keepIds() moves no node, and first gives ids that were not used before", () => {
   const table: [old: string[], nodes: string[], expected: string[]][] = [
     [[], ["a", "b"], ["a", "b"]],
     [["a", "b", "c"], ["c", "a", "b"], ["a", "b", "c"]],

@@ -87,7 +87,7 @@ function putBack(linked: readonly number[]): Script {
   return script;
 }
 
-Deno.test("a node on an older copy of its journal is told so by any other, and does nothing", () => {
+Deno.test("a node on an older copy of its journal learns so from any other, and does nothing", () => {
   for (const linked of [[0], [1], [0, 1]]) {
     const script = putBack(linked);
     const { membership } = node(script, 2);
@@ -111,7 +111,7 @@ Deno.test("a peer on an older copy of its journal does not count, whether it say
   assertEquals(node(script, 0).membership.isInside(2), false);
 });
 
-Deno.test("all stop, and one comes back on an older copy: it serves nothing, and infects nobody", () => {
+Deno.test("all stop, and one comes back on an older copy: it serves nothing, and infects no other node", () => {
   const script = Script.complete(3, timingFor(5000));
   writeAndWait(script, "old");
   const copy = script.copyJournal(2);
@@ -163,7 +163,7 @@ Deno.test("an ordinary restart is no older copy, whatever was not durable yet", 
   script.goOnUntil(() => node(script, 2).membership.mayRead(script.clocksOf(2)));
 });
 
-Deno.test("a node that has restarted takes part when a majority has told it what they know", () => {
+Deno.test("a node that has restarted takes part once a majority has said what it knows", () => {
   const script = Script.complete(5, timingFor(5000));
   writeAndWait(script, "1");
   script.restart(4, [0]);
@@ -199,7 +199,7 @@ Deno.test("a node that was new to the cluster needs no such word", () => {
   assertEquals(node(script, 0).membership.isVerified, true);
 });
 
-Deno.test("at rest, nobody writes down how far the others have come", () => {
+Deno.test("at rest, no node records how far the others have come", () => {
   const script = Script.complete(3, timingFor(5000));
   writeAndWait(script, "1");
   script.goOnUntil(() => script.now > 6000);
@@ -256,7 +256,7 @@ function startOverAt(script: Script, index: number): ProtocolEvent[] {
   return events;
 }
 
-Deno.test("a node that takes part goes on, whatever a journal from elsewhere says of it", () => {
+Deno.test("a node that takes part continues, whatever a journal from elsewhere says of it", () => {
   const script = Script.complete(3, timingFor(5000));
   writeAndWait(script, "1");
   const copies = [0, 1, 2].map((index) => script.copyJournal(index));
@@ -293,7 +293,7 @@ Deno.test("a node that takes part goes on, whatever a journal from elsewhere say
   assert(own.every(({ type }) => type !== "verified"));
 });
 
-Deno.test("copies of different moments: nobody gives up a journal while nobody takes part", () => {
+Deno.test("copies of different moments: no node gives up its journal while none takes part", () => {
   const script = Script.complete(3, timingFor(5000));
   writeAndWait(script, "kept");
   const copies = [0, 1, 2].map((index) => {
@@ -364,7 +364,7 @@ Deno.test("two nodes that each know more of the other's journal say nothing by t
   }
 });
 
-Deno.test("the owner of a recovered cluster that is on an older copy does not go on by itself", () => {
+Deno.test("the owner of a recovered cluster that is on an older copy does not continue by itself", () => {
   const script = recovered();
   script.kill(2);
   const copy = script.copyJournal(0);

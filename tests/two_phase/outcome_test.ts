@@ -41,7 +41,7 @@ Deno.test("TransactionTable.outcomeOf() is an abort only when it is durable", ()
   assertEquals(outcome(), "abortedHere");
   table.discardTransaction(COORDINATOR, number(1), "aborted");
   assertEquals(outcome(), "abortedHere");
-  // All members have settled it: nobody can commit it any more.
+  // All members have settled it: no node can commit it any more.
   table.keepOutcome(COORDINATOR, number(1), undefined);
   table.settle(COORDINATOR, number(1));
   table.forget(COORDINATOR, number(1));
@@ -193,7 +193,7 @@ Deno.test("DKS.OUTCOME: a node outside of the view presumes nothing", () => {
   assertEquals(outcomeSaid(script, name).startsWith("aborted"), false);
 });
 
-Deno.test("DKS.OUTCOME: the next view's commits are known to all who have installed it", () => {
+Deno.test("DKS.OUTCOME: the next view's commits are known to all nodes that have installed it", () => {
   const script = cutOff(3);
   const name = told(script, "T");
   // n0 comes back, and joins: it has the view by then, and knows what it said.
@@ -205,7 +205,7 @@ Deno.test("DKS.OUTCOME: the next view's commits are known to all who have instal
 Deno.test("DKS.OUTCOME: an abort that the next view has made is known for certain", () => {
   const script = Script.complete(3, timingFor(2000));
   script.ask(0, "T", append("k", "1"));
-  // n1 has it prepared, n2 never hears of it; n0 gives it up, and cannot tell anybody.
+  // n1 has it prepared, n2 never hears of it; n0 gives it up, and cannot tell the others.
   while (script.deliver(0, 1));
   for (const peer of [1, 2]) script.cut(0, peer);
   script.goOnUntil(() => script.outcomes.get("T") !== undefined);
@@ -221,7 +221,7 @@ Deno.test("DKS.OUTCOME: an abort that the next view has made is known for certai
 Deno.test("DKS.OUTCOME: a name means no transaction of another journal with the same number", () => {
   const timing = timingFor(5000);
   const script = Script.complete(3, timing);
-  // n2 begins T, and is cut off: nobody else hears of it.
+  // n2 starts T, and is cut off: no other node learns of it.
   script.ask(2, "T", write({ k: "T" }));
   for (const peer of [0, 1]) script.cut(2, peer);
   script.goOnUntil(() => script.replicas[0]?.membership.view.number === 2);

@@ -1,4 +1,4 @@
-/** Links that are cut while everybody reaches others: one end is left out once, and then held back. */
+/** Links that are cut while every node reaches others: one end is left out once, and then held back. */
 
 import { assert, assertEquals } from "@std/assert";
 import type { NodeId, NodeSet } from "../../src/two_phase/messages.ts";
@@ -17,7 +17,7 @@ type Pairs = readonly (readonly [NodeId, NodeId])[];
 /** In a chain each node reaches only its neighbours. */
 const CHAIN: Pairs = [[0, 2], [0, 3], [0, 4], [1, 3], [1, 4], [2, 4]];
 
-/** Five nodes, of which one knows who hears whom. */
+/** Five nodes, one of which knows which nodes hear each other. */
 class Observer {
   readonly reachability: Reachability;
   now = 1000;
@@ -27,7 +27,7 @@ class Observer {
     this.reachability = new Reachability({ self, timing: TIMING, stillness });
   }
 
-  /** For `ms` all say every 100 ms whom they hear: nobody the other end of one of the `cut` links. */
+  /** For `ms`, all say every 100 ms which nodes they hear: none hears the other end of a `cut` link. */
   pass(ms: number, cut: Pairs): void {
     const isCut = (a: NodeId, b: NodeId) =>
       cut.some((pair) => pair.includes(a) && pair.includes(b) && a !== b);
@@ -157,7 +157,7 @@ Deno.test("a chain of five comes to rest in a majority whose middle node can wri
   assertEquals(reading, [false, true, true, true, false]);
 });
 
-Deno.test("a node that is held back is let in at once where the view needs it", () => {
+Deno.test("a node that is held back is admitted at once if the view needs it", () => {
   const { script } = tear([[0, 1]], 5000);
   for (const node of [3, 4]) script.kill(node);
   // Of n0 and n2 alone there is no majority; n1 reaches n2.

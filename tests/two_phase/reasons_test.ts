@@ -47,7 +47,7 @@ Deno.test("a node that stood still itself says nothing of the others", () => {
   assert(kinds.every((kind) => kind === "answered" || kind === "rejected"));
 });
 
-Deno.test("a node below the majority names who is not linked, who is silent, and who is new", () => {
+Deno.test("a node below the majority names the nodes that are not linked, silent, or new", () => {
   const script = quiet();
   const nobodyHears = (_from: number, to: number) => to === 0;
   for (let i = 0; i < 120; i++) {
@@ -69,7 +69,7 @@ Deno.test("a node below the majority names who is not linked, who is silent, and
   );
 });
 
-Deno.test("a node below the majority says who started with a new journal", () => {
+Deno.test("a node below the majority says which node started with a new journal", () => {
   const script = quiet();
   for (const index of [1, 2]) script.kill(index);
   for (let i = 0; i < 120; i++) script.wait(20);
@@ -103,7 +103,7 @@ Deno.test("a read that waits for a lease says so, and a write names whom it wait
     script.deliverAll();
   }
   assertEquals(reasonOf(script, "W"), "no link to n2, and a write needs all members");
-  // Nobody acknowledges heartbeats, and all are linked.
+  // No node acknowledges heartbeats, and all are linked.
   script.connect(0, 2);
   script.goOnUntil(() => node(script, 0).membership.mayWrite);
   for (let i = 0; i < 60; i++) {

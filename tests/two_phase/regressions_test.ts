@@ -85,7 +85,7 @@ Deno.test("what a crashed coordinator forgot is aborted, and forgotten by all (s
   assertEquals(remembered(script), [0, 0, 0]);
 });
 
-Deno.test("who has left and is let in again is not taken for gone by who has no link yet", () => {
+Deno.test("a readmitted node is not taken for gone by a node that has no link to it yet", () => {
   const script = grownUp();
   script.step(2, { type: "leave" });
   script.settle();
@@ -101,7 +101,7 @@ Deno.test("who has left and is let in again is not taken for gone by who has no 
 
 for (const isToldByOthers of [false, true]) {
   const how = isToldByOthers ? "is told by the others" : "ends by itself";
-  Deno.test(`nobody stays frozen for a view that is chosen a second time, which ${how}`, () => {
+  Deno.test(`no node stays frozen for a view that is chosen a second time, which ${how}`, () => {
     const script = grownUp();
     script.step(2, { type: "leave" });
     // n1 has view 2 chosen without n2, and nothing of its end comes to n0, which is frozen.

@@ -1,4 +1,4 @@
-/** A planned restart of one node after the other: nobody waits for a lease that was given up. */
+/** A planned restart of one node after the other: no node waits for a lease that was given up. */
 
 import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";

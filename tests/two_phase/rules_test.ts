@@ -208,7 +208,7 @@ table("Participant", [
     then: ["to 2: v1 vote waiting 2.1.1"],
   },
   {
-    rule: "a younger transaction is refused where an older one holds a key",
+    rule: "a younger transaction is refused if an older one holds a key",
     given: [prepare(0, 1, { keys: ["k"], priority: 1000 }), FORCED],
     when: prepare(2, 1, { keys: ["k"], priority: 2000 }),
     then: ["to 2: v1 vote no 2.1.1 (conflict)"],
@@ -226,7 +226,7 @@ table("Participant", [
     then: ["to 0: v1 vote waiting 0.1.1"],
   },
   {
-    rule: "who waits is prepared when the lock is free",
+    rule: "a transaction that waits is prepared when the lock is free",
     given: [
       prepare(0, 1, { keys: ["k"], priority: 2000 }),
       FORCED,
@@ -253,7 +253,7 @@ table("Participant", [
     ],
   },
   {
-    rule: "a transaction that names the holder goes on its chain",
+    rule: "a transaction that names the holder joins its chain",
     given: [prepare(0, 1, { keys: ["k"] }), FORCED],
     when: prepare(0, 2, { keys: ["k"], priority: 600_000, follows: [1] }),
     then: ["append prepared 0.1.2", "force"],
@@ -265,7 +265,7 @@ table("Participant", [
     then: ["to 0: v1 vote no 0.1.2 (follows)"],
   },
   {
-    rule: "nothing goes on a chain past an older one in line",
+    rule: "nothing joins a chain past an older one in line",
     given: [
       prepare(0, 1, { keys: ["k"], priority: 3000 }),
       FORCED,
@@ -414,13 +414,13 @@ table("Coordinator", [
     then: [],
   },
   {
-    rule: "a no vote aborts, which is durable before anybody is told",
+    rule: "a no vote aborts, and the abort is durable before it is sent",
     given: [ask(W), FORCED],
     when: vote(2, "no", 1),
     then: ["append aborted 1.1.1", "force"],
   },
   {
-    rule: "a durable abort is told to the members",
+    rule: "a durable abort is sent to the members",
     given: [ask(W), FORCED, vote(2, "no", 1)],
     when: FORCED,
     then: ["to 0: v1 abort 1.1.1", "to 2: v1 abort 1.1.1"],
@@ -477,7 +477,7 @@ table("Coordinator", [
     ],
   },
   {
-    rule: "whoever aborts one aborts all that follow it",
+    rule: "a node that aborts one aborts all that follow it",
     given: [ask(W), ask(write({ k: "2" })), FORCED],
     when: vote(2, "no", 1),
     then: ["append aborted 1.1.1", "append aborted 1.1.2", "force"],
@@ -501,7 +501,7 @@ table("Coordinator", [
     ],
   },
   {
-    rule: "a condition is evaluated under the lock, after who held it before",
+    rule: "a condition is evaluated under the lock, after the earlier holders",
     given: [prepare(0, 1, { keys: ["k"] }), FORCED, ask(setIfAbsent("k", "mine"))],
     when: decide(0, "commit", 1),
     then: ["append committed 0.1.1", "answered false"],
@@ -576,7 +576,7 @@ table("Coordinator", [
     ],
   },
   {
-    rule: "a link that comes up is told which view this node is in",
+    rule: "a new link is told which view this node is in",
     given: [{ type: "peerDown", peer: 2 }],
     when: { type: "peerUp", peer: 2, identity: identityOf(2) },
     then: ["to 2: v1 viewInstalled"],
@@ -601,7 +601,7 @@ table("Coordinator", [
 
 table("Reads", [
   {
-    rule: "a key that nobody has prepared is read from memory",
+    rule: "a key that no transaction has prepared is read from memory",
     given: [],
     when: ask(read("k")),
     then: ["answered [null]"],
@@ -625,7 +625,7 @@ table("Reads", [
     then: ["answered [null]"],
   },
   {
-    rule: "a read of one key does not wait for who came after it",
+    rule: "a read of one key does not wait for later transactions",
     given: [
       prepare(0, 1, { keys: ["k"] }),
       FORCED,

@@ -23,7 +23,7 @@ import {
 import type { KnownOutcome } from "../../src/two_phase/transaction_table.ts";
 import { coordinatorOf, formatAll, formatMessage, formatOutcome } from "./notation.ts";
 
-/** Where nothing else is said, nobody is suspected, and the first heartbeat round holds for ever. */
+/** Unless a test says otherwise, no node is suspected, and the first heartbeat round holds forever. */
 const TIMING = timingFor(5000, {
   leaseMs: 1e9,
   suspicionMs: 1e9,
@@ -61,7 +61,7 @@ export function append(key: string, suffix: string): WriteRequest {
   };
 }
 
-/** Returns a request that sets `key` only where it does not exist; answers whether it did. */
+/** Returns a request that sets `key` only if it does not exist; answers whether it did. */
 export function setIfAbsent(key: string, value: string): WriteRequest {
   return {
     kind: "write",
@@ -153,7 +153,7 @@ export class Script {
   /** By node: positions of the forces under way. */
   readonly #forces: number[][];
   readonly #journals: ScriptJournal[];
-  /** By node: the store that it starts with, where that is not empty. */
+  /** By node: the store that it starts with, if that is not empty. */
   readonly #stores: readonly (Store | undefined)[];
   /** Nodes whose process has ended. */
   readonly #down = new Set<NodeId>();
@@ -262,7 +262,7 @@ export class Script {
     }
   }
 
-  /** Somebody sets the wall clock of `node` forward by `ms`, or back. */
+  /** Sets the wall clock of `node` forward by `ms`, or back. */
   setClock(node: NodeId, ms: number): void {
     this.#shift(node, { wallMs: ms });
   }
@@ -325,7 +325,7 @@ export class Script {
     if (!isOver()) throw new Error("it has not come to that in 4 s");
   }
 
-  /** Delivers one message after the other, and lets time pass where there is none. */
+  /** Delivers one message after the other, and lets time pass if there is none. */
   deliverUntil(
     isOver: () => boolean,
     except: (from: NodeId, to: NodeId) => boolean = () => false,
@@ -430,7 +430,7 @@ export class Script {
     this.#processes++;
   }
 
-  /** From now on nobody that runs holds back a joiner, whether that hears all members or not. */
+  /** From now on no running node holds back a joiner, whether the joiner hears all members or not. */
   welcomeAll(): void {
     for (const { context: { reachability } } of this.replicas) reachability.isWelcome = () => true;
   }

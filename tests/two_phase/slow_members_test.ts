@@ -96,7 +96,7 @@ Deno.test("a slow member is named, and stays, by default", () => {
   assert(cluster.script.log.some((line) => line.includes("the disk of n3 is slow")));
 });
 
-Deno.test("a slow member is left out where that is wanted, and let in when it is fast again", () => {
+Deno.test("a slow member is left out if that is configured, and admitted when it is fast again", () => {
   const cluster = new Cluster(EXCLUDING, [3]);
   cluster.goOn(12_000);
   assertEquals(cluster.members, 0b10111);
@@ -110,7 +110,7 @@ Deno.test("a slow member is left out where that is wanted, and let in when it is
   assertEquals(cluster.members, 0b11111);
 });
 
-Deno.test("slow members stay where no majority is left without them", () => {
+Deno.test("slow members stay if there is no majority without them", () => {
   const cluster = new Cluster(EXCLUDING, [2, 3, 4]);
   cluster.goOn(12_000);
   assertEquals(cluster.members, 0b11111);

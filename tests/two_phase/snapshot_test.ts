@@ -151,7 +151,7 @@ Deno.test("a snapshot holds back writes for a bounded time while a transaction i
   const isLost = (from: number, to: number) => from === 0 && to === 1;
   ask(script, 2, "S");
   const took: number[] = [];
-  // Before anybody suspects the coordinator.
+  // Before any node suspects the coordinator.
   for (const end = script.now + 600; script.now < end;) {
     const began = script.now;
     const i = took.length;
@@ -163,7 +163,7 @@ Deno.test("a snapshot holds back writes for a bounded time while a transaction i
     }
     took.push(script.now - began);
   }
-  // Held back for 50 ms, then 100 and 200; in between, for as long each, nobody waits.
+  // Held back for 50 ms, then 100 and 200; in between, for as long each, no write waits.
   assert(Math.max(...took) <= 210, `a write took ${Math.max(...took)} ms`);
   assert(took.filter((ms) => ms <= 10).length > 20, `${took}`);
   assert((script.replicas[2]?.counters.holdsGivenUp ?? 0) > 0);

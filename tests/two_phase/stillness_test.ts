@@ -37,7 +37,7 @@ Deno.test("Stillness.msSince() takes off what the process stood still, up to a b
   assertEquals(stillness.msSince(stillness.moment(5600), 5601), 1);
 });
 
-Deno.test("a node that stood still with a write under way accuses nobody", () => {
+Deno.test("a node that stood still with a write under way accuses no other", () => {
   const script = Script.complete(3, timingFor(5000));
   run(script, 1000);
   const events = eventsOf(script, 0);

@@ -1,5 +1,5 @@
 /**
- * What each message asserts, and where that must stand before it is sent: in the durable records of the
+ * What each message asserts, and where that must be recorded before it is sent: in the durable records of the
  * sender. One entry for each type whose rule in `MESSAGE_RULES` says that something is durable first; a
  * type without one does not compile.
  *
@@ -74,7 +74,7 @@ export const ASSERTIONS: { readonly [Type in Asserting]: Assertion<Type> } = {
       : `that ${transactionName(to, number)} is aborted`,
   settled: ({ upTo }, { to, ledger }) => howEnded(to, ledger.unsettled(to, upTo)),
   forget: ({ upTo }, { self, ledger, starts }) => {
-    // The numbers of an earlier process that left no record belong to nobody any more.
+    // The numbers of an earlier process that left no record belong to no process any more.
     const isEnded = incarnationOf(upTo) < starts + ledger.offset;
     return howEnded(self, ledger.unsettled(self, upTo, isEnded));
   },

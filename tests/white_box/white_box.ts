@@ -11,7 +11,7 @@
  *   never both committed and aborted in one view by its coordinator.
  * - No key has two values under one version, or a lower version than before, at a node or anywhere, and no number of a journal means two transactions.
  *
- * The checks are told of disks by whoever simulates them, and see the rest by wrapping the outbox and
+ * The simulator reports what disks do to the checks; they see the rest by wrapping the outbox and
  * the store of each replica. They change nothing.
  *
  * @module
@@ -64,9 +64,9 @@ export class WhiteBox {
   readonly #proposers = new Map<string, string>();
   readonly #proposals = new Map<string, string>();
   readonly #views = new Map<string, string>();
-  /** By ballot and content: who has a proposal durably. */
+  /** By ballot and content: the nodes that have a proposal durably. */
   readonly #acceptors = new Map<string, NodeSet>();
-  /** By transaction: who had a prepared record durably, at any time. */
+  /** By transaction: the nodes that had a prepared record durably, at any time. */
   readonly #prepared = new Map<string, NodeSet>();
   readonly #numbers = new Map<string, Prepare>();
   readonly #values = new Map<ByteString, Map<number, ByteString | undefined>>();
@@ -346,7 +346,7 @@ export class WhiteBox {
     }
   }
 
-  /** A number is one view: nobody goes over to another one. And somebody must have chosen it. */
+  /** A number is one view: no node installs another one. And it must have been chosen. */
   #onView(node: NodeId, view: View): void {
     const content = contentOf(view);
     const key = `${view.cluster.id} ${view.number}`;
@@ -356,15 +356,14 @@ export class WhiteBox {
       this.#views,
       key,
       content,
-      (before) =>
-        this.#say(node, `goes over to view ${view.number} ${content}, which was ${before}`),
+      (before) => this.#say(node, `installs view ${view.number} ${content}, which was ${before}`),
     );
     // The first views of a cluster that was started by force are chosen by one node.
     if (view.cluster.origin !== undefined) return;
     const acceptors = this.#acceptors.get(`${view.ballot} ${content}`) ?? 0;
     const { length: needed } = members(acceptors);
     if (needed < majority(view.names.length)) {
-      this.#say(node, `goes over to view ${view.number}, which no majority has accepted`);
+      this.#say(node, `installs view ${view.number}, which no majority has accepted`);
     }
   }
 

@@ -37,7 +37,7 @@ Deno.test("infoText() has each name once, and every counter", () => {
   for (const counter of COUNTER_NAMES) assert(names.includes(COUNTERS[counter].name), counter);
 });
 
-Deno.test("infoText() says role:master, as clients look for who takes writes", () => {
+Deno.test("infoText() says role:master, as clients look for the node that accepts writes", () => {
   const all = new Map(fields());
   assertEquals(all.get("role"), "master");
   assertEquals(all.get("node_role"), "member");

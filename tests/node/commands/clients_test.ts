@@ -104,7 +104,7 @@ Deno.test("CLIENT LIST chooses by type and by id", () => {
   }
 });
 
-Deno.test("CLIENT KILL closes those for whom all conditions hold, and itself behind the reply", () => {
+Deno.test("CLIENT KILL closes the connections that match all conditions, and its own after the reply", () => {
   const kills: readonly (readonly [line: string, reply: RespValue, closed: readonly number[]])[] = [
     ["CLIENT KILL 10.0.0.1:5002", OK, [2]],
     ["CLIENT KILL 10.0.0.1:9", error("No such client"), []],

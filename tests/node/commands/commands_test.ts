@@ -220,7 +220,7 @@ Deno.test("HELLO switches the version and sets the name, all or nothing", () => 
   assertEquals([own.version, own.name], [3, "me"]);
 });
 
-Deno.test("QUIT closes the connection behind its reply", () => {
+Deno.test("QUIT closes the connection after its reply", () => {
   const own = session();
   assertEquals(run(["quit"], {}, own).reply, OK);
   assertEquals(own.isClosing, true);

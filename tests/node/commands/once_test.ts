@@ -227,7 +227,7 @@ for (const off of ["an hour behind", "an hour ahead"]) {
   });
 }
 
-Deno.test("TokenSweeper.sweep() deletes no more than so many in one transaction, and goes on", async () => {
+Deno.test("TokenSweeper.sweep() deletes a bounded number in one transaction, and continues", async () => {
   const swept = new Swept();
   const count = 2 * SWEEP_DELETIONS_MAX + 5;
   for (let i = 0; i < count; i++) swept.add(`t${i}`);

@@ -131,10 +131,10 @@ Deno.test("EXEC, DISCARD and UNWATCH end what WATCH has begun", () => {
   }
 });
 
-Deno.test("EXEC does nothing behind a WATCH that was not answered", () => {
+Deno.test("EXEC does nothing after a WATCH that was not answered", () => {
   const database = new Database();
   const of = session();
-  runWords(["WATCH", "a"], of); // Its request is rejected: nobody calls `finish`.
+  runWords(["WATCH", "a"], of); // Its request is rejected: nothing calls `finish`.
   assertEquals(say(database, ["MULTI", "SET a 1", "EXEC"], of).at(-1), NULL_ARRAY);
   assertEquals(say(database, ["MULTI", "SET a 1", "EXEC"], of).at(-1), [OK]);
 });

@@ -42,7 +42,7 @@ Deno.test("EXEC does nothing if another node has written a watched key, or if th
     ["a write at another node", (clients) => clients.say(2, session(), "SET a 2"), false],
     ["the same value again", (clients) => clients.say(2, session(), "SET a 1"), false],
     ["before the expiry", (clients) => clients.script.wait(900), true],
-    ["an expiry that nobody has seen", (clients) => clients.script.wait(1100), false],
+    ["an expiry that no client has seen", (clients) => clients.script.wait(1100), false],
   ];
   for (const [name, change, isDone] of rows) {
     const clients = new Clients();

@@ -224,7 +224,7 @@ Deno.test("writePrepare() writes a received prepare as it came, whatever came af
       });
     });
   }
-  for (const _ of ["as it came", "encoded anew"]) {
+  for (const _ of ["as it came", "encoded again"]) {
     assertEquals(received.map(encodingOf), sent.map(encodingOf));
   }
 });
@@ -304,7 +304,7 @@ Deno.test("FrameWriter ends a frame when it is long, so that only one message ca
   }
 });
 
-Deno.test("LinkOutput sends the largest message in pieces, behind others", () => {
+Deno.test("LinkOutput sends the largest message in pieces, after others", () => {
   const keyBytes = 16;
   const valueBytes = COMMAND_BYTES_MAX / KEYS_PER_COMMAND_MAX - keyBytes;
   const value = "v".repeat(valueBytes);

@@ -64,7 +64,7 @@ class TestNode implements Disposable {
     this.#acceptAll();
   }
 
-  /** A driver that takes down who has come, under which journal of its own. */
+  /** A driver that records which peers have linked, and under which journal of its own. */
   driver(): Driver {
     const script = new Script(2, { timing: timingFor(5000) });
     const [replica] = script.replicas;

@@ -64,7 +64,7 @@ class Cluster {
   }
 }
 
-Deno.test("publish() reaches who listens at any node, once, in order, and tells how many", async () => {
+Deno.test("publish() reaches the subscribers at all nodes, once, in order, and returns how many", async () => {
   const cluster = new Cluster(3);
   cluster.linkAll();
   const [here, there, both] = [new Listener(), new Listener(), new Listener()];
@@ -111,7 +111,7 @@ Deno.test("allKnow() resolves when all linked nodes have said that they know", a
   const cluster = new Cluster(3);
   const one = new Listener();
   cluster.node(0).subscribe("channel", "alone", one);
-  assertEquals(cluster.node(0).allKnow(), undefined, "there is nobody to wait for");
+  assertEquals(cluster.node(0).allKnow(), undefined, "there is no node to wait for");
   cluster.linkAll();
   await cluster.carry();
   cluster.node(0).subscribe("channel", "c", one);
@@ -137,7 +137,7 @@ Deno.test("allKnow() resolves when all linked nodes have said that they know", a
   await without; // Nobody is left.
 });
 
-Deno.test("publish() drops a message for a node that takes in too little, and counts it", async () => {
+Deno.test("publish() drops a message for a node that reads too slowly, and counts it", async () => {
   const cluster = new Cluster(2);
   cluster.linkAll();
   const one = new Listener();
@@ -148,7 +148,7 @@ Deno.test("publish() drops a message for a node that takes in too little, and co
   assertEquals(cluster.node(0).dropped, 1);
 });
 
-Deno.test("a subscription of many names is told in parts, and acknowledged once", async () => {
+Deno.test("a subscription of many names is sent in parts, and acknowledged once", async () => {
   const cluster = new Cluster(2);
   cluster.linkAll();
   await cluster.carry();

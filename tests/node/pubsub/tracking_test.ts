@@ -1,4 +1,4 @@
-/** CLIENT TRACKING: who is told of which change. */
+/** CLIENT TRACKING: which clients get which invalidations. */
 
 import { assertEquals } from "@std/assert";
 import type { Session } from "../../../src/node/commands/command.ts";
@@ -61,7 +61,7 @@ class World {
   }
 }
 
-Deno.test("a key that a client has read is told once, until it is read again", () => {
+Deno.test("a key that a client has read is invalidated once, until it is read again", () => {
   const world = new World();
   const [reader, writer] = [world.client(), world.client()];
   assertEquals(world.say(reader, "CLIENT TRACKING ON"), OK);
@@ -158,7 +158,7 @@ Deno.test("forgetAll() and the deletion of everything tell all to forget all", (
   }
 });
 
-Deno.test("one read too many has the oldest key told as changed", () => {
+Deno.test("one read too many invalidates the oldest key", () => {
   const world = new World(2);
   const reader = world.client();
   world.say(reader, "CLIENT TRACKING ON", "GET a", "GET b");

@@ -13,7 +13,7 @@ const LOADING: Outcome = { kind: "rejected", obstacle: "loading", reason: "no li
 const ABORTED: Outcome = { kind: "aborted", reason: "no vote", transaction: "1.1.2.abcdef" };
 const OPEN: Outcome = { kind: "indeterminate", reason: "no vote", transaction: "1.1.2.abcdef" };
 
-Deno.test("replyOf() begins with a word of Redis's where nothing has happened, and only there", () => {
+Deno.test("replyOf() starts with an error code of Redis if nothing has happened, and only then", () => {
   const texts = [DOWN, BUSY, LOADING, ABORTED, OPEN].map((one) => encodeValue(replyOf(one), 2));
   assertEquals(texts, [
     "-CLUSTERDOWN REJECTED no majority\r\n",
@@ -24,7 +24,7 @@ Deno.test("replyOf() begins with a word of Redis's where nothing has happened, a
   ]);
 });
 
-Deno.test("isRejection() and isWithoutEffect() read dks's own word behind that", () => {
+Deno.test("isRejection() and isWithoutEffect() read dks's own word after that", () => {
   const replies = [DOWN, BUSY, LOADING, ABORTED, OPEN].map(replyOf);
   assertEquals(replies.map(isRejection), [true, true, true, false, false]);
   assertEquals(replies.map(isWithoutEffect), [true, true, true, true, false]);

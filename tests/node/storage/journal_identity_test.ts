@@ -77,7 +77,7 @@ Deno.test("ownerOf() is the node for which the latest view lists the journal", (
   }
 });
 
-Deno.test("whyNotThisJournal() names both nodes where the journal is that of another one", () => {
+Deno.test("whyNotThisJournal() names both nodes if the journal is another node's", () => {
   const records = [installed(2, ["a:1", "b:1"], ["ja", "jb"])];
   const why = (journal: string, name: string) =>
     whyNotThisJournal(records, { journal, name, place: "/data/x.kv" });

@@ -81,7 +81,7 @@ Deno.test("unseal() returns what seal() was given, short or long, compressible o
   }
 });
 
-Deno.test("seal() makes a part shorter where that is possible and worth it", () => {
+Deno.test("seal() compresses a part if that is possible and worth it", () => {
   assertEquals(seal(new Uint8Array(8 * 1024)).length < 100, true);
   assertEquals(seal(new Uint8Array(8 * 1024 - 1)).length, 8 * 1024 + 4);
   assertEquals(seal(randomBytes(60 * 1024 - 5)).length, PART_BYTES_MAX);

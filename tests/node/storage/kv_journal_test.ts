@@ -357,7 +357,7 @@ Deno.test("recover() drops only the record that was not written to its end when 
   }
 });
 
-Deno.test("recover() cuts an unfinished record off in the middle of a chunk, and goes on there", async () => {
+Deno.test("recover() cuts off an unfinished record in the middle of a chunk, and continues there", async () => {
   using store = await TestStore.open();
   const large = prepared(2, [{ key: "k", value: "v".repeat(150_000) }]);
   const journal = await openKvJournal({ store, onFatal: neverFatal });
@@ -387,7 +387,7 @@ async function writeSome(store: TestStore): Promise<void> {
   await node.journal.close();
 }
 
-/** What stands in the store, but for who has opened it. */
+/** Everything in the store except its owner. */
 async function contents(store: TestStore): Promise<KvItem[]> {
   return (await store.items()).filter(({ key }) => key[1] !== "owner");
 }
@@ -524,7 +524,7 @@ Deno.test("of several that open a journal at the same time one gets it", async (
 
 // --- Failures --------------------------------------------------------------------------------
 
-Deno.test("a commit that fails is told once, and nothing is durable from then on", async () => {
+Deno.test("a commit that fails is reported once, and nothing is durable from then on", async () => {
   using store = await TestStore.open();
   const errors: FatalError[] = [];
   const fatal = Promise.withResolvers<void>();
@@ -596,7 +596,7 @@ Deno.test("checkpoint() keeps the state when the process crashes at any commit",
     const found = node.possibleStates.find((state) => equal(state, again.state));
     assertEquals(again.state, found ?? node.state, `${commits} commits`);
 
-    // What a crash leaves behind must stand in nobody's way, and be gone in the end.
+    // What a crash leaves behind must disturb nothing, and must be deleted in the end.
     for (const number of [5, 6, 7]) await again.write([{ key: `key ${number}`, value: undefined }]);
     await again.checkpoint();
     await again.journal.close();
@@ -620,7 +620,7 @@ function equal(a: ReadonlyMap<string, KeyRecord>, b: ReadonlyMap<string, KeyReco
   });
 }
 
-Deno.test("checkpoint() puts its tail and what comes after the call behind the entries", async () => {
+Deno.test("checkpoint() writes its tail, and what comes after the call, after the entries", async () => {
   using store = await TestStore.open();
   const journal = await openKvJournal({ store, onFatal: neverFatal });
   await recover(journal);
@@ -750,7 +750,7 @@ Deno.test("checkpoint() keeps the last value when two values of a key have one v
   assertEquals(entries.get("x")?.value, "new");
 });
 
-Deno.test("replaceState() forgets all entries and records, and keeps who the journal is", async () => {
+Deno.test("replaceState() drops all entries and records, and keeps the journal's identity", async () => {
   using store = await TestStore.open();
   const node = await openNode({ store });
   await node.write([{ key: "a", value: "1" }]);

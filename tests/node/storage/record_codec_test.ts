@@ -132,7 +132,7 @@ Deno.test("writeRecords() makes one item of what says the same of consecutive tr
   assertEquals(recordsOf(items), records);
 });
 
-Deno.test("writeRecords() ends a run where readRecords() takes no more", () => {
+Deno.test("writeRecords() ends a run at the length that readRecords() accepts", () => {
   const records = Array.from({ length: TRANSACTIONS_MAX + 1 }, (_, i) => committed(NUMBER + i));
   const items = itemsOf(records);
   assertEquals(items.length, 2);

@@ -13,7 +13,7 @@ const onFatal = (error: Error): never => {
   throw error;
 };
 
-Deno.test("recover() counts the age of tokens from the start of the process, as behind a checkpoint", async () => {
+Deno.test("recover() counts the age of tokens from the start of the process, as after a checkpoint", async () => {
   const directory = await Deno.makeTempDir();
   const path = `${directory}/node.kv`;
   try {
