@@ -122,7 +122,7 @@ export const REPLY_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 /** Most bytes of answers that may wait for one client's socket; then it is read no further. */
 export const OUTPUT_BYTES_MAX = 1024 * 1024;
 
-/** Most bytes of answers that wait for all clients' sockets; then who reads slowly is cut off. */
+/** Most bytes of answers that wait for all clients' sockets; above it, slow readers are cut off. */
 export const OUTPUT_BYTES_SUM_MAX = 1024 * 1024 * 1024;
 
 /** Commands of one connection that are begun in one turn. */

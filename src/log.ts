@@ -82,10 +82,10 @@ export interface Handler {
   handle(record: LogRecord): void;
 }
 
-/** The lines for standard output: a process has one, whoever logs. */
+/** The lines for standard output: a process has one, whichever part logs. */
 const standardOutput = new LogOutput(Deno.stdout);
 
-/** Writes lines to standard output, without ever waiting for who reads them. */
+/** Writes lines to standard output, without ever waiting for the reader. */
 export class ConsoleHandler implements Handler {
   readonly levelName: LevelName;
   readonly #formatter: FormatterFunction;

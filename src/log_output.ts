@@ -28,7 +28,7 @@ export interface LogStream {
   write(bytes: Uint8Array): Promise<number>;
 }
 
-/** Writes lines in order, and makes nobody wait for it. */
+/** Writes lines in order, and makes no caller wait for it. */
 export class LogOutput {
   readonly #stream: LogStream;
   readonly #lines: Uint8Array[] = [];

@@ -16,7 +16,7 @@ export interface Socket {
   /** Returns how many of the bytes were taken. */
   write(bytes: Uint8Array): Promise<number>;
   close(): void;
-  /** The addresses of the other end and of this one, where it has any. */
+  /** The addresses of the other end and of this one, if it has any. */
   readonly remoteAddr?: Address;
   readonly localAddr?: Address;
 }

@@ -1,5 +1,5 @@
 /**
- * Deletes the keys whose time to live is over and that nobody reads.
+ * Deletes the keys whose time to live is over and that no client reads.
  *
  * One node sweeps, the first linked member whose clock is right; should two think that they are, the
  * second finds nothing left to delete. It reads what is due, some keys at a time: a read that finds a key

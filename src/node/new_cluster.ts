@@ -56,7 +56,7 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
   if (old === undefined) {
     throw refusal(
       `the journal ${journal.place} is empty: there is nothing to start from. Start this node ` +
-        "without the flag, and use it where a journal is left",
+        "without the flag, and use it on a node that still has its journal",
     );
   }
   const { origin } = old.cluster;

@@ -75,7 +75,7 @@ export interface NodeOptions extends ViewTimes {
   /** See {@linkcode Timing}. */
   readonly slowForceMs: number;
   readonly excludesSlow: boolean;
-  /** A client that was silent for this long is hung up on, in milliseconds; `Infinity` for never. */
+  /** A client silent for this long is disconnected, in milliseconds; `Infinity` for never. */
   readonly idleMsMax: number;
   /** The value of `notify-keyspace-events` at the start. */
   readonly keyEvents: string;
@@ -436,7 +436,7 @@ export class Node implements ListenerHost, OutcomeHost {
     return this.#pause;
   }
 
-  /** Has the replica tell of changes, if anybody wants to know. */
+  /** Makes the replica report changes, if anything uses them. */
   #wantChanges(): void {
     this.#driver?.replica.tellChanges(this.#keyNotifications.isOn || this.#tracking.isOn);
   }
@@ -731,7 +731,7 @@ function reportOf(replica: Replica | undefined, statistics: Statistics): NodeRep
 /** What clients and peers are told that connect before the node can answer. */
 const RECOVERING = "LOADING this node is starting: it is reading its journal";
 
-/** @throws {FatalError} where it is not to be had: the line says who has it, as far as it tells. */
+/** @throws {FatalError} if the port is taken: the line says which process has it, if it answers. */
 async function takePort(options: NodeOptions): Promise<ClientListener> {
   try {
     return new ClientListener(options, RECOVERING);

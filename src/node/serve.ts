@@ -90,7 +90,7 @@ const LEVELS: Readonly<Record<string, log.LevelName>> = {
 const TIMEOUT_MS_MIN = 100;
 const TIMEOUT_MS_MAX = 60_000;
 
-/** Shortest and longest time after which an idle client is hung up on. */
+/** Shortest and longest time after which an idle client is disconnected. */
 const IDLE_MS_MIN = 1000;
 const IDLE_MS_MAX = 24 * 60 * 60 * 1000;
 

@@ -30,7 +30,7 @@ export class SimpleString {
 export class ErrorReply {
   /**
    * @param code one word in capitals, by which a program tells errors apart
-   * @param message for people
+   * @param message human-readable
    * @param isBinary the message is a byte string that may not be text, as it repeats what a client
    * has sent
    */

@@ -7,7 +7,7 @@
  * that it stays true when somebody sets the wall clock of this node.
  *
  * A node whose wall clock is more than {@linkcode CLOCK_OFF_MS_MAX} off the median of the others goes by
- * that median where it must say what time it is, and takes no key for expired by itself. With an even
+ * that median if it must say what time it is, and treats no key as expired by itself. With an even
  * number of others there are two medians, and whatever lies between them is right.
  *
  * @module
@@ -22,7 +22,7 @@ export const CLOCK_OFF_MS_MAX = 500;
 /** An acknowledgement that took longer, in milliseconds, tells too little of the time. */
 export const ROUND_TRIP_MS_MAX = 200;
 
-/** With fewer others nobody can say which clock is wrong. */
+/** With fewer others no node can say which clock is wrong. */
 const OTHERS_MIN = 2;
 
 /** What an acknowledged heartbeat round tells of the clock of its peer. */

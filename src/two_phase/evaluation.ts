@@ -3,7 +3,7 @@
  *
  * A write is evaluated under its locks and sees what all that hold a key before it will leave there; a
  * read sees what is committed. A key whose time to live is over is not there for either, and is listed:
- * nobody is told so before its deletion is committed.
+ * no client is told so before its deletion is committed.
  *
  * @module
  */

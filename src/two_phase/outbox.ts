@@ -145,7 +145,7 @@ export class Outbox {
   #sends: Envelope[] = [];
   #answers: Answer[] = [];
   #changes: Change[] = [];
-  /** Whether anybody wants to be told of changes. */
+  /** Whether changes are to be reported. */
   tellsChanges = false;
   #events: ProtocolEvent[] = [];
   #position = 0;

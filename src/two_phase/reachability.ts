@@ -55,7 +55,7 @@ export interface ReachabilityOptions {
   readonly stillness: Stillness;
 }
 
-/** Knows who hears whom. */
+/** Knows which nodes hear each other. */
 export class Reachability {
   readonly #self: NodeId;
   readonly #timing: Timing;

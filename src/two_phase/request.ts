@@ -17,7 +17,7 @@ export type KeyReader = (key: ByteString) => ByteString | undefined;
 
 /** What an evaluation may know besides the values of its keys. */
 export interface KeyFacts {
-  /** Returns what one of the request's keys holds, or `undefined` where the key does not exist. */
+  /** Returns what one of the request's keys holds, or `undefined` if the key does not exist. */
   recordOf(key: ByteString): KeyRecord | undefined;
   /** The wall-clock time by which expiries are counted, in milliseconds since 1970; an integer. */
   readonly nowMs: number;

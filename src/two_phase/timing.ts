@@ -21,7 +21,7 @@ export interface Timing {
   readonly heartbeatMs: number;
   /** How much the rate of a clock may be off, as a fraction; less than 1. */
   readonly driftMax: number;
-  /** A pair of nodes that was cut has to be whole for so long before both are members again. */
+  /** The link of a pair that was cut must be whole for this long before both are members again. */
   readonly heldBackMs: number;
   /** That time doubles each time the pair is cut again, up to this. */
   readonly heldBackMsMax: number;

@@ -130,7 +130,7 @@ export class ViewChange {
   #tryAt = -Infinity;
   /** When the highest promise was made. */
   #promisedAt = -Infinity;
-  /** Since when it is up to others to leave out who is silent here; `undefined` if it is not. */
+  /** Since when this node leaves it to others to exclude a silent node; `undefined` if it does not. */
   #deferredSince: number | undefined;
 
   constructor(context: Context, host: ViewChangeHost, source: TransferSource) {

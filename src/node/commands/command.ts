@@ -74,7 +74,7 @@ export interface Features {
 export interface TrackingState {
   /** Who is told instead of the client. */
   readonly redirect: Session | undefined;
-  /** All changes are told of keys with the prefixes, and not those of keys that were read. */
+  /** All changes of keys with the prefixes are reported, and not those of keys that were read. */
   readonly isBroadcast: boolean;
   /** Which reads are noted: all, those behind CLIENT CACHING YES, or those not behind NO. */
   readonly mode: "all" | "optIn" | "optOut";
@@ -103,7 +103,7 @@ export const SUBSCRIPTION_KINDS: readonly SubscriptionKind[] = ["channel", "patt
 /** The names that a client has subscribed to, in the order in which it has. */
 export type Subscriptions = Readonly<Record<SubscriptionKind, Set<ByteString>>>;
 
-/** Whoever is told what is published. */
+/** What gets published messages. */
 export interface Subscriber {
   tell(push: EncodedPush): void;
 }
@@ -119,9 +119,9 @@ export interface PubSubHost {
   unsubscribe(kind: SubscriptionKind, name: ByteString, subscriber: Subscriber): void;
   /** Resolves when all linked nodes know of all subscriptions here; `undefined` if they do. */
   allKnow(): Promise<void> | undefined;
-  /** Tells all who listen, anywhere. Returns how many. */
+  /** Sends to all subscribers, anywhere. Returns how many there are. */
   publish(kind: "channel" | "shard", channel: ByteString, message: ByteString): number;
-  /** Returns the names that somebody listens to, anywhere. */
+  /** Returns the names that have subscribers, anywhere. */
   names(kind: SubscriptionKind): ReadonlySet<ByteString>;
   /** Returns how many clients listen to a name, anywhere. */
   count(kind: SubscriptionKind, name: ByteString): number;
@@ -184,7 +184,7 @@ export interface CommandHost {
   readonly memoryBytesMax: number;
   /** Tells whether the keys take more memory than they may. */
   isOutOfMemory(): boolean;
-  /** A client that was silent for this long is hung up on, in milliseconds; `Infinity` for never. */
+  /** A client silent for this long is disconnected, in milliseconds; `Infinity` for never. */
   readonly idleMsMax: number;
   /** Returns the text of INFO: of these sections, or of all. */
   info(sections: readonly string[]): string;

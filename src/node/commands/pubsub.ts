@@ -112,7 +112,7 @@ function tooLong(
   return new ErrorReply("ERR", `${name} of ${bytes} bytes, at most ${max} are allowed`);
 }
 
-/** PUBSUB CHANNELS and SHARDCHANNELS: what somebody listens to, at any node. */
+/** PUBSUB CHANNELS and SHARDCHANNELS: the names that have subscribers, at any node. */
 function channels(
   kind: "channel" | "shard",
   [, word = "", pattern, ...more]: readonly ByteString[],
@@ -229,35 +229,35 @@ const PUBSUB_COMMAND: CommandRow = {
   subcommands: [
     subcommand("channels", {
       arity: -2,
-      summary: "Returns the channels that somebody listens to, at any node",
+      summary: "Returns the channels that have subscribers, at any node",
       syntax: "[pattern]",
       since: "2.8.0",
       run: (words, session) => channels("channel", words, session),
     }),
     subcommand("numsub", {
       arity: -2,
-      summary: "Counts who listens to channels, at all nodes",
+      summary: "Counts the subscribers of channels, at all nodes",
       syntax: "[channel [channel ...]]",
       since: "2.8.0",
       run: (words, session) => counts("channel", words, session),
     }),
     subcommand("numpat", {
       arity: 2,
-      summary: "Counts the patterns that somebody listens to, at any node",
+      summary: "Counts the patterns that have subscribers, at any node",
       syntax: "",
       since: "2.8.0",
       run: (_words, { node }) => reply(node.pubsub.names("pattern").size),
     }),
     subcommand("shardchannels", {
       arity: -2,
-      summary: "Returns the shard channels that somebody listens to, at any node",
+      summary: "Returns the shard channels that have subscribers, at any node",
       syntax: "[pattern]",
       since: "7.0.0",
       run: (words, session) => channels("shard", words, session),
     }),
     subcommand("shardnumsub", {
       arity: -2,
-      summary: "Counts who listens to shard channels, at all nodes",
+      summary: "Counts the subscribers of shard channels, at all nodes",
       syntax: "[shardchannel [shardchannel ...]]",
       since: "7.0.0",
       run: (words, session) => counts("shard", words, session),

@@ -149,7 +149,7 @@ function getex([, key = "", ...words]: readonly ByteString[]): CommandResult {
   if (options instanceof ErrorReply) return { reply: options };
   const { expiry, persists } = options;
   return change(key, (old, { nowMs }) => {
-    // A key that does not exist is told of first, as in Redis.
+    // The error for a key that does not exist comes first, as in Redis.
     if (old?.value === undefined) return unchanged(null);
     if (persists && old.expiresAtMs !== undefined) {
       const effect = { key, value: old.value, events: EVENT.persist };

@@ -265,7 +265,7 @@ export const TRACKING: readonly CommandRow[] = [
     ...ROW,
     name: "client|getredir",
     arity: 2,
-    summary: "Returns the client that is told of changes: 0 for this one, -1 for none",
+    summary: "Returns the client that gets the invalidations: 0 for this one, -1 for none",
     syntax: "",
     run: (_words, session) => reply(redirectOf(session)),
   },

@@ -70,7 +70,7 @@ export class TransactionQueue implements ClientTransaction {
   #isBroken = false;
   #watched = new Map<ByteString, Stamp>();
   #watchedBytes = 0;
-  /** How often WATCH was begun and not answered: nobody knows whether its keys have changed since. */
+  /** How many WATCHes were not answered: it is not known whether their keys have changed. */
   #openWatches = 0;
 
   get isQueueing(): boolean {

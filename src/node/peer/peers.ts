@@ -62,7 +62,7 @@ const FIND_SELF_MS = 5000;
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 1000;
 
-/** A node whose own name nobody answers at tries again after so long, at the most. */
+/** If no node answers at this node's own name, it tries again after at most this long. */
 const CHECK_OWN_NAME_MS = 10_000;
 
 /** The pause between two questions to a node that is looked for, in milliseconds. */
@@ -100,7 +100,7 @@ export interface PeersOptions {
   readonly onOtherIds: (names: readonly string[]) => void;
 }
 
-/** Whoever talks to other nodes over the links beside the protocol. */
+/** What uses the links to other nodes besides the protocol. */
 export interface PeerListener {
   /** There is a link: nothing that was said over an earlier one counts. */
   linkUp(peer: NodeId): void;
@@ -422,7 +422,7 @@ export class Peers implements Transport, LinkOwner {
     return `${name} refuses a link: ${shown(reply.refusal)}`;
   }
 
-  /** Asks, and takes note of what keeps this node from asking. */
+  /** Asks, and records what keeps this node from asking. */
   async #ask(address: Address, question: Question): Promise<Answered> {
     const name = formatAddress(address);
     try {

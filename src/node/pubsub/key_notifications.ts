@@ -16,9 +16,9 @@ const LETTERS = "g$lshzxetdKEmn";
 /** What `A` stands for. */
 const ALL = "g$lshzxetd";
 
-/** Whoever is told. */
+/** What gets the events. */
 export interface KeyEventListeners {
-  /** Tells this node's subscribers of a channel, and nobody else. */
+  /** Sends to this node's subscribers of a channel, and to no others. */
   tellLocal(channel: ByteString, message: ByteString): void;
 }
 

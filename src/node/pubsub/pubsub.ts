@@ -45,7 +45,7 @@ interface RemoteNode {
   known: number;
 }
 
-/** Somebody who waits until the other nodes know of a subscription. */
+/** A connection that waits until the other nodes know of a subscription. */
 interface Waiter {
   readonly announcement: number;
   readonly resolve: () => void;
@@ -59,7 +59,7 @@ export class PubSub implements PubSubHost {
   /** What has changed since the others were told last. */
   readonly #changed = new Map<string, readonly [SubscriptionKind, ByteString]>();
   #isAnnouncementPlanned = false;
-  /** How often the others were told of changes. */
+  /** How many changes were sent to the others. */
   #announcements = 0;
   #waiters: Waiter[] = [];
   #bytes = 0;
@@ -220,7 +220,7 @@ export class PubSub implements PubSubHost {
     return receivers;
   }
 
-  /** Tells this node's clients, and nobody else's. Returns how many were told. */
+  /** Delivers to this node's clients, and to no others. Returns to how many. */
   tellLocal(channel: ByteString, message: ByteString): void {
     this.#tellLocal("channel", channel, message);
   }
@@ -241,7 +241,7 @@ export class PubSub implements PubSubHost {
 
   // --- Questions -----------------------------------------------------------------------------
 
-  /** How many names of this kind somebody listens to at this node. */
+  /** How many names of this kind have subscribers at this node. */
   localSize(kind: SubscriptionKind): number {
     return this.#local.size(kind);
   }
@@ -262,7 +262,7 @@ export class PubSub implements PubSubHost {
 }
 
 function tellAll(listeners: ReadonlySet<Subscriber>, push: EncodedPush): number {
-  // Whoever is cut off for being told leaves the set meanwhile: the others are told all the same.
+  // A subscriber that is cut off meanwhile leaves the set: the others still get the message.
   const { size } = listeners;
   for (const one of listeners) one.tell(push);
   return size;

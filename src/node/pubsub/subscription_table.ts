@@ -8,7 +8,7 @@ import type { ByteString } from "../../byte_string.ts";
 import { matchesGlob } from "../commands/glob.ts";
 import { SUBSCRIPTION_KINDS, type SubscriptionKind } from "../commands/command.ts";
 
-/** By kind and by name: whoever listens. */
+/** By kind and by name: the subscribers. */
 export class SubscriptionTable<Listeners> {
   readonly #byKind: Readonly<Record<SubscriptionKind, Map<ByteString, Listeners>>> = {
     channel: new Map(),

@@ -48,7 +48,7 @@ class Invalidation {
 export class Tracking implements TrackingHost {
   readonly #onUse: () => void;
   readonly #clients = new Map<number, Session>();
-  /** By key: who has read it; some of them may track no more. In the order of the first read. */
+  /** By key, in the order of the first read: the clients that read it; some may no longer track. */
   #readers = new Map<ByteString, Set<number>>();
   #reads = 0;
   readonly #byPrefix = new Map<ByteString, Set<number>>();

@@ -14,7 +14,7 @@ const SMALL_BYTES = 64 * 1024;
 /** What is left for small writes when large ones have taken all the rest. */
 const SMALL_ROOM_BYTES = 8 * 1024 * 1024;
 
-/** While somebody waits, it is looked this often whether there is room, in milliseconds. */
+/** While a command waits, the node checks this often whether there is room, in milliseconds. */
 const LOOK_MS = 20;
 
 /** A write that waits for room. */

@@ -32,7 +32,7 @@ const IDLE_CHECK_MS = 1000;
 
 /** What a listener needs from the node. */
 export interface ListenerHost extends ConnectionHost {
-  /** A client that was silent for this long is hung up on, in milliseconds; `Infinity` for never. */
+  /** A client silent for this long is disconnected, in milliseconds; `Infinity` for never. */
   readonly idleMsMax: number;
   /** A connection was accepted. `isRefused`: there are too many clients, unless it is a peer's. */
   onAccepted(about: { isRefused: boolean }): void;
@@ -47,7 +47,7 @@ export interface ListenerHost extends ConnectionHost {
 /** So few connections are not what all files are open for. */
 const CONNECTIONS_MIN = 8;
 
-/** What is closed to make room is free a little later: so long nothing more is closed, in ms. */
+/** A closed connection frees its place a little later; until then nothing more is closed, in ms. */
 const ROOM_PAUSE_MS = 50;
 
 /** Accepts connections, and serves them. */
@@ -64,7 +64,7 @@ export class ClientListener {
   #lastId = 0;
 
   /**
-   * Takes the port. Until there is somebody to serve, whoever connects is turned away with `reason`.
+   * Takes the port. Until the node serves requests, each client is turned away with `reason`.
    *
    * @param reason the code and the message of an error reply
    * @throws {FatalError} if it cannot listen at `address`.
@@ -113,7 +113,7 @@ export class ClientListener {
     return this.#connections.size;
   }
 
-  /** Serves everybody who connects from now on. */
+  /** Serves all clients that connect from now on. */
   serve(host: ListenerHost): void {
     this.#host = host;
     const { idleMsMax } = host;
@@ -128,7 +128,7 @@ export class ClientListener {
     host.onAccepted({ isRefused: isForPeers });
     const isFull = this.#connections.size >= this.#connectionsMax + this.#unprovenMax;
     if (isFull) {
-      // A peer asks its question at once: who has waited for longest is none.
+      // A peer asks its question at once, so the connection that has waited longest is not a peer's.
       const [oldest] = this.#unproven;
       if (oldest === undefined) {
         refuse(socket, "ERR max number of clients reached");

@@ -1,5 +1,5 @@
 /**
- * Databases that others have, too: nodes of other ports, or people who look at one.
+ * Databases that other processes use, too: nodes of other ports, or tools that look at one.
  *
  * While one of them writes, or tidies up, the database is locked for the others, and an operation may
  * fail for that at any time. Nothing has come of it then: so it is done again, within bounds.
@@ -20,7 +20,7 @@ export const LOCKED_MS_MAX = 10_000;
 const PAUSE_MS_MIN = 1;
 const PAUSE_MS_MAX = 50;
 
-/** Above this wait a line is logged, and the same again after so long, in milliseconds. */
+/** After this wait a line is logged, and again after each further one, in milliseconds. */
 const WORTH_A_LINE_MS = 500;
 const LINE_PAUSE_MS = 10_000;
 
