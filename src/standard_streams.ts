@@ -1,5 +1,5 @@
 /**
- * Standard input and standard output, with errors for people: a full disk behind `> FILE` and a folder
+ * Standard input and standard output, with human-readable errors: a full disk behind `> FILE` and a folder
  * behind `< FOLDER` are no faults of the program.
  *
  * @module

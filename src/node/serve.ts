@@ -135,7 +135,7 @@ export async function serve(args: readonly string[]): Promise<void> {
 const IS_WINDOWS = Deno.build.os === "windows";
 const STOP_SIGNALS: readonly Deno.Signal[] = IS_WINDOWS ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
 
-/** What a terminal that goes away sends, and people who expect a configuration to be read again. */
+/** Sent by a terminal that closes, or by an operator who expects a configuration to be read again. */
 const IGNORED_SIGNALS: readonly Deno.Signal[] = IS_WINDOWS ? [] : ["SIGHUP"];
 
 /**

@@ -53,7 +53,7 @@ export class Replies {
   constructor(readonly values: readonly RespValue[]) {}
 }
 
-/** A text for people; in version 2 it looks like any other string. */
+/** A human-readable text; in version 2 it looks like any other string. */
 export class VerbatimString {
   constructor(readonly text: ByteString) {}
 }

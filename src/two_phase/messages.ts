@@ -170,7 +170,7 @@ export interface ClusterOrigin {
   readonly view: number;
 }
 
-/** A view: who belongs to the cluster, and how the view before it ended. */
+/** A view: the members of the cluster, and how the view before it ended. */
 export interface View {
   /** 0 for a node that has not met the others yet: it accepts nothing. */
   readonly number: number;

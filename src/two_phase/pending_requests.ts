@@ -52,7 +52,7 @@ export class PendingRequest {
 
   /**
    * @param request what is asked
-   * @param client who asks
+   * @param client the requester
    * @param priority its age, kept over all attempts
    * @param arrivedAt the local clock at its arrival, in milliseconds
    */

@@ -84,7 +84,7 @@ export type Obstacle = "down" | "busy" | "loading";
 /** Why a request was not served. */
 export interface Refusal {
   readonly obstacle: Obstacle;
-  /** A sentence for people, without a full stop. */
+  /** A human-readable sentence, without a full stop. */
   readonly reason: string;
 }
 

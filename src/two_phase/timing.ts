@@ -27,7 +27,7 @@ export interface Timing {
   readonly heldBackMsMax: number;
   /** A node whose forces take longer than this on average has a slow disk. */
   readonly slowForceMs: number;
-  /** A node whose disk was slow counts as slow until it was fast for so long. */
+  /** A node whose disk was slow counts as slow until it has been fast for this long. */
   readonly fastAgainMs: number;
   /** Whether a view leaves out nodes with slow disks, while a majority is fast. */
   readonly excludesSlow: boolean;

@@ -257,7 +257,7 @@ export class ViewChange {
     return false;
   }
 
-  /** Tells whether this node hears all who should be members. If not, others come first for a while. */
+  /** Tells whether this node hears all nodes that should be members. If not, others try first. */
   #mayBegin(suspected: NodeSet): boolean {
     const { membership, self, now, timing } = this.#context;
     const best = this.#best(suspected);

@@ -168,7 +168,7 @@ export class Script {
   /** Whether forces are completed as soon as they begin. */
   forcesAtOnce = true;
 
-  /** What replicas have told of committed changes, in order. */
+  /** The committed changes that replicas have reported, in order. */
   readonly changes: { node: NodeId; effects: readonly Effect[]; isOwn: boolean }[] = [];
 
   constructor(nodes = 3, options: ScriptOptions = {}) {

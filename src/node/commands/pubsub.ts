@@ -182,7 +182,7 @@ function subscribeRows(
       ...row,
       name: `${letter}subscribe`,
       arity: -2,
-      summary: `Has the client told what is published ${whats}`,
+      summary: `Subscribes the client to what is published ${whats}`,
       syntax: `${syntax} [${syntax} ...]`,
       run: (words, session) => subscribe(kind, words, session),
     },

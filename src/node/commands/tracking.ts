@@ -248,7 +248,7 @@ export const TRACKING: readonly CommandRow[] = [
     arity: -3,
     // What was read before is answered before.
     waits: "alone",
-    summary: "Has the client told of changes of keys that it has read, or that have a prefix",
+    summary: "Sends the client invalidations for keys that it has read, or that have a prefix",
     syntax: "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] " +
       "[OPTOUT] [NOLOOP]",
     run: tracking,

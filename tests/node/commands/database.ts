@@ -16,7 +16,7 @@ export class Database {
   readonly records = new Map<string, KeyRecord>();
   /** The wall-clock time, in milliseconds. */
   nowMs = 1_000_000;
-  /** Is told of the effects of each request. */
+  /** Gets the effects of each request. */
   onEffects: (effects: readonly Effect[]) => void = () => {};
   #version = 0;
 

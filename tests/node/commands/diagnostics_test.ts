@@ -100,7 +100,7 @@ Deno.test("a server tells its time, role, memory and modules, and refuses DEBUG"
   }
 });
 
-Deno.test("a text for people is a verbatim string in version 3, and any other in version 2", () => {
+Deno.test("a human-readable text is a verbatim string in version 3, and any other in version 2", () => {
   const text = ask("INFO server");
   assertEquals(encodeValue(text, 3), "=15\r\ntxt:info server\r\n");
   assertEquals(encodeValue(text, 2), "$11\r\ninfo server\r\n");
