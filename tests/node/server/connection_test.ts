@@ -17,24 +17,7 @@ async function sayAsPeer(text: string): Promise<string> {
   const conn = await listener.accept();
   listener.close();
   const host: ConnectionHost = {
-    facts: session().node,
-    driver: undefined,
-    notReady: { obstacle: "loading", reason: "it is starting" },
-    waitMsMax: 1000,
-    pause: "none",
-    input: new SharedBound(1000),
-    output: new SharedBound(1000),
-    turns: new Turns(now),
-    admission: new Admission({
-      bytesMax: 1_000_000,
-      waitMsMax: 1000,
-      backlogBytes: () => 0,
-      nowMs: now,
-    }),
-    onFatal: () => {},
-    onConnectionFailure: () => {},
-    onRequest: () => {},
-    upgradeCommand: "DKS.PEER",
+    ...hostOf(session().node),
     onUpgrade: (question) => Promise.resolve({ reply: `you asked ${question}` }),
   };
   const serving = new Connection({
@@ -66,33 +49,14 @@ Deno.test("Connection writes what is answered while the node has no driver", asy
   const { promise, resolve } = Promise.withResolvers<string>();
   let ask = () => {};
   const asked = new Promise<void>((resolve) => ask = resolve);
-  const host: ConnectionHost = {
-    facts: {
-      ...session().node,
-      outcome: () => {
-        ask();
-        return promise;
-      },
+  const facts = {
+    ...session().node,
+    outcome: () => {
+      ask();
+      return promise;
     },
-    driver: undefined,
-    notReady: { obstacle: "loading", reason: "it is starting over" },
-    waitMsMax: 1000,
-    pause: "none",
-    input: new SharedBound(1000),
-    output: new SharedBound(1000),
-    turns: new Turns(now),
-    admission: new Admission({
-      bytesMax: 1_000_000,
-      waitMsMax: 1000,
-      backlogBytes: () => 0,
-      nowMs: now,
-    }),
-    onFatal: () => {},
-    onConnectionFailure: () => {},
-    onRequest: () => {},
-    upgradeCommand: "DKS.PEER",
-    onUpgrade: () => Promise.reject(new Error("nobody asks")),
   };
+  const host = hostOf(facts);
   const serving = new Connection({
     socket: conn,
     id: 1,
