@@ -98,7 +98,7 @@ async function makePortable(): Promise<void> {
     const compressed = ReadableStream.from<BufferSource>(archiveOf(files))
       .pipeThrough(new CompressionStream("gzip"));
     const archive = new Uint8Array(await new Response(compressed).arrayBuffer());
-    await Deno.writeFile(part, await assemble(archive), { mode: 0o755 });
+    await Deno.writeFile(part, await assemble(archive, files), { mode: 0o755 });
     await Deno.chmod(part, 0o755);
   } finally {
     await Deno.remove(build, { recursive: true });
@@ -124,18 +124,24 @@ async function* archiveOf(
   yield tarEnd();
 }
 
-/** Returns the header, filled in, and the archive behind it. */
-async function assemble(archive: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+/** Returns the header, filled in, and the archive of `files` behind it. */
+async function assemble(
+  archive: Uint8Array<ArrayBuffer>,
+  files: Readonly<Record<"deno" | "dks.js", string>>,
+): Promise<Uint8Array> {
   const template = await Deno.readTextFile(new URL("portable_header.sh", import.meta.url));
   const digest = await crypto.subtle.digest("SHA-256", archive);
   const hash = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join(
     "",
   );
+  const bytes = async (path: string) => String((await Deno.stat(path)).size);
+  const [denoBytes, dksBytes] = [await bytes(files.deno), await bytes(files["dks.js"])];
   const fill = (skip: string) =>
-    template.replace("@HASH@", hash).replace("@SKIP@", skip).replace(
-      "@FLAGS@",
-      [...RUN_FLAGS, ...access].join(" "),
-    );
+    template.replace("@DENO_BYTES@", denoBytes).replace("@DKS_BYTES@", dksBytes)
+      .replace("@HASH@", hash).replace("@SKIP@", skip).replace(
+        "@FLAGS@",
+        [...RUN_FLAGS, ...access].join(" "),
+      );
   // `tail -c +N` begins with byte N, counted from 1. Leading zeros keep the length the same.
   const width = 8;
   const skip = String(fill("0".repeat(width)).length + 1).padStart(width, "0");

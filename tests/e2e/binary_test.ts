@@ -77,6 +77,61 @@ Deno.test("a damaged binary says so, and leaves nothing behind", async () => {
   });
 });
 
+/** Returns what the header of a portable file has for `pattern`; `undefined` in any other binary. */
+async function headerOf(path: string, pattern: RegExp): Promise<string | undefined> {
+  const head = new TextDecoder().decode((await Deno.readFile(path)).subarray(0, 10_000));
+  return pattern.exec(head)?.[1];
+}
+
+Deno.test({
+  name: "the portable file runs nothing that somebody else could have written",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await withEmptyFolder(async (folder) => {
+      const hash = await headerOf(`${folder}/dks`, /^hash=([0-9a-f]{64})$/m);
+      const bytes = await headerOf(`${folder}/dks`, /\/deno"\)" -eq "(\d+)"/);
+      const scriptBytes = await headerOf(`${folder}/dks`, /\/dks.js"\)" -eq "(\d+)"/);
+      if (hash === undefined) return; // Made by deno compile: it unpacks nothing.
+      const temp = `${folder}/temp`;
+      await Deno.mkdir(temp);
+      const names = [`cache-${Deno.uid()}/dks`, `dks-${Deno.uid()}`];
+      for (const name of names) {
+        const home = `${temp}/${name}/${hash}`;
+        await Deno.mkdir(home, { recursive: true });
+        await Deno.writeFile(`${home}/dks.js`, new Uint8Array(Number(scriptBytes)));
+        await Deno.writeTextFile(`${home}/deno`, "#!/bin/sh\necho planted\nexit\n", {
+          mode: 0o755,
+        });
+        await Deno.truncate(`${home}/deno`, Number(bytes)); // As long as the real one.
+        await Deno.chmod(`${temp}/${name}`, 0o777);
+      }
+      const env = { TMPDIR: temp, PATH: PLAIN_PATH };
+      const ended = await execute("./dks", ["--version"], { env, cwd: folder });
+      assertEquals([ended.code, ended.stdout, ended.stderr], [0, `dks ${VERSION}\n`, ""]);
+    });
+  },
+});
+
+Deno.test({
+  name: "the portable file says in one line what it lacks",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await withEmptyFolder(async (folder) => {
+      if (await headerOf(`${folder}/dks`, /^hash=([0-9a-f]{64})$/m) === undefined) return;
+      const tools = `${folder}/tools`;
+      await Deno.mkdir(tools);
+      for (const tool of ["find", "gzip", "id", "mkdir", "mktemp", "sh", "wc"]) {
+        const { stdout } = await execute("sh", ["-c", `command -v ${tool}`]);
+        await Deno.symlink(stdout.trim(), `${tools}/${tool}`);
+      }
+      const env = { HOME: `${folder}/home`, PATH: tools };
+      const ended = await execute("./dks", ["--version"], { env, cwd: folder });
+      assertEquals(ended.code, 1);
+      assertMatch(ended.stderr, /^dks: .*\/dks cannot be unpacked: there is no tar\n$/);
+    });
+  },
+});
+
 Deno.test("the binary says how it is used", async () => {
   const dks = await binaryPath();
   const help = await execute(dks, ["--help"]);
