@@ -27,10 +27,11 @@ import {
   type MemoryFigures,
   type Pause,
   SCAN_PROCESSES,
+  type Settings,
 } from "./commands/command.ts";
 import { Driver } from "./driver.ts";
 import { ExpirySweeper } from "./expiry_sweeper.ts";
-import { usedMemory } from "./memory.ts";
+import { parseMemoryBytes, usedMemory } from "./memory.ts";
 import { startNewCluster } from "./new_cluster.ts";
 import { type OutcomeHost, Outcomes } from "./outcomes.ts";
 import {
@@ -46,6 +47,7 @@ import type { UpgradeAnswer } from "./server/connection.ts";
 import { KeyNotifications } from "./pubsub/key_notifications.ts";
 import { Tracking } from "./pubsub/tracking.ts";
 import { PubSub } from "./pubsub/pubsub.ts";
+import { CommandStatistics } from "./server/command_statistics.ts";
 import { Exports } from "./server/exports.ts";
 import { ClientListener, type ListenerHost, PortInUseError } from "./server/listener.ts";
 import { describeHolder } from "./server/port_holder.ts";
@@ -130,7 +132,7 @@ const SCAN_TAGS = SCAN_PROCESSES / 32;
 export class Node implements ListenerHost, OutcomeHost {
   readonly facts: CommandHost;
   readonly waitMsMax: number;
-  readonly idleMsMax: number;
+  readonly statistics = new CommandStatistics();
   readonly input = new SharedBound(INPUT_BYTES_SUM_MAX);
   readonly output = new SharedBound(OUTPUT_BYTES_SUM_MAX);
   readonly turns = new Turns(now);
@@ -149,8 +151,14 @@ export class Node implements ListenerHost, OutcomeHost {
   /** Tells the orders of keys of this node apart, in the cursors of SCAN. */
   #scanTag = 0;
   #isCheckpointing = false;
+  readonly #settings: Settings;
   /** The most that the keys took, at the times at which that was looked at. */
   #peakBytes = 0;
+  /** Tells this process from others: 40 hexadecimal digits, as Redis has them. */
+  readonly #runId = Array.from(
+    crypto.getRandomValues(new Uint8Array(20)),
+    (byte) => byte.toString(16).padStart(2, "0"),
+  ).join("");
   /** CLIENT PAUSE. */
   #pause: Pause = "none";
   #pausedUntil = 0;
@@ -224,7 +232,18 @@ export class Node implements ListenerHost, OutcomeHost {
       backlogBytes: () => this.#peers.backlogBytes,
       nowMs: now,
     });
-    this.idleMsMax = options.idleMsMax;
+    const { statistics } = this;
+    this.#settings = {
+      memoryBytesMax: options.memoryBytesMax,
+      idleMsMax: options.idleMsMax,
+      parseMemoryBytes: (text) => parseMemoryBytes(text, "maxmemory"),
+      get slowMicros() {
+        return statistics.slowMicros;
+      },
+      set slowMicros(micros) {
+        statistics.slowMicros = micros;
+      },
+    };
     this.#listener = opened.listener;
     const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
     this.#peers = new Peers({
@@ -250,7 +269,14 @@ export class Node implements ListenerHost, OutcomeHost {
     this.facts = {
       keyBytesMax: options.keyBytesMax,
       valueBytesMax: options.valueBytesMax,
-      idleMsMax: options.idleMsMax,
+      settings: this.#settings,
+      slowLog: statistics.slowLog,
+      latency: statistics.latency,
+      resetStatistics: () => {
+        statistics.reset();
+        this.#statistics.reset();
+      },
+      monitor: (session) => statistics.monitor(session),
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
       isEphemeral: this.#isEphemeral,
@@ -262,7 +288,6 @@ export class Node implements ListenerHost, OutcomeHost {
       wallMs: Date.now,
       nowMs: now,
       isOutOfMemory: () => this.#isOutOfMemory,
-      memoryBytesMax: options.memoryBytesMax,
       beginExport: () => this.#exports.begin(),
       nextOfExport: (id) => this.#exports.next(id),
       keys: (isWanted) => this.#exports.keys(isWanted),
@@ -275,6 +300,7 @@ export class Node implements ListenerHost, OutcomeHost {
       pauseClients: (what, ms) => this.#pauseClients(what, ms),
       unpauseClients: () => this.#unpauseClients(),
       keyEvents: () => this.#keyNotifications.letters,
+      isKeyEvents: (letters) => this.#keyNotifications.isKnown(letters),
       setKeyEvents: (letters) => this.#setKeyEvents(letters),
       whyLoading: () => {
         const { replica } = this.#driver ?? {};
@@ -368,6 +394,7 @@ export class Node implements ListenerHost, OutcomeHost {
       onTick: (lateMs, nowMs) => {
         this.turns.onTimer();
         this.#turnTimes.recordLateness(lateMs, nowMs);
+        this.statistics.latency.note("event-loop", lateMs, Date.now());
         this.#checkLease(driver.replica);
       },
     });
@@ -430,6 +457,10 @@ export class Node implements ListenerHost, OutcomeHost {
     this.#pause = "none";
     this.#pausedUntil = 0;
     this.#listener.resume();
+  }
+
+  get idleMsMax(): number {
+    return this.#settings.idleMsMax;
   }
 
   get pause(): Pause {
@@ -513,7 +544,7 @@ export class Node implements ListenerHost, OutcomeHost {
   }
 
   get #isOutOfMemory(): boolean {
-    const { memoryBytesMax } = this.#options;
+    const { memoryBytesMax } = this.#settings;
     return memoryBytesMax > 0 && this.#usedMemory > memoryBytesMax;
   }
 
@@ -525,7 +556,7 @@ export class Node implements ListenerHost, OutcomeHost {
     return {
       usedBytes,
       peakBytes: this.#peakBytes,
-      boundBytes: this.#options.memoryBytesMax,
+      boundBytes: this.#settings.memoryBytesMax,
       keys: store?.size ?? 0,
       valueBytes: store?.bytes ?? 0,
       heapBytes: heapUsed,
@@ -639,6 +670,8 @@ export class Node implements ListenerHost, OutcomeHost {
       peers: this.#peers,
       statistics: this.#statistics,
       connections: this.#listener.connections,
+      commands: this.statistics,
+      runId: this.#runId,
       memory: this.#memory,
       turnTimes: this.#turnTimes,
       pubsub: this.#pubsub,

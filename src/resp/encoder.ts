@@ -62,11 +62,12 @@ export function encodeValue(value: RespValue, version: RespVersion): ByteString 
 
 /** A push that goes to many connections. It is encoded once for each version. */
 export class EncodedPush {
-  readonly #push: Push;
+  readonly #push: Push | SimpleString;
   readonly #encodings: [version2?: ByteString, version3?: ByteString] = [];
 
-  constructor(values: readonly RespValue[]) {
-    this.#push = new Push(values);
+  /** @param told the values of the push, or a line that looks like a reply, as what MONITOR shows does */
+  constructor(told: readonly RespValue[] | SimpleString) {
+    this.#push = told instanceof SimpleString ? told : new Push(told);
   }
 
   /** Returns the encoding in `version`. */

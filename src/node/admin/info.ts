@@ -4,21 +4,49 @@
  * @module
  */
 
+import { cpuUsage } from "node:process";
 import * as log from "@std/log";
 import { COUNTER_NAMES, COUNTERS } from "../../two_phase/counters.ts";
 import { ballotName } from "../../two_phase/messages.ts";
 import { members } from "../../two_phase/node_set.ts";
 import type { Replica } from "../../two_phase/replica.ts";
+import { CONNECTIONS_MAX } from "../../limits.ts";
 import { REDIS_VERSION, VERSION } from "../../version.ts";
 import { clocks } from "../../clock.ts";
 import { doubtStatus, roleOf, type StatusSources } from "./status.ts";
 
 import type { TurnTimes } from "./turn_times.ts";
 
+/** What is counted of one command. */
+export interface FiguresOfCommand {
+  readonly name: string;
+  readonly calls: number;
+  readonly rejected: number;
+  readonly failed: number;
+  readonly microsPerCall: number;
+  /** Returns a time that so much of the calls did not exceed, in microseconds. */
+  percentile(percent: number): number;
+}
+
+/** What is counted of the commands of clients. */
+export interface CommandFigures {
+  readonly keyspaceHits: number;
+  readonly keyspaceMisses: number;
+  readonly inputBytes: number;
+  readonly outputBytes: number;
+  readonly errorReplies: number;
+  readonly commands: readonly FiguresOfCommand[];
+  /** How often each first word of an error was sent. */
+  readonly errors: ReadonlyMap<string, number>;
+}
+
 /** Where the figures come from. */
 export interface InfoSources extends StatusSources {
   readonly port: number;
   readonly connections: number;
+  /** Tells this process from others. */
+  readonly runId: string;
+  readonly commands: CommandFigures;
   /** What the keys take of the memory, the most of that, and what they may (0: no bound); in bytes. */
   readonly memory: {
     readonly usedBytes: number;
@@ -39,14 +67,20 @@ export interface InfoSources extends StatusSources {
   readonly tracking: { readonly clients: number; readonly keys: number };
 }
 
+/** The sections that tools must ask for by name, or by ALL, as in Redis. */
+const ON_DEMAND: readonly string[] = ["commandstats", "latencystats"];
+
 type Section = readonly [title: string, fields: Readonly<Record<string, string | number>>];
 
 /** Returns the text of INFO: the sections named (in lower case), or all of them. */
 export function infoText(sources: InfoSources, wanted: readonly string[]): string {
-  const isAll = wanted.length === 0 ||
-    wanted.some((name) => ["all", "default", "everything"].includes(name));
+  const isAll = wanted.some((name) => ["all", "everything"].includes(name));
+  const isDefault = wanted.length === 0 || wanted.includes("default");
   return sections(sources)
-    .filter(([title]) => isAll || wanted.includes(title.toLowerCase()))
+    .filter(([title]) => {
+      const name = title.toLowerCase();
+      return isAll || wanted.includes(name) || (isDefault && !ON_DEMAND.includes(name));
+    })
     .map(([title, fields]) => {
       const lines = Object.entries(fields).map(([name, value]) => `${name}:${value}`);
       return [`# ${title}`, ...lines, ""].join("\r\n");
@@ -55,17 +89,24 @@ export function infoText(sources: InfoSources, wanted: readonly string[]): strin
 }
 
 function sections(sources: InfoSources): Section[] {
-  const { replica, statistics, port, connections } = sources;
+  const { replica, statistics, port, connections, commands } = sources;
   return [
     ["Server", {
       redis_version: REDIS_VERSION,
       redis_mode: "standalone",
       dks_version: VERSION,
+      os: `${Deno.build.os} ${Deno.build.arch}`,
       process_id: Deno.pid,
+      run_id: sources.runId,
       tcp_port: port,
       uptime_in_seconds: statistics.uptimeSeconds,
     }],
-    ["Clients", { connected_clients: connections, tracking_clients: sources.tracking.clients }],
+    ["Clients", {
+      connected_clients: connections,
+      maxclients: CONNECTIONS_MAX,
+      blocked_clients: 0,
+      tracking_clients: sources.tracking.clients,
+    }],
     ["Memory", {
       used_memory: sources.memory.usedBytes,
       used_memory_peak: sources.memory.peakBytes,
@@ -84,6 +125,12 @@ function sections(sources: InfoSources): Section[] {
       rejected_connections: statistics.connectionsRefused,
       total_commands_processed: statistics.requests,
       instantaneous_ops_per_sec: statistics.requestsPerSecond,
+      total_net_input_bytes: commands.inputBytes,
+      total_net_output_bytes: commands.outputBytes,
+      keyspace_hits: commands.keyspaceHits,
+      keyspace_misses: commands.keyspaceMisses,
+      evicted_keys: 0,
+      total_error_replies: commands.errorReplies,
       pubsub_channels: sources.pubsub.localSize("channel"),
       pubsub_patterns: sources.pubsub.localSize("pattern"),
       pubsubshard_channels: sources.pubsub.localSize("shard"),
@@ -96,6 +143,10 @@ function sections(sources: InfoSources): Section[] {
       log_lines_dropped: log.droppedLines(),
     }],
     ["Replication", { role: "master", connected_slaves: 0 }],
+    ["CPU", cpuFields()],
+    ["Commandstats", commandFields(commands)],
+    ["Errorstats", errorFields(commands)],
+    ["Latencystats", latencyFields(commands)],
     ["Cluster", { cluster_enabled: 0, ...viewFields(sources) }],
     ["Transactions", {
       requests_waiting: replica?.requests ?? 0,
@@ -111,6 +162,40 @@ function sections(sources: InfoSources): Section[] {
       },
     ],
   ];
+}
+
+/** Processor time of the process, in seconds: all threads together. */
+function cpuFields(): Record<string, string> {
+  const { system, user } = cpuUsage();
+  const seconds = (micros: number) => (micros / 1e6).toFixed(6);
+  return { used_cpu_sys: seconds(system), used_cpu_user: seconds(user) };
+}
+
+function commandFields({ commands }: CommandFigures): Record<string, string> {
+  return Object.fromEntries(commands.map(({ name, calls, microsPerCall, rejected, failed }) => {
+    const usec = Math.round(calls * microsPerCall);
+    const text = `calls=${calls},usec=${usec},usec_per_call=${microsPerCall.toFixed(2)},` +
+      `rejected_calls=${rejected},failed_calls=${failed}`;
+    return [`cmdstat_${name}`, text];
+  }));
+}
+
+function errorFields({ errors }: CommandFigures): Record<string, string> {
+  return Object.fromEntries(
+    [...errors].map(([code, count]) => [`errorstat_${code}`, `count=${count}`]),
+  );
+}
+
+/** The percentiles of which INFO tells, as Redis has them by default. */
+const PERCENTILES: readonly number[] = [50, 99, 99.9];
+
+function latencyFields({ commands }: CommandFigures): Record<string, string> {
+  return Object.fromEntries(
+    commands.filter(({ calls }) => calls > 0).map((command) => {
+      const text = PERCENTILES.map((one) => `p${one}=${command.percentile(one).toFixed(3)}`);
+      return [`latency_percentiles_usec_${command.name}`, text.join(",")];
+    }),
+  );
 }
 
 function viewFields(

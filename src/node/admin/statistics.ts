@@ -34,6 +34,14 @@ export class Statistics {
     return this.#rate;
   }
 
+  /** Begins to count at 0. */
+  reset(): void {
+    this.requests = 0;
+    this.connections = 0;
+    this.connectionsRefused = 0;
+    this.#requestsBefore = 0;
+  }
+
   get uptimeSeconds(): number {
     return Math.floor((now() - this.startedAt) / 1000);
   }

@@ -120,6 +120,7 @@ function flagsOf(session: Session): string {
   const flags = [
     countOf(session) > 0 ? "P" : "",
     features?.transaction?.isQueueing === true ? "x" : "",
+    features?.isMonitor === true ? "O" : "",
     tracking !== undefined ? "t" : "",
     tracking?.redirect?.isClosing === true ? "R" : "",
     tracking?.isBroadcast === true ? "B" : "",
@@ -134,6 +135,8 @@ function flagsOf(session: Session): string {
 function lineOf(session: Session, table: CommandTable): ByteString {
   const { features, connection, node } = session;
   const { subscriptions, transaction, tracking } = features ?? {};
+  const { inputBytes, outputBytes } = connection;
+  const queuedBytes = transaction?.bytes ?? 0;
   const seconds = (sinceMs: number) => Math.max(0, Math.floor((node.nowMs() - sinceMs) / 1000));
   const fields: readonly (readonly [string, string | number])[] = [
     ["id", session.id],
@@ -148,9 +151,9 @@ function lineOf(session: Session, table: CommandTable): ByteString {
     ["psub", subscriptions?.pattern.size ?? 0],
     ["ssub", subscriptions?.shard.size ?? 0],
     ["multi", transaction?.isQueueing === true ? transaction.queued : -1],
-    ["qbuf", connection.inputBytes],
-    ["multi-mem", transaction?.bytes ?? 0],
-    ["omem", connection.outputBytes],
+    ["multi-mem", queuedBytes],
+    ["omem", outputBytes],
+    ["tot-mem", inputBytes + queuedBytes + outputBytes],
     ["cmd", table.withIndex(session.lastCommand)?.name ?? "NULL"],
     ["user", "default"],
     ["redir", tracking === undefined ? -1 : tracking.redirect?.id ?? 0],

@@ -44,7 +44,7 @@ export interface ConnectionFacts {
   readonly connectedAtMs: number;
   /** When the client has sent something last, or was sent something. */
   readonly usedAtMs: number;
-  /** What was received of commands that have not begun. */
+  /** The memory for what is received and has not begun. */
   readonly inputBytes: number;
   /** What is to be sent, and has not left. */
   readonly outputBytes: number;
@@ -68,6 +68,8 @@ export interface Features {
   tracking: TrackingState | undefined;
   /** CLIENT REPLY: which commands get no reply. */
   silence: "all" | "next" | undefined;
+  /** MONITOR: the client is told of all commands. */
+  isMonitor: boolean;
 }
 
 /** How a client tracks keys. */
@@ -173,6 +175,7 @@ export function featuresOf(session: Session): Features {
     subscriptions: undefined,
     tracking: undefined,
     silence: undefined,
+    isMonitor: false,
   };
 }
 
@@ -180,12 +183,16 @@ export function featuresOf(session: Session): Features {
 export interface CommandHost {
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
-  /** The bound on the memory of keys, in bytes; 0: none. */
-  readonly memoryBytesMax: number;
+  /** What CONFIG SET changes. */
+  readonly settings: Settings;
+  readonly slowLog: SlowLogHost;
+  readonly latency: LatencyHost;
+  /** Sets the counters of INFO to 0. */
+  resetStatistics(): void;
+  /** Tells `session` of all commands. */
+  monitor(session: Session): void;
   /** Tells whether the keys take more memory than they may. */
   isOutOfMemory(): boolean;
-  /** A client silent for this long is disconnected, in milliseconds; `Infinity` for never. */
-  readonly idleMsMax: number;
   /** Returns the text of INFO: of these sections, or of all. */
   info(sections: readonly string[]): string;
   /** Returns the JSON of DKS.STATUS. */
@@ -220,12 +227,70 @@ export interface CommandHost {
   unpauseClients(): void;
   /** Returns the value of `notify-keyspace-events`. */
   keyEvents(): string;
+  /** Tells whether there is an event for each letter. */
+  isKeyEvents(letters: string): boolean;
   /** Sets `notify-keyspace-events` at this node. Returns false if it has a letter that there is not. */
   setKeyEvents(letters: string): boolean;
   /** Why this node has not joined the cluster, or not again; `undefined` if it has. */
   whyLoading(): string | undefined;
   /** Finds out how the transaction of this name ended. */
   outcome(transaction: string): Promise<RespValue>;
+}
+
+/** What can be set while the node runs. */
+export interface Settings {
+  /** The bound on the memory of keys, in bytes; 0: none. */
+  memoryBytesMax: number;
+  /** A client silent for this long is disconnected, in milliseconds; `Infinity` for never. */
+  idleMsMax: number;
+  /** What takes so long is slow, in microseconds; -1: nothing is. */
+  slowMicros: number;
+  /**
+   * Returns how many bytes `text` names.
+   *
+   * @throws {UsageError} if it names none, or more than the engine can give.
+   */
+  parseMemoryBytes(text: string): number;
+}
+
+/** A command that the node was busy with for long. */
+export interface SlowCommand {
+  readonly id: number;
+  /** Since 1970. */
+  readonly atSeconds: number;
+  readonly micros: number;
+  readonly words: readonly ByteString[];
+  /** Of the client. */
+  readonly address: ByteString;
+  readonly name: ByteString;
+}
+
+/** The log of slow commands. */
+export interface SlowLogHost {
+  readonly length: number;
+  lengthMax: number;
+  /** Returns the latest `count` entries, the latest first. */
+  latest(count: number): readonly SlowCommand[];
+  reset(): void;
+}
+
+/** Something that took so long, in whole milliseconds. */
+export interface LatencySample {
+  /** Since 1970. */
+  readonly atSeconds: number;
+  readonly ms: number;
+}
+
+/** What took long, by kind of event. */
+export interface LatencyHost {
+  /** What takes so long is noted, in milliseconds; 0: nothing. */
+  thresholdMs: number;
+  /** Returns the latest sample of each event, and the longest time. */
+  latest(): readonly (readonly [event: string, sample: LatencySample, maxMs: number])[];
+  /** Returns the samples of an event, the oldest first. */
+  history(event: string): readonly LatencySample[];
+  /** Forgets these events, or all if none is named. Returns how many there were. */
+  reset(events: readonly string[]): number;
 }
 
 /** What takes memory, in bytes. */

@@ -6,7 +6,7 @@
 
 import type { ByteString } from "../../byte_string.ts";
 import { type RespValue, SimpleString, VerbatimString } from "../../resp/value.ts";
-import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
+import { error, reply } from "./arguments.ts";
 import {
   categoriesOf,
   type Command,
@@ -19,50 +19,12 @@ import {
   type Session,
 } from "./command.ts";
 import { withHelp } from "./help.ts";
+import { CONFIG } from "./configuration.ts";
+import { MONITORING } from "./monitoring.ts";
 import { matchesGlob } from "./glob.ts";
 
 function dbsize(): CommandResult {
   return { request: { kind: "barrier", isExact: false, evaluate: (store) => store.size } };
-}
-
-/** What clients and tools ask for at the start. */
-function configParameters({ node }: Session): Map<string, string> {
-  return new Map([
-    ["appendonly", "no"],
-    ["databases", "1"],
-    ["maxmemory", String(node.memoryBytesMax)],
-    ["maxmemory-policy", "noeviction"],
-    ["notify-keyspace-events", node.keyEvents()],
-    ["proto-max-bulk-len", String(node.valueBytesMax)],
-    ["save", ""],
-    ["timeout", String(node.idleMsMax === Infinity ? 0 : Math.ceil(node.idleMsMax / 1000))],
-  ]);
-}
-
-function configGet([, , ...words]: readonly ByteString[], session: Session): CommandResult {
-  const patterns = words.map((word) => word.toLowerCase());
-  const found = [...configParameters(session)].filter(([name]) =>
-    patterns.some((pattern) => matchesGlob(pattern, name))
-  );
-  return reply(new Map<RespValue, RespValue>(found));
-}
-
-/** CONFIG SET: of all parameters, one can be set while the node runs. */
-function configSet([, , ...words]: readonly ByteString[], { node }: Session): CommandResult {
-  if (words.length % 2 !== 0) return { reply: wrongArity("config|set") };
-  let letters: string | undefined;
-  for (let at = 0; at < words.length; at += 2) {
-    const name = (words[at] ?? "").toLowerCase();
-    if (name !== "notify-keyspace-events") {
-      return error(`Unknown option or number of arguments for CONFIG SET - '${words[at] ?? ""}'`);
-    }
-    letters = words[at + 1];
-  }
-  if (letters === undefined || node.setKeyEvents(letters)) return REPLY_OK;
-  return error(
-    "CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - " +
-      "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.",
-  );
 }
 
 function info(words: readonly ByteString[], { node }: Session): CommandResult {
@@ -198,44 +160,6 @@ const DBSIZE: CommandRow = {
   run: dbsize,
 };
 
-const CONFIG: CommandRow = {
-  ...ROW,
-  name: "config",
-  arity: -2,
-  flags: [],
-  summary: "Commands about the configuration",
-  syntax: "subcommand",
-  since: "2.0.0",
-  subcommands: withHelp("config", [{
-    ...ROW,
-    name: "config|get",
-    arity: -3,
-    flags: ["admin", "noscript", ...ALWAYS],
-    summary: "Returns the parameters whose names match the patterns",
-    syntax: "parameter [parameter ...]",
-    since: "2.0.0",
-    run: configGet,
-  }, {
-    ...ROW,
-    name: "config|set",
-    arity: -4,
-    flags: ["admin", "noscript", ...ALWAYS],
-    summary: "Sets a parameter of this node: notify-keyspace-events, and no other",
-    syntax: "parameter value [parameter value ...]",
-    since: "2.0.0",
-    run: configSet,
-  }, {
-    ...ROW,
-    name: "config|rewrite",
-    arity: 2,
-    flags: ["admin", "noscript", ...ALWAYS],
-    summary: "Says that there is no file to write",
-    syntax: "",
-    since: "2.8.0",
-    run: () => error("The server is running without a config file"),
-  }]),
-};
-
 const INFO: CommandRow = {
   ...ROW,
   name: "info",
@@ -259,7 +183,7 @@ function commandCommand(table: CommandTable): CommandRow {
     syntax: "[subcommand]",
     since: "2.8.13",
     run: () => reply(table.all.map(infoOf)),
-    subcommands: [
+    subcommands: withHelp("command", [
       {
         ...row,
         name: "command|count",
@@ -313,17 +237,17 @@ function commandCommand(table: CommandTable): CommandRow {
       {
         ...row,
         name: "command|getkeys",
-        arity: -3,
+        arity: -4,
         summary: "Returns the keys of a command",
         syntax: "command [arg [arg ...]]",
         since: "2.8.13",
         run: (words) => commandGetKeys(table, words),
       },
-    ],
+    ]),
   };
 }
 
 /** @param table all commands, these included */
 export function serverCommands(table: CommandTable): readonly CommandRow[] {
-  return [DBSIZE, commandCommand(table), CONFIG, INFO];
+  return [DBSIZE, commandCommand(table), CONFIG, INFO, ...MONITORING];
 }

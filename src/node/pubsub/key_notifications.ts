@@ -44,9 +44,14 @@ export class KeyNotifications {
     return isAll ? `A${[...chosen].filter((letter) => !ALL.includes(letter)).join("")}` : chosen;
   }
 
+  /** Tells whether there is an event for each letter. */
+  isKnown(letters: string): boolean {
+    return [...letters].every((letter) => letter === "A" || LETTERS.includes(letter));
+  }
+
   /** Chooses what is told. Returns false, and changes nothing, if a letter is none of Redis's. */
   choose(letters: string): boolean {
-    if ([...letters].some((letter) => letter !== "A" && !LETTERS.includes(letter))) return false;
+    if (!this.isKnown(letters)) return false;
     this.#letters = letters.replaceAll("A", ALL);
     return true;
   }

@@ -215,6 +215,7 @@ export class Connection implements PipelineHost, ConnectionFacts {
       if (count === null || this.#isClosed) return;
       this.#usedAtMs = now();
       this.#decoder.received(count);
+      this.#host.statistics.inputBytes += count;
       const { turns } = this.#host;
       if (turns.isOver) await turns.next();
       do {
@@ -352,6 +353,7 @@ export class Connection implements PipelineHost, ConnectionFacts {
           if (turns.isOver) await turns.next();
           const bytes = this.#encode(output, at);
           await writeAll(this.#socket, bytes);
+          this.#host.statistics.outputBytes += bytes.length;
         }
         this.#writingBytes = 0;
         this.#pipeline.runHeld(() => this.#runAll());

@@ -116,11 +116,9 @@ export class ClientListener {
   /** Serves all clients that connect from now on. */
   serve(host: ListenerHost): void {
     this.#host = host;
-    const { idleMsMax } = host;
-    if (idleMsMax === Infinity) return;
     this.#idleCheck = setInterval(() => {
-      this.#closeIdle(now() - idleMsMax);
-    }, Math.min(IDLE_CHECK_MS, idleMsMax));
+      if (host.idleMsMax < Infinity) this.#closeIdle(now() - host.idleMsMax);
+    }, Math.min(IDLE_CHECK_MS, host.idleMsMax));
   }
 
   #accept(socket: Socket, host: ListenerHost): "full" | undefined {

@@ -21,10 +21,12 @@ import { MUST_WAIT } from "../../two_phase/replica.ts";
 import type { Outcome, Refusal, Requester } from "../../two_phase/request.ts";
 import { now } from "../../clock.ts";
 import type { CommandOrder, Pause, RequestResult, Session } from "../commands/command.ts";
+import { COMMANDS } from "../commands/table.ts";
 import { busy, rejected } from "../commands/rejections.ts";
 import type { Driver } from "../driver.ts";
 import type { Admission } from "./admission.ts";
 import { admit, type AdmittedCommand, isSilent } from "./gate.ts";
+import { type CommandCounts, type CommandStatistics, timed } from "./command_statistics.ts";
 import { replyOf } from "./outcome_reply.ts";
 
 const REPLY_OK = "+OK\r\n";
@@ -39,6 +41,7 @@ export interface PipelineNode {
   readonly waitMsMax: number;
   /** Which commands are held back by CLIENT PAUSE. */
   readonly pause: Pause;
+  readonly statistics: CommandStatistics;
   /** Which writes may begin. */
   readonly admission: Admission;
   /** A request of a client starts: a read or a write. */
@@ -67,6 +70,7 @@ class Slot implements Requester {
   bytes = 0;
   /** The client wants no reply. */
   isMuted = false;
+  counts: CommandCounts | undefined;
   /** Makes the reply of what was answered. */
   finish: RequestResult["finish"];
 
@@ -111,6 +115,8 @@ export class Pipeline {
   #isNotLate = false;
   /** What is held waits for room among the writes of the node. */
   #waitsForRoom = false;
+  /** Of the command that is being run. */
+  #counts: CommandCounts | undefined;
   /** The client wants no reply to the command that is being run. */
   #isMuted = false;
   /** Why it was held last: there was no room for it. */
@@ -159,7 +165,7 @@ export class Pipeline {
     const command = admit(words, this.#session);
     if (command instanceof ErrorReply) {
       if (this.#host.endsConversation(words)) return;
-      if (!this.isFull) this.#refuse(command);
+      if (!this.isFull) this.#refuse(command, words);
       else this.#hold(words);
       return;
     }
@@ -200,13 +206,24 @@ export class Pipeline {
   }
 
   /** Answers a command that did not pass the gate. */
-  #refuse(error: ErrorReply): void {
+  #refuse(error: ErrorReply, words: readonly ByteString[]): void {
+    this.#counts = undefined;
+    const command = COMMANDS.find(words);
+    const counts = command === undefined ? undefined : this.#node.statistics.of(command.index);
+    if (counts !== undefined) counts.rejected++;
     this.#isMuted = isSilent(this.#session);
     this.#replyAtOnce(error);
     this.#isMuted = false;
   }
 
+  /** Counts an error; `counts` are those of the command that it is a reply to. */
+  #noteError({ code }: ErrorReply, counts: CommandCounts | undefined): void {
+    this.#node.statistics.onError(code);
+    if (counts !== undefined) counts.failed++;
+  }
+
   #replyAtOnce(value: RespValue): void {
+    if (value instanceof ErrorReply) this.#noteError(value, this.#counts);
     if (this.#isMuted) {
       this.#held = undefined;
       return;
@@ -242,7 +259,20 @@ export class Pipeline {
 
   #run(command: AdmittedCommand, words: readonly ByteString[], bytes: number): void {
     this.#held = undefined;
-    this.#session.lastCommand = command.index;
+    const session = this.#session;
+    session.lastCommand = command.index;
+    const { statistics } = this.#node;
+    const counts = statistics.of(command.index);
+    this.#counts = counts;
+    if (counts === undefined) return this.#execute(command, words, bytes);
+    counts.calls++;
+    if (statistics.hasMonitors) statistics.show(counts, words, session);
+    if (!statistics.isTimed(counts)) return this.#execute(command, words, bytes);
+    const ms = timed(() => this.#execute(command, words, bytes));
+    statistics.took(counts, ms, { words, of: session });
+  }
+
+  #execute(command: AdmittedCommand, words: readonly ByteString[], bytes: number): void {
     if (command.name === "get" && this.#get(words[1] ?? "")) return;
     this.#isMuted = command.isMuted === true;
     const result = command.run(words, this.#session);
@@ -259,6 +289,8 @@ export class Pipeline {
     const value = driver.peek(key);
     if (value === MUST_WAIT) return false;
     this.#node.onRequest();
+    if (value === undefined) this.#node.statistics.keyspaceMisses++;
+    else this.#node.statistics.keyspaceHits++;
     this.reply(value === undefined ? encodeNull(this.#session.version) : encodeBulk(value));
     return true;
   }
@@ -266,6 +298,7 @@ export class Pipeline {
   #replyLater(later: Promise<RespValue>): void {
     const slot = new Slot(this, "writes", this.#session.version);
     slot.isMuted = this.#isMuted;
+    slot.counts = this.#counts;
     this.#slots.push(slot);
     this.#openReads++;
     later.then(
@@ -297,12 +330,14 @@ export class Pipeline {
     slot.bytes = bytes;
     slot.finish = finish;
     slot.isMuted = this.#isMuted;
+    slot.counts = this.#counts;
     this.#slots.push(slot);
     if (blocks !== "writes") this.#openWrites++;
     if (blocks !== "reads") this.#openReads++;
     if (bytes > 0) this.#node.admission.enter(bytes);
     try {
-      driver.submit(request, slot);
+      const { statistics } = this.#node;
+      driver.submit(request.kind === "read" ? statistics.counted(request) : request, slot);
     } catch (error) {
       this.#node.onFatal(error); // Not this connection's fault: the protocol itself is broken.
     }
@@ -336,12 +371,13 @@ export class Pipeline {
     if (blocks !== "writes") this.#openWrites--;
     if (blocks !== "reads") this.#openReads--;
     if (bytes > 0) this.#node.admission.leave(bytes);
-    slot.reply = encodeOutcome(
-      finish === undefined || outcome.kind !== "answered"
-        ? outcome
-        : { kind: "answered", reply: finish(outcome.reply as RespValue) },
-      version,
-    );
+    const finished: Outcome = finish === undefined || outcome.kind !== "answered"
+      ? outcome
+      : { kind: "answered", reply: finish(outcome.reply as RespValue) };
+    if (finished.kind !== "answered" || finished.reply instanceof ErrorReply) {
+      this.#noteError(replyOf(finished) as ErrorReply, slot.counts);
+    }
+    slot.reply = encodeOutcome(finished, version);
     if (slot.isMuted) slot.reply = "";
     this.#waitingBytes += slot.reply.length;
     this.#collect();

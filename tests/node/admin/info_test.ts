@@ -1,6 +1,7 @@
 /** INFO: its names are unique, and where Redis has a name it means what Redis means. */
 
 import { assert, assertEquals } from "@std/assert";
+import { CommandStatistics } from "../../../src/node/server/command_statistics.ts";
 import { infoText } from "../../../src/node/admin/info.ts";
 import { Statistics } from "../../../src/node/admin/statistics.ts";
 import { TurnTimes } from "../../../src/node/admin/turn_times.ts";
@@ -17,6 +18,8 @@ function fields(sections: readonly string[] = []): (readonly [string, string])[]
     replica,
     peers: { names: ["n1:5000", "n2:5000", "n3:5000"], self: 0, links: [] },
     statistics: new Statistics(),
+    runId: "0".repeat(40),
+    commands: new CommandStatistics(),
     memory: { usedBytes: 10, peakBytes: 20, boundBytes: 1000, heapBytes: 30, residentBytes: 40 },
     turnTimes: new TurnTimes(0),
     admission: { bytes: 5, waiting: 1 },

@@ -78,10 +78,10 @@ Deno.test("CLIENT LIST and INFO tell the figures of each connection", () => {
   const lines = clients.text("CLIENT LIST");
   assertEquals(lines.split("\n"), [
     "id=1 addr=10.0.0.1:5001 laddr=10.0.0.2:6379 name= age=10 idle=2 flags=N db=0 sub=0 psub=0 " +
-    "ssub=0 multi=-1 qbuf=3 multi-mem=0 omem=4 cmd=NULL user=default redir=-1 resp=2 lib-name= " +
+    "ssub=0 multi=-1 multi-mem=0 omem=4 tot-mem=7 cmd=NULL user=default redir=-1 resp=2 lib-name= " +
     "lib-ver=",
     "id=2 addr=10.0.0.1:5002 laddr=10.0.0.2:6379 name=two age=5 idle=2 flags=xeT db=0 sub=0 psub=0 " +
-    "ssub=0 multi=2 qbuf=3 multi-mem=136 omem=4 cmd=NULL user=default redir=-1 resp=3 " +
+    "ssub=0 multi=2 multi-mem=136 omem=4 tot-mem=143 cmd=NULL user=default redir=-1 resp=3 " +
     "lib-name=redis-py lib-ver=5.0.1",
     "",
   ]);

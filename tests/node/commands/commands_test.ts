@@ -190,9 +190,9 @@ Deno.test("commands reply with an error that names the value when the input is b
     [["client", "nope"], "ERR", "unknown subcommand 'nope'. Try CLIENT HELP."],
     [["config", "nope", "a"], "ERR", "unknown subcommand 'nope'. Try CONFIG HELP."],
     [
-      ["config", "set", "maxmemory", "1"],
+      ["config", "set", "foo", "1"],
       "ERR",
-      "Unknown option or number of arguments for CONFIG SET - 'maxmemory'",
+      "Unknown option or number of arguments for CONFIG SET - 'foo'",
     ],
     [
       ["config", "set", "Notify-Keyspace-Events", "?"],

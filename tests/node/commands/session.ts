@@ -6,6 +6,9 @@
 
 import type { CommandResult, Session } from "../../../src/node/commands/command.ts";
 import { admit } from "../../../src/node/server/gate.ts";
+import { parseMemoryBytes } from "../../../src/node/memory.ts";
+import { LatencyMonitor } from "../../../src/node/server/latency_monitor.ts";
+import { SlowLog } from "../../../src/node/server/slow_log.ts";
 import { ErrorReply } from "../../../src/resp/value.ts";
 import type { KeyFacts, KeyReader } from "../../../src/two_phase/request.ts";
 
@@ -35,9 +38,17 @@ export function session(): Session {
     node: {
       keyBytesMax: 10,
       valueBytesMax: 20,
-      memoryBytesMax: 0,
+      settings: {
+        memoryBytesMax: 0,
+        idleMsMax: 300_000,
+        slowMicros: 10_000,
+        parseMemoryBytes: (text) => parseMemoryBytes(text, "maxmemory"),
+      },
+      slowLog: new SlowLog(3),
+      latency: new LatencyMonitor(),
+      resetStatistics: () => {},
+      monitor: () => {},
       isOutOfMemory: () => false,
-      idleMsMax: 300_000,
       info: (sections) => `info ${sections.join()}`,
       status: () => "{}",
       nowMs: () => 1234.5,
@@ -64,6 +75,7 @@ export function session(): Session {
       pauseClients: () => {},
       unpauseClients: () => {},
       keyEvents: () => "",
+      isKeyEvents: (letters) => letters !== "?",
       setKeyEvents: (letters) => letters !== "?",
       pubsub: {
         subscribe: () => undefined,

@@ -138,7 +138,8 @@ Deno.test("COMMAND GETKEYS finds the keys, those of a command inside another one
     [["dks.once", "t", "mset", "a", "1", "b", "2"], ["a", "b"]],
     [["msetex", "2", "a", "1", "b", "2", "NX"], ["a", "b"]],
     [["bitop", "and", "a", "b", "c"], ["a", "b", "c"]],
-    [["ping"], new ErrorReply("ERR", "The command has no key arguments")],
+    [["ping", "x"], new ErrorReply("ERR", "The command has no key arguments")],
+    [["get"], new ErrorReply("ERR", "wrong number of arguments for 'command|getkeys' command")],
     [["nope", "a"], new ErrorReply("ERR", "Invalid command specified")],
     [["get", "a", "b"], new ErrorReply("ERR", "Invalid number of arguments specified for command")],
   ];

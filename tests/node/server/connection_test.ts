@@ -5,6 +5,7 @@ import type { CommandHost, Pause, Subscriber } from "../../../src/node/commands/
 import { COMMANDS } from "../../../src/node/commands/table.ts";
 import { EncodedPush } from "../../../src/resp/encoder.ts";
 import { Admission } from "../../../src/node/server/admission.ts";
+import { CommandStatistics } from "../../../src/node/server/command_statistics.ts";
 import { Connection, type ConnectionHost } from "../../../src/node/server/connection.ts";
 import { SharedBound } from "../../../src/node/server/shared_bound.ts";
 import { Turns } from "../../../src/node/server/turns.ts";
@@ -80,6 +81,7 @@ function hostOf(facts: CommandHost): ConnectionHost {
     notReady: { obstacle: "loading", reason: "it is starting" },
     waitMsMax: 1000,
     pause: "none",
+    statistics: new CommandStatistics(),
     input: new SharedBound(1000),
     output: new SharedBound(1000),
     turns: new Turns(now),
