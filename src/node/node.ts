@@ -762,7 +762,7 @@ function reportOf(replica: Replica | undefined, statistics: Statistics): NodeRep
 }
 
 /** What clients and peers are told that connect before the node can answer. */
-const RECOVERING = "LOADING this node is starting: it is reading its journal";
+const RECOVERING = "LOADING REJECTED this node is starting: it is reading its journal";
 
 /** @throws {FatalError} if the port is taken: the line says which process has it, if it answers. */
 async function takePort(options: NodeOptions): Promise<ClientListener> {

@@ -117,7 +117,10 @@ Deno.test({
       await until("the node is starting", async () => {
         const conn = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
         if (conn === undefined) return false;
-        assertMatch(await new Response(conn.readable).text(), /^-LOADING this node is starting/);
+        assertMatch(
+          await new Response(conn.readable).text(),
+          /^-LOADING REJECTED this node is starting/,
+        );
         return true;
       });
       const beganAt = performance.now();

@@ -35,7 +35,9 @@ export async function describeHolder(address: Address): Promise<string> {
     if (process !== undefined && /^dks_version:/m.test(answer)) {
       return `: a dks node has it, process ${process}`;
     }
-    return answer.startsWith("-LOADING this node") ? ": a dks node has it that is starting" : "";
+    return answer.startsWith("-LOADING REJECTED this node")
+      ? ": a dks node has it that is starting"
+      : "";
   } catch {
     return ""; // Whoever it is, it has the port.
   } finally {
