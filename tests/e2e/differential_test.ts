@@ -43,10 +43,17 @@ for (const version of [2, 3] as const) {
   });
 }
 
+/** Commands whose replies tell of the server, and so differ, with the reason. */
+const NOT_COMPARED: Readonly<Record<string, string>> = {
+  object: "it tells how each server keeps a value, and when it was used",
+  wait: "it counts the other members, which Redis alone has none of",
+  waitaof: "Redis has it since 7.2",
+};
+
 Deno.test("every command of strings, keys and bits is compared, or it is said why not", () => {
   const groups = new Set(["string", "generic", "bitmap"]);
   const missing = COMMANDS.all.filter(({ group, name }) =>
     (groups.has(group) || name.startsWith("flush")) && SHAPES[name] === undefined
   );
-  assertEquals(missing.map(({ name }) => name), []);
+  assertEquals(missing.map(({ name }) => name), Object.keys(NOT_COMPARED));
 });
