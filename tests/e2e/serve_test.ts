@@ -73,7 +73,7 @@ Deno.test("dks serve ends with one line and code 1 when it cannot use the host",
 });
 
 Deno.test("dks serve continues if a host name is not known now, its own or another's", async () => {
-  const [one = 0, two = 0] = freePorts(2);
+  const [one = 0, two = 0, nobody = 0, third = 0] = freePorts(4);
   const program = await binary();
   const gone = "no-such-host.invalid:1";
   const args = ["--peers", `127.0.0.1:${one},127.0.0.1:${two},${gone}`];
@@ -83,8 +83,8 @@ Deno.test("dks serve continues if a host name is not known now, its own or anoth
     await node.untilPrinted(/cannot reach no-such-host\.invalid:1, trying on: the host name/);
   }
   // Nothing leads here, but the name may do so when it is known.
-  const args3 = ["--peers", `127.0.0.1:${one},${gone}`];
-  const other = new NodeProcess({ program, port: freePorts(1)[0] ?? 0, args: args3 });
+  const args3 = ["--peers", `127.0.0.1:${nobody},${gone}`];
+  const other = new NodeProcess({ program, port: third, args: args3 });
   await other.untilPrinted(/cannot reach no-such-host\.invalid:1, trying on: the host name/);
   for (const node of [...nodes, other]) {
     assertEquals(node.hasEnded, false, node.printed);
