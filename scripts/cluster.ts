@@ -51,7 +51,9 @@ Without Deno: npx -y deno@2.9.6 task client ... Ctrl-C ends the nodes.
 const stopped = Promise.withResolvers<void>();
 Deno.addSignalListener("SIGINT", () => stopped.resolve());
 Deno.addSignalListener("SIGTERM", () => stopped.resolve());
-await Promise.race([stopped.promise, ...cluster.nodes.map((node) => node.untilEndedAtAll())]);
+// One that is killed is a fault to watch: the others go on.
+const allEnded = Promise.all(cluster.nodes.map((node) => node.untilEndedAtAll()));
+await Promise.race([stopped.promise, allEnded]);
 isStopping = true;
 await cluster.stop();
 Deno.exit(0);
