@@ -60,9 +60,16 @@ export class LeaseTerm {
     if (this.#leaseMs === Infinity) return Infinity;
     const byMonotonic = at.monotonicMs - this.sentAt.monotonicMs;
     const byWall = at.wallMs - this.sentAt.wallMs;
-    if (Math.abs(byWall - byMonotonic) > CLOCK_GAP_MS_MAX) return 0;
+    if (haveParted(this.sentAt, at)) return 0;
     return this.#leaseMs - Math.max(byMonotonic, byWall);
   }
+}
+
+/** Tells whether the two clocks have gone differently between two moments. */
+function haveParted(from: Clocks, to: Clocks): boolean {
+  const byMonotonic = to.monotonicMs - from.monotonicMs;
+  const byWall = to.wallMs - from.wallMs;
+  return Math.abs(byWall - byMonotonic) > CLOCK_GAP_MS_MAX;
 }
 
 /** One heartbeat round. */
@@ -121,6 +128,19 @@ export class Lease {
     known.acknowledged |= only(from);
     this.#extend(known);
     return known.sentAt;
+  }
+
+  /**
+   * Ends what has begun before the two clocks parted, if they have by `at`: a clock that was set back
+   * and a sleep of the same length would make them agree again by chance. To be called at every tick.
+   */
+  endIfClocksParted(at: Clocks): void {
+    if (this.#rounds.some(({ sentAt }) => haveParted(sentAt, at))) {
+      this.#rounds = this.#rounds.filter(({ sentAt }) => !haveParted(sentAt, at));
+    }
+    const term = this.#term;
+    if (term === undefined || term.msLeft(at) === Infinity) return;
+    if (haveParted(term.sentAt, at)) this.#term = undefined;
   }
 
   /** Ends the lease. Acknowledgements that are on their way do not renew it. */

@@ -729,6 +729,7 @@ export class Membership {
 
   /** Starts a heartbeat round if it is due. */
   onTick(now: Clocks): void {
+    this.lease.endIfClocksParted(now);
     const hears = this.#reachability.heard(now.monotonicMs) & this.#linked;
     // That this node hears another one is told at once: it may be what a joiner waits for.
     const isDue = now.monotonicMs - this.#heartbeatAt >= this.#timing.heartbeatMs;

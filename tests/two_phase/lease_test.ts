@@ -39,6 +39,25 @@ Deno.test("LeaseTerm.holds() is true at any time for a node alone", () => {
   assert(alone.holds(after(1e9, -1e9)));
 });
 
+Deno.test("a clock that was set back, and a sleep of the same length, revive no lease", () => {
+  const quorum = new Quorum(only(0) | only(1) | only(2));
+  const lease = new Lease(1000);
+  const first = lease.begin({ sentAt: SENT_AT, own: only(0), quorum });
+  lease.acknowledge(1, first);
+  const second = lease.begin({ sentAt: after(100), own: only(0), quorum });
+  assert(lease.holds(after(100)));
+  // The wall clock is set back by 2 s, and a tick sees that.
+  lease.endIfClocksParted(after(120, -1880));
+  // The machine sleeps for 2 s: the monotonic clock stands still, and both agree again.
+  assertEquals(lease.holds(after(130, 130)), false);
+  lease.acknowledge(1, second);
+  assertEquals(lease.holds(after(140, 140)), false, "nor does a round from before that");
+  const alone = new Lease(1000);
+  alone.begin({ sentAt: SENT_AT, own: only(0), quorum: new Quorum(only(0)) });
+  alone.endIfClocksParted(after(120, -1880));
+  assert(alone.holds(after(130)));
+});
+
 Deno.test("leaseWaitMs() outlasts a lease when both clocks are off by the bound", () => {
   const { leaseMs, driftMax } = timingFor(5000);
   assertEquals(driftMax, 0.1);
