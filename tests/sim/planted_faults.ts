@@ -373,9 +373,11 @@ function leaseWithout(name: string, clock: keyof Clocks): PlantedFault {
     name,
     onStart: ({ context: { membership: { lease } } }) => {
       const extend = lease.begin.bind(lease);
+      const end = lease.endIfClocksParted.bind(lease);
       const onOther = (at: Clocks): Clocks => ({ ...at, [clock]: at[other] });
       lease.begin = (round) => extend({ ...round, sentAt: onOther(round.sentAt) });
       lease.holds = (at) => lease.term?.holds(onOther(at)) === true;
+      lease.endIfClocksParted = (at) => end(onOther(at));
     },
     leaseClocks: (at) => ({ ...at, [clock]: at[other] }),
   };
