@@ -14,6 +14,7 @@ import { exhaust } from "./exhaustive.ts";
 import { explore, type Profile, PROFILES, replay, type Run } from "./explorer.ts";
 import { shrink } from "./shrink.ts";
 import { EMPTY, merge, type Summary, type Task } from "./summary.ts";
+import { runOnThreads } from "../sim/threads.ts";
 
 const HELP = `deno task explore: chooses what happens in a cluster, step by step
 
@@ -51,33 +52,16 @@ interface Options extends Task {
 
 /** Makes all runs, on `jobs` threads. */
 async function runAll(options: Options): Promise<Summary> {
-  const { from, count, profiles, plantedFault } = options;
-  let next = from;
+  const { profiles, plantedFault, jobs } = options;
   let summary = EMPTY;
-  const runThread = async () => {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    while (next < from + count) {
-      const size = Math.min(CHUNK, from + count - next);
-      const task: Task = { from: next, count: size, profiles, plantedFault };
-      next += size;
-      const part = await ask(worker, task);
-      summary = merge(summary, part);
-    }
-    worker.terminate();
-  };
-  await Promise.all(Array.from({ length: options.jobs }, runThread));
+  await runOnThreads<Summary>(options, {
+    script: new URL("./worker.ts", import.meta.url),
+    jobs,
+    chunk: CHUNK,
+    taskOf: (seeds): Task => ({ ...seeds, profiles, plantedFault }),
+    onPart: (part) => summary = merge(summary, part),
+  });
   return summary;
-}
-
-function ask(worker: Worker, task: Task): Promise<Summary> {
-  const { promise, resolve, reject } = Promise.withResolvers<Summary>();
-  worker.onmessage = (event: MessageEvent<Summary>) => resolve(event.data);
-  worker.onerror = (event) => {
-    event.preventDefault();
-    reject(new Error(`seeds from ${task.from}: ${event.message}`));
-  };
-  worker.postMessage(task);
-  return promise;
 }
 
 async function exploreAll(options: Options): Promise<number> {

@@ -30,7 +30,7 @@ import type { Violation } from "../sim/checkers.ts";
 import { Claims } from "../sim/claims.ts";
 import { Disk } from "../sim/disk.ts";
 import { Freshness } from "../sim/freshness.ts";
-import { type Call, History } from "../sim/history.ts";
+import { type Call, endingOf, History } from "../sim/history.ts";
 import {
   exportOf,
   get,
@@ -508,12 +508,7 @@ export class World {
     });
     const end = (outcome: string, reply = "") => {
       if (call.ending !== undefined) return;
-      const ending = outcome === "answered"
-        ? "done"
-        : outcome === "rejected" || outcome === "aborted"
-        ? "none"
-        : "unknown";
-      this.#history.end(call, { ending, outcome, reply, nowMs: this.now });
+      this.#history.end(call, { ending: endingOf(outcome), outcome, reply, nowMs: this.now });
     };
     const lost = () => end("connection lost");
     node.clients.add(lost);

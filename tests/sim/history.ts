@@ -13,6 +13,12 @@ import type { Operation } from "./operations.ts";
  */
 export type Ending = "done" | "none" | "unknown";
 
+/** Returns how an operation ended for its client, from the kind of its outcome. */
+export function endingOf(outcome: string): Ending {
+  if (outcome === "answered") return "done";
+  return outcome === "rejected" || outcome === "aborted" ? "none" : "unknown";
+}
+
 /** One call of an operation. */
 export interface Call {
   readonly id: number;

@@ -22,6 +22,7 @@ import {
   type Summary,
   type Task,
 } from "./summary.ts";
+import { runOnThreads } from "./threads.ts";
 
 const HELP = `deno task sim: runs whole clusters in one process, a seed each
 
@@ -90,36 +91,21 @@ function parseOptions(args: readonly string[]): Options | "help" {
 
 /** Makes all runs, on `jobs` threads. */
 async function runAll(options: Options): Promise<Summary> {
+  const { workload, plantedFault, jobs } = options;
   const bar = new ProgressBar("seeds", options.count);
-  let next = options.from;
   let summary = EMPTY;
-  const end = options.from + options.count;
-  const runThread = async () => {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    while (next < end) {
-      const { workload, plantedFault } = options;
-      const task: Task = { from: next, count: Math.min(CHUNK, end - next), workload, plantedFault };
-      next += task.count;
-      const part = await ask(worker, task);
+  await runOnThreads<Summary>(options, {
+    script: new URL("./worker.ts", import.meta.url),
+    jobs,
+    chunk: CHUNK,
+    taskOf: (seeds): Task => ({ ...seeds, workload, plantedFault }),
+    onPart: (part) => {
       summary = merge(summary, part);
       bar.update(summary.seeds);
-    }
-    worker.terminate();
-  };
-  await Promise.all(Array.from({ length: options.jobs }, runThread));
+    },
+  });
   bar.finish();
   return summary;
-}
-
-function ask(worker: Worker, task: Task): Promise<Summary> {
-  const { promise, resolve, reject } = Promise.withResolvers<Summary>();
-  worker.onmessage = (event: MessageEvent<Summary>) => resolve(event.data);
-  worker.onerror = (event) => {
-    event.preventDefault();
-    reject(new Error(`seeds ${task.from} to ${task.from + task.count - 1}: ${event.message}`));
-  };
-  worker.postMessage(task);
-  return promise;
 }
 
 function printSummary(summary: Summary, options: Options, seconds: number): void {

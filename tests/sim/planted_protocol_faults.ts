@@ -6,6 +6,7 @@
 
 import { proposerOf, type ViewPromise } from "../../src/two_phase/messages.ts";
 import { only } from "../../src/two_phase/node_set.ts";
+import type { Replica } from "../../src/two_phase/replica.ts";
 import { transactionReportOf } from "../../src/two_phase/settlement.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 
@@ -13,16 +14,7 @@ import type { PlantedFault } from "./planted_faults.ts";
 export const PLANTED_PROTOCOL_FAULTS: readonly (() => PlantedFault)[] = [
   () => ({
     name: "viewPrepare before the promise is durable",
-    onStart: ({ context: { outbox, membership, self } }) => {
-      const append = outbox.append.bind(outbox);
-      outbox.append = (record) => {
-        append(record);
-        if (record.type !== "promise" || proposerOf(record.ballot) !== self) return;
-        const { ballot } = record;
-        const { number: view } = membership.view;
-        outbox.send(membership.linked & membership.others, { type: "viewPrepare", view, ballot });
-      };
-    },
+    onStart: asksBeforePromiseIsDurable,
   }),
   () => ({
     name: "a proposer without a promise of its own",
@@ -42,16 +34,7 @@ export const PLANTED_PROTOCOL_FAULTS: readonly (() => PlantedFault)[] = [
       return [{ type: "message", from: self, message: promise }];
     },
     // Others are asked before the own promise is durable, as it does not matter.
-    onStart: ({ context: { outbox, membership, self } }) => {
-      const append = outbox.append.bind(outbox);
-      outbox.append = (record) => {
-        append(record);
-        if (record.type !== "promise" || proposerOf(record.ballot) !== self) return;
-        const { ballot } = record;
-        const { number: view } = membership.view;
-        outbox.send(membership.linked & membership.others, { type: "viewPrepare", view, ballot });
-      };
-    },
+    onStart: asksBeforePromiseIsDurable,
   }),
   () => ({
     name: "onPeerUp sends viewPrepare early",
@@ -115,3 +98,16 @@ export const PLANTED_PROTOCOL_FAULTS: readonly (() => PlantedFault)[] = [
     },
   }),
 ];
+
+/** Other nodes are asked for promises while the node's own is on its way to the disk. */
+function asksBeforePromiseIsDurable({ context }: Replica): void {
+  const { outbox, membership, self } = context;
+  const append = outbox.append.bind(outbox);
+  outbox.append = (record) => {
+    append(record);
+    if (record.type !== "promise" || proposerOf(record.ballot) !== self) return;
+    const { ballot } = record;
+    const { number: view } = membership.view;
+    outbox.send(membership.linked & membership.others, { type: "viewPrepare", view, ballot });
+  };
+}

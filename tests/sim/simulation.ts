@@ -18,7 +18,7 @@ import * as checkers from "./checkers.ts";
 import type { MemberAtRest, Violation } from "./checkers.ts";
 import { Claims } from "./claims.ts";
 import { Freshness } from "./freshness.ts";
-import { type Call, formatCall, History } from "./history.ts";
+import { type Call, endingOf, formatCall, History } from "./history.ts";
 import { Network } from "./network.ts";
 import {
   bare,
@@ -403,12 +403,12 @@ class Simulation {
     const call = this.#history.begin({ ...what, nowMs: now });
     const end = (outcome: string, reply = "") => {
       if (call.ending !== undefined) return;
-      const ending = outcome === "answered"
-        ? "done"
-        : outcome === "rejected" || outcome === "aborted"
-        ? "none"
-        : "unknown";
-      this.#history.end(call, { ending, outcome, reply, nowMs: this.#scheduler.now });
+      this.#history.end(call, {
+        ending: endingOf(outcome),
+        outcome,
+        reply,
+        nowMs: this.#scheduler.now,
+      });
       this.#trace.client(`   ${formatCall(call)}`);
       then(call);
     };

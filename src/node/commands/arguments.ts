@@ -21,6 +21,20 @@ export function error(message: string): CommandResult {
   return { reply: new ErrorReply("ERR", message) };
 }
 
+/** A read of one key: `answer` makes the reply of its record, which a missing key has none of. */
+export function readRecord(
+  key: ByteString,
+  answer: (record: KeyRecord | undefined, facts: KeyFacts) => RespValue,
+): CommandResult {
+  return {
+    request: {
+      kind: "read",
+      keys: [key],
+      evaluate: (_read, facts) => answer(facts.recordOf(key), facts),
+    },
+  };
+}
+
 export function wrongArity(name: string): ErrorReply {
   return new ErrorReply("ERR", `wrong number of arguments for '${name}' command`);
 }

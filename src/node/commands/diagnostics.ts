@@ -9,7 +9,7 @@ import { type ByteString, fromText } from "../../byte_string.ts";
 import { KEY_OVERHEAD_BYTES } from "../../limits.ts";
 import { ErrorReply, type RespValue, VerbatimString } from "../../resp/value.ts";
 import { REDIS_VERSION, VERSION } from "../../version.ts";
-import { error, integerOf, reply } from "./arguments.ts";
+import { error, integerOf, readRecord, reply } from "./arguments.ts";
 import {
   type CommandFlag,
   type CommandResult,
@@ -54,17 +54,10 @@ function lookAt(
   key: ByteString,
   tell: (value: ByteString, about: { ageMs: number }) => RespValue,
 ): CommandResult {
-  return {
-    request: {
-      kind: "read",
-      keys: [key],
-      evaluate: (_read, facts) => {
-        const record = facts.recordOf(key);
-        if (record?.value === undefined) return null;
-        return tell(record.value, { ageMs: Math.max(0, facts.nowMs - record.version / 1000) });
-      },
-    },
-  };
+  return readRecord(key, (record, { nowMs }) => {
+    if (record?.value === undefined) return null;
+    return tell(record.value, { ageMs: Math.max(0, nowMs - record.version / 1000) });
+  });
 }
 
 /** Behind a subcommand. */

@@ -14,6 +14,7 @@ import {
   effectOf,
   error,
   integerOf,
+  readRecord,
   reply,
   unchanged,
   wrongArity,
@@ -89,16 +90,7 @@ function exportCommand(words: readonly ByteString[], { node }: Session): Command
 
 /** DKS.GETV key: the version of a key and its value; 0 and nothing for a key that does not exist. */
 function getv([, key = ""]: readonly ByteString[]): CommandResult {
-  return {
-    request: {
-      kind: "read",
-      keys: [key],
-      evaluate: (_read, facts) => {
-        const record = facts.recordOf(key);
-        return [record?.version ?? 0, record?.value ?? null];
-      },
-    },
-  };
+  return readRecord(key, (record) => [record?.version ?? 0, record?.value ?? null]);
 }
 
 /** DKS.CAS key version value [PX milliseconds]: the new version, or nothing if there is another one. */

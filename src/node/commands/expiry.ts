@@ -8,7 +8,7 @@ import type { ByteString } from "../../byte_string.ts";
 import { EVENT } from "../../key_events.ts";
 import { ErrorReply } from "../../resp/value.ts";
 import type { KeyRecord } from "../../two_phase/messages.ts";
-import { change, errorRepeating, integerOf, repeated, unchanged } from "./arguments.ts";
+import { change, errorRepeating, integerOf, readRecord, repeated, unchanged } from "./arguments.ts";
 import { type CommandResult, type CommandRow, ONE_KEY } from "./command.ts";
 import { expiresAt, TIME_UNITS, type TimeUnit, toExpiry } from "./set_options.ts";
 
@@ -90,18 +90,11 @@ function lifetime(
   [, key = ""]: readonly ByteString[],
   answer: (expiresAtMs: number, nowMs: number) => number,
 ): CommandResult {
-  return {
-    request: {
-      kind: "read",
-      keys: [key],
-      evaluate: (_read, facts) => {
-        const record = facts.recordOf(key);
-        if (record === undefined) return NO_KEY;
-        const { expiresAtMs } = record;
-        return expiresAtMs === undefined ? NO_EXPIRY : answer(expiresAtMs, facts.nowMs);
-      },
-    },
-  };
+  return readRecord(key, (record, { nowMs }) => {
+    if (record === undefined) return NO_KEY;
+    const { expiresAtMs } = record;
+    return expiresAtMs === undefined ? NO_EXPIRY : answer(expiresAtMs, nowMs);
+  });
 }
 
 const seconds = (ms: number) => Math.floor((ms + 500) / 1000);

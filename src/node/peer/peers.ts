@@ -28,6 +28,7 @@ import type { Membership, PeerIdentity } from "../../two_phase/membership.ts";
 import { invariant } from "../../invariant.ts";
 import { contains, size } from "../../two_phase/node_set.ts";
 import { parseTransactionName } from "../../two_phase/transaction_name.ts";
+import { Seldom } from "../../seldom.ts";
 import { now } from "../../clock.ts";
 import { shown } from "../descriptions.ts";
 import type { Driver, Transport } from "../driver.ts";
@@ -149,7 +150,7 @@ export class Peers implements Transport, LinkOwner {
   #links: (PeerLink | undefined)[] = [];
   readonly #wasLinked = new Set<string>();
   readonly #tokens = new Set<string>();
-  readonly #complaints = new Map<string, number>();
+  readonly #complaints = new Map<string, Seldom>();
   /** The names of nodes whose host had no address at the last attempt. */
   readonly #unknownHosts = new Set<string>();
   readonly #stopped = new AbortController();
@@ -679,10 +680,9 @@ export class Peers implements Transport, LinkOwner {
   }
 
   #complain(name: string, sentence: string): void {
-    const last = this.#complaints.get(name) ?? -Infinity;
-    if (now() - last < COMPLAINT_MS) return;
-    this.#complaints.set(name, now());
-    this.#options.logger.error(sentence);
+    const complaint = this.#complaints.get(name) ?? new Seldom(COMPLAINT_MS);
+    this.#complaints.set(name, complaint);
+    complaint.say(() => this.#options.logger.error(sentence));
   }
 
   get #uptimeMs(): number {

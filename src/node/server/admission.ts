@@ -40,8 +40,7 @@ export interface AdmissionOptions {
 export class Admission {
   readonly #options: AdmissionOptions;
   #bytes = 0;
-  #waiters: Waiter[] = [];
-  #firstWaiter = 0;
+  readonly #waiters: Waiter[] = [];
   #isLookPlanned = false;
   /** It is the turn of the first of those that wait, until it begins. */
   #isTurn = false;
@@ -58,7 +57,7 @@ export class Admission {
 
   /** How many writes wait for room. */
   get waiting(): number {
-    return this.#waiters.length - this.#firstWaiter;
+    return this.#waiters.length;
   }
 
   /** Tells whether a write of so many bytes may begin now. */
@@ -109,20 +108,14 @@ export class Admission {
 
   #resumeAll(): void {
     const { nowMs, waitMsMax } = this.#options;
-    for (let first = this.#waiters[this.#firstWaiter]; first !== undefined;) {
-      const isLate = nowMs() - first.since >= waitMsMax;
-      const hasRoom = first.bytes < SMALL_BYTES
-        ? this.hasRoomFor(first.bytes)
-        : this.#fits(first.bytes);
-      if (!isLate && !hasRoom) break;
-      this.#firstWaiter++;
+    for (let first = this.#waiters[0]; first !== undefined; first = this.#waiters[0]) {
       this.#isTurn = true;
+      const isLate = nowMs() - first.since >= waitMsMax;
+      if (!isLate && !this.hasRoomFor(first.bytes)) break;
+      this.#waiters.shift();
       first.resume();
-      this.#isTurn = false;
-      first = this.#waiters[this.#firstWaiter];
     }
-    this.#waiters.splice(0, this.#firstWaiter);
-    this.#firstWaiter = 0;
+    this.#isTurn = false;
   }
 
   /** Looks no more: the node ends. */
