@@ -383,7 +383,8 @@ export class ViewChange {
 
   #sendPromise(proposer: NodeId, ballot: Ballot): void {
     const { membership, self, outbox, now } = this.#context;
-    if (this.#isOver(ballot)) return;
+    // Once the view of this ballot is installed, the table is of that view: there is no report to tell.
+    if (this.#isOver(ballot) || !membership.isFrozen) return;
     const promise: ViewPromise = {
       type: "viewPromise",
       view: membership.view.number,

@@ -149,6 +149,25 @@ Deno.test("a promise reports an accepted proposal when that is durable, and not 
   assertEquals(reported(), [undefined, undefined, ballot]);
 });
 
+Deno.test("a node that is asked again for a promise tells no report of the view that came of it", () => {
+  const script = Script.complete(3, timingFor(5000));
+  const { membership: { view } } = node(script, 1);
+  const sent: Message[] = [];
+  const { outbox } = node(script, 1).context;
+  const send = outbox.send.bind(outbox);
+  outbox.send = (to, message) => {
+    sent.push(message);
+    send(to, message);
+  };
+  script.ask(0, "T1", write({ k: "1" }));
+  script.deliver(0, 1);
+  // As after a broken link: the proposer asks for what it has had, and used, long ago.
+  const message: Message = { type: "viewPrepare", view: 0, ballot: view.ballot };
+  script.step(1, { type: "message", from: 0, message });
+  script.completeForces(1);
+  assertEquals(sent.filter(({ type }) => type === "viewPromise" || type === "viewRefuse"), []);
+});
+
 Deno.test("a frozen node grants no lock, and its report does not change", () => {
   const script = Script.complete(3, timingFor(5000));
   // T2 is older than T1, and comes to n1 after it: it waits there.
