@@ -357,6 +357,7 @@ export class World {
     const { journal } = disk;
     node.forcing = 0;
     node.wanted = 0;
+    this.#freshness.follow(store);
     node.replica = new Replica({
       self: index,
       names: Array.from({ length: nodes }, (_, at) => `n${at}`),
@@ -371,7 +372,6 @@ export class World {
       isTrusted: process === 1,
     });
     this.whiteBox.onStart(index, node.replica, { journal, starts: incarnation, records });
-    this.#freshness.follow(node.replica);
     plantedFault?.onStart?.(node.replica);
     this.#step(node, { type: "tick" });
     return true;

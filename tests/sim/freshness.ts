@@ -13,6 +13,7 @@ import type { ByteString } from "../../src/byte_string.ts";
 import { EVERYTHING, isReserved } from "../../src/reserved_keys.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
 import type { Stamp } from "../../src/two_phase/messages.ts";
+import type { Store } from "../../src/two_phase/store.ts";
 import { MUST_WAIT, type Replica } from "../../src/two_phase/replica.ts";
 import type { Violation } from "./checkers.ts";
 
@@ -26,8 +27,8 @@ interface Latest {
 export class Freshness {
   #latest = new Map<ByteString, Latest>();
 
-  /** Takes note of everything that `replica` commits from now on. */
-  follow({ store }: Replica): void {
+  /** Takes note of everything that is committed in `store` from now on: what recovery commits, too. */
+  follow(store: Store): void {
     const write = store.write.bind(store);
     store.write = (entry, value, version, expiresAtMs) => {
       if (entry.key === EVERYTHING) this.#onClear(version);

@@ -98,8 +98,8 @@ export interface SimNodeOptions {
   readonly onHappening: (happening: Happening) => void;
   /** Told of every prepare that leaves a node. */
   readonly onPrepare: (prepare: Prepare) => void;
-  /** Told of every replica that starts to run. */
-  readonly onStart: (replica: Replica) => void;
+  /** A process has opened its disk, and is about to recover what it finds there. */
+  readonly onOpen: (store: Store) => void;
   /** Told of all records that a replica appends. */
   readonly onAppend: (replica: Replica, records: readonly JournalRecord[]) => void;
 }
@@ -203,6 +203,7 @@ export class SimNode implements Endpoint {
     if (incarnation > 1) onHappening("restart");
     trace.note(index, `starts, incarnation ${incarnation}`);
     const recovered = plantedFault?.onRecover?.(records) ?? records;
+    this.#options.onOpen(store);
     this.#replica = this.#newReplica({
       store,
       records: recovered,
@@ -212,7 +213,6 @@ export class SimNode implements Endpoint {
     });
     this.#hasBegunCluster = false;
     this.#options.whiteBox.onStart(index, this.#replica, { journal, starts: incarnation, records });
-    this.#options.onStart(this.#replica);
     plantedFault?.onStart?.(this.#replica);
     this.#planFlush();
     this.#planTick(this.#process);

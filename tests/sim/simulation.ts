@@ -127,7 +127,7 @@ class Simulation {
         whiteBox: this.#whiteBox,
         onHappening: (happening) => this.#count(happening),
         onPrepare: (prepare) => this.#takeNote(prepare),
-        onStart: (replica) => this.#freshness.follow(replica),
+        onOpen: (store) => this.#freshness.follow(store),
         onAppend: (replica, records) => this.#claims.onAppend(replica, records),
       });
       this.#nodes.push(node);

@@ -260,6 +260,11 @@ export class WhiteBox {
     return Math.max(ballot, this.#ballots.get(number) ?? 0);
   }
 
+  /** The first view of a cluster that is begun by force comes with the journal. */
+  #noteBallot({ number, ballot }: View): void {
+    this.#ballots.set(number, Math.max(this.#ballots.get(number) ?? 0, ballot));
+  }
+
   #once(
     known: Map<string, string>,
     key: string,
@@ -350,8 +355,7 @@ export class WhiteBox {
   #onView(node: NodeId, view: View): void {
     const content = contentOf(view);
     const key = `${view.cluster.id} ${view.number}`;
-    const { number, ballot } = view;
-    this.#ballots.set(number, Math.max(this.#ballots.get(number) ?? 0, ballot));
+    this.#noteBallot(view);
     this.#once(
       this.#views,
       key,
@@ -378,6 +382,8 @@ export class WhiteBox {
     } else if (record.type === "accepted") {
       const key = `${record.ballot} ${contentOf(record.proposal)}`;
       this.#acceptors.set(key, (this.#acceptors.get(key) ?? 0) | only(node));
+    } else if (record.type === "view" || record.type === "membership") {
+      this.#noteBallot(record.view);
     }
   }
 
