@@ -780,9 +780,12 @@ export class Coordinator implements ForceAwaiter {
       this.#finish(pending, this.#abortedOutcome(pending));
       return;
     }
+    const { transaction } = pending;
+    const isDecided = transaction instanceof OwnTransaction && !transaction.isPreparedOrPreparing;
+    const open = isDecided ? "the abort is not known to a majority yet" : "the next view decides";
     this.#finish(pending, {
       kind: "indeterminate",
-      reason: `${pending.failure}; the abort is not known to a majority yet`,
+      reason: `${pending.failure}; ${open}`,
       transaction: this.#nameOf(pending.number),
     });
   }

@@ -80,11 +80,16 @@ Deno.test("outcome tells from any node how a transaction ended", async () => {
       /(ABORTED|INDETERMINATE) .*\(transaction (\S+)\)/.exec(failed.stderr) ??
         [];
     assert(kind !== undefined, failed.stderr);
-    await until("a majority has aborted it", async () => {
-      return (await client(two, ["outcome", id])).stdout === "aborted\n";
+    // What was told as aborted is; what was not may have been committed by the view without the node.
+    const endings = kind === "ABORTED" ? ["aborted\n"] : ["aborted\n", "committed\n"];
+    let ending = "";
+    await until("the nodes that are left know how it ended", async () => {
+      ending = (await client(two, ["outcome", id])).stdout;
+      return endings.includes(ending);
     });
+    const code = ending === "aborted\n" ? 1 : 0;
     const ended = await client(one, ["outcome", id]);
-    assertEquals([ended.code, ended.stdout, ended.stderr], [1, "aborted\n", ""]);
+    assertEquals([ended.code, ended.stdout, ended.stderr], [code, ending, ""]);
     const unknown = await client(two, ["outcome", "2.9.9.abcdef"]);
     assertEquals(unknown.code, 3);
     assertMatch(unknown.stdout, /^unknown \(.*; no answer from 127\.0\.0\.1:\d+\)\n$/);
@@ -92,7 +97,9 @@ Deno.test("outcome tells from any node how a transaction ended", async () => {
     await until("the node is back, and all nodes can forget", async () => {
       return (await client(three, ["put", "k", "x"])).code === 0;
     });
-    assertEquals((await client(three, ["outcome", id])).stdout, "aborted\n");
+    // Once all nodes know of a commit, they may forget it.
+    const later = ending === "aborted\n" ? /^aborted\n$/ : /^(committed\n|forgotten \()/;
+    assertMatch((await client(three, ["outcome", id])).stdout, later);
     const done = await client(two, ["outcome", id.replace(/^(\d+\.\d+)\.\d+/, "$1.1")]);
     assertMatch(done.stdout, /^(committed\n|forgotten \()/);
     const bad = await client(two, ["outcome", "0.1"]);
@@ -101,7 +108,10 @@ Deno.test("outcome tells from any node how a transaction ended", async () => {
       bad.stderr,
       /^dks: ERR a transaction is named node\.incarnation\.sequence\.journal, such/,
     );
-    assertEquals((await client(two, [], `outcome ${id}\n`)).stdout, '"aborted"\n');
+    assertMatch(
+      (await client(two, [], `outcome ${id}\n`)).stdout,
+      /^"(aborted|committed|forgotten)/,
+    );
   } finally {
     await cluster.stop();
   }
