@@ -9,7 +9,7 @@
  */
 
 import type { Clocks } from "../two_phase/clocks.ts";
-import type { Refusal, Request, Requester } from "../two_phase/request.ts";
+import type { Outcome, Refusal, Request, Requester } from "../two_phase/request.ts";
 import {
   type Answer,
   type Change,
@@ -31,10 +31,21 @@ import type { Store } from "../two_phase/store.ts";
 import type { ByteString } from "../byte_string.ts";
 import { clocks } from "../clock.ts";
 import { invariant } from "../invariant.ts";
+import { OwnerWatch } from "./owner_watch.ts";
 import type { CheckpointOptions, Journal } from "./storage/journal.ts";
 
 /** How often the replica is told that time has passed. */
 const TICK_MS = 20;
+
+/** How long what needs the journal's owner waits for the journal's answer, in milliseconds. */
+const OWNER_WAIT_MS = 1000;
+
+/** The outcome for a client whose answer waited for that in vain. */
+const OWNER_UNKNOWN: Outcome = {
+  kind: "rejected",
+  obstacle: "down",
+  reason: "this node has stood still, and its journal does not say yet whether it is still its own",
+};
 
 /** Carries messages to other nodes. */
 export interface Transport {
@@ -42,6 +53,16 @@ export interface Transport {
   /** All messages of this turn were added: send them. */
   flush(): void;
 }
+
+/** What may only leave once it is certain that the journal is this process's own. */
+type Held =
+  & { readonly since: number }
+  & (
+    /** Read from memory. */
+    | { readonly answer: Answer }
+    /** Gives another node a lease. */
+    | { readonly to: NodeSet; readonly message: Message }
+  );
 
 /** Runs one replica. */
 export class Driver {
@@ -51,10 +72,14 @@ export class Driver {
   readonly #onEvent: (event: ProtocolEvent) => void;
   readonly #onChanges: ((changes: readonly Change[]) => void) | undefined;
   readonly #onTick: ((lateMs: number, nowMs: number) => void) | undefined;
+  readonly #clocks: () => Clocks;
+  readonly #ownerWatch: OwnerWatch;
+  /** In their order. */
+  #held: Held[] = [];
   #tickedAt = Infinity;
   #afterFlush: (() => void)[] = [];
   /** The start of the present turn. */
-  #turnBeganAt = clocks();
+  #turnBeganAt: Clocks;
   #isFlushScheduled = false;
   #isFlushing = false;
   /** Why nothing is done any more; `undefined` while this driver runs. */
@@ -70,6 +95,8 @@ export class Driver {
     onChanges?: (changes: readonly Change[]) => void;
     /** The driver's timer has fired, so many milliseconds late. */
     onTick?: (lateMs: number, nowMs: number) => void;
+    /** Reads both clocks; for tests. */
+    clocks?: () => Clocks;
   }) {
     this.replica = options.replica;
     this.#journal = options.journal;
@@ -77,19 +104,31 @@ export class Driver {
     this.#onEvent = options.onEvent;
     this.#onChanges = options.onChanges;
     this.#onTick = options.onTick;
+    this.#clocks = options.clocks ?? clocks;
+    this.#turnBeganAt = this.#clocks();
+    this.#ownerWatch = new OwnerWatch({
+      confirm: () => this.#journal.confirmOwner(),
+      now: this.#turnBeganAt,
+      onSure: () => this.#releaseHeld(),
+    });
   }
 
   /** Starts telling the replica the time. */
   start(): void {
+    // Nobody has watched for standstills since the journal was recovered.
+    this.#ownerWatch.suspect(this.#clocks());
     this.#timer = setInterval(() => this.tick(), TICK_MS);
     this.#scheduleFlush();
   }
 
   /** Tells the replica that time has passed. */
   tick(): void {
-    const { monotonicMs } = clocks();
+    const at = this.#clocks();
+    const { monotonicMs } = at;
     this.#onTick?.(Math.max(0, monotonicMs - this.#tickedAt - TICK_MS), monotonicMs);
     this.#tickedAt = monotonicMs;
+    this.#ownerWatch.onTick(at);
+    this.#refuseHeld(({ since }) => monotonicMs - since > OWNER_WAIT_MS, OWNER_UNKNOWN);
     this.#step({ type: "tick" });
     this.flush();
   }
@@ -102,6 +141,7 @@ export class Driver {
     if (this.#stopped !== undefined) return;
     clearInterval(this.#timer);
     this.#step({ type: "abandon", refusal });
+    this.#refuseHeld(() => true, { kind: "rejected", ...refusal });
     this.#stopped = refusal;
     this.flush();
   }
@@ -173,7 +213,7 @@ export class Driver {
     if (this.#isFlushScheduled || this.#isFlushing) return;
     this.#isFlushScheduled = true;
     // Read the clocks once a turn: that is a call into the runtime, and a turn is short.
-    this.#turnBeganAt = clocks();
+    this.#turnBeganAt = this.#clocks();
     queueMicrotask(() => this.flush());
   }
 
@@ -181,20 +221,66 @@ export class Driver {
   #answer(answers: readonly Answer[]): void {
     // One reading of the clocks is enough for all: they were computed before it.
     let now: Clocks | undefined;
-    for (const { requester, outcome, term } of answers) {
-      if (term === undefined) requester.onOutcome(outcome);
-      else {
-        now ??= clocks();
-        requester.onOutcome(term.holds(now) ? outcome : LEASE_OVER);
+    for (const answer of answers) {
+      const { requester, outcome, term } = answer;
+      if (term === undefined) {
+        requester.onOutcome(outcome);
+        continue;
       }
+      now ??= this.#clocks();
+      if (!this.#ownerWatch.isSureAt(now)) this.#hold({ answer });
+      else requester.onOutcome(term.holds(now) ? outcome : LEASE_OVER);
     }
+  }
+
+  #send(to: NodeSet, message: Message): void {
+    // All else that another process on this journal must not contradict is durable, and a force tells.
+    const givesLease = message.type === "heartbeatAcknowledged";
+    if (givesLease && !this.#ownerWatch.isSureAt(this.#clocks())) this.#hold({ to, message });
+    else this.#transport.send(to, message);
+  }
+
+  #hold(what: { answer: Answer } | { to: NodeSet; message: Message }): void {
+    const since = this.#clocks().monotonicMs;
+    if (this.#stopped === undefined) this.#held.push({ ...what, since });
+    else if ("answer" in what) {
+      what.answer.requester.onOutcome({ kind: "rejected", ...this.#stopped });
+    }
+  }
+
+  /** The journal was this process's own after all of it was held. */
+  #releaseHeld(): void {
+    if (this.#stopped !== undefined) return;
+    const held = this.#held;
+    this.#held = [];
+    for (const one of held) {
+      if ("answer" in one) this.#answer([one.answer]);
+      else this.#send(one.to, one.message);
+    }
+    this.#scheduleFlush();
+  }
+
+  /** Answers the held reads that `isMeant` chooses with `outcome`, and drops such messages. */
+  #refuseHeld(isMeant: (held: Held) => boolean, outcome: Outcome): void {
+    if (this.#held.length === 0) return;
+    const refused = this.#held.filter(isMeant);
+    this.#held = this.#held.filter((one) => !isMeant(one));
+    for (const one of refused) if ("answer" in one) one.answer.requester.onOutcome(outcome);
   }
 
   /** Reads one key without a request, if the read need not wait. */
   peek(key: ByteString): ByteString | undefined | typeof MUST_WAIT {
     if (this.#stopped !== undefined) return MUST_WAIT;
-    return this.replica.peek(key, clocks);
+    const value = this.replica.peek(key, this.#clocksOfPeek);
+    return this.#ownerWatch.isSure ? value : MUST_WAIT;
   }
+
+  /** Notices a standstill by the same reading of the clocks that the lease is checked with. */
+  readonly #clocksOfPeek = (): Clocks => {
+    const at = this.#clocks();
+    this.#ownerWatch.isSureAt(at);
+    return at;
+  };
 
   /** The process is about to end: the others need not wait for it. */
   leave(): void {
@@ -219,7 +305,7 @@ export class Driver {
 
   #carryOut(effects: Effects): void {
     if (effects.records.length > 0) this.#journal.append(effects.records);
-    for (const { to, message } of effects.sends) this.#transport.send(to, message);
+    for (const { to, message } of effects.sends) this.#send(to, message);
     this.#answer(effects.answers);
     if (effects.changes.length > 0) this.#onChanges?.(effects.changes);
     for (const event of effects.events) this.#onEvent(event);

@@ -13,7 +13,7 @@ import { until } from "../harness/processes.ts";
 import { HAS_PYTHON, RESETS, Script } from "../harness/python.ts";
 import { ClientConnection } from "../../src/client/connection.ts";
 import { fetchStatus } from "../../src/client/status.ts";
-import { isOwnerAlive, OwnerBeacon } from "../../src/node/storage/journal_owner.ts";
+import { askOwner, OwnerBeacon } from "../../src/node/storage/journal_owner.ts";
 import { OK, SimpleString } from "../../src/resp/value.ts";
 
 async function connect(port: number): Promise<ClientConnection> {
@@ -53,7 +53,7 @@ Deno.test({
     try {
       const script = new Script(RESETS, beacon.owner.port, 20);
       await script.untilPrinted(/done/);
-      assertEquals(await isOwnerAlive(beacon.owner), true);
+      assertEquals(await askOwner(beacon.owner), "alive");
       await script.end();
     } finally {
       beacon.close();

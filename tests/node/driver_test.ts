@@ -17,6 +17,8 @@ import { members } from "../../src/two_phase/node_set.ts";
 import { MUST_WAIT, Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome, Request } from "../../src/two_phase/request.ts";
 import { clocks } from "../../src/clock.ts";
+import { FatalError } from "../../src/errors.ts";
+import type { Clocks } from "../../src/two_phase/clocks.ts";
 import { InvariantError } from "../../src/invariant.ts";
 import { read, write } from "../two_phase/script.ts";
 
@@ -342,4 +344,162 @@ Deno.test("Driver.checkpoint() finds nothing left to do, whatever the end of the
   const inTurn = Promise.withResolvers<void>();
   driver.afterTurn(() => driver.checkpoint().then(inTurn.resolve, inTurn.reject));
   await assertRejects(() => inTurn.promise, InvariantError, "between two turns");
+});
+
+// --- After a standstill ----------------------------------------------------------------------
+
+/** A journal that says whose it is when it is told to. */
+class AskedJournal extends HeldJournal {
+  asked: PromiseWithResolvers<void>[] = [];
+
+  override confirmOwner(): Promise<void> {
+    const answer = Promise.withResolvers<void>();
+    this.asked.push(answer);
+    return answer.promise;
+  }
+
+  /** Answers the latest question. */
+  async confirm(): Promise<void> {
+    this.asked.at(-1)?.resolve();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}
+
+/** A node whose time passes by hand: alone, or one of two of which the other is played by the test. */
+class OwnTime {
+  readonly journal = new AskedJournal(0);
+  readonly driver: Driver;
+  readonly sent: Message[] = [];
+  readonly said: string[] = [];
+  #at: Clocks = clocks();
+
+  constructor(names: readonly string[]) {
+    const view = { ...VIEW, names, members: 2 ** names.length - 1 };
+    this.driver = new Driver({
+      replica: new Replica({
+        self: 0,
+        names,
+        identity: this.journal.identity,
+        timing: TIMING,
+        random: () => 0.5,
+        now: this.#at,
+        records: [{ type: "view", view }],
+      }),
+      journal: this.journal,
+      transport: { send: (_to, message) => this.sent.push(message), flush: () => {} },
+      onEvent: () => {},
+      clocks: () => this.#at,
+    });
+    this.pass(20);
+  }
+
+  /** Lets `ms` pass without a tick; not by the monotonic clock if the machine is suspended. */
+  standStill(ms: number, how: "stopped" | "suspended" = "stopped"): void {
+    const { monotonicMs, wallMs } = this.#at;
+    this.#at = { monotonicMs: monotonicMs + (how === "stopped" ? ms : 0), wallMs: wallMs + ms };
+  }
+
+  /** Lets `ms` pass as they do while the process runs. */
+  pass(ms: number): void {
+    for (let passed = 0; passed < ms; passed += 20) {
+      this.standStill(20);
+      this.driver.tick();
+    }
+  }
+
+  async read(): Promise<void> {
+    const onOutcome = (outcome: Outcome) =>
+      this.said.push("reason" in outcome ? `${outcome.kind}: ${outcome.reason}` : outcome.kind);
+    this.driver.submit(read("k"), { onOutcome });
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}
+
+for (const how of ["stopped", "suspended"] as const) {
+  Deno.test(`Driver answers nothing from memory after it was ${how} until its journal says whose it is`, async () => {
+    const node = new OwnTime(["n0"]);
+    node.pass(5000);
+    node.standStill(200, how);
+    assertEquals(node.driver.peek("k"), undefined);
+    await node.read();
+    assertEquals([node.said, node.journal.asked.length], [["answered"], 0]);
+
+    node.standStill(300, how);
+    // Before any tick: a command may be read first.
+    assertEquals(node.driver.peek("k"), MUST_WAIT);
+    await node.read();
+    node.pass(900);
+    assertEquals(node.said, ["answered"]);
+    await node.journal.confirm();
+    assertEquals(node.said, ["answered", "answered"]);
+    assertEquals(node.driver.peek("k"), undefined);
+    assertEquals(node.journal.asked.length, 1);
+
+    // Another process may have asked in vain just before, and written its name since.
+    node.pass(640);
+    assertEquals(node.journal.asked.length, 2);
+    assertEquals(node.driver.peek("k"), MUST_WAIT);
+    await node.journal.confirm();
+    assertEquals(node.driver.peek("k"), undefined);
+    node.pass(5000);
+    assertEquals(node.journal.asked.length, 2);
+  });
+}
+
+Deno.test("Driver rejects reads for which the journal has not said for a second whose it is", async () => {
+  const node = new OwnTime(["n0"]);
+  node.standStill(300);
+  await node.read();
+  node.pass(1000);
+  assertEquals(node.said, []);
+  node.pass(40);
+  assertEquals(node.said, [
+    "rejected: this node has stood still, and its journal does not say yet whether it is still its own",
+  ]);
+  await node.read();
+  node.driver.stop({ obstacle: "down", reason: "it ends" });
+  assertEquals(node.said.slice(1), ["rejected: it ends"]);
+});
+
+Deno.test("Driver does not take an answer of its journal for good that is older than a standstill", async () => {
+  const node = new OwnTime(["n0"]);
+  node.standStill(300);
+  await node.read();
+  node.standStill(300);
+  await node.journal.confirm();
+  assertEquals([node.said, node.journal.asked.length], [[], 2]);
+  const [, second] = node.journal.asked;
+  second?.reject(new FatalError("another process has taken over the journal"));
+  await node.read();
+  assertEquals(node.said, []);
+  assertEquals(node.driver.peek("k"), MUST_WAIT);
+});
+
+Deno.test("Driver gives no other node a lease after a standstill until its journal says whose it is", async () => {
+  const node = new OwnTime(["n0", "n1"]);
+  const { driver, sent } = node;
+  const identity = { journal: "journal 1", incarnation: 1, process: "1", position: 0 };
+  driver.peerUp(1, { identity, known: undefined });
+  const heartbeat = (round: number): Message => ({
+    type: "heartbeat",
+    view: 1,
+    ballot: VIEW.ballot,
+    incarnation: 1,
+    round,
+    position: 0,
+    isStuck: false,
+    hears: 0b11,
+    forceMs: 0,
+  });
+  const rounds = () =>
+    sent.flatMap((message) => message.type === "heartbeatAcknowledged" ? [message.round] : []);
+  driver.receive(1, heartbeat(1));
+  driver.flush();
+  assertEquals(rounds(), [1]);
+  node.standStill(300);
+  driver.receive(1, heartbeat(2));
+  driver.flush();
+  assertEquals(rounds(), [1]);
+  await node.journal.confirm();
+  assertEquals(rounds(), [1, 2]);
 });

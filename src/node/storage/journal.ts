@@ -84,6 +84,13 @@ export interface Journal {
    */
   force(done: () => void): void;
   /**
+   * Makes sure that no other process has taken the journal over. After that it did not have it at
+   * the time of the call.
+   *
+   * @throws {FatalError} if one has, or the journal cannot be read; the node already knows then.
+   */
+  confirmOwner(): Promise<void>;
+  /**
    * Replaces all records appended so far by `tail` and the entries. Appending and forcing continue
    * meanwhile; a crash before the end leaves the journal as if the checkpoint had never started.
    * There is one checkpoint at a time. If the journal is closed meanwhile, the checkpoint is given
@@ -128,6 +135,10 @@ export class MemoryJournal implements Journal {
 
   force(done: () => void): void {
     done();
+  }
+
+  confirmOwner(): Promise<void> {
+    return Promise.resolve();
   }
 
   checkpoint(_options: CheckpointOptions): Promise<void> {

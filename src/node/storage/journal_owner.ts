@@ -4,9 +4,10 @@
  * A process that may use nothing but the network cannot lock a file. So the owner of a journal
  * listens at a port of the loopback interface, sends its random name to every process that
  * connects, and writes name and port into the journal. A process that opens the journal asks there:
- * if no answer or another name comes, the owner is dead. If it only seemed dead (stopped by a
- * debugger, or in another container), nothing is lost: every commit of an owner depends on its
- * record being in place, so a process that was taken for dead fails at its next commit.
+ * if nobody listens there or another name comes, the owner is dead. If it only seemed dead (in another
+ * container), nothing is lost: every commit of an owner depends on its record being in place, so a
+ * process that was taken for dead fails at its next commit. If the port takes the connection and
+ * nothing comes, the owner may only be stopped: what it does when it goes on is in `owner_watch.ts`.
  *
  * @module
  */
@@ -63,15 +64,20 @@ export class OwnerBeacon {
   }
 }
 
-/** Tells whether the process `owner` is alive. */
-export async function isOwnerAlive(owner: JournalOwner): Promise<boolean> {
+/** What is known of an owner. `silent`: it neither answers, nor has its port been given up. */
+export type OwnerState = "alive" | "dead" | "silent";
+
+/** Asks whether the process `owner` is alive. */
+export async function askOwner(owner: JournalOwner): Promise<OwnerState> {
   const { hostname, port, instance } = owner;
   let socket: Socket | undefined;
   try {
     socket = await connect({ hostname, port }, ANSWER_MS_MAX);
-    return await deadline(readText(socket, instance.length), ANSWER_MS_MAX) === instance;
-  } catch {
-    return false;
+    const answer = await deadline(readText(socket, instance.length), ANSWER_MS_MAX);
+    if (answer === instance) return "alive";
+    return answer === "" ? "silent" : "dead";
+  } catch (error) {
+    return error instanceof Deno.errors.ConnectionRefused ? "dead" : "silent";
   } finally {
     if (socket !== undefined) closeQuietly(socket);
   }

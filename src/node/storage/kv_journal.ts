@@ -40,7 +40,7 @@ import { readKeyRecord, writeKeyRecord } from "../../transaction_codec.ts";
 import type { JournalRecord } from "../../two_phase/messages.ts";
 import { BlobWriter } from "./blob_writer.ts";
 import type { CheckpointOptions, Journal, JournalIdentity, RecoveryTarget } from "./journal.ts";
-import { isOwnerAlive, type JournalOwner, OwnerBeacon } from "./journal_owner.ts";
+import { askOwner, type JournalOwner, OwnerBeacon, type OwnerState } from "./journal_owner.ts";
 import { ItemWriter } from "./journal_parts.ts";
 import {
   type Blob,
@@ -52,6 +52,7 @@ import {
   type Meta,
   META_KEY,
   OWNER_KEY,
+  parseOwner,
   withoutDead,
   writeManifest,
 } from "./kv_layout.ts";
@@ -105,7 +106,7 @@ export interface KvJournalOptions {
   readonly onFatal: (error: FatalError) => void;
   readonly logger?: Logger;
   /** Asks whether another process is alive. */
-  readonly isOwnerAlive?: (owner: JournalOwner) => Promise<boolean>;
+  readonly askOwner?: (owner: JournalOwner) => Promise<OwnerState>;
   /** A store to use instead of the database. It is closed with the journal. */
   readonly store?: KvStore;
   readonly sizes?: KvJournalSizes;
@@ -125,7 +126,7 @@ export async function openKvJournal(options: KvJournalOptions): Promise<Journal>
       store,
       place,
       owner: beacon.owner,
-      isOwnerAlive: options.isOwnerAlive ?? isOwnerAlive,
+      askOwner: options.askOwner ?? askOwner,
       logger: options.logger,
     });
     return new KvJournal({ ...options, store, place, beacon, meta, ownerStamp });
@@ -347,9 +348,31 @@ class KvJournal implements Journal {
     } catch (error) {
       throw this.#fail(`cannot write the journal ${this.place}: ${reasonOf(error)}`);
     }
-    if (stamp === undefined) {
-      throw this.#fail(`another process has taken over the journal ${this.place}`);
+    if (stamp === undefined) throw this.#failAsTakenOver();
+  }
+
+  async confirmOwner(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    let isOwner: boolean;
+    try {
+      isOwner = await this.#isOwnerIn(this.#store);
+    } catch (error) {
+      if (this.#isOver) return;
+      throw this.#fail(`cannot read the journal ${this.place}: ${reasonOf(error)}`);
     }
+    if (!isOwner && !this.#isOver) throw this.#failAsTakenOver();
+  }
+
+  /** Tells whether `store` records this process as the owner. */
+  async #isOwnerIn(store: KvStore): Promise<boolean> {
+    const { value, versionstamp } = await store.get(OWNER_KEY);
+    // Another store may have the same version by chance.
+    return versionstamp === this.#ownerStamp &&
+      parseOwner(value)?.instance === this.#beacon.owner.instance;
+  }
+
+  #failAsTakenOver(): FatalError {
+    return this.#fail(`another process has taken over the journal ${this.place}`);
   }
 
   #fail(message: string, cause?: unknown): FatalError {

@@ -7,10 +7,11 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import type { Logger } from "@std/log";
 import { FatalError, messageOf } from "../../errors.ts";
 import { INCARNATION_MAX } from "../../two_phase/messages.ts";
-import type { JournalOwner } from "./journal_owner.ts";
+import type { JournalOwner, OwnerState } from "./journal_owner.ts";
 import {
   EMPTY_MANIFEST,
   FORMAT,
@@ -28,12 +29,18 @@ import type { KvStore } from "./kv_store.ts";
 /** How often another process that opens the journal at the same time may be faster. */
 const ATTEMPTS_MAX = 5;
 
+/**
+ * How long a process that has taken the journal from a silent owner waits before it uses it, in
+ * milliseconds: the owner may go on at any time, and knows after `ASK_AGAIN_MS` (`owner_watch.ts`).
+ */
+const SILENT_OWNER_MS = 2000;
+
 /** What {@linkcode takeOwnership} needs. */
 export interface Taking {
   readonly store: KvStore;
   readonly place: string;
   readonly owner: JournalOwner;
-  readonly isOwnerAlive: (owner: JournalOwner) => Promise<boolean>;
+  readonly askOwner: (owner: JournalOwner) => Promise<OwnerState>;
   readonly logger: Logger | undefined;
 }
 
@@ -54,7 +61,7 @@ export async function takeOwnership(taking: Taking): Promise<{ meta: Meta; owner
       ? { format: FORMAT, journal: crypto.randomUUID(), incarnation: 0 }
       : readMeta(metaItem.value, place);
     const ownerItem = await store.get(OWNER_KEY);
-    await expectNoOwner(taking, ownerItem.value);
+    const former = await formerOwner(taking, ownerItem.value);
     const ownerStamp = await store.commit({
       checks: [
         { key: META_KEY, versionstamp: metaItem.versionstamp },
@@ -70,7 +77,10 @@ export async function takeOwnership(taking: Taking): Promise<{ meta: Meta; owner
           : []),
       ],
     });
-    if (ownerStamp !== undefined) return { meta, ownerStamp };
+    if (ownerStamp !== undefined) {
+      if (former === "silent") await delay(SILENT_OWNER_MS);
+      return { meta, ownerStamp };
+    }
     // Another process was faster: ask that one in the next attempt.
   }
   throw new FatalError(`the journal ${place} is being opened by other processes again and again`);
@@ -106,11 +116,18 @@ function readMeta(value: unknown, place: string): Meta {
   return meta;
 }
 
-async function expectNoOwner(taking: Taking, value: unknown): Promise<void> {
+/** @throws {FatalError} if the owner in `value` is alive. */
+async function formerOwner(taking: Taking, value: unknown): Promise<"none" | "dead" | "silent"> {
   const former = parseOwner(value);
-  if (former === undefined) return;
-  if (await taking.isOwnerAlive(former)) {
+  if (former === undefined) return "none";
+  const state = await taking.askOwner(former);
+  if (state === "alive") {
     throw new FatalError(`the journal ${taking.place} is in use by another process`);
   }
-  taking.logger?.info("the journal was not closed by the process that used it last");
+  taking.logger?.info(
+    state === "dead"
+      ? "the journal was not closed by the process that used it last"
+      : "the process that used the journal last does not answer: takes the journal from it",
+  );
+  return state;
 }

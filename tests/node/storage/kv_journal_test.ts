@@ -502,7 +502,7 @@ Deno.test("a journal that was taken over fails at its next force", async () => {
   const second = await openKvJournal({
     store,
     onFatal: neverFatal,
-    isOwnerAlive: () => Promise.resolve(false),
+    askOwner: () => Promise.resolve("dead"),
   });
   first.append([committed(1)]);
   first.force(() => fatal.reject(new Error("it was not durable")));
@@ -511,6 +511,53 @@ Deno.test("a journal that was taken over fails at its next force", async () => {
   assertEquals((await recover(second)).records, []);
   await first.close();
   await second.close();
+});
+
+Deno.test("confirmOwner() resolves for the owner, and fails like a commit when another has taken over", async () => {
+  using store = await TestStore.open();
+  const fatal: string[] = [];
+  const options = { store, placeName: "of the test" };
+  const first = await openKvJournal({ ...options, onFatal: ({ message }) => fatal.push(message) });
+  await recover(first);
+  await first.confirmOwner();
+  const askOwner = () => Promise.resolve("dead" as const);
+  const second = await openKvJournal({ ...options, onFatal: neverFatal, askOwner });
+  const taken = "another process has taken over the journal of the test";
+  await assertRejects(() => first.confirmOwner(), FatalError, taken);
+  await assertRejects(() => first.confirmOwner(), FatalError, taken);
+  first.append([committed(1)]);
+  first.force(() => fatal.push("it was durable"));
+  await first.close();
+  assertEquals(fatal, [taken]);
+  await recover(second);
+  await second.confirmOwner();
+  await second.close();
+  await second.confirmOwner();
+});
+
+Deno.test("a journal is taken from a silent owner two seconds before it is used", async () => {
+  using store = await TestStore.open();
+  const first = await openKvJournal({ store, onFatal: () => {} });
+  await recover(first);
+  let isOpen = false;
+  let wasTaken = false;
+  const opening = openKvJournal({
+    store,
+    onFatal: neverFatal,
+    askOwner: () => Promise.resolve("silent"),
+  }).then((journal) => {
+    isOpen = true;
+    return journal;
+  });
+  const beganAt = performance.now();
+  while (!wasTaken) {
+    wasTaken = await first.confirmOwner().then(() => false, () => true);
+    assertEquals(isOpen, false);
+  }
+  const second = await opening;
+  assertEquals(performance.now() - beganAt > 1900, true);
+  await second.close();
+  await first.close();
 });
 
 Deno.test("of several that open a journal at the same time one gets it", async () => {
