@@ -21,10 +21,34 @@ const REDIS: Readonly<Record<string, string>> = {
     "unsubscribe",
   connection: "auth client echo hello ping quit reset select",
   server: "acl bgrewriteaof bgsave command config dbsize debug failover flushall flushdb info " +
-    "lastsave latency lolwut memory module monitor psync replconf replicaof role save shutdown " +
+    "lastsave latency lolwut memory module monitor psync replconf replicaof restore-asking role save shutdown " +
     "slaveof slowlog swapdb sync time",
   cluster: "asking cluster readonly readwrite",
 };
+
+/** Their subcommands, of those that have some here. */
+const SUBCOMMANDS: Readonly<Record<string, string>> = {
+  client: "caching getname getredir help id info kill list no-evict no-touch pause reply setinfo " +
+    "setname tracking trackinginfo unblock unpause",
+  command: "count docs getkeys getkeysandflags help info list",
+  config: "get help resetstat rewrite set",
+  latency: "doctor graph help histogram history latest reset",
+  memory: "doctor help malloc-stats purge stats usage",
+  module: "help list load loadex unload",
+  object: "encoding freq help idletime refcount",
+  pubsub: "channels help numpat numsub shardchannels shardnumsub",
+  slowlog: "get help len reset",
+};
+
+/** Returns the subcommands of Redis 7.2 that a command has, as the list has them. */
+export function subcommandsOf(name: string): readonly string[] {
+  return SUBCOMMANDS[name]?.split(" ").map((one) => `${name}|${one}`) ?? [];
+}
+
+/** Returns the commands of Redis 7.2 in a group, as the list has them. */
+export function commandsOfGroup(group: string): readonly string[] {
+  return REDIS[group]?.split(" ") ?? [];
+}
 
 /** What stands around the list in the document. */
 export const LIST_BEGIN = "<!-- commands: written by scripts/commands.ts -->";
@@ -62,15 +86,32 @@ function section(title: string, rows: readonly string[]): string {
 function rowOf(name: string): string {
   const command = COMMANDS.named(name);
   if (command === undefined) return `| \`${name.toUpperCase()}\` | no | |`;
-  const isWhole = command.differs === undefined && command.subcommands === undefined;
-  return cells(command, isWhole ? "yes" : "partly");
+  return cells(command, differencesOf(command).length === 0 ? "yes" : "partly");
+}
+
+/** Returns what is other than in Redis, of the command and of its subcommands. */
+function differencesOf({ name, differs, subcommands = [] }: Command): string[] {
+  const missing = subcommandsOf(name).filter((one) =>
+    !subcommands.some(({ name }) => name === one)
+  );
+  return [
+    ...differs === undefined ? [] : [differs],
+    ...missing.length === 0 ? [] : [`no ${missing.map(shownName).join(", ")}`],
+    ...subcommands.flatMap((one) =>
+      one.differs === undefined ? [] : [`${shownName(one.name)}: ${one.differs}`]
+    ),
+  ];
+}
+
+function shownName(name: string): string {
+  return `\`${name.replace("|", " ").toUpperCase()}\``;
 }
 
 function cells(command: Command, word: string): string {
-  const { name, syntax, summary, differs, subcommands } = command;
+  const { name, syntax, summary, subcommands } = command;
   const usage = subcommands === undefined
     ? `${name.toUpperCase()} ${syntax}`.trim()
     : subcommands.map((one) => one.name.replace("|", " ").toUpperCase()).join(", ");
-  const text = differs === undefined ? summary : `${summary}; ${differs}`;
+  const text = [summary, ...differencesOf(command)].join("; ");
   return `| \`${usage.replaceAll("|", "\\|")}\` | ${word} | ${text.replaceAll("|", "\\|")} |`;
 }

@@ -217,7 +217,7 @@ export const BITFIELDS: readonly CommandRow[] = [
     name: "bitfield_ro",
     flags: ["readonly", "fast"],
     summary: "Reads integers of any width in the value of a key",
-    syntax: "key [GET encoding offset ...]",
+    syntax: "key [GET encoding offset [GET encoding offset ...]]",
     since: "6.0.0",
     run: bitfieldRo,
   },

@@ -118,7 +118,7 @@ export const CONNECTION: readonly CommandRow[] = [
     flags: ["fast"],
     summary: "Returns PONG, or the message",
     syntax: "[message]",
-    differs: "A node that has not joined the cluster answers `LOADING`",
+    differs: "a node that has not joined the cluster answers `LOADING`",
     since: "1.0.0",
     run: ping,
   },

@@ -350,7 +350,7 @@ export const DIAGNOSTICS: readonly CommandRow[] = [
     arity: -2,
     flags: ["admin", "noscript", ...ALWAYS],
     summary: "Is refused, as in a Redis that does not allow it",
-    syntax: "subcommand [arg ...]",
+    syntax: "subcommand [arg [arg ...]]",
     since: "1.0.0",
     differs: "always refused",
     run: () => ({ reply: NO_DEBUG }),

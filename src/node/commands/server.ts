@@ -22,6 +22,7 @@ import { withHelp } from "./help.ts";
 import { CONFIG } from "./configuration.ts";
 import { MONITORING } from "./monitoring.ts";
 import { matchesGlob } from "./glob.ts";
+import { type Argument, argumentsOf } from "./syntax.ts";
 
 function dbsize(): CommandResult {
   return { request: { kind: "barrier", isExact: false, evaluate: (store) => store.size } };
@@ -82,12 +83,32 @@ function docsOf({ summary, since, group, syntax, subcommands = [] }: Command): R
     ["summary", summary],
     ["since", since],
     ["group", group],
-    ["syntax", syntax],
   ]);
+  // As in Redis, those of a command with subcommands are told of the subcommands.
+  const all = subcommands.length > 0 ? [] : argumentsOf(syntax);
+  if (all.length > 0) docs.set("arguments", all.map(argumentDocs));
   if (subcommands.length > 0) {
     const all = subcommands.map((one) => [one.name, docsOf(one)] as const);
     docs.set("subcommands", new Map<RespValue, RespValue>(all));
   }
+  return docs;
+}
+
+/** Returns what COMMAND DOCS says about an argument, in the form and order of Redis 7.0. */
+function argumentDocs(argument: Argument): RespValue {
+  const { name, type, token, isOptional, isMultiple, isMultipleToken, arguments: inner } = argument;
+  const docs = new Map<RespValue, RespValue>([["name", name], ["type", type]]);
+  if (type === "key") docs.set("key_spec_index", 0);
+  if (token !== undefined) docs.set("token", token);
+  const flags = [
+    ...isOptional === true ? ["optional"] : [],
+    ...isMultiple === true ? ["multiple"] : [],
+    ...isMultipleToken === true ? ["multiple_token"] : [],
+  ];
+  if (flags.length > 0) {
+    docs.set("flags", new Set<RespValue>(flags.map((flag) => new SimpleString(flag))));
+  }
+  if (inner !== undefined) docs.set("arguments", inner.map(argumentDocs));
   return docs;
 }
 
@@ -223,6 +244,7 @@ function commandCommand(table: CommandTable): CommandRow {
         summary: "Documents commands",
         syntax: "[command-name [command-name ...]]",
         since: "7.0.0",
+        differs: "in dks's own words, without `complexity` and `history`",
         run: ([, , ...names]) => {
           const wanted = names.length === 0 ? table.all.map(({ name }) => name) : names;
           return reply(

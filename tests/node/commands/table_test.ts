@@ -111,6 +111,11 @@ Deno.test("COMMAND DOCS tells what a command does, and says nothing of one that 
   assert(get instanceof Map);
   assertEquals(get.get("summary"), "Returns the value of a key");
   assertEquals([get.get("since"), get.get("group")], ["1.0.0", "string"]);
+  const key = new Map<RespValue, RespValue>([["name", "key"], ["type", "key"], [
+    "key_spec_index",
+    0,
+  ]]);
+  assertEquals(get.get("arguments"), [key]);
   const all = reply("COMMAND", "DOCS");
   assert(all instanceof Map);
   assertEquals(all.size, COMMANDS.all.length);
