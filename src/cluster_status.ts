@@ -83,6 +83,8 @@ export interface ClusterStatus {
   readonly journal: string;
   /** Nothing is stored: a restart forgets everything. */
   readonly isEphemeral: boolean;
+  /** What is wrong with the journal, human-readable; `null` if nothing is. */
+  readonly journalTrouble: string | null;
   readonly uptimeSeconds: number;
   /**
    * How far the wall clock of this node is ahead of the others, in milliseconds, behind if negative; and

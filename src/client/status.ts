@@ -42,13 +42,14 @@ export function formatStatus(status: ClusterStatus): string {
   const storage = status.isEphemeral
     ? yellow("ephemeral: nothing is stored")
     : `journal in ${status.journal}`;
+  const trouble = status.journalTrouble === null ? "" : `${red(status.journalTrouble)}\n`;
   const members = status.nodes.filter((node) => node.isInView).length;
   const since = status.viewSince === null
     ? "as before this node's start"
     : `since ${new Date(status.viewSince).toISOString()}`;
   const head = `view ${bold(String(status.view))}, ${up} of ${status.nodes.length} nodes up, ` +
     `${state}, up for ${formatSeconds(status.uptimeSeconds)}\n` +
-    `${storage}\n` +
+    `${storage}\n${trouble}` +
     `${members} of ${status.nodes.length} nodes are members, ${since}\n` +
     `${formatClock(status)}${formatOrigin(status)}\n`;
   const table = formatTable(

@@ -82,6 +82,8 @@ export class Driver {
   #turnBeganAt: Clocks;
   #isFlushScheduled = false;
   #isFlushing = false;
+  /** Why no write is taken any more; `undefined` while they are. */
+  #refusesWrites: Refusal | undefined;
   /** Why nothing is done any more; `undefined` while this driver runs. */
   #stopped: Refusal | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -146,10 +148,16 @@ export class Driver {
     this.flush();
   }
 
+  /** From now on, writes are answered with `refusal`; reads go on. */
+  refuseWrites(refusal: Refusal): void {
+    this.#refusesWrites = refusal;
+  }
+
   /** Submits a client's request; `requester` gets the outcome. */
   submit(request: Request, requester: Requester): void {
-    if (this.#stopped !== undefined) {
-      requester.onOutcome({ kind: "rejected", ...this.#stopped });
+    const refusal = this.#stopped ?? (request.kind === "write" ? this.#refusesWrites : undefined);
+    if (refusal !== undefined) {
+      requester.onOutcome({ kind: "rejected", ...refusal });
       return;
     }
     this.#step({ type: "request", request, requester });

@@ -113,6 +113,9 @@ const CHECKPOINT_CHECK_MS = 500;
 /** What clients are told while the node starts over. */
 const STARTING_OVER = "this node starts over with a new journal";
 
+/** What clients are told who write to a node alone whose journal is gone. */
+const GONE = "the journal of this node is gone, and a restart would forget this";
+
 /** What clients are told before the node knows which of the peers it is. */
 const STARTING = "this node is starting: it is finding its own entry in the list of peers";
 
@@ -121,6 +124,9 @@ const COMPLAINT_MS = 10_000;
 
 /** How often the node looks for old tokens and idle exports, in milliseconds. */
 const SWEEP_MS = 5000;
+
+/** How often the node looks whether its journal is still at its place, in milliseconds. */
+const PLACE_CHECK_MS = 10_000;
 
 /** How often expired keys are looked for, in milliseconds. */
 const EXPIRY_SWEEP_MS = 100;
@@ -148,6 +154,7 @@ export class Node implements ListenerHost, OutcomeHost {
   #checkpoints: ReturnType<typeof setInterval> | undefined;
   #sweeps: ReturnType<typeof setInterval> | undefined;
   #expirySweeps: ReturnType<typeof setInterval> | undefined;
+  #placeChecks: ReturnType<typeof setInterval> | undefined;
   /** Tells the orders of keys of this node apart, in the cursors of SCAN. */
   #scanTag = 0;
   #isCheckpointing = false;
@@ -164,6 +171,11 @@ export class Node implements ListenerHost, OutcomeHost {
   #pausedUntil = 0;
   #pauseTimer: ReturnType<typeof setTimeout> | undefined;
   #isStopping = false;
+  /** What is wrong with the journal, human-readable; `undefined` if nothing is. */
+  #journalTrouble: string | undefined;
+  readonly #placeComplaints = new Seldom(COMPLAINT_MS);
+  /** What ends the node once the others continue without it. */
+  #onLeft: (() => void) | undefined;
   #isStartingOver = false;
   #driver: Driver | undefined;
   /**
@@ -336,15 +348,21 @@ export class Node implements ListenerHost, OutcomeHost {
    * at once, and need not detect that it is gone.
    */
   stop(): void {
+    this.#leaveAndEnd(() => this.#ended.resolve());
+  }
+
+  /** Tells the others, and then calls `end`, which makes {@linkcode run} return. */
+  #leaveAndEnd(end: () => void): void {
     const { members: set, isMember } = this.#driver?.replica.membership ??
       { members: 0, isMember: false };
     if (this.#isStopping || !isMember || members(set).length === 1) {
-      this.#ended.resolve();
+      end();
       return;
     }
     this.#isStopping = true;
+    this.#onLeft = end;
     this.#driver?.leave();
-    setTimeout(() => this.#ended.resolve(), LEAVE_MS);
+    setTimeout(end, LEAVE_MS);
   }
 
   async #begin(): Promise<void> {
@@ -366,6 +384,9 @@ export class Node implements ListenerHost, OutcomeHost {
       peers.setNames(namesById(this.#recovered.records, peers.list));
     }
     const driver = this.#startReplica();
+    if (!this.#isEphemeral) {
+      this.#placeChecks = setInterval(() => this.#checkPlace(), PLACE_CHECK_MS);
+    }
     this.#options.logger.info(
       `listening on port ${this.port}, peers reach this node as ${name}`,
     );
@@ -636,7 +657,7 @@ export class Node implements ListenerHost, OutcomeHost {
         this.#viewSince = Date.now();
         if (this.#isStopping && !contains(event.view.members, this.#peers.self)) {
           // The same turn answered clients: write to them before the process ends.
-          this.#driver?.afterTurn(() => setTimeout(() => this.#ended.resolve(), 10));
+          this.#driver?.afterTurn(() => setTimeout(() => this.#onLeft?.(), 10));
         }
         return;
       case "foreignPeer":
@@ -650,7 +671,35 @@ export class Node implements ListenerHost, OutcomeHost {
     }
   }
 
+  /** A journal whose files were deleted keeps nothing over a restart, and says nothing of it. */
+  async #checkPlace(): Promise<void> {
+    try {
+      if (await this.#journal.isInPlace() || this.#journalTrouble !== undefined) return;
+    } catch (error) {
+      if (error instanceof FatalError) return; // The journal has already reported it to `onFatal`.
+      this.#placeComplaints.say(() =>
+        this.#options.logger.warn(
+          `cannot look for the journal at ${this.#journal.place}: ${messageOf(error)}`,
+        )
+      );
+      return;
+    }
+    const gone =
+      `THE JOURNAL IS GONE from ${this.#journal.place}: its files were deleted or replaced`;
+    if (this.#peers.list.length > 1) {
+      // A start makes a new journal, and gets from the others what this one held.
+      this.#leaveAndEnd(() => this.#ended.reject(new FatalError(gone)));
+      return;
+    }
+    // Its memory may be the last copy.
+    this.#journalTrouble =
+      `${gone}; this node takes no more writes, and a restart forgets everything`;
+    this.#options.logger.error(`${this.#journalTrouble}: export its keys now`);
+    this.#driver?.refuseWrites({ obstacle: "down", reason: GONE });
+  }
+
   async #shutDown(): Promise<void> {
+    clearInterval(this.#placeChecks);
     this.#stopReplica({ obstacle: "down", reason: "this node is stopping" });
     this.#peers.stop();
     clearTimeout(this.#pauseTimer);
@@ -678,7 +727,11 @@ export class Node implements ListenerHost, OutcomeHost {
       tracking: this.#tracking,
       admission: this.admission,
       viewSince: this.#viewSince,
-      journal: { place: this.#journal.place, isEphemeral: this.#isEphemeral },
+      journal: {
+        place: this.#journal.place,
+        isEphemeral: this.#isEphemeral,
+        trouble: this.#journalTrouble,
+      },
     };
   }
 

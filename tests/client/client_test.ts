@@ -122,6 +122,7 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
     isComplete: false,
     journal: "memory",
     isEphemeral: true,
+    journalTrouble: null,
     clockOffMs: 0,
     isClockRight: true,
     uptimeSeconds: 300,

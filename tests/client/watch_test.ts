@@ -12,6 +12,7 @@ function status(view: number, roles: readonly NodeRole[], isComplete = true): Cl
     isComplete,
     journal: "",
     isEphemeral: true,
+    journalTrouble: null,
     clockOffMs: 0,
     isClockRight: true,
     uptimeSeconds: 1,

@@ -273,6 +273,67 @@ Deno.test("a node whose journal was damaged by hand says what is wrong, and leav
   });
 });
 
+// --- A journal that is gone ------------------------------------------------------------------
+
+Deno.test("a node alone whose journal was deleted says so, takes no more writes, and can be exported", async () => {
+  await withHome(async (env, home) => {
+    const [port = 0] = freePorts(1);
+    const node = await startAlone(port, env);
+    try {
+      await node.untilPrinted(/cluster is complete/);
+      assertEquals((await client(port, ["put", "k", "v"])).code, 0);
+      await Deno.remove(`${home}/data`, { recursive: true });
+      const line = await node.untilPrinted(/THE JOURNAL IS GONE/);
+      assertMatch(line, / ERROR .* from .*\/data\/dks \(port \d+\): .*: export its keys now$/);
+      const status = await client(port, ["status"]);
+      assertStringIncludes(status.stdout, "THE JOURNAL IS GONE from ");
+      const info = String(await call(loopbackAddress(port), ["INFO", "persistence"]));
+      assertMatch(info, /^journal_trouble:THE JOURNAL IS GONE from /m);
+      const refused = await client(port, ["put", "k", "w"]);
+      assertStringIncludes(refused.stderr, "the journal of this node is gone");
+      assertEquals((await client(port, ["get", "k"])).stdout, "v");
+      assertStringIncludes((await client(port, ["export"])).stdout, '{"key":"k","value":"v"}');
+    } finally {
+      await node.stop();
+    }
+    assertEquals(node.printed.match(/THE JOURNAL IS GONE/g)?.length, 1, node.printed);
+    // What was looked for is there now, and empty: a start finds a new journal.
+    const again = await startAlone(port, env);
+    await again.untilPrinted(/: 0 keys, start number 1$/);
+    await again.stop();
+  });
+});
+
+Deno.test("a member whose journal was deleted says so and ends, and joins from empty", async () => {
+  await withHome(async (env, home) => {
+    const places = loopback(freePorts(3), await binary());
+    const peers = places.map(({ address }) => address).join(",");
+    const start = (index: number) => {
+      const { program, port } = places[index] ?? { program: { file: "", args: [] }, port: 0 };
+      const own = { ...env, XDG_DATA_HOME: `${home}/data ${index}` };
+      return new NodeProcess({ program, port, args: ["--peers", peers], storage: [], env: own });
+    };
+    const nodes = [0, 1, 2].map(start);
+    try {
+      await Promise.all(nodes.map((node) => node.untilPrinted(/cluster is complete/)));
+      const [port = 0] = places.map((place) => place.port);
+      assertEquals((await client(port, ["put", "k", "v"])).code, 0);
+      await Deno.remove(`${home}/data 2`, { recursive: true });
+      assertMatch(
+        await refusalOf(nodes[2] ?? start(2)),
+        /^dks: THE JOURNAL IS GONE from .*\/data 2\/dks \(port \d+\): its files were deleted or replaced$/,
+      );
+      assertEquals((await client(port, ["put", "k", "w"])).code, 0);
+      const again = nodes[2] = start(2);
+      await again.untilPrinted(/: 0 keys, start number 1$/);
+      await again.untilPrinted(/cluster is complete/);
+      assertEquals((await client(again.port, ["get", "k"])).stdout, "w");
+    } finally {
+      await Promise.all(nodes.map((node) => node.stop()));
+    }
+  });
+});
+
 // --- Somewhere else --------------------------------------------------------------------------
 
 /** Makes a binary that may use `folder`. */

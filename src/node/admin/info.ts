@@ -119,6 +119,7 @@ function sections(sources: InfoSources): Section[] {
       loading: replica === undefined || replica.whyLoading !== undefined ? 1 : 0,
       journal: sources.journal.place,
       ephemeral: sources.journal.isEphemeral ? 1 : 0,
+      journal_trouble: sources.journal.trouble ?? "",
     }],
     ["Stats", {
       total_connections_received: statistics.connections,

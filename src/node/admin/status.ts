@@ -27,7 +27,12 @@ export interface StatusSources {
    * {@linkcode ClusterStatus}.
    */
   readonly viewSince: number | undefined;
-  readonly journal: { readonly place: string; readonly isEphemeral: boolean };
+  readonly journal: {
+    readonly place: string;
+    readonly isEphemeral: boolean;
+    /** What is wrong with it, human-readable; `undefined` if nothing is. */
+    readonly trouble: string | undefined;
+  };
 }
 
 /** Returns the cluster as this node sees it. */
@@ -62,6 +67,7 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
     isComplete: replica?.membership.mayWrite ?? false,
     journal: sources.journal.place,
     isEphemeral: sources.journal.isEphemeral,
+    journalTrouble: sources.journal.trouble ?? null,
     uptimeSeconds: statistics.uptimeSeconds,
     clockOffMs: Math.round(replica?.membership.time.offMs(clocks()) ?? 0),
     isClockRight: replica?.membership.time.mayExpire(clocks()) ?? true,

@@ -91,6 +91,14 @@ export interface Journal {
    */
   confirmOwner(): Promise<void>;
   /**
+   * Looks whether a start would find this journal. What is open goes on working after its files were
+   * deleted, or others put in their place: then nothing of it outlives this process.
+   *
+   * @throws {FatalError} if another process has taken it over; the node already knows then.
+   * @throws {Error} if that cannot be found out now.
+   */
+  isInPlace(): Promise<boolean>;
+  /**
    * Replaces all records appended so far by `tail` and the entries. Appending and forcing continue
    * meanwhile; a crash before the end leaves the journal as if the checkpoint had never started.
    * There is one checkpoint at a time. If the journal is closed meanwhile, the checkpoint is given
@@ -139,6 +147,10 @@ export class MemoryJournal implements Journal {
 
   confirmOwner(): Promise<void> {
     return Promise.resolve();
+  }
+
+  isInPlace(): Promise<boolean> {
+    return Promise.resolve(true);
   }
 
   checkpoint(_options: CheckpointOptions): Promise<void> {

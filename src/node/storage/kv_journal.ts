@@ -58,7 +58,13 @@ import {
 } from "./kv_layout.ts";
 import { takeOwnership } from "./kv_ownership.ts";
 import { deleteDead, KvRecovery, readBlob, type Reading } from "./kv_recovery.ts";
-import { type KvBatch, type KvStore, openKvStore, reasonOf } from "./kv_store.ts";
+import {
+  type KvBatch,
+  type KvStore,
+  type OpenedKvStore,
+  openKvStore,
+  reasonOf,
+} from "./kv_store.ts";
 import { PatientKvStore } from "./patient_store.ts";
 import { writeRecords } from "./record_codec.ts";
 
@@ -119,7 +125,7 @@ export interface KvJournalOptions {
  * belongs to a live process.
  */
 export async function openKvJournal(options: KvJournalOptions): Promise<Journal> {
-  const { store, place } = await open(options);
+  const { store, place, openAgain } = await open(options);
   const beacon = startBeacon();
   try {
     const { meta, ownerStamp } = await takeOwnership({
@@ -129,7 +135,7 @@ export async function openKvJournal(options: KvJournalOptions): Promise<Journal>
       askOwner: options.askOwner ?? askOwner,
       logger: options.logger,
     });
-    return new KvJournal({ ...options, store, place, beacon, meta, ownerStamp });
+    return new KvJournal({ ...options, store, place, openAgain, beacon, meta, ownerStamp });
   } catch (error) {
     beacon.close();
     store.close();
@@ -138,12 +144,21 @@ export async function openKvJournal(options: KvJournalOptions): Promise<Journal>
   }
 }
 
-async function open(options: KvJournalOptions): Promise<{ store: KvStore; place: string }> {
-  const { placeName, logger } = options;
-  const { store, place } = options.store === undefined
+async function open(options: KvJournalOptions): Promise<OpenedKvStore> {
+  const { store, placeName = "given", logger } = options;
+  const opened = store === undefined
     ? await openKvStore(options)
-    : { store: options.store, place: placeName ?? "given" };
-  return { store: new PatientKvStore(store, { place, logger }), place };
+    : { store, place: placeName, openAgain: () => Promise.resolve(undefined) };
+  const { place } = opened;
+  const patient = (one: KvStore) => new PatientKvStore(one, { place, logger });
+  return {
+    place,
+    store: patient(opened.store),
+    openAgain: async () => {
+      const again = await opened.openAgain();
+      return again === undefined ? undefined : patient(again);
+    },
+  };
 }
 
 function startBeacon(): OwnerBeacon {
@@ -180,6 +195,7 @@ class KvJournal implements Journal {
   #identity: JournalIdentity;
   readonly place: string;
   readonly #store: KvStore;
+  readonly #openAgain: () => Promise<KvStore | undefined>;
   readonly #beacon: OwnerBeacon;
   readonly #ownerStamp: string;
   readonly #onFatal: (error: FatalError) => void;
@@ -209,6 +225,7 @@ class KvJournal implements Journal {
   constructor(options: {
     store: KvStore;
     place: string;
+    openAgain: () => Promise<KvStore | undefined>;
     beacon: OwnerBeacon;
     meta: Meta;
     ownerStamp: string;
@@ -220,6 +237,7 @@ class KvJournal implements Journal {
     this.#identity = { journal: meta.journal, incarnation: meta.incarnation + 1 };
     this.place = options.place;
     this.#store = options.store;
+    this.#openAgain = options.openAgain;
     this.#beacon = options.beacon;
     this.#ownerStamp = options.ownerStamp;
     this.#onFatal = options.onFatal;
@@ -361,6 +379,24 @@ class KvJournal implements Journal {
       throw this.#fail(`cannot read the journal ${this.place}: ${reasonOf(error)}`);
     }
     if (!isOwner && !this.#isOver) throw this.#failAsTakenOver();
+  }
+
+  async isInPlace(): Promise<boolean> {
+    let isThere: boolean;
+    try {
+      const found = await this.#openAgain();
+      try {
+        isThere = found !== undefined && await this.#isOwnerIn(found);
+      } finally {
+        found?.close();
+      }
+    } catch (error) {
+      throw new Error(reasonOf(error));
+    }
+    if (isThere || this.#isOver) return true;
+    // What is there may be this store with another owner.
+    await this.confirmOwner();
+    return this.#isOver;
   }
 
   /** Tells whether `store` records this process as the owner. */

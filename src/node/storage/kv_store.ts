@@ -125,6 +125,20 @@ class PrefixedKvStore implements KvStore {
 /** The name of the database in a directory that is given for it. */
 const FILE_NAME = "dks.kv";
 
+/** A database that was opened. */
+export interface OpenedKvStore {
+  readonly store: KvStore;
+  /** A human-readable name of its place. */
+  readonly place: string;
+  /**
+   * Opens whatever is at the place now, beside `store`. The runtime's own database is made if it is
+   * not there, like at any start.
+   *
+   * @returns `undefined` if the file is not there.
+   */
+  openAgain(): Promise<KvStore | undefined>;
+}
+
 /** Where {@linkcode openKvStore} looks for the database. */
 export interface KvPlace {
   /** A file, or a directory that holds it. Without it: the one that the runtime keeps. */
@@ -142,22 +156,25 @@ export interface KvPlace {
  * Opens a database. The runtime's own database for this program needs no permission; several nodes
  * may share it, each with its own part.
  *
- * @returns the store, and a human-readable name of its place.
  * @throws {FatalError} if it cannot be opened, or is another program's SQLite database, which is
  * left unchanged.
  */
-export async function openKvStore(where: KvPlace): Promise<{ store: KvStore; place: string }> {
+export async function openKvStore(where: KvPlace): Promise<OpenedKvStore> {
   const { path, fileName = FILE_NAME, part = "node" } = where;
   const file = path === undefined || !await isDirectory(path)
     ? path
     : `${path.replace(/[/\\]+$/, "")}/${fileName}`;
   const place = file ?? where.placeName ?? "in the default store of this program";
   const patience = { place, logger: where.logger };
+  const openIt = async () => {
+    const whole = new DenoKvStore(await whileLocked(patience, () => Deno.openKv(file)));
+    return file === undefined ? new PrefixedKvStore(whole, [part]) : whole;
+  };
+  const openAgain = async () =>
+    file !== undefined && await isMissing(file) ? undefined : await openIt();
   try {
     if (file !== undefined) await whileLocked(patience, () => expectKvOrNothing(file));
-    const kv = await whileLocked(patience, () => Deno.openKv(file));
-    const whole = new DenoKvStore(kv);
-    return { store: file === undefined ? new PrefixedKvStore(whole, [part]) : whole, place };
+    return { store: await openIt(), place, openAgain };
   } catch (error) {
     if (error instanceof FatalError) throw error;
     const reason = await reasonNotOpened(error, file);
@@ -215,6 +232,15 @@ export function reasonOf(error: unknown): string {
     return "the file, or its folder, cannot be opened for reading and writing";
   }
   return message.replace(/\.$/, "");
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -535,6 +535,42 @@ Deno.test("confirmOwner() resolves for the owner, and fails like a commit when a
   await second.confirmOwner();
 });
 
+Deno.test("isInPlace() tells whether a start would find this journal, and makes nothing", async () => {
+  await using directory = await temporaryDirectory();
+  const path = `${directory.path}/sub/node.kv`;
+  const sub = `${directory.path}/sub`;
+  await Deno.mkdir(sub);
+  const fatal: string[] = [];
+  const onFatal = ({ message }: FatalError) => fatal.push(message);
+  const first = await openKvJournal({ path, onFatal });
+  await recover(first);
+  for (let number = 1; number < 4; number++) {
+    assertEquals(await first.isInPlace(), true);
+    first.append([committed(number)]);
+    await forced(first);
+  }
+  await Deno.rename(sub, `${sub}2`);
+  assertEquals(await first.isInPlace(), false, "its folder is gone");
+  await Deno.mkdir(sub);
+  assertEquals(await first.isInPlace(), false, "it is gone");
+  assertEquals(await Array.fromAsync(Deno.readDir(sub)), []);
+  const other = await openKvJournal({ path, onFatal: neverFatal });
+  assertEquals(await first.isInPlace(), false, "another one is there");
+  assertEquals(await other.isInPlace(), true);
+  await other.close();
+  await Deno.remove(sub, { recursive: true });
+  await Deno.rename(`${sub}2`, sub);
+  assertEquals(await first.isInPlace(), true, "it is back");
+  const askOwner = () => Promise.resolve("dead" as const);
+  const second = await openKvJournal({ path, onFatal: neverFatal, askOwner });
+  const taken = `another process has taken over the journal ${path}`;
+  await assertRejects(() => first.isInPlace(), FatalError, taken);
+  assertEquals(fatal, [taken]);
+  await first.close();
+  assertEquals((await recover(second)).records.length, 3);
+  await second.close();
+});
+
 Deno.test("a journal is taken from a silent owner two seconds before it is used", async () => {
   using store = await TestStore.open();
   const first = await openKvJournal({ store, onFatal: () => {} });
