@@ -1,0 +1,34 @@
+/** graphql-redis-subscriptions: what is published at one node, subscribers at another get. */
+
+const assert = require("node:assert/strict");
+const { buildSchema, parse, subscribe } = require("graphql");
+const { RedisPubSub } = require("graphql-redis-subscriptions");
+const { ports, run, until } = require("./program.cjs");
+
+run(async () => {
+  const [one, two] = ports.slice(0, 2).map((port) =>
+    new RedisPubSub({ connection: { host: "127.0.0.1", port } })
+  );
+  const schema = buildSchema("type Query { a: Int } type Subscription { said: String }");
+  const rootValue = { said: () => two.asyncIterableIterator("SAID") };
+  const document = parse("subscription { said }");
+  const answers = (await subscribe({ schema, document, rootValue }))[Symbol.asyncIterator]();
+  const next = answers.next();
+  await until("it is subscribed", async () => {
+    const [, count] = await one.getPublisher().pubsub("NUMSUB", "SAID");
+    return count === 1;
+  });
+  await one.publish("SAID", { said: "hello" });
+  assert.equal((await next).value.data.said, "hello");
+  const heard = [];
+  const id = await two.subscribe("room.*", (message) => heard.push(message), { pattern: true });
+  await one.publish("room.1", "x");
+  await until("it was heard", () => heard.length === 1);
+  two.unsubscribe(id);
+  await answers.return();
+  await until("nobody listens", async () => {
+    const publisher = one.getPublisher();
+    return await publisher.pubsub("NUMPAT") === 0 &&
+      (await publisher.pubsub("NUMSUB", "SAID"))[1] === 0;
+  });
+});
