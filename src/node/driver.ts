@@ -276,19 +276,20 @@ export class Driver {
     for (const one of refused) if ("answer" in one) one.answer.requester.onOutcome(outcome);
   }
 
-  /** Reads one key without a request, if the read need not wait. */
-  peek(key: ByteString): ByteString | undefined | typeof MUST_WAIT {
-    if (this.#stopped !== undefined) return MUST_WAIT;
-    const value = this.replica.peek(key, this.#clocksOfPeek);
-    return this.#ownerWatch.isSure ? value : MUST_WAIT;
+  /** Reads both clocks, for {@linkcode peek}. */
+  readClocks(): Clocks {
+    return this.#clocks();
   }
 
-  /** Notices a standstill by the same reading of the clocks that the lease is checked with. */
-  readonly #clocksOfPeek = (): Clocks => {
-    const at = this.#clocks();
-    this.#ownerWatch.isSureAt(at);
-    return at;
-  };
+  /**
+   * Reads one key without a request, if the read need not wait.
+   *
+   * @param at when the clocks were read: after the client had sent the request, and nothing else was done since
+   */
+  peek(key: ByteString, at: Clocks): ByteString | undefined | typeof MUST_WAIT {
+    if (this.#stopped !== undefined || !this.#ownerWatch.isSureAt(at)) return MUST_WAIT;
+    return this.replica.peek(key, at);
+  }
 
   /** The process is about to end: the others need not wait for it. */
   leave(): void {

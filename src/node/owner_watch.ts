@@ -46,16 +46,11 @@ export class OwnerWatch {
   }
 
   /**
-   * Tells whether what was in memory before `at` was no older than the journal then. If not,
-   * {@linkcode isSure} stays false until the journal has answered.
+   * Tells whether what was in memory before `at` was no older than the journal then. If not, this stays
+   * false until the journal has answered.
    */
   isSureAt(at: Clocks): boolean {
     if (this.#hasStoodStill(at)) this.suspect(at);
-    return !this.#isAsking;
-  }
-
-  /** What the last reading of the clocks has shown. */
-  get isSure(): boolean {
     return !this.#isAsking;
   }
 

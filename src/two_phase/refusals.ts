@@ -29,9 +29,9 @@ export function isHopeless({ membership, clocks, now }: Context): boolean {
   if (membership.isLeaving || membership.isOlderCopy) return true;
   if (membership.view.number === 0) return false;
   if (membership.isGathering) return true;
-  // Reads continue as long as the lease holds.
-  if (membership.isBelowMajority(now)) return !membership.mayRead(clocks);
-  return !membership.isMember;
+  // Reads continue as long as the lease holds. Most requests need no more than this.
+  if (membership.mayRead(clocks)) return false;
+  return membership.isBelowMajority(now) || !membership.isMember;
 }
 
 /** Says why {@linkcode isHopeless} holds. */

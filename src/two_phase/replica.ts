@@ -308,18 +308,17 @@ export class Replica {
   /**
    * Reads one key without a request, if the read need not wait.
    *
-   * @param clocks reads both clocks
+   * @param now what both clocks have shown: after the request had come, and nothing has changed here since.
+   * So the value was the latest then, however long the process stands still before it is answered
    * @returns the value, `undefined` if the key does not exist, or {@linkcode MUST_WAIT}.
    */
-  peek(key: ByteString, clocks: () => Clocks): ByteString | undefined | typeof MUST_WAIT {
+  peek(key: ByteString, now: Clocks): ByteString | undefined | typeof MUST_WAIT {
     const { membership, locks, store } = this.context;
     const entry = store.get(key);
     const isLocked = entry?.lock !== undefined || locks.clearing !== undefined;
     if (isLocked && locks.lastWriter(entry, locks.grants) !== undefined) return MUST_WAIT;
     const value = entry?.value;
     const expiresAtMs = entry?.expiresAtMs;
-    // Check the lease after the read: the process may have stood still between the two.
-    const now = clocks();
     if (expiresAtMs !== undefined && expiresAtMs <= now.wallMs) return MUST_WAIT;
     return membership.mayRead(now) ? value : MUST_WAIT;
   }

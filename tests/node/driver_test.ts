@@ -281,7 +281,7 @@ Deno.test("Driver answers everything in hand when it is stopped, and heeds nothi
   await pair.settle();
   assertEquals(sent, []);
   assertEquals(pair.journals[0].records.length, records);
-  assertEquals(driver.peek("z"), MUST_WAIT, "it vouches for nothing any more");
+  assertEquals(driver.peek("z", clocks()), MUST_WAIT, "it vouches for nothing any more");
   ask("later", read("z"));
   assertEquals(said.slice(5), ["later rejected it is replaced"]);
 });
@@ -420,27 +420,27 @@ for (const how of ["stopped", "suspended"] as const) {
     const node = new OwnTime(["n0"]);
     node.pass(5000);
     node.standStill(200, how);
-    assertEquals(node.driver.peek("k"), undefined);
+    assertEquals(node.driver.peek("k", node.driver.readClocks()), undefined);
     await node.read();
     assertEquals([node.said, node.journal.asked.length], [["answered"], 0]);
 
     node.standStill(300, how);
     // Before any tick: a command may be read first.
-    assertEquals(node.driver.peek("k"), MUST_WAIT);
+    assertEquals(node.driver.peek("k", node.driver.readClocks()), MUST_WAIT);
     await node.read();
     node.pass(900);
     assertEquals(node.said, ["answered"]);
     await node.journal.confirm();
     assertEquals(node.said, ["answered", "answered"]);
-    assertEquals(node.driver.peek("k"), undefined);
+    assertEquals(node.driver.peek("k", node.driver.readClocks()), undefined);
     assertEquals(node.journal.asked.length, 1);
 
     // Another process may have asked in vain just before, and written its name since.
     node.pass(640);
     assertEquals(node.journal.asked.length, 2);
-    assertEquals(node.driver.peek("k"), MUST_WAIT);
+    assertEquals(node.driver.peek("k", node.driver.readClocks()), MUST_WAIT);
     await node.journal.confirm();
-    assertEquals(node.driver.peek("k"), undefined);
+    assertEquals(node.driver.peek("k", node.driver.readClocks()), undefined);
     node.pass(5000);
     assertEquals(node.journal.asked.length, 2);
   });
@@ -472,7 +472,7 @@ Deno.test("Driver does not take an answer of its journal for good that is older 
   second?.reject(new FatalError("another process has taken over the journal"));
   await node.read();
   assertEquals(node.said, []);
-  assertEquals(node.driver.peek("k"), MUST_WAIT);
+  assertEquals(node.driver.peek("k", node.driver.readClocks()), MUST_WAIT);
 });
 
 Deno.test("Driver gives no other node a lease after a standstill until its journal says whose it is", async () => {

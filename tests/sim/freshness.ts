@@ -61,7 +61,7 @@ export class Freshness {
     const { name, replica, now } = node;
     return keys.flatMap((key): Violation[] => {
       const latest = this.#latest.get(key);
-      if (latest === undefined || replica.peek(key, () => now) === MUST_WAIT) return [];
+      if (latest === undefined || replica.peek(key, now) === MUST_WAIT) return [];
       const entry = replica.store.get(key);
       const shown = entry?.value;
       const isFresh = shown === undefined

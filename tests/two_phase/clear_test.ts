@@ -27,7 +27,7 @@ function begin(): Script {
 Deno.test("all keys go at all nodes, the reserved ones stay, and later writes stand", () => {
   const script = begin();
   script.ask(1, "clear", CLEAR);
-  assertEquals(script.replicas[1]?.peek("a", () => script.clocksOf(1)), MUST_WAIT);
+  assertEquals(script.replicas[1]?.peek("a", script.clocksOf(1)), MUST_WAIT);
   script.deliverAll();
   assertEquals(script.outcomes.get("clear"), answered("OK"));
   assertEquals(sizes(script), [0, 0, 0]);

@@ -85,7 +85,7 @@ Deno.test("a node that was suspended answers no read from the lease of before", 
   // It has taken in nothing yet: by its own monotonic clock, no time has passed.
   script.ask(2, "R", read("k"));
   assertEquals(script.outcomes.get("R"), undefined);
-  assert(typeof script.replicas[2]?.peek("k", () => script.clocksOf(2)) === "symbol");
+  assert(typeof script.replicas[2]?.peek("k", script.clocksOf(2)) === "symbol");
   // It finds that the others have gone on without it, joins again, and has what they have.
   script.goOnUntil(() => script.replicas[2]?.membership.mayRead(script.clocksOf(2)) === true);
   assertEquals(script.outcomes.get("R")?.kind, "rejected");

@@ -29,6 +29,9 @@ class Table implements CommandTable {
   readonly #byName = new Map<string, Command>();
 
   readonly #byIndex: Command[] = [];
+  /** The name that was found last. Most clients repeat themselves, and to compare two words costs less. */
+  #lastName = "";
+  #lastCommand: Command | undefined;
 
   constructor() {
     this.all = [
@@ -60,7 +63,13 @@ class Table implements CommandTable {
   }
 
   named(name: ByteString): Command | undefined {
-    return this.#byName.get(name) ?? this.#byName.get(name.toLowerCase());
+    if (name === this.#lastName) return this.#lastCommand;
+    const command = this.#byName.get(name) ?? this.#byName.get(name.toLowerCase());
+    if (command !== undefined) {
+      this.#lastName = name;
+      this.#lastCommand = command;
+    }
+    return command;
   }
 
   find(words: readonly ByteString[]): Command | undefined {

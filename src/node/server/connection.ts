@@ -22,7 +22,6 @@ import { COMMANDS } from "../commands/table.ts";
 import { Pipeline, type PipelineHost, type PipelineNode } from "./pipeline.ts";
 import { ClientSession } from "./session.ts";
 import type { Share, SharedBound } from "./shared_bound.ts";
-import type { Turns } from "./turns.ts";
 
 /** Bytes of one write to the socket. */
 const WRITE_BYTES = 64 * 1024;
@@ -51,8 +50,6 @@ export interface ConnectionHost extends PipelineNode {
   /** Bounds of all connections together: of unfinished commands, and of waiting replies. */
   readonly input: SharedBound;
   readonly output: SharedBound;
-  /** Tells when to give timers their turn. */
-  readonly turns: Turns;
   /** The name of the command that may come first instead of all others, in capitals: peers send it. */
   readonly upgradeCommand: string;
   /** Answers the word after {@linkcode upgradeCommand}. */
@@ -143,7 +140,7 @@ export class Connection implements PipelineHost, ConnectionFacts {
     return !this.#isFirstCommand;
   }
 
-  /** When the client has sent something last, or has connected, on the monotonic clock. */
+  /** When the client has sent something last, or has connected, on the monotonic clock; some 20 ms early. */
   get usedAtMs(): number {
     return this.#usedAtMs;
   }
@@ -213,11 +210,11 @@ export class Connection implements PipelineHost, ConnectionFacts {
     while (!this.#isEnding) {
       const count = await this.#socket.read(this.#decoder.space);
       if (count === null || this.#isClosed) return;
-      this.#usedAtMs = now();
+      const { turns } = this.#host;
+      this.#usedAtMs = turns.timerRanAtMs;
       this.#decoder.received(count);
       this.#host.statistics.inputBytes += count;
-      const { turns } = this.#host;
-      if (turns.isOver) await turns.next();
+      if (turns.isOver(count)) await turns.next();
       do {
         if (this.#hasMore) await turns.next();
         const question = this.#runAll();
@@ -252,6 +249,7 @@ export class Connection implements PipelineHost, ConnectionFacts {
    */
   #runAll(): ByteString | undefined {
     this.#hasMore = false;
+    this.#pipeline.onArrived();
     try {
       for (let count = 0; !this.#isEnding && !this.#isClosed; count++) {
         this.#hasMore = count === COMMANDS_PER_TURN;
@@ -350,8 +348,8 @@ export class Connection implements PipelineHost, ConnectionFacts {
       for (let output = this.#output.take(); output !== "" && !this.#isClosed;) {
         this.#writingBytes = output.length;
         for (let at = 0; at < output.length; at += WRITE_BYTES) {
-          if (turns.isOver) await turns.next();
           const bytes = this.#encode(output, at);
+          if (turns.isOver(bytes.length)) await turns.next();
           await writeAll(this.#socket, bytes);
           this.#host.statistics.outputBytes += bytes.length;
         }
@@ -364,7 +362,7 @@ export class Connection implements PipelineHost, ConnectionFacts {
       this.close(); // The client no longer reads the replies.
     }
     this.#isWriting = false;
-    this.#usedAtMs = now();
+    this.#usedAtMs = turns.timerRanAtMs;
     if (this.#isEnding && this.#pipeline.isIdle) this.close();
     else this.#flush(); // Records what is left.
   }

@@ -117,6 +117,7 @@ export class ClientListener {
   serve(host: ListenerHost): void {
     this.#host = host;
     this.#idleCheck = setInterval(() => {
+      host.turns.onTimer();
       if (host.idleMsMax < Infinity) this.#closeIdle(now() - host.idleMsMax);
     }, Math.min(IDLE_CHECK_MS, host.idleMsMax));
   }

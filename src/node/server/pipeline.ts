@@ -20,6 +20,7 @@ import { ErrorReply, OK, type RespValue, type RespVersion } from "../../resp/val
 import { MUST_WAIT } from "../../two_phase/replica.ts";
 import type { Outcome, Refusal, Requester } from "../../two_phase/request.ts";
 import { now } from "../../clock.ts";
+import type { Clocks } from "../../two_phase/clocks.ts";
 import type { CommandOrder, Pause, RequestResult, Session } from "../commands/command.ts";
 import { COMMANDS } from "../commands/table.ts";
 import { busy, rejected } from "../commands/rejections.ts";
@@ -28,6 +29,7 @@ import type { Admission } from "./admission.ts";
 import { admit, type AdmittedCommand, isSilent } from "./gate.ts";
 import { type CommandCounts, type CommandStatistics, timed } from "./command_statistics.ts";
 import { replyOf } from "./outcome_reply.ts";
+import type { Turns } from "./turns.ts";
 
 const REPLY_OK = "+OK\r\n";
 
@@ -42,6 +44,8 @@ export interface PipelineNode {
   /** Which commands are held back by CLIENT PAUSE. */
   readonly pause: Pause;
   readonly statistics: CommandStatistics;
+  /** Tells when to give timers their turn. */
+  readonly turns: Turns;
   /** Which writes may begin. */
   readonly admission: Admission;
   /** A request of a client starts: a read or a write. */
@@ -124,6 +128,8 @@ export class Pipeline {
   /** The held commands are too old to start now. */
   #isOverdue = false;
   #isFlushPlanned = false;
+  /** Read at most once for all reads that run one after the other, see {@linkcode onArrived}. */
+  #clocks: Clocks | undefined;
 
   /** @param output where replies go, in the order of the commands */
   constructor(
@@ -158,6 +164,15 @@ export class Pipeline {
   get isFull(): boolean {
     return this.#slots.length - this.#firstSlot >= PIPELINE_MAX ||
       this.#output.bytes + this.#waitingBytes > OUTPUT_BYTES_MAX;
+  }
+
+  /**
+   * Commands have arrived, and are begun one after the other now, with nothing in between. One reading of
+   * the clocks is enough for all of their reads: it comes after all of them were sent, and what the node
+   * holds does not change before they are answered.
+   */
+  onArrived(): void {
+    this.#clocks = undefined;
   }
 
   /** Starts the command, or holds it; then it is in {@linkcode held}, and no other may start. */
@@ -270,6 +285,7 @@ export class Pipeline {
     if (!statistics.isTimed(counts)) return this.#execute(command, words, bytes);
     const ms = timed(() => this.#execute(command, words, bytes));
     statistics.took(counts, ms, { words, of: session });
+    this.#node.turns.onCommand(ms);
   }
 
   #execute(command: AdmittedCommand, words: readonly ByteString[], bytes: number): void {
@@ -286,7 +302,7 @@ export class Pipeline {
   #get(key: ByteString): boolean {
     const { driver } = this.#node;
     if (driver === undefined) return false;
-    const value = driver.peek(key);
+    const value = driver.peek(key, this.#clocks ??= driver.readClocks());
     if (value === MUST_WAIT) return false;
     this.#node.onRequest();
     if (value === undefined) this.#node.statistics.keyspaceMisses++;
