@@ -1,8 +1,13 @@
-/** Clients that Node programs use, against several nodes: MULTI, publish and subscribe. */
+/**
+ * Clients that Node programs use, against several nodes: MULTI, publish and subscribe.
+ *
+ * To run this file alone: `deno test --allow-all --lock tests/deno.lock tests/e2e/npm_clients_test.ts`. Its clients
+ * are not in `deno.lock`, or everyone who only runs dks would download them.
+ */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Redis } from "ioredis";
-import { createClient } from "redis";
+import { Redis } from "npm:ioredis@6.0.0";
+import { createClient } from "npm:redis@6.3.1";
 import { binary } from "../harness/binary.ts";
 import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import { until } from "../harness/processes.ts";

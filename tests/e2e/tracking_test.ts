@@ -1,7 +1,12 @@
-/** CLIENT TRACKING on real nodes: whichever client writes, whatever happens to the node that was read. */
+/**
+ * CLIENT TRACKING on real nodes: whichever client writes, whatever happens to the node that was read.
+ *
+ * To run this file alone: `deno test --allow-all --lock tests/deno.lock tests/e2e/tracking_test.ts`. Its clients
+ * are not in `deno.lock`, or everyone who only runs dks would download them.
+ */
 
 import { assertEquals } from "@std/assert";
-import { createClient } from "redis";
+import { createClient } from "npm:redis@6.3.1";
 import { binary } from "../harness/binary.ts";
 import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import { until } from "../harness/processes.ts";
