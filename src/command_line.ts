@@ -38,12 +38,13 @@ export function readCommandLine(
   flags: FlagNames,
   options: { stopsAtWord?: boolean } = {},
 ): CommandLine {
-  const parsed = parseArgs([...args], {
+  const { stopsAtWord = false } = options;
+  const parsed = parseArgs(withDashes(args, flags, stopsAtWord), {
     string: [...flags.values, "_"],
     boolean: [...flags.switches],
     collect: [...flags.values], // So that a repeated flag can be detected.
     alias: flags.alias ?? {},
-    stopEarly: options.stopsAtWord ?? false,
+    stopEarly: stopsAtWord,
     unknown: (argument: string, key?: string) => {
       if (key === undefined || argument === "-") return true;
       throw new UsageError(`unknown option ${JSON.stringify(argument)}`);
@@ -63,6 +64,28 @@ export function readCommandLine(
     value: (name) => values.get(name),
     has: (name) => parsed[name] === true,
   };
+}
+
+/** Returns `args` with each `--flag -` as `--flag=-`: a dash alone is a value, and means a standard stream. */
+function withDashes(
+  args: readonly string[],
+  { values, alias = {} }: FlagNames,
+  stopsAtWord: boolean,
+): string[] {
+  const result: string[] = [];
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at] ?? "";
+    const isWord = !arg.startsWith("-") || arg === "-";
+    if (arg === "--" || (isWord && stopsAtWord)) return [...result, ...args.slice(at)];
+    const name = arg.startsWith("--") ? arg.slice(2) : alias[arg.slice(1)] ?? "";
+    const value = args[at + 1];
+    if (isWord || !values.includes(name) || value === undefined) result.push(arg);
+    else {
+      result.push(...value === "-" ? [`--${name}=-`] : [arg, value]);
+      at++;
+    }
+  }
+  return result;
 }
 
 /**

@@ -86,6 +86,9 @@ export const NAME_BYTES_MAX = 253 + 6;
  */
 export const QUESTION_BYTES_MAX = 2 * NODES_MAX * (NAME_BYTES_MAX + 3) + 4096;
 
+/** Most bytes of the document that `--config -` reads. */
+export const CONFIG_BYTES_MAX = 1024 * 1024;
+
 /** Most client connections of one node. */
 export const CONNECTIONS_MAX = 10_000;
 

@@ -47,15 +47,24 @@ export async function writeNote(text: string): Promise<void> {
 /**
  * Returns all of standard input.
  *
- * @throws {UsageError} if it is a folder.
+ * @param bytesMax the most bytes that it may have
+ * @throws {UsageError} if it is a folder, or has more bytes.
  * @throws {StreamError} if reading fails.
  */
-export async function readInput(): Promise<Uint8Array> {
+export async function readInput(bytesMax = Infinity): Promise<Uint8Array> {
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
   try {
-    return new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer());
+    for await (const piece of Deno.stdin.readable) {
+      length += piece.length;
+      if (length > bytesMax) break;
+      pieces.push(piece);
+    }
   } catch (error) {
     throw describeReadError(error);
   }
+  if (length > bytesMax) throw new UsageError(`standard input has more than ${bytesMax} bytes`);
+  return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 
 /**

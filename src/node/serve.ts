@@ -12,22 +12,32 @@ import {
   parseAddressList,
   parsePort,
 } from "../address.ts";
-import { type CommandLine, parseInteger, readCommandLine } from "../command_line.ts";
+import { parseInteger } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { UsageError } from "../errors.ts";
-import { KEY_BYTES_LIMIT, KEY_BYTES_MAX, VALUE_BYTES_LIMIT, VALUE_BYTES_MAX } from "../limits.ts";
-import { writeOutput } from "../standard_streams.ts";
+import {
+  CONFIG_BYTES_MAX,
+  KEY_BYTES_LIMIT,
+  KEY_BYTES_MAX,
+  VALUE_BYTES_LIMIT,
+  VALUE_BYTES_MAX,
+} from "../limits.ts";
+import { readInput, writeOutput } from "../standard_streams.ts";
 import { SLOW_DISK, VIEW_TIMING } from "../two_phase/timing.ts";
 import type { ViewTimes } from "./peer/handshake.ts";
 import { defaultMemoryBytes, parseMemoryBytes } from "./memory.ts";
 import { KeyNotifications } from "./pubsub/key_notifications.ts";
 import { Node, type NodeOptions, type Storage } from "./node.ts";
+import { readDocument, readServeFlags, ServeSettings } from "./serve_settings.ts";
 
 /** What `dks serve --help` prints. */
 export const SERVE_HELP = `dks serve: runs one node
 
 usage: dks serve [options]
 
+      --config -         reads a JSON document from standard input, whose keys
+                         are the names of these options; options win
+                         (docs/config.schema.json)
   -p, --port PORT        the port for clients and for the other nodes (5000)
       --host ADDRESS     the local address to listen at (0.0.0.0: all of IPv4;
                          :: all of IPv4 and IPv6)
@@ -108,8 +118,8 @@ const SLOW_FORCE_MS_MIN = 1;
  * @throws {FatalError} if the node cannot continue.
  */
 export async function serve(args: readonly string[]): Promise<void> {
-  const options = parseServeOptions(args);
-  if (options === "help") {
+  const { line, hasDocument } = readServeFlags(args);
+  if (line.has("help")) {
     await writeOutput(SERVE_HELP);
     return;
   }
@@ -117,11 +127,11 @@ export async function serve(args: readonly string[]): Promise<void> {
   let node: Node | undefined;
   // The first process of a container has no other way to end: signals come first.
   const stop = () => node === undefined ? isStopped.resolve(undefined) : node.stop();
-  const ignore = () => options.logger.info("SIGHUP is ignored: there is nothing to read again");
+  const ignore = () => log.getLogger().info("SIGHUP is ignored: there is nothing to read again");
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
   for (const signal of IGNORED_SIGNALS) Deno.addSignalListener(signal, ignore);
   try {
-    const opening = Node.open(options);
+    const opening = open(args, hasDocument);
     node = await Promise.race([opening, isStopped.promise]);
     if (node === undefined) opening.catch(() => {}); // What is being opened ends with the process.
     await node?.run();
@@ -129,6 +139,18 @@ export async function serve(args: readonly string[]): Promise<void> {
     for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, stop);
     for (const signal of IGNORED_SIGNALS) Deno.removeSignalListener(signal, ignore);
   }
+}
+
+async function open(args: readonly string[], hasDocument: boolean): Promise<Node> {
+  const options = parseServeOptions(args, hasDocument ? await readConfiguration() : undefined);
+  return await Node.open(options);
+}
+
+async function readConfiguration(): Promise<Uint8Array> {
+  if (Deno.stdin.isTerminal()) {
+    throw new UsageError("--config - reads from standard input: dks serve --config - < FILE");
+  }
+  return await readInput(CONFIG_BYTES_MAX);
 }
 
 /** Windows knows neither SIGTERM nor SIGHUP. */
@@ -139,102 +161,85 @@ const STOP_SIGNALS: readonly Deno.Signal[] = IS_WINDOWS ? ["SIGINT"] : ["SIGINT"
 const IGNORED_SIGNALS: readonly Deno.Signal[] = IS_WINDOWS ? [] : ["SIGHUP"];
 
 /**
- * Parses the arguments.
+ * Parses the arguments, and the document that `--config -` has read.
  *
  * @throws {UsageError} if they are wrong.
  */
-export function parseServeOptions(args: readonly string[]): NodeOptions | "help" {
-  const line = readCommandLine(args, {
-    values: [
-      "port",
-      "host",
-      "peers",
-      "advertise",
-      "data",
-      "timeout",
-      "idle-timeout",
-      "lease",
-      "suspicion",
-      "heartbeat",
-      "slow-force",
-      "slow-member",
-      "max-key-bytes",
-      "max-value-bytes",
-      "max-memory",
-      "notify-keyspace-events",
-      "log-level",
-      "log-format",
-    ],
-    switches: ["ephemeral", "force-new-cluster", "help"],
-    alias: { p: "port", h: "help" },
-  });
-  if (line.has("help")) return "help";
+export function parseServeOptions(args: readonly string[], document?: Uint8Array): NodeOptions {
+  const { line } = readServeFlags(args);
   const [extra] = line.words;
   if (extra !== undefined) throw new UsageError(`dks serve takes no argument "${extra}"`);
-  const port = parsePort(line.value("port") ?? "5000", "--port");
-  const forcesNewCluster = line.has("force-new-cluster");
-  if (forcesNewCluster && line.has("ephemeral")) {
+  const set = new ServeSettings(line, document === undefined ? undefined : readDocument(document));
+  const port = parsePort(set.value("port") ?? "5000", set.label("port"));
+  const forcesNewCluster = set.has("force-new-cluster");
+  if (forcesNewCluster && set.has("ephemeral")) {
     throw new UsageError("--ephemeral stores nothing that --force-new-cluster could start from");
   }
-  const { peers, advertise } = parsePeers(line.value("peers"), line.value("advertise"), port);
   return {
     port,
-    hostname: line.value("host") ?? "0.0.0.0",
-    peers,
-    advertise,
-    timeoutMs: parseTimeout(line.value("timeout") ?? "5s"),
-    idleMsMax: parseIdleTimeout(line.value("idle-timeout")),
-    ...parseViewTimes(line),
-    ...parseSlowDisk(line),
-    keyBytesMax: parseInteger(line.value("max-key-bytes") ?? String(KEY_BYTES_MAX), {
-      name: "--max-key-bytes",
+    hostname: set.value("host") ?? "0.0.0.0",
+    ...parsePeers(set, port),
+    timeoutMs: parseTimeout(set),
+    idleMsMax: parseIdleTimeout(set),
+    ...parseViewTimes(set),
+    ...parseSlowDisk(set),
+    keyBytesMax: parseInteger(set.value("max-key-bytes") ?? String(KEY_BYTES_MAX), {
+      name: set.label("max-key-bytes"),
       min: 1,
       max: KEY_BYTES_LIMIT,
     }),
-    valueBytesMax: parseInteger(line.value("max-value-bytes") ?? String(VALUE_BYTES_MAX), {
-      name: "--max-value-bytes",
+    valueBytesMax: parseInteger(set.value("max-value-bytes") ?? String(VALUE_BYTES_MAX), {
+      name: set.label("max-value-bytes"),
       min: 1,
       max: VALUE_BYTES_LIMIT,
     }),
-    keyEvents: parseKeyEvents(line.value("notify-keyspace-events") ?? ""),
-    memoryBytesMax: parseMemory(line.value("max-memory")),
-    storage: parseStorage(line.value("data"), line.has("ephemeral")),
+    keyEvents: parseKeyEvents(set),
+    memoryBytesMax: parseMemory(set),
+    storage: parseStorage(set),
     forcesNewCluster,
-    logger: setUpLog(line.value("log-level") ?? "info", line.value("log-format") ?? "text"),
+    logger: setUpLog(set),
   };
 }
 
-function parseMemory(text: string | undefined): number {
-  return text === undefined ? defaultMemoryBytes() : parseMemoryBytes(text, "--max-memory");
+function parseMemory(set: ServeSettings): number {
+  const text = set.value("max-memory");
+  return text === undefined
+    ? defaultMemoryBytes()
+    : parseMemoryBytes(text, set.label("max-memory"));
 }
 
 function parsePeers(
-  list: string | undefined,
-  own: string | undefined,
+  set: ServeSettings,
   port: number,
 ): { peers: readonly Address[] | undefined; advertise: Address | undefined } {
+  const [list, own] = [set.value("peers"), set.value("advertise")];
   const advertise = own === undefined
     ? undefined
-    : parseAddress(own, { defaultPort: port, name: "--advertise" });
+    : parseAddress(own, { defaultPort: port, name: set.label("advertise") });
   if (list === undefined) return { peers: undefined, advertise };
-  const peers = parseAddressList(list, { defaultPort: port, name: "--peers" });
+  const peers = parseAddressList(list, { defaultPort: port, name: set.label("peers") });
   const name = advertise === undefined ? undefined : formatAddress(advertise);
   if (name !== undefined && !peers.some((peer) => formatAddress(peer) === name)) {
-    throw new UsageError(`--advertise ${name} is not among the --peers ${list}`);
+    throw new UsageError(
+      `${set.label("advertise")} ${name} is not among the ${set.label("peers")} ${list}`,
+    );
   }
   return { peers, advertise };
 }
 
 /** Returns the letters, if they are Redis's. */
-function parseKeyEvents(letters: string): string {
+function parseKeyEvents(set: ServeSettings): string {
+  const name = "notify-keyspace-events";
+  const letters = set.value(name) ?? "";
   if (new KeyNotifications({ tellLocal: () => {} }).choose(letters)) return letters;
   throw new UsageError(
-    `--notify-keyspace-events takes letters of Ag$lshzxeKEtmdn, not "${letters}"`,
+    `${set.label(name)} takes letters of Ag$lshzxeKEtmdn, not "${letters}"`,
   );
 }
 
-function parseStorage(path: string | undefined, isEphemeral: boolean): Storage {
-  if (isEphemeral) {
+function parseStorage(set: ServeSettings): Storage {
+  const path = set.value("data");
+  if (set.has("ephemeral")) {
     if (path !== undefined) throw new UsageError("--ephemeral stores nothing: not with --data");
     return { kind: "ephemeral" };
   }
@@ -276,33 +281,39 @@ function decoded(pathname: string): string {
   }
 }
 
-function parseTimeout(text: string): number {
-  const timeoutMs = parseDurationMs(text, "--timeout");
+function parseTimeout(set: ServeSettings): number {
+  const text = set.value("timeout") ?? "5s";
+  const timeoutMs = parseDurationMs(text, set.label("timeout"));
   if (timeoutMs < TIMEOUT_MS_MIN || timeoutMs > TIMEOUT_MS_MAX) {
-    throw new UsageError(`--timeout takes a time from 100ms to 60s, not "${text}"`);
+    throw new UsageError(`${set.label("timeout")} takes a time from 100ms to 60s, not "${text}"`);
   }
   return timeoutMs;
 }
 
-function parseIdleTimeout(text: string | undefined): number {
+function parseIdleTimeout(set: ServeSettings): number {
+  const text = set.value("idle-timeout");
   if (text === undefined) return Infinity;
-  const idleMs = parseDurationMs(text, "--idle-timeout");
+  const idleMs = parseDurationMs(text, set.label("idle-timeout"));
   if (idleMs >= IDLE_MS_MIN && idleMs <= IDLE_MS_MAX) return idleMs;
-  throw new UsageError(`--idle-timeout takes a time from 1s to 1440m, not "${text}"`);
+  throw new UsageError(
+    `${set.label("idle-timeout")} takes a time from 1s to 1440m, not "${text}"`,
+  );
 }
 
 /** Returns when a disk is slow, and what comes of it. */
-function parseSlowDisk(line: CommandLine): Pick<NodeOptions, "slowForceMs" | "excludesSlow"> {
-  const text = line.value("slow-force");
+function parseSlowDisk(set: ServeSettings): Pick<NodeOptions, "slowForceMs" | "excludesSlow"> {
+  const text = set.value("slow-force");
   const slowForceMs = text === undefined
     ? SLOW_DISK.slowForceMs
-    : parseDurationMs(text, "--slow-force");
+    : parseDurationMs(text, set.label("slow-force"));
   if (slowForceMs < SLOW_FORCE_MS_MIN || slowForceMs > VIEW_MS_MAX) {
-    throw new UsageError(`--slow-force takes a time from 1ms to 60s, not "${text}"`);
+    throw new UsageError(
+      `${set.label("slow-force")} takes a time from 1ms to 60s, not "${text}"`,
+    );
   }
-  const what = line.value("slow-member") ?? "warn";
+  const what = set.value("slow-member") ?? "warn";
   if (what !== "warn" && what !== "exclude") {
-    throw new UsageError(`--slow-member takes warn or exclude, not "${what}"`);
+    throw new UsageError(`${set.label("slow-member")} takes warn or exclude, not "${what}"`);
   }
   return { slowForceMs, excludesSlow: what === "exclude" };
 }
@@ -312,13 +323,13 @@ function parseSlowDisk(line: CommandLine): Pick<NodeOptions, "slowForceMs" | "ex
  * raised a suspicion, the cluster would never be stable. And a view that excludes a node waits for
  * its lease, so a long lease makes every failover long.
  */
-function parseViewTimes(line: CommandLine): ViewTimes {
+function parseViewTimes(set: ServeSettings): ViewTimes {
   const time = (flag: string, defaultMs: number) => {
-    const text = line.value(flag);
+    const text = set.value(flag);
     if (text === undefined) return defaultMs;
-    const ms = parseDurationMs(text, `--${flag}`);
+    const ms = parseDurationMs(text, set.label(flag));
     if (ms >= VIEW_MS_MIN && ms <= VIEW_MS_MAX) return ms;
-    throw new UsageError(`--${flag} takes a time from 20ms to 60s, not "${text}"`);
+    throw new UsageError(`${set.label(flag)} takes a time from 20ms to 60s, not "${text}"`);
   };
   const leaseMs = time("lease", VIEW_TIMING.leaseMs);
   const suspicionMs = time("suspicion", VIEW_TIMING.suspicionMs);
@@ -339,13 +350,16 @@ function parseViewTimes(line: CommandLine): ViewTimes {
   return { leaseMs, suspicionMs, heartbeatMs };
 }
 
-function setUpLog(levelName: string, format: string): log.Logger {
+function setUpLog(set: ServeSettings): log.Logger {
+  const levelName = set.value("log-level") ?? "info";
+  const format = set.value("log-format") ?? "text";
   const level = LEVELS[levelName.toLowerCase()];
   if (level === undefined) {
-    throw new UsageError(`--log-level takes ${Object.keys(LEVELS).join(", ")}, not "${levelName}"`);
+    const levels = Object.keys(LEVELS).join(", ");
+    throw new UsageError(`${set.label("log-level")} takes ${levels}, not "${levelName}"`);
   }
   if (format !== "text" && format !== "json") {
-    throw new UsageError(`--log-format takes text or json, not "${format}"`);
+    throw new UsageError(`${set.label("log-format")} takes text or json, not "${format}"`);
   }
   const formatter = format === "json" ? log.formatters.jsonFormatter : log.formatters.textFormatter;
   log.setup({

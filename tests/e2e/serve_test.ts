@@ -57,6 +57,58 @@ Deno.test("dks serve ends with one line and code 2 when the usage is wrong", asy
   assertEquals([code, printed], [2, "dks: --peers names a:1 twice"]);
 });
 
+Deno.test("dks serve --config - reads what is set from standard input, and flags win", async () => {
+  const [port = 0, other = 0] = freePorts(2);
+  const program = await binary();
+  const input = JSON.stringify({ port: other, "max-key-bytes": 10, "log-format": "json" });
+  const node = new NodeProcess({ program, port, args: ["--config", "-"], input });
+  try {
+    await node.untilPrinted(/"message":"the cluster is complete/);
+    const { code, stderr } = await client(port, ["get", "a key of more bytes"]);
+    assertEquals(code, 3);
+    assertStringIncludes(stderr, "key of 19 bytes, at most 10 are allowed");
+  } finally {
+    await node.stop();
+  }
+});
+
+Deno.test("dks serve --config - ends with one line and code 2 for what is no configuration", async () => {
+  const program = await binary();
+  const table: readonly [input: string, printed: RegExp][] = [
+    ['{"prot":1}', /^dks: the configuration has the unknown key "prot": [^\n]*$/],
+    ['{"timeout":1}', /^dks: "timeout" in the configuration takes a text, not a number$/],
+    ["", /^dks: the configuration on standard input is not JSON: it is empty$/],
+    [" ".repeat(2 ** 20 + 1), /^dks: standard input has more than 1048576 bytes$/],
+  ];
+  for (const [input, printed] of table) {
+    const node = new NodeProcess({ program, port: 1, args: ["--config", "-"], input });
+    assertEquals(await node.untilEnded(), 2);
+    assertMatch(node.printed, printed);
+  }
+});
+
+Deno.test("dks serve ends at SIGTERM while it waits for its configuration", {
+  ignore: Deno.build.os !== "linux",
+}, async () => {
+  const { file, args } = await binary();
+  const process = new Deno.Command(file, {
+    args: [...args, "serve", "--config", "-"],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  // Nothing tells from outside when the signals are listened to: until then one ends it otherwise.
+  const isListening = async () => {
+    const status = await Deno.readTextFile(`/proc/${process.pid}/status`);
+    const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
+    return (caught & (1n << 14n)) !== 0n;
+  };
+  await until("SIGTERM is caught", isListening);
+  process.kill("SIGTERM");
+  assertEquals((await process.status).code, 0);
+  await process.stdin.close().catch(() => {});
+});
+
 Deno.test("dks serve ends with one line and code 1 when the port is in use", async () => {
   const listener = Deno.listen({ port: 0 });
   const { port } = listener.addr;

@@ -51,17 +51,24 @@ export class NodeProcess {
     storage?: readonly string[];
     /** Variables of its environment besides those of this process. */
     env?: Readonly<Record<string, string>>;
+    /** What is on its standard input. */
+    input?: string | undefined;
     onLine?: (line: string) => void;
   }) {
-    const { program, port, args, storage = ["--ephemeral"], env = {}, onLine } = options;
+    const { program, port, args, storage = ["--ephemeral"], env = {}, input, onLine } = options;
     this.port = port;
     this.#process = new Deno.Command(program.file, {
       args: [...program.args, "serve", "--port", String(port), ...storage, ...args],
       env: { ...env },
-      stdin: "null",
+      stdin: input === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
     }).spawn();
+    // A process that has ended without reading all of it has said why.
+    if (input !== undefined) {
+      ReadableStream.from([new TextEncoder().encode(input)]).pipeTo(this.#process.stdin)
+        .catch(() => {});
+    }
     this.#output = new TextLines(this.#process.stdout, onLine);
     this.#errors = new TextLines(this.#process.stderr, onLine);
     this.#process.status.then(() => this.#hasEnded = true);
@@ -154,9 +161,11 @@ export class LocalCluster {
     /** Where journals are kept, as flags; nowhere, if not given. */
     storage?: readonly string[];
     env?: Readonly<Record<string, string>>;
+    /** What is on the standard input of each. */
+    input?: string;
     onLine?: (port: number, line: string) => void;
   }): Promise<LocalCluster> {
-    const { places, args = [], storage, env, onLine } = options;
+    const { places, args = [], storage, env, input, onLine } = options;
     const peers = places.map((place) => place.address).join(",");
     const cluster = new LocalCluster(
       places.map(({ program, port }) =>
@@ -164,6 +173,7 @@ export class LocalCluster {
           program,
           port,
           args: [...(places.length > 1 ? ["--peers", peers] : []), ...args],
+          input,
           ...(storage === undefined ? {} : { storage }),
           ...(env === undefined ? {} : { env }),
           ...(onLine === undefined ? {} : { onLine: (line: string) => onLine(port, line) }),

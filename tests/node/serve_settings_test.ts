@@ -1,0 +1,139 @@
+/** The document that `dks serve --config -` reads. */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "../../src/errors.ts";
+import { CONFIG_BYTES_MAX } from "../../src/limits.ts";
+import { parseServeOptions, SERVE_HELP } from "../../src/node/serve.ts";
+import { documentSchema, readDocument, readServeFlags } from "../../src/node/serve_settings.ts";
+
+const encode = (text: string) => new TextEncoder().encode(text);
+
+function parse(document: unknown, line = "") {
+  return parseServeOptions(
+    line === "" ? [] : line.split(" "),
+    encode(JSON.stringify(document)),
+  );
+}
+
+const WHOLE = {
+  "port": 5001,
+  "host": "127.0.0.1",
+  "peers": ["b", "A:7000", "[::1]:5002"],
+  "advertise": "b",
+  "data": "folder",
+  "timeout": "750ms",
+  "idle-timeout": "2m",
+  "lease": "2s",
+  "suspicion": "1500ms",
+  "heartbeat": "100ms",
+  "slow-force": "50ms",
+  "slow-member": "exclude",
+  "max-key-bytes": 100,
+  "max-value-bytes": 2000,
+  "max-memory": "1mb",
+  "notify-keyspace-events": "KEA",
+  "log-level": "warn",
+  "log-format": "json",
+};
+
+Deno.test("a document says what the flags can say, and comes to the same", () => {
+  const line = Object.entries(WHOLE).map(([name, value]) => `--${name} ${value}`).join(" ");
+  const { logger: _1, ...byDocument } = parse(WHOLE);
+  const { logger: _2, ...byFlags } = parseServeOptions(line.split(" "));
+  assertEquals(byDocument, byFlags);
+  const { storage, forcesNewCluster } = parse({ "ephemeral": true, "force-new-cluster": false });
+  assertEquals([storage, forcesNewCluster], [{ kind: "ephemeral" }, false]);
+  assertEquals(parse({ "force-new-cluster": true }).forcesNewCluster, true);
+  assertEquals(parse({ "max-memory": 0 }).memoryBytesMax, 0);
+  assertEquals(parse({}).port, 5000);
+});
+
+Deno.test("flags win over the document", () => {
+  const options = parse(WHOLE, "-p 6000 --peers a,b --timeout 2s --log-level error --config -");
+  assertEquals([options.port, options.timeoutMs, options.idleMsMax], [6000, 2000, 120_000]);
+  assertEquals(options.peers?.map(({ hostname }) => hostname), ["a", "b"]);
+  // Where the journal is kept is one thing, whichever flag says it.
+  assertEquals(parse({ "data": "folder" }, "--ephemeral").storage, { kind: "ephemeral" });
+  const { storage } = parse({ "ephemeral": true }, "--data there");
+  assertEquals(storage, { kind: "path", path: "./there" });
+});
+
+Deno.test("an error names the key of the document, and what was expected", () => {
+  const table: readonly [document: unknown, message: string][] = [
+    [{ "prot": 1 }, 'the configuration has the unknown key "prot": there are port, host, peers,'],
+    [{ "toString": 1 }, 'the configuration has the unknown key "toString"'],
+    [{ "config": "-" }, 'the configuration has the unknown key "config"'],
+    [
+      { "port": "5000" },
+      '"port" in the configuration takes an integer of 0 or more, not a text',
+    ],
+    [{ "port": 1.5 }, '"port" in the configuration takes an integer of 0 or more, not a number'],
+    [{ "port": 0 }, '"port" in the configuration takes a port from 1 to 65535, not "0"'],
+    [{ "timeout": 5 }, '"timeout" in the configuration takes a text, not a number'],
+    [{ "timeout": "" }, '"timeout" in the configuration takes a text, not an empty text'],
+    [{ "timeout": "1ms" }, '"timeout" in the configuration takes a time from 100ms to 60s'],
+    [{ "lease": "1h" }, '"lease" in the configuration takes a duration such as 5s or 500ms'],
+    [
+      { "ephemeral": "yes" },
+      '"ephemeral" in the configuration takes true or false, not a text',
+    ],
+    [
+      { "peers": "a,b" },
+      '"peers" in the configuration takes an array of texts, one at least, each without a comma, ' +
+      "not a text",
+    ],
+    [{ "peers": ["a,b"] }, "each without a comma, not an array"],
+    [{ "peers": [] }, "one at least"],
+    [{ "peers": ["a", "a"] }, '"peers" in the configuration names a:5000 twice'],
+    [
+      { "slow-member": "leave" },
+      '"slow-member" in the configuration takes one of "warn", "exclude", not a text',
+    ],
+    [{ "max-memory": true }, "takes a text, or an integer of 0 or more, not true or false"],
+    [{ "max-key-bytes": null }, "takes an integer of 0 or more, not null"],
+    [[], "the configuration on standard input is an array, and must be an object"],
+    ["x", "the configuration on standard input is a text, and must be an object"],
+  ];
+  for (const [document, message] of table) {
+    assertThrows(() => parse(document), UsageError, message, JSON.stringify(document));
+  }
+});
+
+Deno.test("a document that is no JSON is refused, without a word of what it says", () => {
+  const table: readonly [text: string, message: string][] = [
+    ["", "the configuration on standard input is not JSON: it is empty"],
+    ['{\n"host": secret\n}', "the configuration on standard input is not JSON"],
+    ['{"a": "secret" "b"}', "the configuration on standard input is not JSON (line 1 column 16)"],
+  ];
+  for (const [text, message] of table) {
+    const error = assertThrows(() => readDocument(encode(text)), UsageError, message);
+    assert(!error.message.includes("secret"), error.message);
+  }
+  assertThrows(() => readDocument(new Uint8Array([0xff])), UsageError, "is not UTF-8");
+  assertThrows(
+    () => readDocument(new Uint8Array(CONFIG_BYTES_MAX + 1)),
+    UsageError,
+    `the configuration has more than ${CONFIG_BYTES_MAX} bytes`,
+  );
+});
+
+Deno.test("--config takes standard input and nothing else", () => {
+  assertEquals(readServeFlags(["--config", "-"]).hasDocument, true);
+  assertEquals(readServeFlags([]).hasDocument, false);
+  assertThrows(
+    () => readServeFlags(["--config", "/etc/dks.json"]),
+    UsageError,
+    'dks opens no files: --config takes -, and reads standard input, not "/etc/dks.json"',
+  );
+});
+
+Deno.test("docs/config.schema.json is what the table says: scripts/config_schema.ts writes it", async () => {
+  const path = new URL("../../docs/config.schema.json", import.meta.url);
+  assertEquals(JSON.parse(await Deno.readTextFile(path)), documentSchema());
+});
+
+Deno.test("what the help lists can be said in the document, too", () => {
+  const { properties } = documentSchema() as { properties: Record<string, unknown> };
+  const flags = [...SERVE_HELP.matchAll(/^ +(?:-p, )?--([a-z-]+)/gm)].map(([, name]) => name);
+  assertEquals(flags.filter((name) => name !== "config"), Object.keys(properties));
+});
