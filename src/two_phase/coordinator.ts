@@ -19,19 +19,15 @@
  * @module
  */
 
-import type { ByteString } from "../byte_string.ts";
 import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
 import type { Context } from "./context.ts";
-import { applyEffects } from "./effects.ts";
+import { applyEffects, keysOnlyRead, withDeletions } from "./effects.ts";
 import { EvaluationView } from "./evaluation.ts";
 import { invariant } from "../invariant.ts";
-import { EVENT, eventsOf } from "../key_events.ts";
 import type { LeaseTerm } from "./lease.ts";
 import type { LowWaterMarks } from "./low_water_mark.ts";
 import {
-  type Abort,
   type AbortAcknowledged,
-  type Commit,
   type Effect,
   type NodeId,
   type NodeSet,
@@ -45,7 +41,7 @@ import { contains, members, NOBODY, only } from "./node_set.ts";
 import { PendingRequest, PendingRequests } from "./pending_requests.ts";
 import type { ForceAwaiter } from "./outbox.ts";
 import { OwnNumbers } from "./own_numbers.ts";
-import { assertOwn, OwnTransaction, requestOf } from "./own_transaction.ts";
+import { assertOwn, missedBy, OwnTransaction, requestOf } from "./own_transaction.ts";
 import { restorePrepared } from "./prepared.ts";
 import { Reads } from "./reads.ts";
 import {
@@ -58,15 +54,9 @@ import {
   whyUndecided,
 } from "./refusals.ts";
 import type { Outcome, ReadRequest, Refusal, Request, Requester, WriteRequest } from "./request.ts";
-import { type Entry, Transaction, withFollowers } from "./state.ts";
+import { Transaction, withFollowers } from "./state.ts";
+import { RetryPauses } from "./retry_pauses.ts";
 import { nameForClients } from "./transaction_name.ts";
-import type { Known } from "./transaction_table.ts";
-
-/** Attempts that start without a pause after the one before. */
-const PROMPT_ATTEMPTS = 3;
-
-/** Longest pause before a further attempt, in milliseconds; it doubles up to here. */
-const PAUSE_MS_MAX = 64;
 
 /** Runs the requests of one node's clients. */
 export class Coordinator implements ForceAwaiter {
@@ -83,8 +73,7 @@ export class Coordinator implements ForceAwaiter {
    * Requests that wait until they may begin. Answered ones stay until the next pass over the list.
    */
   #parked: PendingRequest[] = [];
-  /** Attempts that wait out their pause. */
-  readonly #paused: { readonly transaction: OwnTransaction; readonly until: number }[] = [];
+  readonly #pauses: RetryPauses;
   /** Aborted transactions that not all members have acknowledged yet: few, if any. */
   readonly #unacknowledged = new Set<OwnTransaction>();
   /** Transactions in line or running. */
@@ -99,6 +88,7 @@ export class Coordinator implements ForceAwaiter {
     this.#context = context;
     this.#marks = options.marks;
     this.#numbers = new OwnNumbers(context, options.sequencesMax);
+    this.#pauses = new RetryPauses(() => context.random());
     this.#view = new EvaluationView(context);
     this.#reads = new Reads(context, this.#view, {
       lineUp: (pending, request) => this.#lineUp(pending, request),
@@ -172,12 +162,7 @@ export class Coordinator implements ForceAwaiter {
     this.#reads.onTick();
     if (this.#parked.length > 0) this.#rejectHopeless();
     if (this.#active < TRANSACTIONS_MAX) this.onMembershipChange();
-    for (let i = this.#paused.length - 1; i >= 0; i--) {
-      const paused = this.#paused[i];
-      if (paused === undefined || now < paused.until) continue;
-      this.#paused.splice(i, 1);
-      this.#makeReady(paused.transaction);
-    }
+    for (const transaction of this.#pauses.takeOver(now)) this.#makeReady(transaction);
   }
 
   /** Rejects requests that cannot be served, so that no client waits for a lost majority. */
@@ -205,7 +190,7 @@ export class Coordinator implements ForceAwaiter {
       }
     }
     this.#parked = [];
-    this.#paused.length = 0;
+    this.#pauses.clear();
   }
 
   /** Starts the parked requests that can start now. */
@@ -221,8 +206,11 @@ export class Coordinator implements ForceAwaiter {
   onPeerReady(node: NodeId): void {
     const { transactions, self, outbox, counters } = this.#context;
     if (this.#context.membership.isFrozen) return;
+    const { settledBy } = this.#context.nodes.of(node);
+    const { number: view } = this.#context.membership.view;
     for (const [number, known] of transactions.of(self)) {
-      const message = this.#missedBy(node, number, known);
+      if (known === "committed" && number <= settledBy) continue;
+      const message = missedBy(node, { view, number, known });
       if (message === undefined) continue;
       counters.resent++;
       outbox.send(only(node), message);
@@ -288,28 +276,6 @@ export class Coordinator implements ForceAwaiter {
     for (const transaction of open) {
       if (transaction.state === "prepared") this.#countVote(transaction, self);
     }
-  }
-
-  /** Returns what to send to `node` about a transaction after its link was down. */
-  #missedBy(
-    node: NodeId,
-    number: TransactionNumber,
-    known: Known,
-  ): Prepare | Commit | Abort | undefined {
-    const view = this.#context.membership.view.number;
-    if (known === "committed") {
-      return number > this.#context.nodes.of(node).settledBy
-        ? { type: "commit", view, number }
-        : undefined;
-    }
-    if (!(known instanceof OwnTransaction)) return undefined;
-    if (known.isPreparedOrPreparing) {
-      if (contains(known.votes, node)) return undefined;
-      known.sentTo |= only(node);
-      return known.prepare;
-    }
-    const isTold = known.state !== "aborted" || contains(known.acknowledged, node);
-    return isTold ? undefined : { type: "abort", view, number };
   }
 
   #dispatch(pending: PendingRequest): void {
@@ -696,15 +662,8 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #pauseOrResume(next: OwnTransaction): void {
-    const { attempts } = requestOf(next);
     next.before = undefined;
-    if (attempts < PROMPT_ATTEMPTS) {
-      this.#makeReady(next);
-      return;
-    }
-    const ceiling = Math.min(PAUSE_MS_MAX, 2 ** (attempts - PROMPT_ATTEMPTS));
-    const until = this.#context.now + this.#context.random() * ceiling;
-    this.#paused.push({ transaction: next, until });
+    if (!this.#pauses.begin(next, this.#context.now)) this.#makeReady(next);
   }
 
   #makeReady(transaction: OwnTransaction): void {
@@ -882,7 +841,7 @@ export class Coordinator implements ForceAwaiter {
       if (known?.state === "aborted") this.#answerClosing(pending, true);
     }
     this.#unacknowledged.clear();
-    this.#paused.length = 0;
+    this.#pauses.clear();
     this.#parked = [];
     for (const pending of this.#pending.all()) this.#startOver(pending);
     this.#active = 0;
@@ -915,29 +874,5 @@ function mustWrite({ request, expires }: PendingRequest): boolean {
   return request.kind === "write" || expires;
 }
 
-/** Returns `effects` with the deletion of those of `keys` on which there is none. */
-function withDeletions(
-  effects: readonly Effect[],
-  keys: Iterable<ByteString>,
-): readonly Effect[] {
-  const expired = new Set(keys);
-  const all = effects.map((effect) =>
-    expired.delete(effect.key) ? { ...effect, events: EVENT.expired + eventsOf(effect) } : effect
-  );
-  for (const key of expired) all.push({ key, value: undefined, events: EVENT.expired });
-  return all;
-}
-
 const NO_EFFECTS: readonly Effect[] = [];
-const NO_KEYS: readonly ByteString[] = [];
 const NO_NUMBERS: readonly TransactionNumber[] = [];
-
-/** Returns the keys of `entries` that have no effect. */
-function keysOnlyRead(
-  entries: readonly Entry[],
-  effects: Prepare["effects"],
-): readonly ByteString[] {
-  if (effects.length === entries.length) return NO_KEYS;
-  const written = new Set(effects.map((effect) => effect.key));
-  return entries.map((entry) => entry.key).filter((key) => !written.has(key));
-}

@@ -4,8 +4,10 @@
  * @module
  */
 
-import type { Prepare } from "./messages.ts";
+import type { ByteString } from "../byte_string.ts";
 import { invariant } from "../invariant.ts";
+import { EVENT, eventsOf } from "../key_events.ts";
+import type { Effect, Prepare } from "./messages.ts";
 import type { Entry, Transaction } from "./state.ts";
 import type { Store } from "./store.ts";
 
@@ -43,4 +45,29 @@ export function applyEffects(store: Store, transaction: Transaction): void {
     const target = isSame ? entry : store.entryOf(effect.key);
     store.write(target, effect.value, prepare.version, effect.expiresAtMs);
   }
+}
+
+/** Returns `effects` with the deletion of those of `keys` on which there is none. */
+export function withDeletions(
+  effects: readonly Effect[],
+  keys: Iterable<ByteString>,
+): readonly Effect[] {
+  const expired = new Set(keys);
+  const all = effects.map((effect) =>
+    expired.delete(effect.key) ? { ...effect, events: EVENT.expired + eventsOf(effect) } : effect
+  );
+  for (const key of expired) all.push({ key, value: undefined, events: EVENT.expired });
+  return all;
+}
+
+const NO_KEYS: readonly ByteString[] = [];
+
+/** Returns the keys of `entries` that have no effect. */
+export function keysOnlyRead(
+  entries: readonly Entry[],
+  effects: Prepare["effects"],
+): readonly ByteString[] {
+  if (effects.length === entries.length) return NO_KEYS;
+  const written = new Set(effects.map((effect) => effect.key));
+  return entries.map((entry) => entry.key).filter((key) => !written.has(key));
 }

@@ -5,11 +5,20 @@
  */
 
 import { invariant } from "../invariant.ts";
-import type { NodeId, NodeSet, Stamp } from "./messages.ts";
-import { NOBODY } from "./node_set.ts";
+import type {
+  Abort,
+  Commit,
+  NodeId,
+  NodeSet,
+  Prepare,
+  Stamp,
+  TransactionNumber,
+} from "./messages.ts";
+import { contains, NOBODY, only } from "./node_set.ts";
 import type { PendingRequest } from "./pending_requests.ts";
 import { type Entry, Transaction } from "./state.ts";
 import type { Moment } from "./stillness.ts";
+import type { Known } from "./transaction_table.ts";
 
 const NEVER_SENT: Moment = { at: -Infinity, stoodStillMs: 0 };
 
@@ -60,4 +69,23 @@ export function requestOf(transaction: OwnTransaction): PendingRequest {
 /** @throws {InvariantError} if another node coordinates `transaction`. */
 export function assertOwn(transaction: Transaction): asserts transaction is OwnTransaction {
   invariant(transaction instanceof OwnTransaction, "the transaction is coordinated here");
+}
+
+/**
+ * Returns what `node`, whose link was down, may have missed of a transaction of this node; `undefined` if
+ * nothing. A prepare is noted as sent.
+ */
+export function missedBy(
+  node: NodeId,
+  { view, number, known }: { view: number; number: TransactionNumber; known: Known },
+): Prepare | Commit | Abort | undefined {
+  if (known === "committed") return { type: "commit", view, number };
+  if (!(known instanceof OwnTransaction)) return undefined;
+  if (known.isPreparedOrPreparing) {
+    if (contains(known.votes, node)) return undefined;
+    known.sentTo |= only(node);
+    return known.prepare;
+  }
+  const isTold = known.state !== "aborted" || contains(known.acknowledged, node);
+  return isTold ? undefined : { type: "abort", view, number };
 }
