@@ -36,6 +36,10 @@ export function applyEffectsAgain(store: Store, transaction: Transaction): void 
 export function applyEffects(store: Store, transaction: Transaction): void {
   const { prepare, entries } = transaction;
   invariant(prepare !== undefined, "a transaction without content cannot be committed");
+  if (transaction.mayBeStored) {
+    applyEffectsAgain(store, transaction);
+    return;
+  }
   for (let i = 0; i < prepare.effects.length; i++) {
     const effect = prepare.effects[i];
     const entry = entries[i];

@@ -27,6 +27,7 @@ export function restorePrepared(
   if (transactions.isForgotten(coordinator, number)) return;
   const transaction = make(entriesOf(store, prepare));
   transaction.fill(prepare);
+  transaction.mayBeStored = true;
   transactions.add(transaction, number);
   transaction.transitionTo("preparing");
   transaction.transitionTo("prepared");

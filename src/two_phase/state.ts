@@ -113,6 +113,8 @@ export class Transaction {
   lookedAt = -1;
   /** False while it only keeps its place in line, see `Coordinator`. */
   ready = true;
+  /** It was restored: a checkpoint may hold what it does, and what later ones have done to its keys. */
+  mayBeStored = false;
   /** It joins no chain: it needs all of its keys free at one moment. */
   isAlone = false;
   /** It holds its locks at this moment. */

@@ -489,14 +489,14 @@ export class SimNode implements Endpoint {
     return 1_000_000 + scheduler.now * rate + this.#clockOffset;
   }
 
-  /** The wall clock is set, forward or back. */
+  /** The wall clock is set, forward or back. Nobody sets it while the machine sleeps. */
   setClock(ms: number): void {
+    if (this.#suspendedAt !== undefined) return;
     this.#options.onHappening(ms > 0 ? "clock set forward" : "clock set back");
     this.#options.trace.note(this.index, `has its wall clock set by ${Math.round(ms)} ms`);
     this.#clockOffset += ms;
     // The monotonic clock of a process that runs takes no part in that.
     this.#clockError += ms;
-    if (this.#suspendedAt !== undefined) this.#suspendedAt += ms;
   }
 
   // --- Inputs --------------------------------------------------------------------------------

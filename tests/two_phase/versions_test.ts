@@ -72,6 +72,44 @@ Deno.test("a checkpoint of a node that has joined carries the clock", () => {
   assert(Math.max(...stamps) >= deletion);
 });
 
+Deno.test("a commit that comes again after a restart writes nothing older than the checkpoint holds", () => {
+  const script = Script.complete(3, timingFor(5000));
+  script.ask(0, "T1", write({ k: "1" }));
+  script.ask(0, "T2", write({ k: "2" }));
+  script.deliverAll((from, to) => from === 1 && to === 0);
+  const { store } = script.replicas[0] ?? {};
+  assertEquals(
+    store?.get("k")?.version ?? 0,
+    0,
+    "both are prepared at n1, and its votes are under way",
+  );
+  script.restart(1, []);
+  const restarted = script.replicas[1]?.store;
+  assert(restarted !== undefined);
+  // A checkpoint reads each key when it comes to it. When it came to this one, both were committed; and
+  // the records that say so were lost in the crash.
+  const prepared = script.replicas[1]?.context.transactions.of(0) ?? [];
+  const stamps = [...prepared].map(([, known]) =>
+    typeof known === "string" ? 0 : known.prepare?.version ?? 0
+  );
+  assertEquals(stamps.length, 2);
+  const entry = restarted.entryOf("k");
+  restarted.write(entry, "2", Math.max(...stamps));
+  const written: Stamp[] = [];
+  const original = restarted.write.bind(restarted);
+  restarted.write = (one, value, version) => {
+    written.push(version);
+    original(one, value, version);
+  };
+  script.connect(0, 1);
+  script.connect(1, 2);
+  script.goOnUntil(() => script.outcomes.get("T2") !== undefined);
+  script.deliverAll();
+  assertEquals(script.outcomes.get("T2"), { kind: "answered", reply: "OK" });
+  assertEquals(restarted.get("k")?.value, "2");
+  assertEquals(written, []);
+});
+
 Deno.test("stamps can be written and read again, however far ahead the clock is", () => {
   const late = Date.UTC(2256, 0, 1);
   const clock = new HybridClock();
