@@ -196,3 +196,15 @@ export const OUTCOMES_KEPT_MAX = 10_000;
 
 /** The latest time that a node's clock may show at its start, in milliseconds since 1970: 2112. */
 export const CLOCK_MS_MAX = 2 ** 52 / 1000;
+
+/** Most connections at the port of `--http` at one time. */
+export const HTTP_CONNECTIONS_MAX = 64;
+
+/** Most status pages that one node keeps up to date. */
+export const LIVE_PAGES_MAX = 16;
+
+/** Most bytes of the head of a request at the port of `--http`. */
+export const HTTP_HEAD_BYTES_MAX = 8 * 1024;
+
+/** A request at the port of `--http` arrives, and its answer is read, within this time, in milliseconds. */
+export const HTTP_TIMEOUT_MS = 5000;

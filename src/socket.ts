@@ -16,6 +16,8 @@ export interface Socket {
   /** Returns how many of the bytes were taken. */
   write(bytes: Uint8Array): Promise<number>;
   close(): void;
+  /** Says that nothing more is written; what the other end sends can still be read. */
+  closeWrite?(): Promise<void>;
   /** The addresses of the other end and of this one, if it has any. */
   readonly remoteAddr?: Address;
   readonly localAddr?: Address;

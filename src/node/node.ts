@@ -17,9 +17,12 @@ import type { Refusal } from "../two_phase/request.ts";
 import { Store } from "../two_phase/store.ts";
 import { type Timing, timingFor, VIEW_TIMING } from "../two_phase/timing.ts";
 import { EventLog } from "./admin/event_log.ts";
+import { ForceTimes } from "./admin/force_times.ts";
 import { type InfoSources, infoText } from "./admin/info.ts";
+import { nodeMetrics } from "./admin/metrics.ts";
 import { Statistics } from "./admin/statistics.ts";
 import { clusterStatus } from "./admin/status.ts";
+import { type HttpOptions, type StatusHost, StatusServer } from "./admin/status_server.ts";
 import { TurnTimes } from "./admin/turn_times.ts";
 import { clocks, now, whyNotThisTime } from "../clock.ts";
 import {
@@ -85,6 +88,8 @@ export interface NodeOptions extends ViewTimes {
   readonly valueBytesMax: number;
   /** The bound on the memory of keys, in bytes; 0: none. */
   readonly memoryBytesMax: number;
+  /** The port for metrics and the status page; `undefined` for none. */
+  readonly http: HttpOptions | undefined;
   /** Where the journal is kept. */
   readonly storage: Storage;
   /** Start a new cluster from the journal, see `new_cluster.ts`. */
@@ -135,7 +140,7 @@ const EXPIRY_SWEEP_MS = 100;
 const SCAN_TAGS = SCAN_PROCESSES / 32;
 
 /** One running node. */
-export class Node implements ListenerHost, OutcomeHost {
+export class Node implements ListenerHost, OutcomeHost, StatusHost {
   readonly facts: CommandHost;
   readonly waitMsMax: number;
   readonly statistics = new CommandStatistics();
@@ -147,6 +152,9 @@ export class Node implements ListenerHost, OutcomeHost {
   readonly #options: NodeOptions;
   readonly #listener: ClientListener;
   readonly #journal: Journal;
+  readonly #forces: ForceTimes;
+  /** The port of `--http`. */
+  readonly #http: StatusServer | undefined;
   #recovered: Recovered;
   readonly #peers: Peers;
   readonly #statistics = new Statistics();
@@ -210,13 +218,17 @@ export class Node implements ListenerHost, OutcomeHost {
     const refusal = whyNotThisTime(clocks());
     if (refusal !== undefined) throw new FatalError(refusal);
     const listener = await takePort(options);
+    const forces = new ForceTimes();
+    let http: StatusServer | undefined;
     let journal: Journal | undefined;
     try {
-      journal = await openJournal(options, (error) => ended.reject(error));
+      http = openHttp(options);
+      journal = await openJournal(options, forces, (error) => ended.reject(error));
       const recovered = await recover(journal, now());
-      return new Node(options, { listener, journal, recovered, ended });
+      return new Node(options, { listener, http, journal, forces, recovered, ended });
     } catch (error) {
       listener.close();
+      http?.close();
       await journal?.close();
       throw error;
     }
@@ -226,13 +238,17 @@ export class Node implements ListenerHost, OutcomeHost {
     options: NodeOptions,
     opened: {
       listener: ClientListener;
+      http: StatusServer | undefined;
       journal: Journal;
+      forces: ForceTimes;
       recovered: Recovered;
       ended: PromiseWithResolvers<void>;
     },
   ) {
     this.#options = options;
     this.#journal = opened.journal;
+    this.#forces = opened.forces;
+    this.#http = opened.http;
     this.#keyNotifications.choose(options.keyEvents);
     this.#recovered = opened.recovered;
     this.#ended = opened.ended;
@@ -334,6 +350,7 @@ export class Node implements ListenerHost, OutcomeHost {
    */
   async run(): Promise<void> {
     this.#listener.serve(this);
+    this.#http?.serve(this);
     const begun = this.#begin();
     begun.catch((error) => this.#ended.reject(error));
     try {
@@ -703,6 +720,7 @@ export class Node implements ListenerHost, OutcomeHost {
     this.#stopReplica({ obstacle: "down", reason: "this node is stopping" });
     this.#peers.stop();
     clearTimeout(this.#pauseTimer);
+    this.#http?.close();
     this.#listener.close();
     this.admission.close();
     await this.#journal.close();
@@ -736,6 +754,20 @@ export class Node implements ListenerHost, OutcomeHost {
   }
 
   // --- What parts of the node ask of it --------------------------------------------------------
+
+  get whyNotReady(): string | undefined {
+    const replica = this.#driver?.replica;
+    return replica === undefined ? this.notReady.reason : replica.whyNotReady(clocks());
+  }
+
+  metrics(): string {
+    return nodeMetrics({
+      ...this.#sources,
+      forces: this.#forces,
+      whyNotReady: this.whyNotReady,
+      http: { connections: this.#http?.connections ?? 0, pages: 0 },
+    });
+  }
 
   get driver(): Driver | undefined {
     return this.#driver;
@@ -827,22 +859,37 @@ async function takePort(options: NodeOptions): Promise<ClientListener> {
   }
 }
 
+/** @throws {FatalError} if the port of `--http` cannot be had. */
+function openHttp({ http, peers = [], logger }: NodeOptions): StatusServer | undefined {
+  if (http === undefined) return undefined;
+  const names = [...http.names, ...peers.map(({ hostname }) => hostname)];
+  const server = new StatusServer({ ...http, names }, (error) => {
+    logger.error(`could not answer a request at the port of --http: ${messageOf(error)}`);
+  });
+  const { hostname } = http.address;
+  logger.info(`metrics at http://${formatAddress({ hostname, port: server.port })}/metrics`);
+  return server;
+}
+
 async function openJournal(
   options: NodeOptions,
+  forces: ForceTimes,
   onFatal: (error: FatalError) => void,
 ): Promise<Journal> {
   const { storage, port, logger } = options;
   if (storage.kind === "ephemeral") return new MemoryJournal();
   // Loaded on demand: it loads a part of the runtime that takes a while.
   const { openKvJournal } = await import("./storage/kv_journal.ts");
+  const onForced = (ms: number, bytes: number) => forces.add(ms, bytes);
   if (storage.kind === "path") {
     const fileName = `dks-${port}.kv`;
-    return await openKvJournal({ path: storage.path, fileName, onFatal, logger });
+    return await openKvJournal({ path: storage.path, fileName, onFatal, onForced, logger });
   }
   return await openKvJournal({
     part: `port ${port}`,
     placeName: `${storage.place} (port ${port})`,
     onFatal,
+    onForced,
     logger,
   });
 }

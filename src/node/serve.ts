@@ -24,6 +24,7 @@ import {
 } from "../limits.ts";
 import { readInput, writeOutput } from "../standard_streams.ts";
 import { SLOW_DISK, VIEW_TIMING } from "../two_phase/timing.ts";
+import type { HttpOptions } from "./admin/status_server.ts";
 import type { ViewTimes } from "./peer/handshake.ts";
 import { defaultMemoryBytes, parseMemoryBytes } from "./memory.ts";
 import { KeyNotifications } from "./pubsub/key_notifications.ts";
@@ -51,6 +52,12 @@ usage: dks serve [options]
                          this folder; needs a program that was compiled for
                          it (deno task compile --data FOLDER). Without it:
                          in a data folder of the user's, one for each port
+      --http PORT        tells of this node by HTTP: /metrics for Prometheus,
+                         /healthz and /readyz (off)
+      --http-host ADDRESS  the local address for that; anybody who reaches it
+                         may read all of it (127.0.0.1)
+      --http-name LIST   other names under which it may be asked for than IP
+                         addresses, localhost and the hosts of --peers
       --ephemeral        stores nothing: a node that restarts is a stranger to
                          its cluster
       --force-new-cluster  a majority of the nodes is lost for good: this node
@@ -195,6 +202,7 @@ export function parseServeOptions(args: readonly string[], document?: Uint8Array
     }),
     keyEvents: parseKeyEvents(set),
     memoryBytesMax: parseMemory(set),
+    http: parseHttp(set),
     storage: parseStorage(set),
     forcesNewCluster,
     logger: setUpLog(set),
@@ -206,6 +214,24 @@ function parseMemory(set: ServeSettings): number {
   return text === undefined
     ? defaultMemoryBytes()
     : parseMemoryBytes(text, set.label("max-memory"));
+}
+
+/** Returns where `--http` listens, and under which other names it may be asked. */
+function parseHttp(set: ServeSettings): HttpOptions | undefined {
+  const text = set.value("http");
+  if (text === undefined) {
+    const extra = ["http-host", "http-name"].find((name) => set.value(name) !== undefined);
+    if (extra === undefined) return undefined;
+    throw new UsageError(`${set.label(extra)} is of no use without --http`);
+  }
+  const port = parsePort(text, set.label("http"));
+  const names = (set.value("http-name") ?? "").split(",").filter((name) => name !== "");
+  return {
+    address: { hostname: set.value("http-host") ?? "127.0.0.1", port },
+    names: names.map((name) =>
+      parseAddress(name, { defaultPort: port, name: set.label("http-name") }).hostname
+    ),
+  };
 }
 
 function parsePeers(

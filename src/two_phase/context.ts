@@ -18,6 +18,7 @@ import type { Stillness } from "./stillness.ts";
 import type { Store } from "./store.ts";
 import type { Timing } from "./timing.ts";
 import type { TransactionTable } from "./transaction_table.ts";
+import type { WriteTimes } from "./write_times.ts";
 
 /** What the roles of one replica share. */
 export interface Context {
@@ -33,6 +34,7 @@ export interface Context {
   readonly slowMembers: SlowMembers;
   readonly outbox: Outbox;
   readonly counters: Counters;
+  readonly writeTimes: WriteTimes;
   readonly stillness: Stillness;
   /** A number from 0 up to but not including 1, different each time. */
   readonly random: () => number;

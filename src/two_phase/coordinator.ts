@@ -57,6 +57,7 @@ import type { Outcome, ReadRequest, Refusal, Request, Requester, WriteRequest } 
 import { Transaction, withFollowers } from "./state.ts";
 import { RetryPauses } from "./retry_pauses.ts";
 import { nameForClients } from "./transaction_name.ts";
+import type { AbortReason } from "./write_times.ts";
 
 /** Runs the requests of one node's clients. */
 export class Coordinator implements ForceAwaiter {
@@ -270,7 +271,8 @@ export class Coordinator implements ForceAwaiter {
     for (const transaction of open) {
       const leaders = transaction.follows.map((number) => transactions.get(self, number));
       if (leaders.includes("aborted") && transaction.state === "prepared") {
-        this.#abort(transaction, { reason: "it follows one that was aborted", isRetried: false });
+        const reason = "it follows one that was aborted";
+        this.#abort(transaction, { reason, why: "leader", isRetried: false });
       }
     }
     for (const transaction of open) {
@@ -477,7 +479,9 @@ export class Coordinator implements ForceAwaiter {
   #onPreparedHere(transaction: OwnTransaction): void {
     // Crash from here on: recovery resumes as the coordinator, and sends the prepare again.
     transaction.transitionTo("prepared");
-    this.#countVote(transaction, this.#context.self);
+    const { self, now, writeTimes } = this.#context;
+    writeTimes.force.add(now - transaction.preparedAt);
+    this.#countVote(transaction, self);
   }
 
   onVote(from: NodeId, vote: Vote): void {
@@ -506,7 +510,8 @@ export class Coordinator implements ForceAwaiter {
     const reason = vote.reason === "conflict"
       ? `an older transaction holds a key at ${name}, or is in line for it`
       : `${name} refused it (${vote.reason})`;
-    this.#abort(transaction, { reason, isRetried: true });
+    const why = vote.reason === "none" ? "aborted" : vote.reason;
+    this.#abort(transaction, { reason, why, isRetried: true });
   }
 
   // --- Phase 2: commit -----------------------------------------------------------------------
@@ -532,7 +537,8 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #commit(transaction: OwnTransaction): void {
-    const { store, outbox, membership, self, counters, transactions } = this.#context;
+    const { store, outbox, membership, self, counters, transactions, now, writeTimes } = this
+      .#context;
     const { pending, number, view } = transaction;
     transaction.transitionTo("committed");
     // Need not be forced: recovery collects the votes again, and decides the same.
@@ -543,6 +549,7 @@ export class Coordinator implements ForceAwaiter {
     transactions.discardTransaction(self, number, "committed");
     transactions.settle(self, number);
     counters.commits++;
+    writeTimes.onCommit(now, transaction);
     if (pending === undefined) counters.recoveredCommits++;
     else {
       if (pending.attempts > 1) counters.commitsAfterRetry++;
@@ -563,8 +570,11 @@ export class Coordinator implements ForceAwaiter {
    * Aborts `transaction` and all that follow it. Followers are tried again, as the reason is not
    * theirs.
    */
-  #abort(transaction: OwnTransaction, cause: { reason: string; isRetried: boolean }): void {
-    const { outbox, self, counters, transactions } = this.#context;
+  #abort(
+    transaction: OwnTransaction,
+    cause: { reason: string; why: AbortReason; isRetried: boolean },
+  ): void {
+    const { outbox, self, counters, transactions, writeTimes } = this.#context;
     for (const one of withFollowers(transaction)) {
       assertOwn(one);
       one.isRetried = one === transaction ? cause.isRetried : true;
@@ -576,6 +586,7 @@ export class Coordinator implements ForceAwaiter {
       }
       if (one !== transaction) counters.abortedWithLeader++;
       counters.aborts++;
+      writeTimes.aborts[one === transaction ? cause.why : "leader"]++;
       one.transitionTo("aborting");
       // Crash before this is durable: recovery resumes the transaction, and may commit it. No node
       // or client has been told that it is aborted.
@@ -703,7 +714,7 @@ export class Coordinator implements ForceAwaiter {
         if (this.#context.membership.isFrozen) pending.failure ||= "the view is being changed";
         else if (transaction.isPreparedOrPreparing) {
           const reason = whyUndecided(this.#context, this.missingVotes(transaction));
-          this.#abort(transaction, { reason, isRetried: false });
+          this.#abort(transaction, { reason, why: "deadline", isRetried: false });
         }
         return;
       default:

@@ -8,6 +8,7 @@
  */
 
 import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
+import type { Clocks } from "./clocks.ts";
 import type { Context } from "./context.ts";
 import type { NodeId } from "./messages.ts";
 import { contains } from "./node_set.ts";
@@ -67,6 +68,16 @@ export function whyLoading(context: Context): string | undefined {
   return membership.isMember ? undefined : outside(context);
 }
 
+/** Says why this node is not a member with a lease at this moment; `undefined` if it is. */
+export function whyNotReady(context: Context, clocks: Clocks): string | undefined {
+  const why = whyLoading(context);
+  if (why !== undefined) return why;
+  if (isHopeless(context)) return whyHopeless(context).reason;
+  return context.membership.mayRead(clocks) ? undefined : NO_LEASE;
+}
+
+const NO_LEASE = "this node has no lease to answer reads";
+
 function down(reason: string): Refusal {
   return { obstacle: "down", reason };
 }
@@ -105,7 +116,7 @@ export function whyParked(context: Context): Refusal {
   if (membership.view.number === 0) return loading(whyNotStarted(context));
   if (!membership.isVerified) return loading(UNVERIFIED);
   if (membership.isFrozen) return down("the view is being changed");
-  if (!membership.mayRead(clocks)) return down("this node has no lease to answer reads");
+  if (!membership.mayRead(clocks)) return down(NO_LEASE);
   if (membership.mayWrite) {
     // A parked request starts as soon as there is room for it.
     return busy(`${TRANSACTIONS_MAX} transactions were under way at this node`);

@@ -40,7 +40,7 @@ import { type Effects, Outbox } from "./outbox.ts";
 import { Participant } from "./participant.ts";
 import { Reachability } from "./reachability.ts";
 import { recover } from "./recovery.ts";
-import { OLDER_COPY, whyLoading } from "./refusals.ts";
+import { OLDER_COPY, whyLoading, whyNotReady } from "./refusals.ts";
 import type { Refusal, Request, Requester } from "./request.ts";
 import { settleAll } from "./settlement.ts";
 import { SlowMembers } from "./slow_members.ts";
@@ -51,6 +51,7 @@ import { TransferSource, TransferTarget } from "./transfer.ts";
 import { ViewChange } from "./view_change.ts";
 import { journalDigits, type NamedTransaction } from "./transaction_name.ts";
 import { type KnownOutcome, TransactionTable } from "./transaction_table.ts";
+import { WriteTimes } from "./write_times.ts";
 
 /** What a replica needs before it starts. */
 export interface ReplicaOptions {
@@ -194,6 +195,7 @@ export class Replica {
       }),
       outbox,
       counters: newCounters(),
+      writeTimes: new WriteTimes(),
       stillness,
       random: options.random,
       now: options.now.monotonicMs,
@@ -247,6 +249,11 @@ export class Replica {
 
   get counters(): Readonly<Counters> {
     return this.context.counters;
+  }
+
+  /** How long writes take; callers must not change it. */
+  get writeTimes(): WriteTimes {
+    return this.context.writeTimes;
   }
 
   /** How many requests are not answered yet. */
@@ -336,6 +343,11 @@ export class Replica {
   /** Why this node has not joined the cluster, or not again; `undefined` if it has. */
   get whyLoading(): string | undefined {
     return whyLoading(this.context);
+  }
+
+  /** Why this node answers no reads at this moment; `undefined` if it is a member with a lease. */
+  whyNotReady(clocks: Clocks): string | undefined {
+    return whyNotReady(this.context, clocks);
   }
 
   /** Handles `input`, at `now` by both clocks. */

@@ -32,7 +32,18 @@ Deno.test("parseServeOptions() has defaults", () => {
   assertEquals([options.keyBytesMax, options.valueBytesMax], [65536, 8388608]);
   assertEquals([options.leaseMs, options.suspicionMs, options.heartbeatMs], [1000, 1000, 200]);
   assertEquals([options.slowForceMs, options.excludesSlow], [100, false]);
-  assertEquals(options.peers, undefined);
+  assertEquals([options.peers, options.http], [undefined, undefined]);
+});
+
+Deno.test("parseServeOptions() has --http at the loopback address, unless it is told another", () => {
+  assertEquals(parse("--http 9121").http, {
+    address: { hostname: "127.0.0.1", port: 9121 },
+    names: [],
+  });
+  assertEquals(parse("--http 9121 --http-host :: --http-name N1.Example.com,m").http, {
+    address: { hostname: "::", port: 9121 },
+    names: ["n1.example.com", "m"],
+  });
 });
 
 Deno.test("parseServeOptions() throws an error that names the value when a flag is wrong", () => {
@@ -47,6 +58,10 @@ Deno.test("parseServeOptions() throws an error that names the value when a flag 
     ["--peers a:99999", '--peers takes a port from 1 to 65535, not "99999"'],
     [`--peers ${Array.from({ length: 32 }, (_, i) => `n${i}`)}`, "names 32 nodes, but 31"],
     ["--peers a,b --advertise c", "--advertise c:5000 is not among the --peers a,b"],
+    ["--http 0", '--http takes a port from 1 to 65535, not "0"'],
+    ["--http 9121 --http-name a/b", '--http-name: "a/b" is neither a host name nor an address'],
+    ["--http-host ::", "--http-host is of no use without --http"],
+    ["--http-name a", "--http-name is of no use without --http"],
     ["--slow-member leave", '--slow-member takes warn or exclude, not "leave"'],
     ["--slow-force 61s", '--slow-force takes a time from 1ms to 60s, not "61s"'],
     ["--timeout 5", '--timeout takes a duration such as 5s or 500ms, not "5"'],

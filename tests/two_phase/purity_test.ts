@@ -11,6 +11,7 @@ const IMPURE =
 /** Plain modules outside of the folder that have no effects. */
 const ALLOWED_IMPORTS: readonly string[] = [
   "../byte_string.ts",
+  "../histogram.ts",
   "../invariant.ts",
   "../key_events.ts",
   "../reserved_keys.ts",

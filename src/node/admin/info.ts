@@ -26,6 +26,12 @@ export interface FiguresOfCommand {
   readonly microsPerCall: number;
   /** Returns a time that so much of the calls did not exceed, in microseconds. */
   percentile(percent: number): number;
+  /** The calls that were timed, in microseconds. */
+  readonly times: {
+    readonly buckets: readonly { readonly bound: number; readonly count: number }[];
+    readonly count: number;
+    readonly sum: number;
+  };
 }
 
 /** What is counted of the commands of clients. */

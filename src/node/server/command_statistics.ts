@@ -33,6 +33,16 @@ const SLOW_LOG_LENGTH = 128;
 const BUCKETS_PER_DOUBLING = 4;
 const BUCKETS = 36 * BUCKETS_PER_DOUBLING;
 
+/** Bounds of the times of a command that are told: up to 4 s. */
+const TIME_BOUNDS = 12;
+
+/** How many calls took how long, in microseconds. */
+export interface TimesOfCommand {
+  readonly buckets: readonly { readonly bound: number; readonly count: number }[];
+  readonly count: number;
+  readonly sum: number;
+}
+
 /** What is counted of one command. */
 export class CommandCounts {
   calls = 0;
@@ -68,6 +78,18 @@ export class CommandCounts {
   /** The mean of those that were timed. */
   get microsPerCall(): number {
     return this.#timed === 0 ? 0 : this.#timedMicros / this.#timed;
+  }
+
+  /** The calls that were timed, as a histogram in microseconds: each bound is four times the one before. */
+  get times(): TimesOfCommand {
+    let count = 0;
+    let at = 0;
+    const buckets = Array.from({ length: TIME_BOUNDS }, (_, index) => {
+      const last = 2 * index * BUCKETS_PER_DOUBLING;
+      for (; at <= last; at++) count += this.#buckets[at] ?? 0;
+      return { bound: 4 ** index, count };
+    });
+    return { buckets, count: this.#timed, sum: this.#timedMicros };
   }
 
   /** Returns a time that so much of the timed calls did not exceed, in microseconds. */

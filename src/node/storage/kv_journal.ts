@@ -111,6 +111,8 @@ export interface KvJournalOptions {
   /** Called once when a commit fails: nothing is durable from then on, and the process must end. */
   readonly onFatal: (error: FatalError) => void;
   readonly logger?: Logger;
+  /** A force has ended: how long it took, in milliseconds, and how many bytes it has made durable. */
+  readonly onForced?: (ms: number, bytes: number) => void;
   /** Asks whether another process is alive. */
   readonly askOwner?: (owner: JournalOwner) => Promise<OwnerState>;
   /** A store to use instead of the database. It is closed with the journal. */
@@ -199,6 +201,7 @@ class KvJournal implements Journal {
   readonly #beacon: OwnerBeacon;
   readonly #ownerStamp: string;
   readonly #onFatal: (error: FatalError) => void;
+  readonly #onForced: ((ms: number, bytes: number) => void) | undefined;
   readonly #logger: Logger | undefined;
   readonly #sizes: KvJournalSizes;
   #state: "opened" | "recovering" | "ready" | "closed" = "opened";
@@ -230,6 +233,7 @@ class KvJournal implements Journal {
     meta: Meta;
     ownerStamp: string;
     onFatal: (error: FatalError) => void;
+    onForced?: (ms: number, bytes: number) => void;
     logger?: Logger;
     sizes?: KvJournalSizes;
   }) {
@@ -241,6 +245,7 @@ class KvJournal implements Journal {
     this.#beacon = options.beacon;
     this.#ownerStamp = options.ownerStamp;
     this.#onFatal = options.onFatal;
+    this.#onForced = options.onForced;
     this.#logger = options.logger;
     this.#sizes = options.sizes ?? DEFAULT_SIZES;
   }
@@ -341,6 +346,7 @@ class KvJournal implements Journal {
       this.#cutAt = undefined;
     }
     this.#isWriting = true;
+    const beganAt = now();
     const chunks = [...before, ...after];
     for (let at = 0; at < chunks.length; at += CHUNKS_PER_COMMIT) {
       const sets = chunks.slice(at, at + CHUNKS_PER_COMMIT).map((value) => {
@@ -349,6 +355,9 @@ class KvJournal implements Journal {
       await this.#commit({ sets });
     }
     this.#isWriting = false;
+    if (chunks.length > 0) {
+      this.#onForced?.(now() - beganAt, chunks.reduce((bytes, { length }) => bytes + length, 0));
+    }
     for (const done of forces) done();
   }
 
