@@ -1,14 +1,23 @@
 import { assertEquals } from "@std/assert";
-import { now } from "../../../src/clock.ts";
+import { clocks, now } from "../../../src/clock.ts";
 import { PUSH_BYTES_MAX } from "../../../src/limits.ts";
 import type { CommandHost, Pause, Subscriber } from "../../../src/node/commands/command.ts";
 import { COMMANDS } from "../../../src/node/commands/table.ts";
+import { Driver } from "../../../src/node/driver.ts";
+import { Tracking } from "../../../src/node/pubsub/tracking.ts";
+import { MemoryJournal } from "../../../src/node/storage/journal.ts";
 import { EncodedPush } from "../../../src/resp/encoder.ts";
 import { Admission } from "../../../src/node/server/admission.ts";
 import { CommandStatistics } from "../../../src/node/server/command_statistics.ts";
 import { Connection, type ConnectionHost } from "../../../src/node/server/connection.ts";
 import { SharedBound } from "../../../src/node/server/shared_bound.ts";
 import { Turns } from "../../../src/node/server/turns.ts";
+import { ballotOf, incarnationBase, type View } from "../../../src/two_phase/messages.ts";
+import type { Change } from "../../../src/two_phase/outbox.ts";
+import { Replica } from "../../../src/two_phase/replica.ts";
+import type { Outcome } from "../../../src/two_phase/request.ts";
+import { timingFor } from "../../../src/two_phase/timing.ts";
+import { write } from "../../two_phase/script.ts";
 import { session } from "../commands/session.ts";
 
 /** Says `text` on a new connection which only a peer may have. Returns what is answered. */
@@ -144,6 +153,7 @@ Deno.test("Connection cuts a subscriber off that reads more slowly than is publi
 /** Sends `text` over a connection to `host`, and returns what is answered once that is closed. */
 async function converse(host: ConnectionHost, text: string): Promise<{
   readonly connection: Connection;
+  readonly say: (text: string) => Promise<unknown>;
   readonly answer: Promise<string>;
 }> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -152,12 +162,13 @@ async function converse(host: ConnectionHost, text: string): Promise<{
   listener.close();
   const connection = new Connection({ socket: conn, id: 1, host, onClosed: () => {} });
   const serving = connection.serve();
-  await client.write(new TextEncoder().encode(text));
+  const say = (text: string) => client.write(new TextEncoder().encode(text));
+  await say(text);
   const answer = new Response(client.readable).text().then(async (all) => {
     await serving;
     return all;
   });
-  return { connection, answer };
+  return { connection, say, answer };
 }
 
 Deno.test("Connection sends no replies behind CLIENT REPLY OFF, and none to the next behind SKIP", async () => {
@@ -184,4 +195,69 @@ Deno.test("Connection holds commands back in a pause, and goes on when it has en
   pause = "none";
   connection.onReplies();
   assertEquals(await answer, "+PONG\r\n-LOADING REJECTED it is starting\r\n$1\r\na\r\n+OK\r\n");
+});
+
+/** Returns the driver of a node that is a cluster of its own. */
+function driverOfOne(onChanges: (changes: readonly Change[]) => void): Driver {
+  const journal = new MemoryJournal();
+  const view: View = {
+    number: 1,
+    cluster: { id: "c" },
+    ballot: ballotOf(1, 0),
+    names: ["n0"],
+    members: 0b1,
+    journals: [journal.identity.journal],
+    commits: [],
+    bases: [incarnationBase(1)],
+  };
+  const options = { leaseMs: 1e9, suspicionMs: 1e9, heartbeatMs: 1e9, driftMax: 0.01 };
+  const driver = new Driver({
+    replica: new Replica({
+      self: 0,
+      names: view.names,
+      identity: { ...journal.identity, process: "p" },
+      timing: timingFor(5000, options),
+      random: () => 0.5,
+      now: clocks(),
+      records: [{ type: "view", view }],
+    }),
+    journal,
+    transport: { send: () => {}, flush: () => {} },
+    onEvent: () => {},
+    onChanges,
+  });
+  driver.tick();
+  return driver;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve));
+}
+
+// A client keeps what it reads, and drops what it is told of: in any other order it would keep the old value.
+Deno.test("Connection tells of a change behind older replies, even those that wait, and before newer ones", async () => {
+  const slow = Promise.withResolvers<string>();
+  const driver = driverOfOne((changes) => {
+    for (const { effects } of changes) tracking.onEffects(effects, undefined);
+  });
+  const tracking = new Tracking(() => driver.replica.tellChanges(tracking.isOn));
+  const set = (value: string) =>
+    new Promise<Outcome>((onOutcome) => driver.submit(write({ k: value }), { onOutcome }));
+  await set("old");
+  const facts = { ...session().node, tracking, outcome: () => slow.promise };
+  const { say, answer } = await converse(
+    { ...hostOf(facts), driver },
+    "HELLO 3\r\nCLIENT TRACKING ON\r\nDKS.OUTCOME x\r\nGET k\r\n",
+  );
+  await until(() => tracking.keys === 1); // The old value is read, and waits for the slow reply.
+  await set("new");
+  await until(() => tracking.keys === 0);
+  await say("GET k\r\n");
+  await until(() => tracking.keys === 1);
+  slow.resolve("unknown");
+  await say("QUIT\r\n");
+  assertEquals(
+    (await answer).split("+OK\r\n")[1],
+    "$7\r\nunknown\r\n$3\r\nold\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n$3\r\nnew\r\n",
+  );
 });
