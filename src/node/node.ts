@@ -58,6 +58,7 @@ import { sessionOf } from "./server/pipeline.ts";
 import { SharedBound } from "./server/shared_bound.ts";
 import { Turns } from "./server/turns.ts";
 import { type Journal, MemoryJournal } from "./storage/journal.ts";
+import type { KvJournalOptions } from "./storage/kv_journal.ts";
 import {
   lastView,
   namesById,
@@ -108,6 +109,12 @@ export type Storage =
 
 /** The node makes a checkpoint when a start would have to replay this much of the journal. */
 const TAIL_BYTES_MAX = 32 * 1024 * 1024;
+
+/**
+ * The same while the node joins. A checkpoint needs room for what it stores again, and each key comes
+ * once: many small ones cost no more than a few large ones.
+ */
+const TAIL_BYTES_MAX_JOINING = 8 * 1024 * 1024;
 
 /** How long a node that stops waits for the others to continue without it. */
 const LEAVE_MS = 1000;
@@ -221,11 +228,16 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     const forces = new ForceTimes();
     let http: StatusServer | undefined;
     let journal: Journal | undefined;
+    let node: Node | undefined;
     try {
       http = openHttp(options);
-      journal = await openJournal(options, forces, (error) => ended.reject(error));
+      journal = await openJournal(options, {
+        onFatal: (error) => ended.reject(error),
+        onForced: (ms, bytes) => forces.add(ms, bytes),
+        dataBytes: () => node === undefined ? undefined : node.#dataBytes,
+      });
       const recovered = await recover(journal, now());
-      return new Node(options, { listener, http, journal, forces, recovered, ended });
+      return node = new Node(options, { listener, http, journal, forces, recovered, ended });
     } catch (error) {
       listener.close();
       http?.close();
@@ -434,6 +446,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
         this.#turnTimes.recordLateness(lateMs, nowMs);
         this.statistics.latency.note("event-loop", lateMs, Date.now());
         this.#checkLease(driver.replica);
+        // What is stored holds no more, or much comes: make room before more comes.
+        const { store, chunksReceived } = driver.replica;
+        if (store.isCleared || chunksReceived !== undefined) this.#checkpointIfDue();
       },
     });
     this.#driver = driver;
@@ -607,6 +622,14 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     return store === undefined ? 0 : usedMemory(store);
   }
 
+  /** About how much the keys and values take that the journal holds, or is to hold. */
+  get #dataBytes(): number {
+    const { store } = this.#driver?.replica ?? this.#recovered;
+    // A node that joins has a part of them: the others say how many there are.
+    const keys = Math.max(...Array.from(this.#peers.links, (link) => link?.report?.keys ?? 0));
+    return store.bytes * Math.max(1, keys / Math.max(1, store.size));
+  }
+
   /** Returns what begins to delete expired keys, if this is the node that does so. */
   #expirySweeperOf(driver: Driver): () => void {
     const { replica: { membership, store } } = driver;
@@ -639,7 +662,11 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   }
 
   async #checkpointIfDue(): Promise<void> {
-    if (this.#isCheckpointing || this.#journal.tailBytes < TAIL_BYTES_MAX) return;
+    const replica = this.#driver?.replica;
+    const isJoining = replica?.chunksReceived !== undefined;
+    const tailBytesMax = isJoining ? TAIL_BYTES_MAX_JOINING : TAIL_BYTES_MAX;
+    const isDue = replica?.store.isCleared === true || this.#journal.tailBytes >= tailBytesMax;
+    if (this.#isCheckpointing || !isDue) return;
     this.#isCheckpointing = true;
     const { logger } = this.#options;
     const beganAt = now();
@@ -873,23 +900,20 @@ function openHttp({ http, peers = [], logger }: NodeOptions): StatusServer | und
 
 async function openJournal(
   options: NodeOptions,
-  forces: ForceTimes,
-  onFatal: (error: FatalError) => void,
+  host: Pick<KvJournalOptions, "onFatal" | "onForced" | "dataBytes">,
 ): Promise<Journal> {
   const { storage, port, logger } = options;
   if (storage.kind === "ephemeral") return new MemoryJournal();
   // Loaded on demand: it loads a part of the runtime that takes a while.
   const { openKvJournal } = await import("./storage/kv_journal.ts");
-  const onForced = (ms: number, bytes: number) => forces.add(ms, bytes);
   if (storage.kind === "path") {
     const fileName = `dks-${port}.kv`;
-    return await openKvJournal({ path: storage.path, fileName, onFatal, onForced, logger });
+    return await openKvJournal({ path: storage.path, fileName, logger, ...host });
   }
   return await openKvJournal({
     part: `port ${port}`,
     placeName: `${storage.place} (port ${port})`,
-    onFatal,
-    onForced,
     logger,
+    ...host,
   });
 }

@@ -154,6 +154,9 @@ export class Store {
     }
     this.#entries.clear();
     this.#list = new EntryList();
+    // A checkpoint need not say of each key that it is gone: nothing that is stored holds.
+    this.#isCleared = this.#changed !== undefined;
+    if (this.#changed !== undefined) this.#changed = new Set();
   }
 
   /**
@@ -195,6 +198,11 @@ export class Store {
       this.#expiring.update(entry);
       this.#changed?.add(entry.key);
     }
+  }
+
+  /** Whether all keys were deleted at once since the last call of {@linkcode takeCleared}. */
+  get isCleared(): boolean {
+    return this.#isCleared;
   }
 
   /** Returns whether all keys were deleted at once since the last call. */

@@ -126,3 +126,17 @@ Deno.test("a joiner starts again if all keys are deleted while it is sent them",
   const after = script.replicas.map(({ counters }) => counters.transfers);
   assert(after.some((count, node) => count > (before[node] ?? 0)));
 });
+
+Deno.test("Store.clear() leaves to a checkpoint only what was written since: nothing stored holds", () => {
+  const store = new Store(0);
+  store.restore({ key: "a", value: "1", version: 1 });
+  store.clear();
+  assertEquals(store.isCleared, false, "nothing of it is stored before a recovery has ended");
+  store.restore({ key: "b", value: "1", version: 1 });
+  store.trackChanges();
+  store.restore({ key: "c", value: "1", version: 1 });
+  store.clear();
+  store.restore({ key: "d", value: "1", version: 1 });
+  assertEquals([store.isCleared, store.takeCleared(), store.isCleared], [true, true, false]);
+  assertEquals([...store.takeChanged()], ["d"]);
+});

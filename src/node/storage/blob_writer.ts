@@ -9,13 +9,11 @@ import { ItemWriter, PART_BYTES_MAX } from "./journal_parts.ts";
 import { type Blob, blobKey } from "./kv_layout.ts";
 import type { KvBatch } from "./kv_store.ts";
 
-/** Parts of one commit: a force waits for at most one commit. */
-const PARTS_PER_COMMIT = 2;
-
 /** Writes items into consecutive blobs. */
 export class BlobWriter {
   readonly #items = new ItemWriter();
   readonly #blobBytesMax: number;
+  readonly #partsPerCommit: () => number;
   readonly #commit: (batch: KvBatch) => Promise<void>;
   #finished: Blob[] = [];
   #nextId: number;
@@ -25,15 +23,17 @@ export class BlobWriter {
 
   /**
    * @param options `nextId` is the id of the first blob; a blob ends after the item with which it
-   * reaches `blobBytesMax`
+   * reaches `blobBytesMax`; a commit has at most as many parts as `partsPerCommit` says then
    */
   constructor(options: {
     nextId: number;
     blobBytesMax: number;
+    partsPerCommit: () => number;
     commit: (batch: KvBatch) => Promise<void>;
   }) {
     this.#nextId = options.nextId;
     this.#blobBytesMax = options.blobBytesMax;
+    this.#partsPerCommit = options.partsPerCommit;
     this.#commit = options.commit;
   }
 
@@ -54,7 +54,7 @@ export class BlobWriter {
 
   /** Tells whether there is enough for a commit: {@linkcode flush} before more is added. */
   get isFull(): boolean {
-    return this.#items.length >= PARTS_PER_COMMIT * PART_BYTES_MAX ||
+    return this.#items.length >= this.#partsPerCommit() * PART_BYTES_MAX ||
       this.#bytes >= this.#blobBytesMax;
   }
 
@@ -89,11 +89,13 @@ export class BlobWriter {
   }
 
   async #write(parts: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
-    for (let at = 0; at < parts.length; at += PARTS_PER_COMMIT) {
-      const sets = parts.slice(at, at + PARTS_PER_COMMIT).map((value) => {
+    for (let at = 0; at < parts.length;) {
+      const end = at + this.#partsPerCommit();
+      const sets = parts.slice(at, end).map((value) => {
         return { key: blobKey(this.#nextId, this.#parts++), value };
       });
       await this.#commit({ sets });
+      at = end;
     }
   }
 }

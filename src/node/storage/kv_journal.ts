@@ -41,7 +41,7 @@ import type { JournalRecord } from "../../two_phase/messages.ts";
 import { BlobWriter } from "./blob_writer.ts";
 import type { CheckpointOptions, Journal, JournalIdentity, RecoveryTarget } from "./journal.ts";
 import { askOwner, type JournalOwner, OwnerBeacon, type OwnerState } from "./journal_owner.ts";
-import { ItemWriter } from "./journal_parts.ts";
+import { ItemWriter, PART_BYTES_MAX } from "./journal_parts.ts";
 import {
   type Blob,
   chunkKey,
@@ -52,6 +52,7 @@ import {
   type Meta,
   META_KEY,
   OWNER_KEY,
+  parseManifest,
   parseOwner,
   withoutDead,
   writeManifest,
@@ -70,6 +71,16 @@ import { writeRecords } from "./record_codec.ts";
 
 /** Chunks of one commit of a force: the store takes at most 800 KB at a time. */
 const CHUNKS_PER_COMMIT = 8;
+const COMMIT_BYTES = CHUNKS_PER_COMMIT * PART_BYTES_MAX;
+
+/** Parts of one commit of a checkpoint: a force waits for at most one commit. */
+const PARTS_PER_COMMIT = 2;
+
+/**
+ * If the tail has grown by this much since a checkpoint began, the checkpoint commits as much as the
+ * forces do: all that is appended meanwhile is stored twice until the next one has ended.
+ */
+const HURRY_BYTES = 4 * 1024 * 1024;
 
 /** Parts that are read at a time while forces wait for the store. */
 const READ_BATCH_IN_BACKGROUND = 2;
@@ -113,6 +124,11 @@ export interface KvJournalOptions {
   readonly logger?: Logger;
   /** A force has ended: how long it took, in milliseconds, and how many bytes it has made durable. */
   readonly onForced?: (ms: number, bytes: number) => void;
+  /**
+   * Returns how many bytes the keys and values take that the journal holds, or is to hold;
+   * `undefined` if that is not known yet. For the message when there is no room for them.
+   */
+  readonly dataBytes?: () => number | undefined;
   /** Asks whether another process is alive. */
   readonly askOwner?: (owner: JournalOwner) => Promise<OwnerState>;
   /** A store to use instead of the database. It is closed with the journal. */
@@ -139,11 +155,26 @@ export async function openKvJournal(options: KvJournalOptions): Promise<Journal>
     });
     return new KvJournal({ ...options, store, place, openAgain, beacon, meta, ownerStamp });
   } catch (error) {
+    const dataBytes = await dataBytesIn(store);
     beacon.close();
     store.close();
     if (error instanceof FatalError) throw error;
-    throw new FatalError(`cannot open the journal ${place}: ${reasonOf(error)}`);
+    throw new FatalError(`cannot open the journal ${place}: ${reasonOf(error, dataBytes)}`);
   }
+}
+
+/** Returns about how much the keys and values in `store` take; `undefined` if it cannot be read. */
+async function dataBytesIn(store: KvStore): Promise<number | undefined> {
+  try {
+    return dataBytesOf(parseManifest((await store.get(MANIFEST_KEY)).value));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Values that were overwritten count, too. */
+function dataBytesOf({ segments }: Manifest): number {
+  return segments.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 async function open(options: KvJournalOptions): Promise<OpenedKvStore> {
@@ -203,6 +234,7 @@ class KvJournal implements Journal {
   readonly #onFatal: (error: FatalError) => void;
   readonly #onForced: ((ms: number, bytes: number) => void) | undefined;
   readonly #logger: Logger | undefined;
+  readonly #dataBytes: () => number | undefined;
   readonly #sizes: KvJournalSizes;
   #state: "opened" | "recovering" | "ready" | "closed" = "opened";
   #failure: FatalError | undefined;
@@ -235,6 +267,7 @@ class KvJournal implements Journal {
     onFatal: (error: FatalError) => void;
     onForced?: (ms: number, bytes: number) => void;
     logger?: Logger;
+    dataBytes?: () => number | undefined;
     sizes?: KvJournalSizes;
   }) {
     const { meta } = options;
@@ -247,6 +280,7 @@ class KvJournal implements Journal {
     this.#onFatal = options.onFatal;
     this.#onForced = options.onForced;
     this.#logger = options.logger;
+    this.#dataBytes = options.dataBytes ?? (() => undefined);
     this.#sizes = options.sizes ?? DEFAULT_SIZES;
   }
 
@@ -324,11 +358,27 @@ class KvJournal implements Journal {
     // Forces of the same turn of the event loop share the commit.
     await Promise.resolve();
     while (this.#failure === undefined && (this.#forces.length > 0 || this.#jobs.length > 0)) {
-      if (this.#forces.length > 0) await this.#writeTail().catch(this.#rethrowBug);
-      const job = this.#jobs.shift();
-      if (job !== undefined) await job.work().then(job.resolve, job.reject);
+      const bytes = this.#forces.length === 0
+        ? 0
+        : await this.#writeTail().catch(this.#rethrowBug) ?? 0;
+      await this.#runJob();
+      for (let more = bytes; more > COMMIT_BYTES && this.#isInHurry; more -= COMMIT_BYTES) {
+        // The next commit of the checkpoint is ready after this turn.
+        await new Promise((resolve) => setTimeout(resolve));
+        await this.#runJob();
+      }
     }
     this.#pumping = undefined;
+  }
+
+  async #runJob(): Promise<void> {
+    const job = this.#jobs.shift();
+    if (job !== undefined) await job.work().then(job.resolve, job.reject);
+  }
+
+  /** Whether a checkpoint should end soon, for the room that the tail takes meanwhile. */
+  get #isInHurry(): boolean {
+    return this.#checkpointing !== undefined && this.#tailBytes >= HURRY_BYTES;
   }
 
   /** The node already knows of a failed commit; anything else is a bug. */
@@ -336,8 +386,8 @@ class KvJournal implements Journal {
     if (error !== this.#failure) throw error;
   };
 
-  /** Commits everything appended so far, and calls what waits for it. */
-  async #writeTail(): Promise<void> {
+  /** Commits everything appended so far, and calls what waits for it. Returns how many bytes. */
+  async #writeTail(): Promise<number> {
     const forces = this.#forces;
     this.#forces = [];
     const { before, after } = this.#pending.takeAll(this.#cutAt);
@@ -355,10 +405,10 @@ class KvJournal implements Journal {
       await this.#commit({ sets });
     }
     this.#isWriting = false;
-    if (chunks.length > 0) {
-      this.#onForced?.(now() - beganAt, chunks.reduce((bytes, { length }) => bytes + length, 0));
-    }
+    const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
+    if (bytes > 0) this.#onForced?.(now() - beganAt, bytes);
     for (const done of forces) done();
+    return bytes;
   }
 
   /**
@@ -373,7 +423,8 @@ class KvJournal implements Journal {
     try {
       stamp = await this.#store.commit({ ...batch, checks });
     } catch (error) {
-      throw this.#fail(`cannot write the journal ${this.place}: ${reasonOf(error)}`);
+      const dataBytes = this.#dataBytes() ?? dataBytesOf(this.#manifest) + this.#tailBytes;
+      throw this.#fail(`cannot write the journal ${this.place}: ${reasonOf(error, dataBytes)}`);
     }
     if (stamp === undefined) throw this.#failAsTakenOver();
   }
@@ -498,6 +549,7 @@ class KvJournal implements Journal {
     const writer = new BlobWriter({
       nextId: old.nextBlob,
       blobBytesMax: this.#sizes.segmentBytesMax,
+      partsPerCommit: () => this.#isInHurry ? CHUNKS_PER_COMMIT : PARTS_PER_COMMIT,
       commit: (batch) => this.#inBackground(() => this.#commit(batch)),
     });
     for (const record of plan.tail) {
@@ -535,7 +587,9 @@ class KvJournal implements Journal {
   async #cut(): Promise<number> {
     this.#cutAt = this.#pending.length;
     this.#tailBytes = 0;
-    await this.#inBackground(() => this.#writeTail());
+    await this.#inBackground(async () => {
+      await this.#writeTail();
+    });
     return this.#cutChunk;
   }
 

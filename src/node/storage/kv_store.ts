@@ -217,11 +217,19 @@ async function reasonNotOpened(error: unknown, file: string | undefined): Promis
   return reasonOf(error);
 }
 
-/** Returns what went wrong in the database, human-readable. */
-export function reasonOf(error: unknown): string {
+/** The most that a journal takes: twice its data, and so much for the tail and for checkpoints. */
+const EXTRA_ROOM_BYTES = 160 * 1024 * 1024;
+
+/**
+ * Returns what went wrong in the database, human-readable.
+ *
+ * @param dataBytes how much the keys and values in it take, if that is known
+ */
+export function reasonOf(error: unknown, dataBytes?: number): string {
   const message = messageOf(error);
   if (/disk is full|no space left/i.test(message)) {
-    return "the disk is full; nothing that was acknowledged is lost: make room and start it again";
+    return "the disk is full; nothing that was acknowledged is lost: make room and start it again" +
+      (dataBytes === undefined ? "" : `, ${describeRoom(dataBytes)}`);
   }
   if (isLocked(error)) {
     return `another process has had it locked for ${LOCKED_MS_MAX / 1000} s (${message})`;
@@ -232,6 +240,13 @@ export function reasonOf(error: unknown): string {
     return "the file, or its folder, cannot be opened for reading and writing";
   }
   return message.replace(/\.$/, "");
+}
+
+function describeRoom(dataBytes: number): string {
+  const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6).toLocaleString("en-US")} MB`;
+  return `the journal of ${megabytes(dataBytes)} of keys and values takes up to ${
+    megabytes(2 * dataBytes + EXTRA_ROOM_BYTES)
+  }`;
 }
 
 async function isMissing(path: string): Promise<boolean> {

@@ -614,6 +614,7 @@ Deno.test("a commit that fails is reported once, and nothing is durable from the
   const journal = await openKvJournal({
     store,
     placeName: "of the test",
+    dataBytes: () => 2.5e6,
     onFatal: (error) => {
       errors.push(error);
       fatal.resolve();
@@ -634,7 +635,7 @@ Deno.test("a commit that fails is reported once, and nothing is durable from the
   const messages = errors.map(({ message }) => message);
   assertEquals(messages, [
     "cannot write the journal of the test: the disk is full; nothing that was acknowledged is lost: " +
-    "make room and start it again",
+    "make room and start it again, the journal of 3 MB of keys and values takes up to 173 MB",
   ]);
   assertEquals((await read({ store })).records, []);
 });
