@@ -351,8 +351,12 @@ export class SimNode implements Endpoint {
     return seen.incarnation >= next || seen.position > progressOf(copy.records);
   }
 
-  /** The process, if it runs, ends, and starts again on an older copy of its disk. */
+  /**
+   * The process, if it runs, ends, and starts again on an older copy of its disk; unless another node has
+   * that disk now.
+   */
   putBack(copy: DiskCopy): void {
+    if (this.#disk.journal !== copy.journal) return;
     this.#options.onHappening("an older copy of a journal put back");
     this.#options.trace.note(this.index, "has an older copy of its disk put back");
     this.crash(PUT_BACK_MS);
