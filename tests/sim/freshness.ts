@@ -21,11 +21,13 @@ import type { Violation } from "./checkers.ts";
 interface Latest {
   readonly version: Stamp;
   readonly value: ByteString | undefined;
+  /** It was of a cluster that is left behind: of the value nothing is promised. */
+  readonly isForgotten?: boolean;
 }
 
 /** Compares what nodes show with what is committed. */
 export class Freshness {
-  #latest = new Map<ByteString, Latest>();
+  readonly #latest = new Map<ByteString, Latest>();
 
   /** Takes note of everything that is committed in `store` from now on: what recovery commits, too. */
   follow(store: Store): void {
@@ -48,20 +50,30 @@ export class Freshness {
     }
   }
 
-  /** A new cluster goes on from what one node holds: the rest never happened. */
+  /**
+   * A new cluster goes on from what one node holds: the rest never happened. But a node that comes back
+   * with its old journal writes nothing new.
+   */
   forget(): void {
-    this.#latest = new Map();
+    for (const [key, { version }] of this.#latest) {
+      this.#latest.set(key, { version, value: undefined, isForgotten: true });
+    }
   }
 
   /** Looks at `keys` as a client of the node would that `replica` is, at `now` by its clocks. */
   check(
-    node: { readonly name: string; readonly replica: Replica; readonly now: Clocks },
+    node: {
+      readonly name: string;
+      readonly replica: Pick<Replica, "peek" | "store">;
+      readonly now: Clocks;
+    },
     keys: readonly ByteString[],
   ): Violation[] {
     const { name, replica, now } = node;
     return keys.flatMap((key): Violation[] => {
       const latest = this.#latest.get(key);
-      if (latest === undefined || replica.peek(key, now) === MUST_WAIT) return [];
+      if (latest === undefined || latest.isForgotten === true) return [];
+      if (replica.peek(key, now) === MUST_WAIT) return [];
       const entry = replica.store.get(key);
       const shown = entry?.value;
       const isFresh = shown === undefined
