@@ -7,6 +7,7 @@
 import type { ByteString } from "../../src/byte_string.ts";
 import { type Call, formatCall } from "./history.ts";
 import { checkLinearizability } from "./linearizability.ts";
+import { cursorOf, STAYING } from "./client_commands.ts";
 import { ACCOUNTS, INITIAL_BALANCE } from "./operations.ts";
 
 /** Something that must not be. */
@@ -19,6 +20,7 @@ export interface Violation {
     | "freshness"
     | "outcome"
     | "sum"
+    | "scan"
     | "deadline"
     | "priority"
     | "agreement"
@@ -68,11 +70,11 @@ export function linearizability(
 export function visibleAborts(calls: readonly Call[]): Violation[] {
   const written = new Map<string, Call[]>();
   for (const call of calls) {
-    const value = / = (v\d+)/.exec(call.operation.name)?.[1];
-    if (value === undefined) continue;
-    const writers = written.get(value);
-    if (writers === undefined) written.set(value, [call]);
-    else writers.push(call);
+    for (const [, value = ""] of call.operation.name.matchAll(/ = (v\d+)/g)) {
+      const writers = written.get(value);
+      if (writers === undefined) written.set(value, [call]);
+      else writers.push(call);
+    }
   }
   const violations: Violation[] = [];
   for (const call of calls) {
@@ -160,6 +162,45 @@ export function sums(calls: readonly Call[]): Violation[] {
     if (sum === expected) return [];
     return [{ checker: "sum" as const, text: `${formatCall(call)}\n  is ${sum}, not ${expected}` }];
   });
+}
+
+/**
+ * A SCAN that has come to its end has told every key that was there from its beginning on, and none that
+ * nobody has ever named.
+ */
+export function scans(calls: readonly Call[]): Violation[] {
+  const setAt = new Map<ByteString, number>();
+  const named = new Set<ByteString>();
+  const told = new Map<number, { readonly since: number; readonly keys: Set<ByteString> }>();
+  const violations: Violation[] = [];
+  for (const { operation: { keys } } of calls) for (const key of keys) named.add(key);
+  for (const call of calls.toSorted((a, b) => a.returnedAt - b.returnedAt)) {
+    if (call.ending !== "done") continue;
+    const { keys, isRead, scan } = call.operation;
+    for (const key of isRead ? [] : keys) if (!setAt.has(key)) setAt.set(key, call.returnedAt);
+    if (scan === undefined || cursorOf(call.reply) === undefined) continue;
+    const known = told.get(scan) ?? { since: call.calledAt, keys: new Set() };
+    told.set(scan, known);
+    const [cursor, ...now] = call.reply.split(" ");
+    for (const key of now) if (key !== "") known.keys.add(key);
+    if (cursor !== "0") continue;
+    const missed = STAYING.filter((key) =>
+      (setAt.get(key) ?? Infinity) < known.since && !known.keys.has(key)
+    );
+    const invented = [...known.keys].filter((key) => !named.has(key));
+    const wrong = [
+      ...missed.map((key) => `has not told ${key}, which was there`),
+      ...invented.map((key) => `has told ${key}, which never was`),
+    ];
+    for (const text of wrong) {
+      violations.push({
+        checker: "scan",
+        text: `${formatCall(call)}
+  ${text}`,
+      });
+    }
+  }
+  return violations;
 }
 
 /** Members are identical, hold no lock, are in doubt of nothing, and have forgotten what they may. */

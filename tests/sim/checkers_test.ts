@@ -4,9 +4,10 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import * as checkers from "./checkers.ts";
 import { type Call, type Ending, History } from "./history.ts";
+import { command, exec, scan, watch } from "./client_commands.ts";
 import { checkLinearizability } from "./linearizability.ts";
 import {
   ACCOUNTS,
@@ -51,6 +52,24 @@ function history(...lines: readonly Line[]): readonly Call[] {
 
 const verdict = (...lines: readonly Line[]) =>
   checkLinearizability(history(...lines)).map(({ kind }) => kind);
+
+const setX = (value: string) => command({ words: ["SET", "x0", value] });
+const setForAWhile = command({
+  words: ["SET", "x0", "v1", "PX", "30"],
+  lifetime: { name: 9, ms: 30 },
+});
+const [endOfX] = setForAWhile.held?.flatMap(({ ends }) => ends) ?? [];
+assert(endOfX !== undefined);
+
+/** WATCH, and the EXEC that follows it. */
+function session(key: string, ...words: readonly string[][]): readonly [Operation, Operation] {
+  const commands = words.map((one) => ({ words: one }));
+  const begin = watch([key], { session: 1, looks: false, thinkMs: 0, commands });
+  const end = begin.next?.("OK");
+  assert(end !== undefined);
+  return [begin, end];
+}
+const [watchX, execX] = session("x0", ["INCR", "x1"], ["GET", "x0"]);
 
 const HISTORIES: readonly {
   readonly name: string;
@@ -151,6 +170,80 @@ const HISTORIES: readonly {
     isLinearizable: false,
   },
   {
+    name: "an EXEC whose watched key is unchanged",
+    lines: [[1, 2, setX("v1"), "OK"], [3, 4, watchX, "OK"], [5, 6, execX, "1 v1"]],
+    isLinearizable: true,
+  },
+  {
+    name: "an EXEC that finds no change and does nothing",
+    lines: [[1, 2, setX("v1"), "OK"], [3, 4, watchX, "OK"], [5, 6, execX, "nil"]],
+    isLinearizable: false,
+  },
+  {
+    name: "an EXEC in spite of a write of a watched key",
+    lines: [[1, 2, watchX, "OK"], [3, 4, setX("v1"), "OK"], [5, 6, execX, "1 v1"]],
+    isLinearizable: false,
+  },
+  {
+    name: "an EXEC in spite of a write that has left the value as it was",
+    lines: [
+      [1, 2, setX("v1"), "OK"],
+      [3, 4, watchX, "OK"],
+      [5, 6, setX("v1"), "OK"],
+      [7, 8, execX, "1 v1"],
+    ],
+    isLinearizable: false,
+  },
+  {
+    name: "an EXEC whose watched key was missing, made and deleted",
+    lines: [
+      [1, 2, watchX, "OK"],
+      [3, 4, setX("v1"), "OK"],
+      [5, 6, command({ words: ["DEL", "x0"] }), "1"],
+      [7, 8, execX, "1 -"],
+    ],
+    isLinearizable: true,
+  },
+  {
+    name: "an EXEC in spite of an expiry",
+    lines: [
+      [1, 2, setForAWhile, "OK"],
+      [3, 4, watchX, "OK"],
+      [5, 6, get("x0"), "v1"],
+      [6, 7, endOfX, "", "unknown"],
+      [8, 9, execX, "1 -"],
+    ],
+    isLinearizable: false,
+  },
+  {
+    name: "an EXEC that has found an expiry",
+    lines: [
+      [1, 2, setForAWhile, "OK"],
+      [3, 4, watchX, "OK"],
+      [6, 7, endOfX, "", "unknown"],
+      [8, 9, execX, "nil"],
+    ],
+    isLinearizable: true,
+  },
+  {
+    name: "half of an EXEC",
+    lines: [
+      [1, 2, exec([{ words: ["SET", "x0", "v1"] }, { words: ["SET", "x1", "v2"] }]), "OK OK"],
+      [3, 4, get("x0", "x1"), "v1 -"],
+    ],
+    isLinearizable: false,
+  },
+  {
+    name: "a time to live that does not go along with a new name",
+    lines: [
+      [1, 2, setForAWhile, "OK"],
+      [3, 4, command({ words: ["RENAME", "x0", "x1"] }), "OK"],
+      [5, 6, endOfX, "", "unknown"],
+      [7, 8, get("x1"), "-"],
+    ],
+    isLinearizable: false,
+  },
+  {
     name: "keys that nothing ties together",
     lines: [[1, 2, set(["a"], "v1"), "OK"], [3, 4, get("b"), "-"]],
     isLinearizable: true,
@@ -162,6 +255,27 @@ for (const { name, lines, isLinearizable } of HISTORIES) {
     assertEquals(verdict(...lines).includes("violation"), !isLinearizable);
   });
 }
+
+Deno.test("scans() refuses a key that was there and is not told, and one that never was", () => {
+  const set = command({ words: ["SET", "s0", "v1"] });
+  const scanned = (reply: string) =>
+    checkers.scans(history(
+      [1, 2, set, "OK"],
+      [3, 4, scan(1, 1), "16 x0"],
+      [4, 5, get("x0"), "-"],
+      [5, 6, scan(1, 1, "16"), reply],
+    )).map(({ checker }) => checker);
+  assertEquals(scanned("0 s0"), []);
+  assertEquals(scanned("0 "), ["scan"]);
+  assertEquals(scanned("0 s0 x7"), ["scan"]);
+});
+
+Deno.test("scans() asks nothing of a scan without an end, or of a key set meanwhile", () => {
+  const set = command({ words: ["SET", "s0", "v1"] });
+  const calls = history([1, 2, set, "OK"], [3, 4, scan(1, 1), "16"], [5, 6, scan(2, 9), "0 s0"]);
+  assertEquals(checkers.scans(calls), []);
+  assertEquals(checkers.scans(history([1, 4, set, "OK"], [3, 5, scan(1, 9), "0 "])), []);
+});
 
 Deno.test("visibleAborts() refuses a value of an aborted write", () => {
   const calls = history([1, 2, set(["k"], "v1"), "", "none"], [3, 4, get("k"), "v1"]);

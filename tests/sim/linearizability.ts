@@ -8,12 +8,14 @@
  * take effect at any time after its call, or never: to take effect after everything else is the same
  * as never, so it never has to be placed.
  *
+ * What WATCH has noted of a key is a part of the state: it is found `dirty` when the key is written.
+ *
  * @module
  */
 
 import type { ByteString } from "../../src/byte_string.ts";
 import { type Call, formatCall } from "./history.ts";
-import { bare } from "./operations.ts";
+import { bare, type Operation } from "./operations.ts";
 
 /** After so many steps without a result the search is given up. */
 const STEPS_MAX = 100_000;
@@ -33,6 +35,11 @@ export function checkLinearizability(calls: readonly Call[]): Verdict[] {
   return components(relevant).map(({ keys, calls }) => checkComponent(keys, calls));
 }
 
+/** The keys of the model: those of the nodes, and the notes. */
+function keysOf({ keys, notes }: Operation): readonly ByteString[] {
+  return notes === undefined ? keys : [...keys, ...notes.map(({ note }) => note)];
+}
+
 /** Splits calls so that those which share a key, directly or not, stay together. */
 function components(
   calls: readonly Call[],
@@ -47,7 +54,7 @@ function components(
   };
   for (const { operation } of calls) {
     const [first] = operation.keys;
-    for (const key of operation.keys) {
+    for (const key of keysOf(operation)) {
       if (!parent.has(key)) parent.set(key, key);
       if (first !== undefined) parent.set(find(key), find(first));
     }
@@ -66,6 +73,8 @@ function components(
   return [...groups.values()];
 }
 
+const NOWHERE: readonly number[] = [];
+
 type State = readonly (ByteString | undefined)[];
 
 function checkComponent(keys: readonly ByteString[], calls: readonly Call[]): Verdict {
@@ -79,6 +88,8 @@ function checkComponent(keys: readonly ByteString[], calls: readonly Call[]): Ve
 /** The search over one component. */
 class Search {
   readonly #places: ReadonlyMap<ByteString, number>;
+  /** By key: the places of what is noted of it. */
+  readonly #notes = new Map<ByteString, number[]>();
   readonly #keys: readonly ByteString[];
   /** Known ends by their return, then unknown ends by their call: the order in which to try. */
   readonly #calls: readonly Call[];
@@ -98,6 +109,13 @@ class Search {
     this.#calls = [...known, ...unknown];
     this.#isDone = new Uint8Array(this.#calls.length);
     this.#left = known.length;
+    for (const { operation: { notes = [], isRead } } of calls) {
+      for (const { note, key } of isRead ? notes : []) {
+        const places = this.#notes.get(key) ?? [];
+        const place = this.#places.get(note) ?? -1;
+        if (!places.includes(place)) this.#notes.set(key, [...places, place]);
+      }
+    }
   }
 
   /** Returns whether there is such an order; `undefined` if the search took too long. */
@@ -149,6 +167,11 @@ class Search {
     if (call.ending === "done" && reply !== call.reply) return undefined;
     let next: (ByteString | undefined)[] | undefined;
     for (const { key, value } of effects) {
+      for (const noted of this.#notes.get(key) ?? NOWHERE) {
+        if (state[noted] !== "clean") continue;
+        next ??= state.slice();
+        next[noted] = "dirty";
+      }
       const place = this.#places.get(key) ?? -1;
       if (state[place] === value) continue;
       next ??= state.slice();

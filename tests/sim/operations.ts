@@ -11,8 +11,7 @@ import { once as onceRequest } from "../../src/node/commands/once.ts";
 import { EVERYTHING } from "../../src/reserved_keys.ts";
 import type { KeyFacts, KeyReader, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import type { Store } from "../../src/two_phase/store.ts";
-import type { Random } from "./random.ts";
-import type { Workload } from "./scenario.ts";
+import type { Happening } from "./sim_node.ts";
 
 /** An operation: its keys, and what it does to them and answers when it is alone. */
 export interface Operation {
@@ -23,10 +22,24 @@ export interface Operation {
   readonly isExport?: boolean;
   /** With a token: done once, however often it is asked for (`src/node/once.ts`). */
   readonly token?: ByteString;
-  /** The value that it gives a key for a while, and for how long, in milliseconds. */
-  readonly held?: { readonly key: ByteString; readonly value: ByteString; readonly ms: number };
+  /** What it sets for a while: for how many milliseconds, and the operations that may end it then. */
+  readonly held?: readonly { readonly ms: number; readonly ends: readonly Operation[] }[];
   /** All keys are deleted at once. */
   readonly isFlush?: boolean;
+  /** What WATCH has noted of keys, see `client_commands.ts`: keys that only the model has. */
+  readonly notes?: readonly { readonly note: ByteString; readonly key: ByteString }[];
+  /** It is a part of this SCAN. */
+  readonly scan?: number;
+  /** What the protocol is asked, if that is not made from `apply`. */
+  readonly request?: (scanProcess: number) => Request;
+  /** Returns what the client sees of an answer, if that is not its text. */
+  readonly finish?: (answer: unknown) => string;
+  /** Returns what the client does next on the same connection. */
+  readonly next?: (reply: string) => Operation | undefined;
+  /** How long it waits at least before that, in milliseconds. */
+  readonly thinkMs?: number;
+  /** Returns what is counted. */
+  readonly happening?: (reply: string) => Happening | undefined;
   /** @param facts absent where only the values count */
   apply(
     read: KeyReader,
@@ -34,9 +47,14 @@ export interface Operation {
   ): { readonly effects: readonly Effect[]; readonly reply: string };
 }
 
-/** Returns what the protocol is asked for `operation`. */
-export function requestFor(operation: Operation): Request {
+/**
+ * Returns what the protocol is asked for `operation`.
+ *
+ * @param scanProcess tells the process that is asked from others in the cursors of SCAN
+ */
+export function requestFor(operation: Operation, scanProcess = 0): Request {
   const { keys, token, isExport = false } = operation;
+  if (operation.request !== undefined) return operation.request(scanProcess);
   if (isExport) {
     const evaluate = (store: Store) => operation.apply((key) => store.get(key)?.value).reply;
     return { kind: "barrier", isExact: true, evaluate };
@@ -58,7 +76,7 @@ export function requestFor(operation: Operation): Request {
 }
 
 /** What makes a value long, behind what tells it from others. */
-const PADDING = "~";
+export const PADDING = "~";
 
 /** Returns `value` without what makes it long. */
 export function bare(value: ByteString): ByteString {
@@ -66,7 +84,13 @@ export function bare(value: ByteString): ByteString {
   return end < 0 ? value : value.slice(0, end);
 }
 
-const show = (value: ByteString | undefined) => value === undefined ? "-" : bare(value);
+/** Returns `value` as replies show it: without the name of its time to live, too. */
+export function show(value: ByteString | undefined): string {
+  if (value === undefined) return "-";
+  const shown = bare(value);
+  const end = shown.indexOf("@");
+  return end < 0 ? shown : shown.slice(0, end);
+}
 
 export function get(...keys: ByteString[]): Operation {
   return {
@@ -99,7 +123,7 @@ export function hold(key: ByteString, value: ByteString, ms: number): Operation 
     name: `hold ${key} = ${bare(value)} for ${ms} ms`,
     keys: [key],
     isRead: false,
-    held: { key, value, ms },
+    held: [{ ms, ends: [expiryOf(key, value)] }],
     apply: (_read, facts) => {
       const effect = facts === undefined
         ? { key, value }
@@ -135,10 +159,7 @@ export function flush(): Operation {
 }
 
 /** The keys of the workload with expiries. */
-const EXPIRING: readonly ByteString[] = ["e0", "e1"];
-
-/** For how long values are set, in milliseconds. */
-const HOLD_MS: readonly number[] = [30, 300, 1000, 4000];
+export const EXPIRING: readonly ByteString[] = ["e0", "e1"];
 
 /** Sets a key if it exists, or if it does not; answers whether it did. */
 export function setIf(key: ByteString, value: ByteString, condition: "NX" | "XX"): Operation {
@@ -214,146 +235,3 @@ export function once(operation: Operation, token: ByteString): Operation {
 
 /** The accounts that transfers go between. */
 export const ACCOUNTS: readonly ByteString[] = ["account0", "account1", "account2", "account3"];
-
-/** Makes the operations of a workload. */
-export class OperationSource {
-  readonly #random: Random;
-  readonly #workload: Workload;
-  readonly #valueBytesMax: number;
-  #values = 0;
-  #tokens = 0;
-
-  constructor(
-    { workload, valueBytesMax }: { workload: Workload; valueBytesMax: number },
-    random: Random,
-  ) {
-    this.#workload = workload;
-    this.#valueBytesMax = valueBytesMax;
-    this.#random = random;
-  }
-
-  next(): Operation {
-    const kinds = ["registers", "hot", "counters", "multi", "transfers", "many"] as const;
-    const kind = this.#workload === "mixed" ? this.#random.pick(kinds) : this.#workload;
-    switch (kind) {
-      case "registers":
-        return this.#onOneKey(`r${this.#random.integer(4)}`, { reads: 0.5 });
-      case "hot":
-        return this.#onOneKey("hot", { reads: 0.3 });
-      case "many":
-        return this.#onOneKey(`m${this.#random.integer(40)}`, { reads: 0.4 });
-      case "counters": {
-        const key = `c${this.#random.integer(2)}`;
-        return this.#random.chance(0.7) ? increment(key) : get(key);
-      }
-      case "multi":
-        return this.#onSeveralKeys();
-      case "expiry":
-        return this.#expiry();
-      case "once":
-        return this.#once();
-      case "transfers":
-        if (this.#random.chance(0.6)) return this.#transfer();
-        return this.#random.chance(0.1) ? exportOf(...ACCOUNTS) : get(...ACCOUNTS);
-    }
-  }
-
-  /** What must not be done twice, and now and then something else with the same keys. */
-  #once(): Operation {
-    const key = `o${this.#random.integer(2)}`;
-    switch (this.#random.integer(8)) {
-      case 0:
-        return get(key);
-      case 1:
-        return increment(key);
-      case 2:
-        return once(setIf(`${key}x`, this.#value, "NX"), this.#token);
-      case 3:
-        return set([`${key}x`], undefined);
-      case 4:
-        return once(this.#transfer(), this.#token);
-      case 5:
-        return get(...ACCOUNTS);
-      default:
-        return once(increment(key), this.#token);
-    }
-  }
-
-  #expiry(): Operation {
-    const key = this.#random.pick(EXPIRING);
-    switch (this.#random.integer(12)) {
-      case 0:
-        return set([key], this.#value);
-      case 1:
-        return setIf(key, this.#value, "NX");
-      case 2:
-        return getSet(key, this.#value);
-      case 3:
-        return get(...EXPIRING);
-      case 4:
-        return this.#random.chance(0.4) ? flush() : setIf(key, this.#value, "XX");
-      case 5:
-      case 6:
-      case 7:
-        return hold(key, this.#value, this.#random.pick(HOLD_MS));
-      default:
-        return get(key);
-    }
-  }
-
-  get #token(): ByteString {
-    return `t${++this.#tokens}`;
-  }
-
-  /** Every value is written once, so that a read tells which write it saw. */
-  get #value(): ByteString {
-    const value = `v${++this.#values}`;
-    if (this.#valueBytesMax === 0 || this.#random.chance(0.5)) return value;
-    return value.padEnd(Math.floor(this.#random.skewed(10, this.#valueBytesMax)), PADDING);
-  }
-
-  #onOneKey(key: ByteString, options: { reads: number }): Operation {
-    if (this.#random.chance(options.reads)) return get(key);
-    switch (this.#random.integer(8)) {
-      case 0:
-        return set([key], undefined);
-      case 1:
-        return setIf(key, this.#value, "NX");
-      case 2:
-        return setIf(key, this.#value, "XX");
-      case 3:
-        return getSet(key, this.#value);
-      default:
-        return set([key], this.#value);
-    }
-  }
-
-  #onSeveralKeys(): Operation {
-    const keys = ["a", "b", "c", "d"].filter(() => this.#random.chance(0.5));
-    const [first = "a", second = "b"] = keys;
-    switch (this.#random.integer(7)) {
-      case 0:
-        return set([first], this.#value);
-      case 1:
-        return get(first);
-      case 2:
-        return copy(first, first === second ? "e" : second);
-      case 3:
-        return set(
-          keys.length === 0 ? ["d"] : keys,
-          this.#random.chance(0.3) ? undefined : this.#value,
-        );
-      case 4:
-        return this.#random.chance(0.3) ? exportOf("a", "b", "c", "d") : get("a", "b", "c", "d");
-      default:
-        return set(keys.length < 2 ? ["a", "c"] : keys, this.#value);
-    }
-  }
-
-  #transfer(): Operation {
-    const from = this.#random.integer(ACCOUNTS.length);
-    const to = (from + 1 + this.#random.integer(ACCOUNTS.length - 1)) % ACCOUNTS.length;
-    const amount = 1 + this.#random.integer(60);
-    return transfer(`account${from}`, `account${to}`, amount);
-  }
-}

@@ -23,10 +23,11 @@ import type {
   TransactionNumber,
 } from "../../src/two_phase/messages.ts";
 import { members, size } from "../../src/two_phase/node_set.ts";
+import { OwnTransaction } from "../../src/two_phase/own_transaction.ts";
 import { majority } from "../../src/two_phase/quorum.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import type { Input, Replica } from "../../src/two_phase/replica.ts";
-import type { Evaluation, Request, WriteRequest } from "../../src/two_phase/request.ts";
+import type { Evaluation, KeyFacts, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import { PLANTED_PROTOCOL_FAULTS } from "./planted_protocol_faults.ts";
 
 /** A rule that is broken. */
@@ -190,6 +191,45 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     },
   }),
   () => ({
+    name: "WATCH forgets that a time to live is over",
+    onRequest: (request, { context: { store } }) =>
+      withFacts(request, (facts) => (key) => {
+        const record = facts.recordOf(key);
+        const entry = record === undefined ? store.get(key) : undefined;
+        return entry?.expiresAtMs === undefined
+          ? record
+          : { key, value: undefined, version: entry.version };
+      }),
+  }),
+  () => ({
+    name: "EXEC is evaluated before it holds all locks",
+    onStart: ({ context }) => {
+      const { locks } = context;
+      const acquire = locks.acquire.bind(locks);
+      locks.acquire = (transaction) => {
+        const result = acquire(transaction);
+        if (!(transaction instanceof OwnTransaction) || result === "held") return result;
+        const request = transaction.pending?.request;
+        if (request?.kind === "write" && request.keys.length > 1) {
+          const evaluation = evaluateUnlocked(request, context);
+          Object.assign(request, { evaluate: () => evaluation });
+        }
+        return result;
+      };
+    },
+  }),
+  () => ({
+    name: "SCAN loses a key that moves",
+    onStart: ({ context: { store } }) => {
+      const behind = store.behind.bind(store);
+      // A cursor counts the keys before it: if one of them goes, all others move.
+      store.behind = function* (place) {
+        let before = 0;
+        for (const entry of behind(0)) if (++before > place) yield { ...entry, order: before };
+      };
+    },
+  }),
+  () => ({
     name: "all keys are deleted without a lock of all",
     onStart: ({ context: { locks } }) => {
       Object.defineProperty(locks, "clearing", { get: () => undefined });
@@ -232,6 +272,26 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
   }),
   ...PLANTED_PROTOCOL_FAULTS,
 ];
+
+/** Returns a request that finds other records of its keys. */
+function withFacts(
+  request: Request,
+  recordOf: (facts: KeyFacts) => KeyFacts["recordOf"],
+): Request {
+  if (request.kind === "barrier") return request;
+  const seen = (facts: KeyFacts): KeyFacts => ({
+    recordOf: recordOf(facts),
+    get nowMs() {
+      return facts.nowMs;
+    },
+    get version() {
+      return facts.version;
+    },
+  });
+  return request.kind === "read"
+    ? { ...request, evaluate: (read, facts) => request.evaluate(read, seen(facts)) }
+    : { ...request, evaluate: (read, facts) => request.evaluate(read, seen(facts)) };
+}
 
 /** Evaluates a write by what is committed, without its locks. */
 function evaluateUnlocked(request: WriteRequest, context: Context): Evaluation {

@@ -89,13 +89,21 @@ export const WORKLOADS = [
   "once",
   "mixed",
   "expiry",
+  "commands",
 ] as const;
 
-/** An expiry may come at any time: with more operations a history is too hard to check. */
-const OPERATIONS_WITH_EXPIRIES_MAX = 60;
+/** Workloads whose keys expire. */
+const EXPIRING_WORKLOADS = ["expiry", "commands"] as const;
 
-/** How often keys expire in a scenario, as part of 1: drawn apart, so that the others stay as they were. */
-const EXPIRY_SHARE = 0.08;
+/**
+ * Of each workload whose keys expire: its share in all scenarios, as part of 1, and the stream that it is
+ * drawn from. That is one of its own, so that the other scenarios stay as they were. An expiry may come at
+ * any time: with more operations a history is too hard to check.
+ */
+const EXPIRING = {
+  expiry: { share: 0.08, stream: 4, operationsMax: 60 },
+  commands: { share: 0.05, stream: 6, operationsMax: 36 },
+} as const;
 
 /** See {@linkcode WORKLOADS}. */
 export type Workload = typeof WORKLOADS[number];
@@ -147,7 +155,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const nodes = random.pick([1, 3, 3, 3, 3, 5, 5, 7]);
   const indices = Array.from({ length: nodes }, (_, index) => index);
   const healAt = random.between(1500, 6000);
-  const workload = options.workload ?? random.pick(WORKLOADS.slice(0, -1));
+  const workload = options.workload ?? random.pick(WORKLOADS.slice(0, -EXPIRING_WORKLOADS.length));
   const isQuick = random.chance(0.5);
   const scenario = {
     seed,
@@ -182,29 +190,37 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const isStormy = options.calm !== true && nodes > 1 && random.chance(0.25);
   const scene = isStormy ? stormy(whole, random) : whole;
   const isTorn = options.calm !== true && nodes >= 5 && random.chance(0.3);
-  if (isTorn) return torn(scene, random);
-  const losesMajority = options.calm !== true && nodes > 1 && random.chance(0.1);
-  const drawn = losesMajority ? withLostMajority(scene, random) : scene;
-  const expires = options.workload === undefined
-    ? new Random(seed, 4).chance(EXPIRY_SHARE)
-    : options.workload === "expiry";
-  return expires ? withExpiries(drawn) : drawn;
+  const losesMajority = !isTorn && options.calm !== true && nodes > 1 && random.chance(0.1);
+  const drawn = isTorn
+    ? torn(scene, random)
+    : losesMajority
+    ? withLostMajority(scene, random)
+    : scene;
+  const expiring = EXPIRING_WORKLOADS.find((one) =>
+    options.workload === undefined
+      ? !isTorn && new Random(seed, EXPIRING[one].stream).chance(EXPIRING[one].share)
+      : options.workload === one
+  );
+  return expiring === undefined ? drawn : withExpiries(drawn, expiring);
 }
 
 /**
  * Keys expire, by clocks that are right but for that of one node: the others are a little off, and
  * no process sets them.
  */
-function withExpiries(scenario: Scenario): Scenario {
+function withExpiries(
+  scenario: Scenario,
+  workload: typeof EXPIRING_WORKLOADS[number],
+): Scenario {
   const random = new Random(scenario.seed, 5);
   const { nodes, clockDrift, clockOffset, faults } = scenario;
   const wrongClock = nodes > 1 && random.chance(0.6) ? random.integer(nodes) : undefined;
   const isRight = (node: NodeId) => node !== wrongClock;
   return {
     ...scenario,
-    workload: "expiry",
+    workload,
     wrongClock,
-    operations: Math.min(scenario.operations, OPERATIONS_WITH_EXPIRIES_MAX),
+    operations: Math.min(scenario.operations, EXPIRING[workload].operationsMax),
     clockDrift: clockDrift.map((drift, node) => isRight(node) ? drift / 10 : drift),
     clockOffset: clockOffset.map((offset, node) =>
       isRight(node) ? random.between(-200, 200) : offset

@@ -20,6 +20,7 @@ import type {
   Prepare,
 } from "../../src/two_phase/messages.ts";
 import { recoverCluster } from "../../src/two_phase/new_cluster.ts";
+import { SCAN_PROCESSES } from "../../src/node/commands/command.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
@@ -51,6 +52,9 @@ const LEAVE_MS = 1000;
 const SWAP_MS = 20;
 const PUT_BACK_MS = 20;
 
+/** More nodes than any cluster here has. */
+const NODES_MAX = 8;
+
 /** How many keys one step of a checkpoint stores. */
 const STAGED_KEYS = 3;
 
@@ -80,6 +84,9 @@ export const HAPPENINGS = [
   "restart",
   "a write is repeated under its token",
   "a token's answer is repeated",
+  "a watched key has changed",
+  "no watched key has changed",
+  "a scan has come to its end",
 ] as const;
 
 /** See {@linkcode HAPPENINGS}. */
@@ -160,6 +167,11 @@ export class SimNode implements Endpoint {
 
   get isPaused(): boolean {
     return this.#isPaused;
+  }
+
+  /** Tells the present process from others in the cursors of SCAN, as far as there are bits for it. */
+  get scanProcess(): number {
+    return (this.#process * NODES_MAX + this.index) % SCAN_PROCESSES;
   }
 
   /** Counters of all processes of this node. */

@@ -20,15 +20,8 @@ import { Claims } from "./claims.ts";
 import { Freshness } from "./freshness.ts";
 import { type Call, endingOf, formatCall, History } from "./history.ts";
 import { Network } from "./network.ts";
-import {
-  bare,
-  expiryOf,
-  get,
-  type Operation,
-  OperationSource,
-  requestFor,
-  set,
-} from "./operations.ts";
+import { bare, get, type Operation, requestFor, set } from "./operations.ts";
+import { OperationSource } from "./operation_source.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 import { Random } from "./random.ts";
 import { CLOCK_DRIFT_MAX, type Fault, type Scenario } from "./scenario.ts";
@@ -148,6 +141,7 @@ class Simulation {
     this.#violations.push(
       ...checkers.visibleAborts(calls),
       ...checkers.sums(calls),
+      ...checkers.scans(calls),
       ...this.#claims.violations(),
       ...this.#whiteBox.violations.map((text) => ({ checker: "white box" as const, text })),
       ...this.#deadlines(),
@@ -372,15 +366,23 @@ class Simulation {
     if (this.#asked >= this.#scenario.operations || this.#isHealing) return;
     this.#asked++;
     const node = this.#random.integer(this.#nodes.length);
-    const operation = this.#source.next();
+    this.#go({ client, node, operation: this.#source.next() });
+  }
+
+  #go(what: { client: number; node: number; operation: Operation }): void {
+    const { client, node, operation } = what;
     const ask = operation.token === undefined ? this.#ask : this.#askOnce;
-    ask.call(this, { client, node, operation }, (call) => {
+    ask.call(this, what, (call) => {
       const pause = this.#random.skewed(0, this.#scenario.thinkMsMax);
       const repeats = call.ending === "unknown" && !call.operation.isRead &&
-        call.operation.token === undefined && this.#random.chance(0.3);
-      this.#scheduler.after(pause, () => {
+        call.operation.token === undefined && call.operation.notes === undefined &&
+        this.#random.chance(0.3);
+      const next = call.ending === "done" ? operation.next?.(call.reply) : undefined;
+      const thinkMs = next === undefined ? 0 : operation.thinkMs ?? 0;
+      this.#scheduler.after(pause + thinkMs, () => {
         if (repeats) this.#repeat(call);
-        else this.#work(client);
+        else if (next === undefined || this.#isHealing) this.#work(client);
+        else this.#go({ client, node, operation: next });
       });
     });
   }
@@ -409,17 +411,20 @@ class Simulation {
         reply,
         nowMs: this.#scheduler.now,
       });
+      const happening = call.ending === "done" ? call.operation.happening?.(reply) : undefined;
+      if (happening !== undefined) this.#count(happening);
       this.#trace.client(`   ${formatCall(call)}`);
       then(call);
     };
     this.#planExpiry(what);
     this.#trace.client(`   client ${what.client} asks n${what.node}: ${what.operation.name}`);
-    node.submit(requestFor(what.operation), {
+    const { finish = String } = what.operation;
+    node.submit(requestFor(what.operation, node.scanProcess), {
       onOutcome: (outcome: Outcome) => {
         this.#lookAround(outcome, what.operation);
         this.#askLater(outcome);
         if (outcome.kind === "indeterminate") call.transaction = outcome.transaction;
-        end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : "");
+        end(outcome.kind, outcome.kind === "answered" ? finish(outcome.reply) : "");
       },
       lost: () => end("connection lost"),
     });
@@ -471,7 +476,6 @@ class Simulation {
     attempt(ONCE_REPETITIONS, what.node);
   }
 
-  /** A client that got the name of a transaction asks how it ended: now, soon, or much later. */
   /**
    * A value that is set for a while may go from some time on: as if a client deleted it then, or never.
    * If the clock is wrong, that may be at once.
@@ -479,18 +483,20 @@ class Simulation {
   #planExpiry(
     { node, operation, client }: { client: number; node: number; operation: Operation },
   ): void {
-    const { held } = operation;
-    if (held === undefined) return;
     const isWrong = node === this.#scenario.wrongClock;
-    const ms = isWrong ? 0 : (held.ms - EXPIRY_EARLY_MS) / (1 + CLOCK_DRIFT_MAX / 10);
-    this.#scheduler.after(Math.max(0, ms), () => {
-      const nowMs = this.#scheduler.now;
-      const gone = expiryOf(held.key, held.value);
-      const call = this.#history.begin({ client, node, operation: gone, nowMs });
-      this.#history.end(call, { ending: "unknown", outcome: "expiry", reply: "", nowMs });
-    });
+    for (const { ms, ends } of operation.held ?? []) {
+      const sure = isWrong ? 0 : (ms - EXPIRY_EARLY_MS) / (1 + CLOCK_DRIFT_MAX / 10);
+      this.#scheduler.after(Math.max(0, sure), () => {
+        const nowMs = this.#scheduler.now;
+        for (const end of ends) {
+          const call = this.#history.begin({ client, node, operation: end, nowMs });
+          this.#history.end(call, { ending: "unknown", outcome: "expiry", reply: "", nowMs });
+        }
+      });
+    }
   }
 
+  /** A client that got the name of a transaction asks how it ended: now, soon, or much later. */
   #askLater(outcome: Outcome): void {
     if (!("transaction" in outcome)) return;
     const { transaction } = outcome;
@@ -690,7 +696,7 @@ class Simulation {
   #priorityChanges(): Violation[] {
     // Copies carry a value on into prepares of another call.
     // Repetitions under a token are requests of their own.
-    if (["multi", "mixed", "once"].includes(this.#scenario.workload)) return [];
+    if (["multi", "mixed", "once", "commands"].includes(this.#scenario.workload)) return [];
     const calls = new Map<ByteString, number>();
     for (const { operation: { name } } of this.#history.calls) {
       const value = / = (v\d+)/.exec(name)?.[1];

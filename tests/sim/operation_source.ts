@@ -1,0 +1,237 @@
+/**
+ * Which operations clients ask for: those of a workload, drawn one after the other.
+ *
+ * @module
+ */
+
+import type { ByteString } from "../../src/byte_string.ts";
+import * as commands from "./client_commands.ts";
+import type { ClientCommand } from "./client_commands.ts";
+import {
+  ACCOUNTS,
+  copy,
+  EXPIRING,
+  exportOf,
+  flush,
+  get,
+  getSet,
+  hold,
+  increment,
+  once,
+  type Operation,
+  PADDING,
+  set,
+  setIf,
+  transfer,
+} from "./operations.ts";
+import type { Random } from "./random.ts";
+import type { Workload } from "./scenario.ts";
+
+/** For how long values are set, in milliseconds. */
+const HOLD_MS: readonly number[] = [30, 300, 1000, 4000];
+const LIFETIMES_MS: readonly number[] = [30, 100, 400, 4000];
+
+/** Makes the operations of a workload. */
+export class OperationSource {
+  readonly #random: Random;
+  readonly #workload: Workload;
+  readonly #valueBytesMax: number;
+  #values = 0;
+  #tokens = 0;
+  /** Connections, scans, numbers and times to live that have got a name. */
+  #names = 0;
+
+  constructor(
+    { workload, valueBytesMax }: { workload: Workload; valueBytesMax: number },
+    random: Random,
+  ) {
+    this.#workload = workload;
+    this.#valueBytesMax = valueBytesMax;
+    this.#random = random;
+  }
+
+  next(): Operation {
+    const kinds = ["registers", "hot", "counters", "multi", "transfers", "many"] as const;
+    const kind = this.#workload === "mixed" ? this.#random.pick(kinds) : this.#workload;
+    switch (kind) {
+      case "registers":
+        return this.#onOneKey(`r${this.#random.integer(4)}`, { reads: 0.5 });
+      case "hot":
+        return this.#onOneKey("hot", { reads: 0.3 });
+      case "many":
+        return this.#onOneKey(`m${this.#random.integer(40)}`, { reads: 0.4 });
+      case "counters": {
+        const key = `c${this.#random.integer(2)}`;
+        return this.#random.chance(0.7) ? increment(key) : get(key);
+      }
+      case "multi":
+        return this.#onSeveralKeys();
+      case "expiry":
+        return this.#expiry();
+      case "commands":
+        return this.#commands();
+      case "once":
+        return this.#once();
+      case "transfers":
+        if (this.#random.chance(0.6)) return this.#transfer();
+        return this.#random.chance(0.1) ? exportOf(...ACCOUNTS) : get(...ACCOUNTS);
+    }
+  }
+
+  /** What must not be done twice, and now and then something else with the same keys. */
+  #once(): Operation {
+    const key = `o${this.#random.integer(2)}`;
+    switch (this.#random.integer(8)) {
+      case 0:
+        return get(key);
+      case 1:
+        return increment(key);
+      case 2:
+        return once(setIf(`${key}x`, this.#value, "NX"), this.#token);
+      case 3:
+        return set([`${key}x`], undefined);
+      case 4:
+        return once(this.#transfer(), this.#token);
+      case 5:
+        return get(...ACCOUNTS);
+      default:
+        return once(increment(key), this.#token);
+    }
+  }
+
+  #expiry(): Operation {
+    const key = this.#random.pick(EXPIRING);
+    switch (this.#random.integer(12)) {
+      case 0:
+        return set([key], this.#value);
+      case 1:
+        return setIf(key, this.#value, "NX");
+      case 2:
+        return getSet(key, this.#value);
+      case 3:
+        return get(...EXPIRING);
+      case 4:
+        return this.#random.chance(0.4) ? flush() : setIf(key, this.#value, "XX");
+      case 5:
+      case 6:
+      case 7:
+        return hold(key, this.#value, this.#random.pick(HOLD_MS));
+      default:
+        return get(key);
+    }
+  }
+
+  /** Commands of the node itself, alone and in transactions. */
+  #commands(): Operation {
+    const kind = this.#random.integer(12);
+    if (kind < 5) return commands.command(this.#command());
+    if (kind < 6) return commands.exec(this.#several(2));
+    if (kind < 9) return this.#watch();
+    if (kind < 10) return commands.scan(++this.#names, 1 + this.#random.integer(2));
+    const key = this.#random.pick(commands.STAYING);
+    const set = { words: ["SET", key, this.#value] };
+    return this.#random.chance(0.6)
+      ? commands.command(set)
+      : commands.exec([{ words: ["DEL", key] }, set]);
+  }
+
+  /** A transaction with WATCH; now and then of a key that the client has set just before, for a short time. */
+  #watch(): Operation {
+    const drawn = commands.MOVING.filter(() => this.#random.chance(0.4));
+    const [first = "x0"] = drawn;
+    const words = [this.#random.pick(["GET", "INCR"]), first];
+    const watch = commands.watch(drawn.length === 0 ? [first] : drawn, {
+      session: ++this.#names,
+      looks: this.#random.chance(0.7),
+      thinkMs: this.#random.pick([0, 0, 40, 400]),
+      commands: this.#random.chance(0.7) ? [{ words }, ...this.#several(1)] : this.#several(2),
+    });
+    if (this.#random.chance(0.5)) return watch;
+    return { ...commands.command(this.#setForAWhile(first, 30)), next: () => watch };
+  }
+
+  #several(count: number): readonly ClientCommand[] {
+    return Array.from({ length: count + this.#random.integer(2) }, () => this.#command());
+  }
+
+  #command(): ClientCommand {
+    const [key = "", other = ""] = this.#twoOf(commands.MOVING);
+    const kind = this.#random.integer(14);
+    if (kind < 2) return { words: ["SET", key, this.#value] };
+    if (kind < 5) return this.#setForAWhile(key, this.#random.pick(LIFETIMES_MS));
+    if (kind < 6) return { words: ["DEL", key] };
+    if (kind < 8) return { words: ["INCR", key] };
+    if (kind < 9) return { words: ["RENAME", key, other] };
+    if (kind < 10) return { words: ["RENAMENX", key, other] };
+    if (kind < 11) return { words: ["COPY", key, other, "REPLACE"] };
+    return kind < 12 ? { words: ["MGET", ...commands.MOVING] } : { words: ["GET", key] };
+  }
+
+  #setForAWhile(key: ByteString, ms: number): ClientCommand {
+    const name = ++this.#names;
+    const value = this.#random.chance(0.5) ? String(1000 * name) : this.#value;
+    return { words: ["SET", key, value, "PX", String(ms)], lifetime: { name, ms } };
+  }
+
+  #twoOf(keys: readonly ByteString[]): readonly ByteString[] {
+    const first = this.#random.integer(keys.length);
+    const second = (first + 1 + this.#random.integer(keys.length - 1)) % keys.length;
+    return [keys[first] ?? "", keys[second] ?? ""];
+  }
+
+  get #token(): ByteString {
+    return `t${++this.#tokens}`;
+  }
+
+  /** Every value is written once, so that a read tells which write it saw. */
+  get #value(): ByteString {
+    const value = `v${++this.#values}`;
+    if (this.#valueBytesMax === 0 || this.#random.chance(0.5)) return value;
+    return value.padEnd(Math.floor(this.#random.skewed(10, this.#valueBytesMax)), PADDING);
+  }
+
+  #onOneKey(key: ByteString, options: { reads: number }): Operation {
+    if (this.#random.chance(options.reads)) return get(key);
+    switch (this.#random.integer(8)) {
+      case 0:
+        return set([key], undefined);
+      case 1:
+        return setIf(key, this.#value, "NX");
+      case 2:
+        return setIf(key, this.#value, "XX");
+      case 3:
+        return getSet(key, this.#value);
+      default:
+        return set([key], this.#value);
+    }
+  }
+
+  #onSeveralKeys(): Operation {
+    const keys = ["a", "b", "c", "d"].filter(() => this.#random.chance(0.5));
+    const [first = "a", second = "b"] = keys;
+    switch (this.#random.integer(7)) {
+      case 0:
+        return set([first], this.#value);
+      case 1:
+        return get(first);
+      case 2:
+        return copy(first, first === second ? "e" : second);
+      case 3:
+        return set(
+          keys.length === 0 ? ["d"] : keys,
+          this.#random.chance(0.3) ? undefined : this.#value,
+        );
+      case 4:
+        return this.#random.chance(0.3) ? exportOf("a", "b", "c", "d") : get("a", "b", "c", "d");
+      default:
+        return set(keys.length < 2 ? ["a", "c"] : keys, this.#value);
+    }
+  }
+
+  #transfer(): Operation {
+    const from = this.#random.integer(ACCOUNTS.length);
+    const to = (from + 1 + this.#random.integer(ACCOUNTS.length - 1)) % ACCOUNTS.length;
+    const amount = 1 + this.#random.integer(60);
+    return transfer(`account${from}`, `account${to}`, amount);
+  }
+}
