@@ -123,7 +123,7 @@ export const TRANSACTION_BYTES_MAX = COMMAND_BYTES_MAX;
 export const REPLY_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 
 /** Most bytes of answers that may wait for one client's socket; then it is read no further. */
-export const OUTPUT_BYTES_MAX = 1024 * 1024;
+export const OUTPUT_BYTES_MAX = 256 * 1024;
 
 /** Most bytes of answers that wait for all clients' sockets; above it, slow readers are cut off. */
 export const OUTPUT_BYTES_SUM_MAX = 1024 * 1024 * 1024;
@@ -141,7 +141,7 @@ export const KEY_OVERHEAD_BYTES = 200;
 export const INPUT_BYTES_SUM_MAX = 256 * 1024 * 1024;
 
 /** Most bytes that may wait for a client that is told messages; then it is cut off. */
-export const PUSH_BYTES_MAX = 4 * OUTPUT_BYTES_MAX;
+export const PUSH_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Most bytes of the names of all subscriptions at a node. */
 export const SUBSCRIPTION_BYTES_SUM_MAX = 64 * 1024 * 1024;

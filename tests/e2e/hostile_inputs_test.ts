@@ -6,7 +6,7 @@ import { ClientConnection } from "../../src/client/connection.ts";
 import { fetchStatus } from "../../src/client/status.ts";
 import { OK } from "../../src/resp/value.ts";
 import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
-import { execute } from "../harness/processes.ts";
+import { execute, until } from "../harness/processes.ts";
 
 /** The longest that a well-behaved client may wait, in milliseconds. */
 const ANSWER_MS_MAX = 1000;
@@ -18,6 +18,8 @@ const AT_ONCE = 16;
 const IDLE_MAX = 5000;
 const UNREAD = 20;
 const SLOW = 50;
+/** Clients that ask for 5 MB each, and read none of it. */
+const READERS = 200;
 
 /** Returns how many files this process, and what it starts, may have open. */
 async function filesMax(): Promise<number> {
@@ -183,6 +185,37 @@ Deno.test("hostile inputs at one node cost its other clients nothing, nor its pl
     assertEquals(after.view, before.view);
     assertEquals(after.nodes.map(({ role }) => role), Array(5).fill("member"));
     for (const node of cluster.nodes) assertEquals(node.hasEnded, false, node.printed);
+  } finally {
+    for (const conn of held) conn.close();
+    watcher.close();
+    await cluster.stop();
+  }
+});
+
+Deno.test("large replies that nobody reads cost other clients little, and the node not its place", async () => {
+  const ports = freePorts(5);
+  const [port = 0, other = 0] = ports;
+  const cluster = await LocalCluster.start({ places: loopback(ports) });
+  const connect = (at: number) =>
+    ClientConnection.open([{ hostname: "127.0.0.1", port: at }], { timeoutMs: 10_000 });
+  const watcher = await connect(other);
+  const held: Deno.TcpConn[] = [];
+  try {
+    const before = await fetchStatus(watcher);
+    assertEquals(await watcher.call(["SET", "large", "x".repeat(50_000)]), OK);
+    const client = new HonestClient(await connect(port), "the honest one");
+    const gets = new TextEncoder().encode("GET large\r\n".repeat(100));
+    for (let burst = 0; burst < 2; burst++) {
+      for (let i = 0; i < READERS; i++) held.push(await openRaw(port));
+      await Promise.all(held.map((conn) => send(conn, gets)));
+      const goal = client.answers + 60;
+      await until("the honest client has more answers", () => client.answers >= goal);
+      for (const conn of held.splice(0)) conn.close();
+    }
+    await client.stop();
+    assertEquals(client.slowestMs < ANSWER_MS_MAX, true, `${client.slowestMs} ms`);
+    const after = await fetchStatus(watcher);
+    assertEquals(after.view, before.view);
   } finally {
     for (const conn of held) conn.close();
     watcher.close();

@@ -214,9 +214,9 @@ export class Connection implements PipelineHost, ConnectionFacts {
       this.#usedAtMs = turns.timerRanAtMs;
       this.#decoder.received(count);
       this.#host.statistics.inputBytes += count;
-      if (turns.isOver(count)) await turns.next();
+      if (turns.isOver(count)) await turns.next(count);
       do {
-        if (this.#hasMore) await turns.next();
+        if (this.#hasMore) await turns.next(count);
         const question = this.#runAll();
         const queuedBytes = this.#session.features?.transaction?.bytes ?? 0;
         const { heldBytes } = this.#pipeline;
@@ -348,8 +348,9 @@ export class Connection implements PipelineHost, ConnectionFacts {
       for (let output = this.#output.take(); output !== "" && !this.#isClosed;) {
         this.#writingBytes = output.length;
         for (let at = 0; at < output.length; at += WRITE_BYTES) {
-          const bytes = this.#encode(output, at);
-          if (turns.isOver(bytes.length)) await turns.next();
+          const length = Math.min(output.length - at, WRITE_BYTES);
+          if (turns.isOver(length)) await turns.next(length);
+          const bytes = this.#encode(output, at, length);
           await writeAll(this.#socket, bytes);
           this.#host.statistics.outputBytes += bytes.length;
         }
@@ -367,8 +368,7 @@ export class Connection implements PipelineHost, ConnectionFacts {
     else this.#flush(); // Records what is left.
   }
 
-  #encode(output: ByteString, at: number): Uint8Array {
-    const length = Math.min(output.length - at, WRITE_BYTES);
+  #encode(output: ByteString, at: number, length: number): Uint8Array {
     if (this.#outputBuffer === undefined || this.#outputBuffer.length < length) {
       this.#outputBuffer = new Uint8Array(length <= 1024 ? 1024 : WRITE_BYTES);
     }
