@@ -745,6 +745,44 @@ Deno.test("checkpoint() lets forces through while it writes", async () => {
   await node.journal.close();
 });
 
+/** Returns `length` characters that nothing makes shorter. */
+function randomText(length: number): string {
+  let text = "";
+  while (text.length < length) {
+    text += String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16 * 1024)));
+  }
+  return text;
+}
+
+Deno.test("checkpoint() keeps pace with a tail that grows fast", async () => {
+  using store = await TestStore.open();
+  const journal = await openKvJournal({ store, onFatal: neverFatal });
+  await recover(journal);
+  const value = randomText(64 * 1024);
+  const keys = 256;
+  function* changed(): Generator<KeyRecord> {
+    for (let key = 0; key < keys; key++) yield { key: `${key}`, value, version: 1 };
+  }
+  let isDone = false;
+  const checkpoint = journal.checkpoint({
+    tail: [],
+    changed: changed(),
+    replacesAll: false,
+    isCurrent: () => true,
+    liveKeys: keys,
+    liveBytes: keys * value.length,
+  }).then(() => isDone = true);
+  const large = randomText(1024 * 1024);
+  for (let number = 1; !isDone; number++) {
+    journal.append([prepared(number, [{ key: "k", value: large }])]);
+    await forced(journal);
+  }
+  await checkpoint;
+  // What was appended meanwhile is stored until the next checkpoint, besides what this one wrote.
+  assertEquals(journal.tailBytes < 2 * keys * value.length, true, `${journal.tailBytes} bytes`);
+  await journal.close();
+});
+
 Deno.test("checkpoint() is given up when the journal is closed", async () => {
   using store = await TestStore.open();
   const node = await openNode({ store });
