@@ -208,3 +208,6 @@ export const HTTP_HEAD_BYTES_MAX = 8 * 1024;
 
 /** A request at the port of `--http` arrives, and its answer is read, within this time, in milliseconds. */
 export const HTTP_TIMEOUT_MS = 5000;
+
+/** How long DEBUG SLEEP has a node stand still at the most, in milliseconds. */
+export const DEBUG_SLEEP_MS_MAX = 60_000;

@@ -85,6 +85,8 @@ export interface NodeOptions extends ViewTimes {
   readonly idleMsMax: number;
   /** The value of `notify-keyspace-events` at the start. */
   readonly keyEvents: string;
+  /** DEBUG SLEEP is allowed. */
+  readonly allowsDebug: boolean;
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
   /** The bound on the memory of keys, in bytes; 0: none. */
@@ -320,6 +322,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
       isEphemeral: this.#isEphemeral,
+      standStill: options.allowsDebug ? standStill : undefined,
       otherMembers: () => {
         const { membership } = this.#driver?.replica ?? {};
         return membership?.isMember === true ? members(membership.members).length - 1 : 0;
@@ -916,4 +919,9 @@ async function openJournal(
     logger,
     ...host,
   });
+}
+
+/** Has the whole process stand still. */
+function standStill(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

@@ -88,6 +88,9 @@ usage: dks serve [options]
       --notify-keyspace-events LETTERS
                          the keyspace events to publish, as in Redis (KEA:
                          all); CONFIG SET changes it
+      --enable-debug-command
+                         allows DEBUG SLEEP, which has the whole node stand
+                         still: for tests of clients
       --log-level LEVEL  debug, info, warn, error or critical (info)
       --log-format FORM  text or json (text)
   -h, --help             prints this
@@ -201,6 +204,7 @@ export function parseServeOptions(args: readonly string[], document?: Uint8Array
       max: VALUE_BYTES_LIMIT,
     }),
     keyEvents: parseKeyEvents(set),
+    allowsDebug: set.has("enable-debug-command"),
     memoryBytesMax: parseMemory(set),
     http: parseHttp(set),
     storage: parseStorage(set),

@@ -68,6 +68,7 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     summary: 'The memory for keys and values in bytes, or such as "512mb"; 0: no bound',
   },
   "notify-keyspace-events": text("The keyspace events to publish, in Redis's letters"),
+  "enable-debug-command": { type: "switch", summary: "Allow DEBUG SLEEP, for tests of clients" },
   "log-level": {
     type: "text",
     summary: "What is logged",

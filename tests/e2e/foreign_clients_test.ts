@@ -1,6 +1,6 @@
 /** Redis's own tools against a cluster (Debian: redis-tools). */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
 import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import { binary } from "../harness/binary.ts";
 import { execute, isInstalled } from "../harness/processes.ts";
@@ -51,6 +51,26 @@ Deno.test({
           assertMatch(ended.stdout, new RegExp(`^"${test}[^"]*","[\\d.]+"`, "m"));
         }
       }
+    } finally {
+      await cluster.stop();
+    }
+  },
+});
+
+Deno.test({
+  name: "DEBUG SLEEP has a node stand still if a flag allows it",
+  ignore: !isInstalled("redis-cli"),
+  fn: async () => {
+    const [port = 0] = freePorts(1);
+    const cluster = await LocalCluster.start({
+      places: loopback([port], await binary()),
+      args: ["--enable-debug-command"],
+    });
+    try {
+      const begin = performance.now();
+      const { stdout } = await execute("redis-cli", ["-p", String(port), "debug", "sleep", "0.3"]);
+      assertEquals(stdout.trimEnd(), "OK");
+      assertGreaterOrEqual(performance.now() - begin, 300);
     } finally {
       await cluster.stop();
     }

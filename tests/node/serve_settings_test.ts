@@ -44,6 +44,8 @@ Deno.test("a document says what the flags can say, and comes to the same", () =>
   const { storage, forcesNewCluster } = parse({ "ephemeral": true, "force-new-cluster": false });
   assertEquals([storage, forcesNewCluster], [{ kind: "ephemeral" }, false]);
   assertEquals(parse({ "force-new-cluster": true }).forcesNewCluster, true);
+  assertEquals(parse({ "enable-debug-command": true }).allowsDebug, true);
+  assertEquals(parse({}).allowsDebug, false);
   assertEquals(parse({ "max-memory": 0 }).memoryBytesMax, 0);
   assertEquals(parse({}).port, 5000);
 });

@@ -199,6 +199,8 @@ export interface CommandHost {
   status(): string;
   /** The node keeps no journal. */
   readonly isEphemeral: boolean;
+  /** Has the whole process stand still, in milliseconds; `undefined` if that is not allowed. */
+  readonly standStill: ((ms: number) => void) | undefined;
   /** How many members the view has besides this node; 0 while this node is none. */
   otherMembers(): number;
   memory(): MemoryFigures;

@@ -6,10 +6,10 @@
  */
 
 import { type ByteString, fromText } from "../../byte_string.ts";
-import { KEY_OVERHEAD_BYTES } from "../../limits.ts";
+import { DEBUG_SLEEP_MS_MAX, KEY_OVERHEAD_BYTES } from "../../limits.ts";
 import { ErrorReply, type RespValue, VerbatimString } from "../../resp/value.ts";
 import { REDIS_VERSION, VERSION } from "../../version.ts";
-import { error, integerOf, readRecord, reply } from "./arguments.ts";
+import { error, integerOf, readRecord, reply, REPLY_OK } from "./arguments.ts";
 import {
   type CommandFlag,
   type CommandResult,
@@ -279,6 +279,25 @@ const NO_DEBUG = new ErrorReply(
     "and then restart the server.",
 );
 
+/** DEBUG SLEEP seconds */
+function debug(
+  [, subcommand = "", ...more]: readonly ByteString[],
+  { node }: Session,
+): CommandResult {
+  if (node.standStill === undefined) return { reply: NO_DEBUG };
+  const [seconds = ""] = more;
+  if (subcommand.toUpperCase() !== "SLEEP" || more.length !== 1) {
+    return error(`unknown subcommand or wrong number of arguments for '${subcommand}'`);
+  }
+  if (!/^\d+(\.\d+)?$/.test(seconds)) return error("value is not a valid float");
+  const ms = 1000 * Number(seconds);
+  if (ms > DEBUG_SLEEP_MS_MAX) {
+    return error(`a node stands still for ${DEBUG_SLEEP_MS_MAX / 1000} seconds at the most`);
+  }
+  node.standStill(ms);
+  return REPLY_OK;
+}
+
 export const DIAGNOSTICS: readonly CommandRow[] = [
   OBJECT,
   MEMORY,
@@ -349,10 +368,10 @@ export const DIAGNOSTICS: readonly CommandRow[] = [
     name: "debug",
     arity: -2,
     flags: ["admin", "noscript", ...ALWAYS],
-    summary: "Is refused, as in a Redis that does not allow it",
-    syntax: "subcommand [arg [arg ...]]",
+    summary: "Has the node stand still",
+    syntax: "SLEEP seconds",
     since: "1.0.0",
-    differs: "always refused",
-    run: () => ({ reply: NO_DEBUG }),
+    differs: "`SLEEP` alone, and refused without `--enable-debug-command`",
+    run: debug,
   },
 ];

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Session } from "../../../src/node/commands/command.ts";
 import { KEY_OVERHEAD_BYTES } from "../../../src/limits.ts";
 import { encodeValue } from "../../../src/resp/encoder.ts";
-import { ErrorReply, type RespValue, VerbatimString } from "../../../src/resp/value.ts";
+import { ErrorReply, OK, type RespValue, VerbatimString } from "../../../src/resp/value.ts";
 import { factsOf, NOW_MS, runWords, session } from "./session.ts";
 
 const error = (message: string) => new ErrorReply("ERR", message);
@@ -98,6 +98,25 @@ Deno.test("a server tells its time, role, memory and modules, and refuses DEBUG"
     assert(help.includes(`+${name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:`));
     assertEquals(ask(`${name} NOPE`), error(`unknown subcommand 'NOPE'. Try ${name} HELP.`));
   }
+});
+
+Deno.test("DEBUG SLEEP has the node stand still, if that is allowed", () => {
+  const of = session();
+  const slept: number[] = [];
+  const allowed = { ...of, node: { ...of.node, standStill: (ms: number) => void slept.push(ms) } };
+  for (const line of ["DEBUG SLEEP 0.5", "debug sleep 60"]) {
+    assertEquals(ask(line, { of: allowed }), OK);
+  }
+  assertEquals(slept, [500, 60_000]);
+  const rows: [line: string, message: string][] = [
+    ["DEBUG SLEEP 61", "a node stands still for 60 seconds at the most"],
+    ["DEBUG SLEEP -1", "value is not a valid float"],
+    ["DEBUG SLEEP x", "value is not a valid float"],
+    ["DEBUG SLEEP", "unknown subcommand or wrong number of arguments for 'SLEEP'"],
+    ["DEBUG JMAP", "unknown subcommand or wrong number of arguments for 'JMAP'"],
+  ];
+  for (const [line, message] of rows) assertEquals(ask(line, { of: allowed }), error(message));
+  assertEquals(slept.length, 2);
 });
 
 Deno.test("a human-readable text is a verbatim string in version 3, and any other in version 2", () => {

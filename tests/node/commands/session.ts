@@ -54,6 +54,7 @@ export function session(): Session {
       nowMs: () => 1234.5,
       wallMs: () => 1_234_567_890_123.5,
       isEphemeral: false,
+      standStill: undefined,
       otherMembers: () => 4,
       memory: () => ({
         usedBytes: 600,
