@@ -86,6 +86,12 @@ export const NAME_BYTES_MAX = 253 + 6;
  */
 export const QUESTION_BYTES_MAX = 2 * NODES_MAX * (NAME_BYTES_MAX + 3) + 4096;
 
+/** Most bytes of the rules of all users together. */
+export const USERS_BYTES_MAX = 1024 * 1024;
+
+/** Most bytes of a password: a longer one is wrong. */
+export const PASSWORD_BYTES_MAX = 4096;
+
 /** Most bytes of the document that `--config -` reads. */
 export const CONFIG_BYTES_MAX = 1024 * 1024;
 

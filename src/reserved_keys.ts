@@ -18,6 +18,9 @@ export function isReserved(key: ByteString): boolean {
   return key.charCodeAt(0) === 0 && key.startsWith(RESERVED_PREFIX);
 }
 
+/** Holds the users and what each may do, see `node/access/`. It is never deleted. */
+export const USERS_KEY: ByteString = `${RESERVED_PREFIX}users`;
+
 /**
  * Stands for all keys that are not reserved: to delete it deletes them, and its lock excludes all other
  * transactions.

@@ -67,6 +67,57 @@ export async function readInput(bytesMax = Infinity): Promise<Uint8Array> {
   return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 
+/** Most bytes of a secret that is typed, or on standard input. */
+const SECRET_BYTES_MAX = 64 * 1024;
+
+/**
+ * Returns the first line of standard input. At a terminal `prompt` asks for it, and it is not shown.
+ *
+ * @throws {UsageError} if it is empty, too long, or no text.
+ * @throws {StreamError} if reading fails.
+ */
+export async function readSecret(prompt: string): Promise<string> {
+  const bytes = Deno.stdin.isTerminal()
+    ? await readUnseen(prompt)
+    : await readInput(SECRET_BYTES_MAX);
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new UsageError("the line on standard input is not UTF-8");
+  }
+  const [line = ""] = text.split(/\r?\n/, 1);
+  if (line === "") throw new UsageError("the first line of standard input is empty");
+  return line;
+}
+
+/** The keys that end a line, take back a character, and end the program. */
+const ENTER = ["\r", "\n"];
+const BACKSPACE = ["\x7f", "\b"];
+const INTERRUPT = ["\x03", "\x04"];
+
+async function readUnseen(prompt: string): Promise<Uint8Array> {
+  await writeNote(prompt);
+  const typed: number[] = [];
+  const key = new Uint8Array(1);
+  Deno.stdin.setRaw(true);
+  try {
+    while (typed.length < SECRET_BYTES_MAX && await Deno.stdin.read(key) !== null) {
+      const [code = 0] = key;
+      const character = String.fromCharCode(code);
+      if (ENTER.includes(character)) break;
+      if (INTERRUPT.includes(character)) throw new StreamError("nothing was typed");
+      if (!BACKSPACE.includes(character)) typed.push(code);
+      // All bytes of the last character: the further ones begin with the bits 10.
+      else while (((typed.pop() ?? 0) & 0xc0) === 0x80);
+    }
+  } finally {
+    Deno.stdin.setRaw(false);
+    await writeNote("\n");
+  }
+  return Uint8Array.from(typed);
+}
+
 /**
  * Returns the lines of standard input as they come, without their ends.
  *

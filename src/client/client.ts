@@ -4,13 +4,14 @@
  * @module
  */
 
-import { type Address, parseAddresses, parsePort } from "../address.ts";
+import { type Address, parsePort } from "../address.ts";
 import { parseInteger, readCommandLine } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { messageOf, UsageError } from "../errors.ts";
-import { ClosedPipeError, readInput, StreamError } from "../standard_streams.ts";
+import { ClosedPipeError, readInput, readSecret, StreamError } from "../standard_streams.ts";
 import { ConnectionError } from "./connection.ts";
 import { callAnywhere, callOnce, Connector } from "./connector.ts";
+import { type Credentials, credentialsOf, parseServers } from "./credentials.ts";
 import { checkOneShot, EXIT, runOneShot } from "./one_shot.ts";
 import { parseOperations } from "./operations_file.ts";
 import { runPrompt } from "./prompt.ts";
@@ -27,8 +28,12 @@ usage: dks client [options]                  an interactive prompt
 
   -s, --server LIST    the node to talk to, host or host:port; of several, the
                        first that can be reached, and the next one if that one
-                       rejects a command (localhost)
+                       rejects a command (localhost). Or a URL:
+                       redis://USER:PASSWORD@HOST:PORT
   -p, --port PORT      the port if LIST names none (5000)
+      --user NAME      the user to be
+      --pass PASSWORD  its password; - reads a line of standard input, which
+                       other users of the machine cannot see
       --timeout TIME   how long to wait for an answer (10s)
   -h, --help           prints this
 
@@ -63,6 +68,7 @@ Exit codes: 0 done, 1 the key does not exist, 2 wrong usage, 3 failed.
 interface ClientOptions {
   readonly addresses: readonly Address[];
   readonly timeoutMs: number;
+  readonly credentials: Credentials | undefined;
   readonly words: readonly string[];
 }
 
@@ -73,8 +79,8 @@ interface ClientOptions {
  */
 export async function client(args: readonly string[]): Promise<number> {
   setUpColors();
-  const options = parseClientOptions(args);
   try {
+    const options = await parseClientOptions(args);
     if (options !== "help") return await runCommand(options);
     await standardOutput.write(CLIENT_HELP);
     return EXIT.ok;
@@ -88,22 +94,35 @@ export async function client(args: readonly string[]): Promise<number> {
   }
 }
 
-function parseClientOptions(args: readonly string[]): ClientOptions | "help" {
+async function parseClientOptions(args: readonly string[]): Promise<ClientOptions | "help"> {
   const line = readCommandLine(args, {
-    values: ["server", "port", "timeout"],
+    values: ["server", "port", "timeout", "user", "pass"],
     switches: ["help"],
     alias: { s: "server", p: "port", h: "help" },
   }, { stopsAtWord: true });
   if (line.has("help")) return "help";
   const defaultPort = parsePort(line.value("port") ?? "5000", "--port");
-  return {
-    addresses: parseAddresses(line.value("server") ?? "localhost", {
-      defaultPort,
-      name: "--server",
-    }),
-    timeoutMs: parseDurationMs(line.value("timeout") ?? "10s", "--timeout"),
-    words: line.words,
-  };
+  const servers = parseServers(line.value("server") ?? "localhost", defaultPort);
+  const timeoutMs = parseDurationMs(line.value("timeout") ?? "10s", "--timeout");
+  const { words } = line;
+  let password = line.value("pass") ?? servers.password;
+  if (password === "-") {
+    if (!Deno.stdin.isTerminal() && readsInput(words)) {
+      const what = words[0] ?? "the prompt";
+      throw new UsageError(
+        `--pass - and ${what} both read standard input: give one of them in another way`,
+      );
+    }
+    password = await readSecret("password: ");
+  }
+  const credentials = credentialsOf({ user: line.value("user") ?? servers.user, password });
+  return { addresses: servers.addresses, timeoutMs, credentials, words };
+}
+
+/** Tells whether a command reads standard input. */
+function readsInput([name, ...words]: readonly string[]): boolean {
+  if (name === "put") return words[1] === "-";
+  return name === undefined || name === "import" || name === "run";
 }
 
 async function runCommand(options: ClientOptions): Promise<number> {
@@ -118,7 +137,7 @@ async function runCommand(options: ClientOptions): Promise<number> {
     case "watch": {
       const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
       if (extra !== undefined) throw new UsageError(`watch takes no argument "${extra}"`);
-      return await watch(options.addresses, standardOutput);
+      return await watch(options, standardOutput);
     }
     case "export":
     case "import":

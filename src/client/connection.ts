@@ -14,6 +14,8 @@ import { OutputQueue } from "../output_queue.ts";
 import { encodeCommand } from "../resp/encoder.ts";
 import { ReplyDecoder } from "../resp/reply_decoder.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
+import type { Credentials } from "./credentials.ts";
+import { isRejection } from "./refusals.ts";
 
 /** Bytes of one write to the socket. */
 const WRITE_BYTES = 256 * 1024;
@@ -35,6 +37,11 @@ export class ConnectionError extends Error {
   constructor(message: string, readonly maybeDone: boolean) {
     super(message);
   }
+}
+
+/** The node does not let the client in as the user that it says it is: another attempt ends no other way. */
+export class AccessError extends ConnectionError {
+  override name = "AccessError";
 }
 
 /** What a node says of itself, as one that is starting does. */
@@ -78,23 +85,39 @@ export class ClientConnection {
   /**
    * Connects to the first of `addresses` that can be reached.
    *
-   * @param options `timeoutMs`: how long a command may take
+   * @param options `timeoutMs`: how long a command may take; `credentials`: who the client is, if it is not
+   * the default user without a password
    * @throws {ConnectionError} if none can be reached.
+   * @throws {AccessError} if one does not let the client in.
    */
   static async open(
     addresses: readonly Address[],
-    options: { timeoutMs: number },
+    options: { timeoutMs: number; credentials?: Credentials | undefined },
   ): Promise<ClientConnection> {
+    const { timeoutMs, credentials } = options;
     const failures: string[] = [];
     for (const address of addresses) {
       try {
         const socket = await connect(address, CONNECT_MS);
-        return new ClientConnection(socket, { address, timeoutMs: options.timeoutMs });
+        const connection = new ClientConnection(socket, { address, timeoutMs });
+        if (credentials !== undefined) await connection.#logIn(credentials);
+        return connection;
       } catch (error) {
+        if (error instanceof AccessError) throw error;
         failures.push(`cannot reach ${formatAddress(address)}: ${messageOf(error)}`);
       }
     }
     throw new ConnectionError(failures.join("; "), false);
+  }
+
+  async #logIn({ user, password }: Credentials): Promise<void> {
+    const reply = await this.call(["AUTH", ...user === undefined ? [] : [user], password]);
+    if (!(reply instanceof ErrorReply)) return;
+    this.close();
+    const { code, message } = reply;
+    // A node that is starting lets nobody in yet; another one may.
+    if (isRejection(reply)) throw new Error(`${code} ${message}`);
+    throw new AccessError(`${this.name} does not let you in: ${code} ${message}`, false);
   }
 
   /**

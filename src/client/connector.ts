@@ -10,6 +10,7 @@ import type { ByteString } from "../byte_string.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { isRejection, isWithoutEffect } from "./refusals.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
+import type { Credentials } from "./credentials.ts";
 import { now } from "../clock.ts";
 
 /**
@@ -24,14 +25,25 @@ const PAUSE_MS_MAX = 1000;
  */
 export class Connector {
   readonly #timeoutMs: number;
+  readonly #credentials: Credentials | undefined;
   #addresses: readonly Address[];
   #connecting: Promise<ClientConnection> | undefined;
   #name = "";
 
-  /** @param options `addresses`: where to try, in order; `timeoutMs`: how long a command may take */
-  constructor(options: { addresses: readonly Address[]; timeoutMs: number }) {
+  /**
+   * @param options `addresses`: where to try, in order; `timeoutMs`: how long a command may take;
+   * `credentials`: who the client is, if it is not the default user without a password
+   */
+  constructor(
+    options: {
+      addresses: readonly Address[];
+      timeoutMs: number;
+      credentials?: Credentials | undefined;
+    },
+  ) {
     this.#addresses = options.addresses;
     this.#timeoutMs = options.timeoutMs;
+    this.#credentials = options.credentials;
   }
 
   /** How many addresses there are to try. */
@@ -47,11 +59,11 @@ export class Connector {
   /**
    * Returns the connection; makes it if there is none.
    *
-   * @throws {ConnectionError} if no address can be reached.
+   * @throws {ConnectionError} if no address can be reached, or the node does not let the client in.
    */
   async get(): Promise<ClientConnection> {
-    const timeoutMs = this.#timeoutMs;
-    const connecting = this.#connecting ??= ClientConnection.open(this.#addresses, { timeoutMs });
+    const options = { timeoutMs: this.#timeoutMs, credentials: this.#credentials };
+    const connecting = this.#connecting ??= ClientConnection.open(this.#addresses, options);
     try {
       const connection = await connecting;
       this.#name = connection.name;

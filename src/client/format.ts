@@ -38,7 +38,14 @@ export function formatReply(value: RespValue, indent = ""): string {
 
 /** Returns an error as one line: the code word, then the sentence. */
 export function formatError(error: ErrorReply): string {
-  return red(`${error.code} ${error.message}`);
+  return red(`${error.code} ${error.message}${hintOf(error)}`);
+}
+
+/** What the user of this program can do about an error; nothing for most. */
+export function hintOf({ code }: ErrorReply): string {
+  return code === "NOAUTH"
+    ? " Say who you are: --user NAME --pass -, or redis://NAME:PASSWORD@HOST"
+    : "";
 }
 
 /** Text of several lines (INFO) is shown as it is; everything else in quotes. */

@@ -14,6 +14,7 @@ import { ErrorReply, type RespValue } from "../resp/value.ts";
 import type { Address } from "../address.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
 import { callAnywhere, Connector } from "./connector.ts";
+import type { Credentials } from "./credentials.ts";
 import { formatReply } from "./format.ts";
 import { EXIT } from "./one_shot.ts";
 import { formatStatus, statusOf } from "./status.ts";
@@ -41,6 +42,7 @@ Words with blanks go in "quotes", in which \\n, \\t, \\", \\\\ and \\xHH may sta
 export async function runPrompt(options: {
   readonly addresses: readonly Address[];
   readonly timeoutMs: number;
+  readonly credentials?: Credentials | undefined;
   readonly output: Output;
 }): Promise<number> {
   const session = new PromptSession(options);
@@ -94,6 +96,7 @@ class PromptSession {
   constructor(options: {
     readonly addresses: readonly Address[];
     readonly timeoutMs: number;
+    readonly credentials?: Credentials | undefined;
     readonly output: Output;
   }) {
     this.#connector = new Connector(options);

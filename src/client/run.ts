@@ -9,6 +9,7 @@ import type { ByteString } from "../byte_string.ts";
 import { messageOf } from "../errors.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { ConnectionError } from "./connection.ts";
+import type { Credentials } from "./credentials.ts";
 import { callAnywhere, callOnce, Connector } from "./connector.ts";
 import { Latencies, type Summary } from "./measurements.ts";
 import { type Operation, OPERATION_NAMES, type OperationName } from "./operations_file.ts";
@@ -31,6 +32,8 @@ export interface RunOptions {
   /** Sends writes under tokens, and again when the connection breaks. */
   readonly retry: boolean;
   readonly timeoutMs: number;
+  /** Who the client is, if it is not the default user without a password. */
+  readonly credentials?: Credentials | undefined;
 }
 
 /** The results of the operations of one name. */

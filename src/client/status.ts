@@ -9,6 +9,7 @@ import { toText } from "../byte_string.ts";
 import type { ClusterStatus, DoubtStatus, NodeStatus } from "../cluster_status.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
+import { hintOf } from "./format.ts";
 import { formatNumber, formatTable } from "./table.ts";
 
 /**
@@ -29,7 +30,10 @@ export async function fetchStatus(connection: ClientConnection): Promise<Cluster
 export function statusOf(reply: RespValue, name: string): ClusterStatus {
   if (typeof reply === "string") return JSON.parse(toText(reply) ?? "") as ClusterStatus;
   if (reply instanceof ErrorReply && reply.code !== "ERR") {
-    throw new ConnectionError(`${name} tells no status: ${reply.code} ${reply.message}`, false);
+    throw new ConnectionError(
+      `${name} tells no status: ${reply.code} ${reply.message}${hintOf(reply)}`,
+      false,
+    );
   }
   const said = reply instanceof ErrorReply ? `: ${reply.code} ${reply.message}` : "";
   throw new ConnectionError(`${name} is no dks node${said}`, false);

@@ -10,8 +10,9 @@
 import { delay } from "@std/async/delay";
 import { type Address, formatAddress } from "../address.ts";
 import type { ClusterStatus } from "../cluster_status.ts";
-import { ConnectionError } from "./connection.ts";
+import { AccessError, ConnectionError } from "./connection.ts";
 import { Connector } from "./connector.ts";
+import type { Credentials } from "./credentials.ts";
 import { fetchStatus } from "./status.ts";
 import type { Output } from "./terminal.ts";
 
@@ -21,11 +22,22 @@ const POLL_MS = 200;
 /** A node that has not answered for this long is reported as silent, in milliseconds. */
 const ANSWER_MS = 1000;
 
-/** Prints a line for each change, until the process is ended. */
-export async function watch(addresses: readonly Address[], output: Output): Promise<never> {
-  const nodes = addresses.map((address) => new WatchedNode(address));
+/**
+ * Prints a line for each change, until the process is ended.
+ *
+ * @throws {AccessError} if a node does not let the client in.
+ */
+export async function watch(
+  { addresses, credentials }: {
+    readonly addresses: readonly Address[];
+    readonly credentials?: Credentials | undefined;
+  },
+  output: Output,
+): Promise<never> {
+  const nodes = addresses.map((address) => new WatchedNode(address, credentials));
   let last: ClusterStatus | undefined;
   for (;;) {
+    for (const { refusal } of nodes) if (refusal !== undefined) throw refusal;
     const lines = nodes.flatMap((node) => node.takeNews());
     const status = latest(nodes.map((node) => node.status), last);
     if (status !== undefined) {
@@ -42,15 +54,17 @@ export async function watch(addresses: readonly Address[], output: Output): Prom
 class WatchedNode {
   /** Its last answer; `undefined` while it does not answer. */
   status: ClusterStatus | undefined;
+  /** The node lets nobody in with this password. */
+  refusal: AccessError | undefined;
   readonly #name: string;
   readonly #connector: Connector;
   /** The last failure; `undefined` if there is none, or nothing is known yet. */
   #failure: string | undefined;
   #news: string[] = [];
 
-  constructor(address: Address) {
+  constructor(address: Address, credentials: Credentials | undefined) {
     this.#name = formatAddress(address);
-    this.#connector = new Connector({ addresses: [address], timeoutMs: ANSWER_MS });
+    this.#connector = new Connector({ addresses: [address], timeoutMs: ANSWER_MS, credentials });
     this.#ask();
   }
 
@@ -61,12 +75,13 @@ class WatchedNode {
     return news;
   }
 
-  async #ask(): Promise<never> {
-    for (;;) {
+  async #ask(): Promise<void> {
+    while (this.refusal === undefined) {
       try {
         await this.#askOnce();
       } catch (error) {
         if (!(error instanceof ConnectionError)) throw error;
+        if (error instanceof AccessError) this.refusal = error;
         this.status = undefined;
         // A node that stays down fails with different messages.
         if (this.#failure === undefined) {

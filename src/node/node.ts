@@ -9,6 +9,7 @@ import { type Address, formatAddress } from "../address.ts";
 import { type ByteString, fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
 import { INPUT_BYTES_SUM_MAX, OUTPUT_BYTES_SUM_MAX, WRITE_BYTES_MAX } from "../limits.ts";
+import { USERS_KEY } from "../reserved_keys.ts";
 import { Seldom } from "../seldom.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import type { Change, ProtocolEvent } from "../two_phase/outbox.ts";
@@ -16,6 +17,8 @@ import { Replica } from "../two_phase/replica.ts";
 import type { Refusal } from "../two_phase/request.ts";
 import { Store } from "../two_phase/store.ts";
 import { type Timing, timingFor, VIEW_TIMING } from "../two_phase/timing.ts";
+import { Access } from "./access/access.ts";
+import type { User } from "./access/user.ts";
 import { EventLog } from "./admin/event_log.ts";
 import { ForceTimes } from "./admin/force_times.ts";
 import { type InfoSources, infoText } from "./admin/info.ts";
@@ -93,6 +96,8 @@ export interface NodeOptions extends ViewTimes {
   readonly memoryBytesMax: number;
   /** The port for metrics and the status page; `undefined` for none. */
   readonly http: HttpOptions | undefined;
+  /** Users that this node has whatever is stored, by name. */
+  readonly users: ReadonlyMap<ByteString, User>;
   /** Where the journal is kept. */
   readonly storage: Storage;
   /** Start a new cluster from the journal, see `new_cluster.ts`. */
@@ -206,6 +211,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   readonly #pubsub: PubSub = new PubSub({
     send: (peer, message) => this.#peers.tell(peer, message),
   });
+  readonly #access: Access;
   readonly #acceptFailures = new Seldom(COMPLAINT_MS);
   readonly #shortages = new Seldom(COMPLAINT_MS);
   readonly #fewerClients = new Seldom(COMPLAINT_MS);
@@ -308,10 +314,22 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       peers: this.#peers,
     });
     this.#outcomes = new Outcomes(this);
+    this.#access = new Access({
+      configured: options.users,
+      sessions: () => this.#listener.sessions(),
+      later: (action) => {
+        if (this.#driver === undefined) queueMicrotask(action);
+        else this.#driver.afterTurn(action);
+      },
+      nowMs: now,
+      warn: (message) => options.logger.warn(message),
+    });
+    this.#takeUsers(opened.recovered.store);
     this.facts = {
       keyBytesMax: options.keyBytesMax,
       valueBytesMax: options.valueBytesMax,
       settings: this.#settings,
+      access: this.#access,
       slowLog: statistics.slowLog,
       latency: statistics.latency,
       resetStatistics: () => {
@@ -455,6 +473,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       },
     });
     this.#driver = driver;
+    this.#takeUsers(replica.store, replica);
     this.#wantChanges();
     driver.start();
     this.#sweeps = setInterval(this.#sweeperOf(driver), SWEEP_MS);
@@ -491,6 +510,16 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     this.#recovered = { store, records: [] };
     this.#peers.resume(this.#startReplica());
     this.#isStartingOver = false;
+  }
+
+  /** Has the users that `store` holds be in force, now and when they change. */
+  #takeUsers(store: Store, replica?: Replica): void {
+    const take = (value: ByteString | undefined) =>
+      this.#access.onStored(value, { isJoining: replica?.membership.isMember !== true });
+    take(store.get(USERS_KEY)?.value);
+    store.onReservedWrite = (key, value) => {
+      if (key === USERS_KEY) take(value);
+    };
   }
 
   #setKeyEvents(letters: string): boolean {

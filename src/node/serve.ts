@@ -207,6 +207,7 @@ export function parseServeOptions(args: readonly string[], document?: Uint8Array
     allowsDebug: set.has("enable-debug-command"),
     memoryBytesMax: parseMemory(set),
     http: parseHttp(set),
+    users: set.users,
     storage: parseStorage(set),
     forcesNewCluster,
     logger: setUpLog(set),

@@ -1,6 +1,6 @@
 /**
  * What can be set when a node starts: by flags, and by a JSON document on standard input
- * (`--config -`), whose keys are the names of the flags. Flags win.
+ * (`--config -`), whose keys are the names of the flags, and `users`. Flags win.
  *
  * One table says what each setting takes. The reader of the document, the flags and the schema in
  * `docs/config.schema.json` follow it. A document may hold secrets, so no error repeats more of it than
@@ -9,9 +9,11 @@
  * @module
  */
 
+import { type ByteString, fromText } from "../byte_string.ts";
 import { type CommandLine, readCommandLine } from "../command_line.ts";
 import { UsageError } from "../errors.ts";
 import { CONFIG_BYTES_MAX } from "../limits.ts";
+import { hasBlanks, newUser, type User, withRule } from "./access/user.ts";
 
 /** What a setting takes in the document. */
 type SettingType =
@@ -24,7 +26,9 @@ type SettingType =
   /** `true`, as the flag given; `false`, as without it. */
   | "switch"
   /** Texts, one at least. */
-  | "list";
+  | "list"
+  /** An object: by the name of each user its rules, an array of texts. */
+  | "users";
 
 /** A row of the table. */
 interface Setting {
@@ -75,9 +79,13 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     choices: ["debug", "info", "warn", "error", "critical"],
   },
   "log-format": { type: "text", summary: "How it is logged", choices: ["text", "json"] },
+  "users": { type: "users", summary: "Users and their rules, as in ACL SETUSER" },
 };
 
 const NAMES: readonly string[] = Object.keys(SETTINGS);
+
+/** What has no flag. */
+const ONLY_IN_DOCUMENT: readonly string[] = ["users"];
 const SWITCHES: readonly string[] = NAMES.filter((name) => SETTINGS[name]?.type === "switch");
 
 /** Flags that are no settings. */
@@ -100,7 +108,10 @@ export interface ServeFlags {
  */
 export function readServeFlags(args: readonly string[]): ServeFlags {
   const line = readCommandLine(args, {
-    values: [...NAMES.filter((name) => !SWITCHES.includes(name)), ...VALUES_OF_FLAGS],
+    values: [
+      ...NAMES.filter((name) => !SWITCHES.includes(name) && !ONLY_IN_DOCUMENT.includes(name)),
+      ...VALUES_OF_FLAGS,
+    ],
     switches: [...SWITCHES, "help"],
     alias: { p: "port", h: "help" },
   });
@@ -113,15 +124,28 @@ export function readServeFlags(args: readonly string[]): ServeFlags {
   return { line, hasDocument: config !== undefined };
 }
 
+/** What a document sets. */
+export interface ServeDocument {
+  /** By name: as the flag takes it. */
+  readonly values: ReadonlyMap<string, string>;
+  /** By name. */
+  readonly users: ReadonlyMap<ByteString, User>;
+}
+
+const NO_DOCUMENT: ServeDocument = { values: new Map(), users: new Map() };
+
 /** What was set, by flags or in a document. */
 export class ServeSettings {
   readonly #line: CommandLine;
   readonly #document: ReadonlyMap<string, string>;
+  /** By name. */
+  readonly users: ReadonlyMap<ByteString, User>;
 
-  /** @param document the text that {@linkcode readDocument} has read */
-  constructor(line: CommandLine, document: ReadonlyMap<string, string> = new Map()) {
+  /** @param document what {@linkcode readDocument} has read */
+  constructor(line: CommandLine, document: ServeDocument = NO_DOCUMENT) {
     this.#line = line;
-    this.#document = document;
+    this.#document = document.values;
+    this.users = document.users;
   }
 
   /** Returns the value of a setting as a flag takes it; `undefined` if it was not set. */
@@ -150,15 +174,16 @@ export class ServeSettings {
 }
 
 /**
- * Returns what a document sets, each setting as its flag takes it.
+ * Returns what a document sets.
  *
  * @param bytes at most {@linkcode CONFIG_BYTES_MAX}
  * @throws {UsageError} if the document is no JSON object, or has a key that there is not, or one of
  * another type than it takes: the error names the key, and what was expected.
  */
-export function readDocument(bytes: Uint8Array): ReadonlyMap<string, string> {
+export function readDocument(bytes: Uint8Array): ServeDocument {
   const document = parseDocument(bytes);
-  const settings = new Map<string, string>();
+  const values = new Map<string, string>();
+  let users: ReadonlyMap<ByteString, User> = new Map();
   for (const [name, value] of Object.entries(document)) {
     const setting = Object.hasOwn(SETTINGS, name) ? SETTINGS[name] : undefined;
     if (setting === undefined) {
@@ -168,15 +193,50 @@ export function readDocument(bytes: Uint8Array): ReadonlyMap<string, string> {
         }`,
       );
     }
-    const read = flagOf(setting, value);
+    const read = setting.type === "users" ? usersOf(value) : flagOf(setting, value);
     if (read === undefined) {
       throw new UsageError(
         `"${name}" in the configuration takes ${expected(setting)}, not ${typeName(value)}`,
       );
     }
-    settings.set(name, read);
+    if (typeof read === "string") values.set(name, read);
+    else users = read;
   }
-  return settings;
+  return { values, users };
+}
+
+/**
+ * Returns the users that an object describes; `undefined` if it is none.
+ *
+ * @throws {UsageError} if rules are wrong. Of those that may be secret it says only which.
+ */
+function usersOf(value: unknown): ReadonlyMap<ByteString, User> | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const users = new Map<ByteString, User>();
+  for (const [text, rules] of Object.entries(value)) {
+    const who = `the user ${JSON.stringify(text)} in the configuration`;
+    const name = fromText(text);
+    if (name === "" || hasBlanks(name)) throw new UsageError(`${who} has a name with a blank`);
+    if (!isTexts(rules)) {
+      throw new UsageError(`${who} takes an array of rules, each a text, not ${typeName(rules)}`);
+    }
+    let user = newUser(name);
+    rules.forEach((rule, at) => {
+      const next = withRule(user, fromText(rule));
+      if (typeof next !== "string") {
+        user = next;
+        return;
+      }
+      const shown = /^[-+~%&]/.test(rule) ? `, ${JSON.stringify(rule)}` : "";
+      throw new UsageError(`${who} has a wrong rule, number ${at + 1}${shown}: ${next}`);
+    });
+    users.set(name, user);
+  }
+  return users;
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
 }
 
 function parseDocument(bytes: Uint8Array): object {
@@ -231,6 +291,8 @@ function flagOf({ type, choices }: Setting, value: unknown): string | undefined 
         value.every((one) => typeof one === "string" && one !== "" && !one.includes(","));
       return isList ? value.join(",") : undefined;
     }
+    case "users":
+      return undefined; // It has no flag.
   }
 }
 
@@ -252,6 +314,8 @@ function expected({ type, choices }: Setting): string {
       return "true or false";
     case "list":
       return "an array of texts, one at least, each without a comma";
+    case "users":
+      return "an object of names, each with an array of rules";
   }
 }
 
@@ -300,5 +364,11 @@ function schemaOf({ type, choices }: Setting): object {
       return { type: "boolean" };
     case "list":
       return { type: "array", minItems: 1, items: { ...TEXT_SCHEMA, pattern: "^[^,]*$" } };
+    case "users":
+      return {
+        type: "object",
+        propertyNames: { pattern: "^\\S+$" },
+        additionalProperties: { type: "array", items: { type: "string" } },
+      };
   }
 }

@@ -36,6 +36,8 @@ export class Store {
   #isCleared = false;
   /** How often all keys were deleted at once. */
   clears = 0;
+  /** Is told what a reserved key holds, when that is written. */
+  onReservedWrite: (key: ByteString, value: ByteString | undefined) => void = () => {};
   /** Returns the entries that are locked or waited for: the lock table says which. */
   lockedEntries: () => Iterable<Entry> = () => [];
   readonly #snapshots = new Set<Snapshot>();
@@ -108,6 +110,7 @@ export class Store {
     if (isReserved(key)) {
       this.#reserved.delete(key);
       if (value !== undefined) this.#reserved.set(key, this.nowMs);
+      this.onReservedWrite(key, value);
     }
     entry.value = value;
     entry.version = version;

@@ -28,6 +28,7 @@ const REDIS: Readonly<Record<string, string>> = {
 
 /** Their subcommands, of those that have some here. */
 const SUBCOMMANDS: Readonly<Record<string, string>> = {
+  acl: "cat deluser dryrun genpass getuser help list load log save setuser users whoami",
   client: "caching getname getredir help id info kill list no-evict no-touch pause reply setinfo " +
     "setname tracking trackinginfo unblock unpause",
   command: "count docs getkeys getkeysandflags help info list",

@@ -1,7 +1,9 @@
 /** The document that `dks serve --config -` reads. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { fromText } from "../../src/byte_string.ts";
 import { UsageError } from "../../src/errors.ts";
+import { formatUsers, hashOf } from "../../src/node/access/user.ts";
 import { CONFIG_BYTES_MAX } from "../../src/limits.ts";
 import { parseServeOptions, SERVE_HELP } from "../../src/node/serve.ts";
 import { documentSchema, readDocument, readServeFlags } from "../../src/node/serve_settings.ts";
@@ -101,6 +103,29 @@ Deno.test("an error names the key of the document, and what was expected", () =>
   }
 });
 
+Deno.test("a document has users with their rules, and keeps their passwords as hashes", () => {
+  const { users } = parse({
+    "users": { "default": ["off"], "zoë": ["on", ">pass word", "~a*", "&*", "+@all"] },
+  });
+  assertEquals(formatUsers(users), [
+    "user default off resetchannels -@all",
+    fromText("user zoë on #") + hashOf("pass word") + " ~a* &* +@all",
+  ]);
+  const table: readonly [users: unknown, message: string][] = [
+    [[], '"users" in the configuration takes an object of names, each with an array of rules, not'],
+    [{ "a": "on" }, 'the user "a" in the configuration takes an array of rules, each a text, not'],
+    [{ "a b": ["on"] }, 'the user "a b" in the configuration has a name with a blank'],
+    [{ "a": ["on", "+nope"] }, 'has a wrong rule, number 2, "+nope": Unknown command or category'],
+  ];
+  for (const [users, message] of table) {
+    assertThrows(() => parse({ users }), UsageError, message, JSON.stringify(users));
+  }
+  for (const rule of ["secret", "#secret", "<secret", "!secret"]) {
+    const error = assertThrows(() => parse({ "users": { "a": [rule] } }), UsageError, "number 1: ");
+    assert(!error.message.includes("secret"), error.message);
+  }
+});
+
 Deno.test("a document that is no JSON is refused, without a word of what it says", () => {
   const table: readonly [text: string, message: string][] = [
     ["", "the configuration on standard input is not JSON: it is empty"],
@@ -137,5 +162,6 @@ Deno.test("docs/config.schema.json is what the table says: scripts/config_schema
 Deno.test("what the help lists can be said in the document, too", () => {
   const { properties } = documentSchema() as { properties: Record<string, unknown> };
   const flags = [...SERVE_HELP.matchAll(/^ +(?:-p, )?--([a-z-]+)/gm)].map(([, name]) => name);
-  assertEquals(flags.filter((name) => name !== "config"), Object.keys(properties));
+  // Users are many rules: they have no flag.
+  assertEquals([...flags.filter((name) => name !== "config"), "users"], Object.keys(properties));
 });

@@ -6,9 +6,10 @@
 
 import { type ByteString, fromText } from "../../byte_string.ts";
 import { ErrorReply, Replies, VerbatimString } from "../../resp/value.ts";
-import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
+import { error, errorRepeating, reply, REPLY_OK, wrongArity } from "./arguments.ts";
 import {
   type CommandFlag,
+  type CommandHost,
   type CommandResult,
   type CommandRow,
   type CommandTable,
@@ -132,7 +133,7 @@ function flagsOf(session: Session): string {
 }
 
 /** Returns the line of a client in CLIENT LIST; figures that dks does not have are left out. */
-function lineOf(session: Session, table: CommandTable): ByteString {
+export function lineOf(session: Session, table: CommandTable): ByteString {
   const { features, connection, node } = session;
   const { subscriptions, transaction, tracking } = features ?? {};
   const { inputBytes, outputBytes } = connection;
@@ -155,7 +156,7 @@ function lineOf(session: Session, table: CommandTable): ByteString {
     ["omem", outputBytes],
     ["tot-mem", inputBytes + queuedBytes + outputBytes],
     ["cmd", table.withIndex(session.lastCommand)?.name ?? "NULL"],
-    ["user", "default"],
+    ["user", session.user],
     ["redir", tracking === undefined ? -1 : tracking.redirect?.id ?? 0],
     ["resp", session.version],
     ["lib-name", session.libraryName],
@@ -194,7 +195,7 @@ function idOf(word: ByteString): number | undefined {
 /** A condition on clients, or the error for one that there is not. */
 type Filter = ((session: Session) => boolean) | ErrorReply;
 
-function filterOf(option: string, value: ByteString): Filter {
+function filterOf(option: string, value: ByteString, { access }: CommandHost): Filter {
   switch (option) {
     case "id": {
       const id = idOf(value);
@@ -217,7 +218,9 @@ function filterOf(option: string, value: ByteString): Filter {
     case "laddr":
       return ({ connection }) => connection.localAddress === value;
     case "user":
-      return value === "default" ? () => true : new ErrorReply("ERR", `No such user '${value}'`);
+      return access.has(value)
+        ? ({ user }) => user === value
+        : errorRepeating(`No such user '${value}'`);
     default:
       return SYNTAX_ERROR;
   }
@@ -245,7 +248,7 @@ function kill(words: readonly ByteString[], session: Session): CommandResult {
       isSkippingSelf = choice === "yes";
       continue;
     }
-    const filter = filterOf(option, value);
+    const filter = filterOf(option, value, session.node);
     if (filter instanceof ErrorReply) return { reply: filter };
     filters.push(filter);
   }
@@ -301,7 +304,7 @@ function rows(table: CommandTable): readonly CommandRow[] {
       ...ROW,
       name: "client|id",
       arity: 2,
-      flags: [...ALWAYS, "fast"],
+      flags: ALWAYS,
       summary: "Returns the id of the connection",
       syntax: "",
       since: "5.0.0",
@@ -311,7 +314,7 @@ function rows(table: CommandTable): readonly CommandRow[] {
       ...ROW,
       name: "client|getname",
       arity: 2,
-      flags: [...ALWAYS, "fast"],
+      flags: ALWAYS,
       summary: "Returns the name of the connection",
       syntax: "",
       since: "2.6.9",
@@ -321,7 +324,7 @@ function rows(table: CommandTable): readonly CommandRow[] {
       ...ROW,
       name: "client|setname",
       arity: 3,
-      flags: [...ALWAYS, "fast"],
+      flags: ALWAYS,
       summary: "Sets the name of the connection",
       syntax: "connection-name",
       since: "2.6.9",
@@ -331,7 +334,7 @@ function rows(table: CommandTable): readonly CommandRow[] {
       ...ROW,
       name: "client|setinfo",
       arity: 4,
-      flags: [...ALWAYS, "fast"],
+      flags: ALWAYS,
       summary: "Notes the client's library, for CLIENT LIST",
       syntax: "<LIB-NAME libname | LIB-VER libver>",
       since: "7.2.0",
@@ -443,6 +446,7 @@ export function clientCommand(table: CommandTable): CommandRow {
   return {
     ...ROW,
     name: "client",
+    categories: [],
     arity: -2,
     flags: [],
     summary: "Commands about connections",

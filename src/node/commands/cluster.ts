@@ -26,6 +26,7 @@ export const CLUSTER: readonly CommandRow[] = [
   {
     ...ROW,
     name: "cluster",
+    categories: [],
     arity: -2,
     flags: ["loading", "stale"],
     summary: "Says that this is no Redis Cluster",

@@ -31,6 +31,12 @@ export interface Session extends Subscriber {
   isNoTouch: boolean;
   /** The {@linkcode Command.index} of the command that has begun last; -1 before the first. */
   lastCommand: number;
+  /** The name of the user that the client is; `default` for one that has not said who it is. */
+  user: ByteString;
+  /** The client has proven to be {@linkcode user}, or nobody has to. */
+  isAuthenticated: boolean;
+  /** What the client may not do; `undefined` for one that may do everything. */
+  restriction: Restriction | undefined;
   readonly connection: ConnectionFacts;
   readonly node: CommandHost;
 }
@@ -50,6 +56,52 @@ export interface ConnectionFacts {
   readonly outputBytes: number;
   /** Closes it at once. */
   close(): void;
+  /** Reads nothing more, and closes it when what was begun is answered. */
+  end(): void;
+}
+
+/** What a client may not do. */
+export interface Restriction {
+  /** Returns why the client may not say that: an error with the code NOAUTH or NOPERM. */
+  whyNot(command: Command, words: readonly ByteString[], session: Session): ErrorReply | undefined;
+  /**
+   * Returns why EXEC leaves out a command that could be queued, in words that Redis has for it: the
+   * rules have changed since.
+   */
+  whyNoLonger(command: Command, words: readonly ByteString[]): string | undefined;
+}
+
+/** Who may do what. */
+export interface AccessHost {
+  /** The client is whoever clients are that have not said it. */
+  begin(session: Session): void;
+  /**
+   * Makes the client a user whose password it knows. Returns why not, and then it stays who it was.
+   *
+   * @param by `name`: of the user; `undefined` for the default user; `command`: as the client wrote it
+   */
+  authenticate(
+    session: Session,
+    by: { name: ByteString | undefined; password: ByteString; command: ByteString },
+  ): ErrorReply | undefined;
+  /** Tells whether there is a user of this name. */
+  has(name: ByteString): boolean;
+  /** Returns all names, sorted. */
+  names(): readonly ByteString[];
+  /** Returns the rules of all users, a line each, sorted. */
+  lines(): readonly ByteString[];
+  /** Returns the rules of a user, part by part, as ACL GETUSER does; null for none. */
+  describe(name: ByteString): RespValue;
+  /** Adds a user, or changes one. */
+  setUser(name: ByteString, rules: readonly ByteString[]): CommandResult;
+  deleteUsers(names: readonly ByteString[]): CommandResult;
+  /** Returns what ACL DRYRUN does. */
+  dryRun(name: ByteString, words: readonly ByteString[]): RespValue;
+  /** Returns the latest `count` entries of ACL LOG. */
+  log(count: number): RespValue;
+  resetLog(): void;
+  /** Returns so many random bits, in hexadecimal. */
+  randomHex(bits: number): string;
 }
 
 /** Whose commands are held back. */
@@ -160,7 +212,7 @@ export interface ClientTransaction {
    * EXEC under a token: returns the write, and by which words it is known again; or the reply, if it does
    * nothing, or has a command whose effect a token cannot keep.
    */
-  executeOnce():
+  executeOnce(session: Session):
     | { readonly write: WriteRequest; readonly words: readonly ByteString[] }
     | { readonly reply: RespValue };
 }
@@ -185,6 +237,7 @@ export interface CommandHost {
   readonly valueBytesMax: number;
   /** What CONFIG SET changes. */
   readonly settings: Settings;
+  readonly access: AccessHost;
   readonly slowLog: SlowLogHost;
   readonly latency: LatencyHost;
   /** Sets the counters of INFO to 0. */
@@ -359,13 +412,19 @@ export type CommandGroup =
 
 /** Redis's ACL categories that do not follow from the flags: see {@linkcode categoriesOf}. */
 export type CommandCategory =
+  | "admin"
   | "keyspace"
   | "string"
   | "bitmap"
   | "transaction"
-  | "pubsub"
   | "connection"
   | "dangerous";
+
+/** The names of Redis's categories, those that no command of dks is in too; in Redis's order. */
+export const CATEGORIES: readonly string[] = (
+  "keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub admin " +
+  "fast slow blocking dangerous connection transaction scripting"
+).split(" ");
 
 /**
  * The positions of the keys among the words: from `first` to `last` (negative: from the end) by
@@ -450,6 +509,8 @@ export interface CommandTable {
   withIndex(index: number): Command | undefined;
   /** All commands, without their subcommands. */
   readonly all: readonly Command[];
+  /** All commands and their subcommands, by their {@linkcode Command.index}. */
+  readonly byIndex: readonly Command[];
 }
 
 /** Returns the row of the table for a row of a family, with the next number; and adds it to `byIndex`. */
@@ -482,6 +543,7 @@ export function categoriesOf({ flags, categories }: CommandRow): string[] {
     ...flags.includes("write") ? ["write"] : [],
     ...flags.includes("readonly") ? ["read"] : [],
     ...flags.includes("admin") ? ["admin", "dangerous"] : [],
+    ...flags.includes("pubsub") ? ["pubsub"] : [],
     flags.includes("fast") ? "fast" : "slow",
   ].map((name) => `@${name}`);
 }

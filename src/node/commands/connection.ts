@@ -7,6 +7,7 @@
 import type { ByteString } from "../../byte_string.ts";
 import { ErrorReply, type RespValue, SimpleString } from "../../resp/value.ts";
 import { REDIS_VERSION } from "../../version.ts";
+import { auth } from "./acl.ts";
 import { whyNotName } from "./clients.ts";
 import { parseInteger } from "./integers.ts";
 import { rejected } from "./rejections.ts";
@@ -56,6 +57,7 @@ function reset(_words: readonly ByteString[], session: Session): CommandResult {
   session.name = "";
   session.isNoEvict = false;
   session.isNoTouch = false;
+  session.node.access.begin(session);
   return reply(RESET);
 }
 
@@ -75,7 +77,14 @@ function hello(words: readonly ByteString[], session: Session): CommandResult {
   for (let i = 0; i < options.length;) {
     const option = (options[i] ?? "").toUpperCase();
     const value = options[i + 1];
-    if (option === "AUTH" && options.length >= i + 3) return noPassword();
+    if (option === "AUTH" && options.length >= i + 3) {
+      const [user, password = ""] = options.slice(i + 1);
+      const by = { name: user, password, command: words[0] ?? "" };
+      const refusal = session.node.access.authenticate(session, by);
+      if (refusal !== undefined) return { reply: refusal };
+      i += 3;
+      continue;
+    }
     if (option !== "SETNAME" || value === undefined) {
       return error(`Syntax error in HELLO option '${options[i] ?? ""}'`);
     }
@@ -83,6 +92,9 @@ function hello(words: readonly ByteString[], session: Session): CommandResult {
     if (refusal !== undefined) return { reply: refusal };
     name = value;
     i += 2;
+  }
+  if (session.restriction !== undefined && !session.isAuthenticated) {
+    return { reply: HELLO_NEEDS_AUTH };
   }
   session.version = version;
   session.name = name;
@@ -99,12 +111,15 @@ function hello(words: readonly ByteString[], session: Session): CommandResult {
   );
 }
 
-function noPassword(): CommandResult {
-  return error("AUTH called, but dks has no passwords: keep its port inside a trusted network");
-}
+const HELLO_NEEDS_AUTH = new ErrorReply(
+  "NOAUTH",
+  "HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> " +
+    "<pass> option can be used to authenticate the client and select the RESP protocol version at " +
+    "the same time",
+);
 
 /** Answered by the node at once, in whatever state it is. */
-const ALWAYS: readonly CommandFlag[] = ["noscript", "loading", "stale", "fast"];
+const ALWAYS: readonly CommandFlag[] = ["noscript", "loading", "stale", "fast", "allow_busy"];
 
 /** What all commands of this family have. */
 const ROW = { group: "connection", categories: ["connection"], keys: NO_KEYS } as const;
@@ -185,6 +200,6 @@ export const CONNECTION: readonly CommandRow[] = [
     summary: "Authenticates the client",
     syntax: "[username] password",
     since: "1.0.0",
-    run: noPassword,
+    run: auth,
   },
 ];

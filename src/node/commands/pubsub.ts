@@ -158,7 +158,7 @@ const HELP: readonly string[] = [
 ];
 
 /** What all commands of this family have. */
-const ROW = { group: "pubsub", categories: ["pubsub"], keys: NO_KEYS } as const;
+const ROW = { group: "pubsub", categories: [], keys: NO_KEYS } as const;
 
 const SUBSCRIBE_FLAGS: readonly CommandFlag[] = ["pubsub", "noscript", "loading", "stale"];
 
@@ -212,9 +212,9 @@ const PUBLISH: CommandRow = {
 
 function subcommand(
   name: string,
-  about: Pick<CommandRow, "arity" | "summary" | "syntax" | "since" | "run">,
+  about: Pick<CommandRow, "arity" | "summary" | "syntax" | "since" | "run"> & Partial<CommandRow>,
 ): CommandRow {
-  return { ...ROW, ...about, name: `pubsub|${name}`, flags: ["pubsub", "loading", "stale"] };
+  return { ...ROW, flags: ["pubsub", "loading", "stale"], ...about, name: `pubsub|${name}` };
 }
 
 const PUBSUB_COMMAND: CommandRow = {
@@ -222,7 +222,6 @@ const PUBSUB_COMMAND: CommandRow = {
   name: "pubsub",
   arity: -2,
   flags: [],
-  categories: [],
   summary: "Commands about publish and subscribe",
   syntax: "subcommand",
   since: "2.8.0",
@@ -267,6 +266,7 @@ const PUBSUB_COMMAND: CommandRow = {
       summary: "Returns what the subcommands do",
       syntax: "",
       since: "6.2.0",
+      flags: ["loading", "stale"],
       run: () => reply(HELP.map((line) => new SimpleString(line))),
     }),
   ],

@@ -48,6 +48,7 @@ const TYPES: Readonly<Record<string, ArgumentType>> = {
   "unix-time-seconds": "unix-time",
   "unix-time-milliseconds": "unix-time",
   "bit": "integer",
+  "bits": "integer",
   "client-id": "integer",
   "count": "integer",
   "cursor": "integer",

@@ -5,6 +5,7 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
+import { aclCommand } from "./acl.ts";
 import { BITFIELDS } from "./bitfields.ts";
 import { BITS } from "./bits.ts";
 import { clientCommand } from "./clients.ts";
@@ -28,7 +29,7 @@ class Table implements CommandTable {
   /** Names as most clients write them, in lower case and in capitals. */
   readonly #byName = new Map<string, Command>();
 
-  readonly #byIndex: Command[] = [];
+  readonly byIndex: Command[] = [];
   /** The name that was found last. Most clients repeat themselves, and to compare two words costs less. */
   #lastName = "";
   #lastCommand: Command | undefined;
@@ -49,9 +50,10 @@ class Table implements CommandTable {
       clientCommand(this),
       ...CLUSTER,
       ...serverCommands(this),
+      aclCommand(this),
       ...DIAGNOSTICS,
       ...dksCommands(this),
-    ].map((row) => commandOf(row, this.#byIndex));
+    ].map((row) => commandOf(row, this.byIndex));
     for (const command of this.all) {
       this.#byName.set(command.name, command);
       this.#byName.set(command.name.toUpperCase(), command);
@@ -59,7 +61,7 @@ class Table implements CommandTable {
   }
 
   withIndex(index: number): Command | undefined {
-    return this.#byIndex[index];
+    return this.byIndex[index];
   }
 
   named(name: ByteString): Command | undefined {

@@ -236,7 +236,7 @@ const ROW = {
   group: "connection",
   categories: ["connection"],
   keys: NO_KEYS,
-  flags: ["noscript", "loading", "stale", "fast"] satisfies CommandFlag[],
+  flags: ["noscript", "loading", "stale"] satisfies CommandFlag[],
   since: "6.0.0",
 } as const;
 

@@ -33,6 +33,7 @@ import type {
   ClientTransaction,
   CommandOrder,
   CommandResult,
+  Restriction,
   RunnableCommand,
   Session,
 } from "./command.ts";
@@ -42,11 +43,14 @@ type KeyRequest = ReadRequest | WriteRequest;
 
 /** A command that waits for EXEC. */
 type Queued =
-  /** It has come to its end: it has a syntax error. */
-  | { readonly words: readonly ByteString[]; readonly reply: RespValue }
-  | { readonly words: readonly ByteString[]; readonly request: KeyRequest }
-  /** It runs when all others have taken effect. */
-  | { readonly words: readonly ByteString[]; readonly command: RunnableCommand };
+  & { readonly words: readonly ByteString[]; readonly command: RunnableCommand }
+  & (
+    /** It has come to its end: it has a syntax error. */
+    | { readonly reply: RespValue }
+    | { readonly request: KeyRequest }
+    /** It runs when all others have taken effect. */
+    | { readonly isLate: true }
+  );
 
 /** What is counted for a command or a watched key besides its bytes. */
 const OVERHEAD_BYTES = 64;
@@ -128,13 +132,13 @@ export class TransactionQueue implements ClientTransaction {
       return new ErrorReply("ERR", message);
     }
     if (command.order !== "read" && command.order !== "write") {
-      queue.push({ words, command });
+      queue.push({ words, command, isLate: true });
       return undefined;
     }
     const result = command.run(words, session);
-    if ("reply" in result) queue.push({ words, reply: result.reply });
+    if ("reply" in result) queue.push({ words, command, reply: result.reply });
     else if ("request" in result && isOfKeys(result.request)) {
-      queue.push({ words, request: result.request });
+      queue.push({ words, command, request: result.request });
     } else return NOT_IN_A_TRANSACTION;
     return undefined;
   }
@@ -187,11 +191,11 @@ export class TransactionQueue implements ClientTransaction {
   // --- EXEC ----------------------------------------------------------------------------------
 
   execute(session: Session): CommandResult {
-    const queue = this.#take();
+    const queue = this.#take(session);
     if ("reply" in queue) return queue;
     const request = this.#request(queue);
     if (request instanceof ErrorReply) return { reply: request };
-    const hasLate = queue.some((one) => "command" in one);
+    const hasLate = queue.some((one) => "isLate" in one);
     const finish = hasLate
       ? (answer: RespValue) => Array.isArray(answer) ? runLate(queue, answer, session) : answer
       : undefined;
@@ -205,12 +209,12 @@ export class TransactionQueue implements ClientTransaction {
     return { reply: finish === undefined ? replies : finish(replies) };
   }
 
-  executeOnce():
+  executeOnce(session: Session):
     | { readonly write: WriteRequest; readonly words: readonly ByteString[] }
     | { readonly reply: RespValue } {
-    const queue = this.#take();
+    const queue = this.#take(session);
     if ("reply" in queue) return queue;
-    const late = queue.find((one) => "command" in one);
+    const late = queue.find((one) => "isLate" in one || one.command.flags.includes("admin"));
     if (late !== undefined) {
       this.unwatch();
       const name = (late.words[0] ?? "").toUpperCase();
@@ -223,14 +227,16 @@ export class TransactionQueue implements ClientTransaction {
   }
 
   /** Ends what MULTI has begun: what was queued, or the reply if nothing of that is to be done. */
-  #take(): readonly Queued[] | { readonly reply: RespValue } {
+  #take({ restriction }: Session): readonly Queued[] | { readonly reply: RespValue } {
     const queue = this.#queue ?? [];
     const isBroken = this.#isBroken;
     const isUnknown = this.#openWatches > 0;
     this.#queue = undefined;
     this.#queueBytes = 0;
     this.#isBroken = false;
-    if (!isBroken && !isUnknown) return queue;
+    if (!isBroken && !isUnknown) {
+      return restriction === undefined ? queue : queue.map((one) => stillAllowed(one, restriction));
+    }
     this.unwatch();
     return { reply: isBroken ? EXEC_ABORTED : NULL_ARRAY };
   }
@@ -258,6 +264,16 @@ export class TransactionQueue implements ClientTransaction {
         evaluate: (read, facts) => evaluate(read, facts).reply,
       };
   }
+}
+
+/** Returns a queued command, or the error in its place if the client may not run it any more. */
+function stillAllowed(one: Queued, restriction: Restriction): Queued {
+  const { words, command } = one;
+  const reason = restriction.whyNoLonger(command, words);
+  if (reason === undefined) return one;
+  const message = "ACLs rules changed between the moment the transaction was accumulated and the " +
+    `EXEC call. This command is no longer allowed for the following reason: ${reason}`;
+  return { words, command, reply: new ErrorReply("NOPERM", message) };
 }
 
 /** What concerns all keys at once cannot be put together with other commands. */
@@ -291,7 +307,7 @@ function runLate(
   session: Session,
 ): RespValue {
   return queue.map((one, at) => {
-    if (!("command" in one)) return answers[at] ?? null;
+    if (!("isLate" in one)) return answers[at] ?? null;
     const result = one.command.run(one.words, session);
     return "reply" in result ? result.reply : NOT_IN_A_TRANSACTION;
   });

@@ -186,6 +186,14 @@ export class Connection implements PipelineHost, ConnectionFacts {
     this.#onClosed();
   }
 
+  end(): void {
+    if (this.#isUpgrading) return; // It is a peer's, which no user is.
+    this.#isEnding = true;
+    if (!this.#pipeline.isIdle || this.#isWriting) return;
+    if (this.#output.bytes === 0) this.close();
+    else this.attempt(() => this.#flush());
+  }
+
   #giveUpShares(): void {
     this.#session.isClosing = true; // Others may have been told to send it what changes.
     unsubscribeAll(this.#session);

@@ -3,8 +3,8 @@
  *
  * 1. It is known, and so is its subcommand.
  * 2. It has as many words as it takes.
- * 3. The client is who it says it is. (Kept for access control.)
- * 4. It may do that, and to these keys. (Kept for access control.)
+ * 3. The client has said who it is, if it must.
+ * 4. It may do that, with these keys and channels.
  * 5. It is queued, if a transaction is being put together. Then it is not run before EXEC.
  * 6. It may be sent on a connection that has subscribed: in version 2 few may.
  * 7. Its keys and values are within the limits, and its keys not dks's own.
@@ -154,6 +154,9 @@ function check(
   if (arity >= 0 ? words.length !== arity : words.length < -arity) {
     return command.name === "exec" ? execArity(session) : wrongArity(command.name);
   }
+  // Who may do everything has no restriction: most clients.
+  const denial = session.restriction?.whyNot(command, words, session);
+  if (denial !== undefined) return denial;
   const refusal = whySizes(command, words, session);
   if (refusal !== undefined) return refusal;
   if (command.needsMemory && session.node.isOutOfMemory()) return OUT_OF_MEMORY;

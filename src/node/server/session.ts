@@ -7,7 +7,13 @@
 import type { ByteString } from "../../byte_string.ts";
 import type { EncodedPush } from "../../resp/encoder.ts";
 import type { RespVersion } from "../../resp/value.ts";
-import type { CommandHost, ConnectionFacts, Features, Session } from "../commands/command.ts";
+import type {
+  CommandHost,
+  ConnectionFacts,
+  Features,
+  Restriction,
+  Session,
+} from "../commands/command.ts";
 
 /** The session of one connection. Commands read and change it. */
 export class ClientSession implements Session {
@@ -20,6 +26,9 @@ export class ClientSession implements Session {
   isNoEvict = false;
   isNoTouch = false;
   lastCommand = -1;
+  user: ByteString = "";
+  isAuthenticated = false;
+  restriction: Restriction | undefined;
 
   /**
    * @param id the number of the connection
@@ -32,5 +41,7 @@ export class ClientSession implements Session {
     readonly node: CommandHost,
     readonly tell: (push: EncodedPush) => void,
     readonly connection: ConnectionFacts,
-  ) {}
+  ) {
+    node.access.begin(this);
+  }
 }

@@ -203,7 +203,8 @@ Deno.test("commands reply with an error that names the value when the input is b
     [
       ["auth", "secret"],
       "ERR",
-      "AUTH called, but dks has no passwords: keep its port inside a trusted network",
+      "AUTH <password> called without any password configured for the default user. Are you sure " +
+      "your configuration is correct?",
     ],
   ];
   for (const [words, code, message] of rows) {

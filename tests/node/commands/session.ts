@@ -5,6 +5,7 @@
  */
 
 import type { CommandResult, Session } from "../../../src/node/commands/command.ts";
+import { Access } from "../../../src/node/access/access.ts";
 import { admit } from "../../../src/node/server/gate.ts";
 import { parseMemoryBytes } from "../../../src/node/memory.ts";
 import { LatencyMonitor } from "../../../src/node/server/latency_monitor.ts";
@@ -25,6 +26,9 @@ export function session(): Session {
     isNoEvict: false,
     isNoTouch: false,
     lastCommand: -1,
+    user: "default",
+    isAuthenticated: true,
+    restriction: undefined,
     connection: {
       address: "10.0.0.1:5000",
       localAddress: "10.0.0.2:6379",
@@ -33,6 +37,7 @@ export function session(): Session {
       inputBytes: 3,
       outputBytes: 4,
       close: () => {},
+      end: () => {},
     },
     tell: () => {},
     node: {
@@ -44,6 +49,13 @@ export function session(): Session {
         slowMicros: 10_000,
         parseMemoryBytes: (text) => parseMemoryBytes(text, "maxmemory"),
       },
+      access: new Access({
+        configured: new Map(),
+        sessions: () => [],
+        later: (action) => action(),
+        nowMs: () => 1234.5,
+        warn: () => {},
+      }),
       slowLog: new SlowLog(3),
       latency: new LatencyMonitor(),
       resetStatistics: () => {},
