@@ -161,6 +161,11 @@ export class Replica {
   readonly #viewChange: ViewChange;
   /** Messages that came before this node takes part, in their order. */
   readonly #heldBack = new HeldBack();
+  /**
+   * Whose message came last, at this very time, with nothing in between that could change whether it counts:
+   * a frame holds many messages, and one of them is enough to know that their sender lives.
+   */
+  #heardFrom: NodeId | undefined;
 
   constructor(options: ReplicaOptions) {
     const outbox = new Outbox();
@@ -357,6 +362,9 @@ export class Replica {
     // Ticks come much more often: if one is this late, the whole process was held up.
     const paused = now.monotonicMs - this.context.now;
     if (paused > this.context.timing.heartbeatMs) this.context.stillness.addStandstill(paused);
+    if (input.type !== "message" || now.monotonicMs !== this.context.now) {
+      this.#heardFrom = undefined;
+    }
     this.context.now = now.monotonicMs;
     this.context.clocks = now;
     this.context.store.nowMs = now.monotonicMs;
@@ -425,15 +433,24 @@ export class Replica {
     return effects;
   }
 
-  #onMessage(from: NodeId, message: Message): void {
+  /** Something came from a peer. Returns false if it is not to be heeded, as the peer is of another cluster. */
+  #hear(from: NodeId, message: Message): boolean {
     const { membership, reachability, counters, now } = this.context;
     if (membership.isForeign(from) && message.type !== "viewInstalled") {
       counters.foreign++;
-      return;
+      return false;
     }
     membership.onHeard(from, now);
     reachability.onHeard(from, now);
+    this.#heardFrom = from;
+    return true;
+  }
+
+  #onMessage(from: NodeId, message: Message): void {
+    const { membership, counters } = this.context;
+    if (from !== this.#heardFrom && !this.#hear(from, message)) return;
     if (isControl(message)) {
+      this.#heardFrom = undefined;
       const rule: MessageRule = MESSAGE_RULES[message.type];
       if (membership.isVerified || rule.isHeededAtOnce === true) {
         this.#onControl(from, message);

@@ -20,6 +20,7 @@ export class Stillness {
   readonly #creditMsMax: number;
   /** How long this process has stood still, in total. */
   totalMs = 0;
+  #moment: Moment = { at: -Infinity, stoodStillMs: 0 };
 
   /** @param creditMsMax the most that is subtracted from one measurement */
   constructor(creditMsMax: number) {
@@ -31,9 +32,13 @@ export class Stillness {
     this.totalMs += ms;
   }
 
-  /** Returns the moment `now`. */
+  /** Returns the moment `now`: the same object for many transactions of one turn. */
   moment(now: number): Moment {
-    return { at: now, stoodStillMs: this.totalMs };
+    const { at, stoodStillMs } = this.#moment;
+    if (at !== now || stoodStillMs !== this.totalMs) {
+      this.#moment = { at: now, stoodStillMs: this.totalMs };
+    }
+    return this.#moment;
   }
 
   /** Returns the time since `moment`, less the time that this process stood still. */
