@@ -21,6 +21,9 @@ import { Access } from "./access/access.ts";
 import type { User } from "./access/user.ts";
 import { EventLog } from "./admin/event_log.ts";
 import { ForceTimes } from "./admin/force_times.ts";
+import type { LiveState } from "./admin/live_pages.ts";
+import type { PaceCounts } from "./admin/pace.ts";
+import { ViewHistory } from "./admin/view_history.ts";
 import { type InfoSources, infoText } from "./admin/info.ts";
 import { nodeMetrics } from "./admin/metrics.ts";
 import { Statistics } from "./admin/statistics.ts";
@@ -94,7 +97,7 @@ export interface NodeOptions extends ViewTimes {
   readonly valueBytesMax: number;
   /** The bound on the memory of keys, in bytes; 0: none. */
   readonly memoryBytesMax: number;
-  /** The port for metrics and the status page; `undefined` for none. */
+  /** The port for metrics, health and the status page; `undefined` for none. */
   readonly http: HttpOptions | undefined;
   /** Users that this node has whatever is stored, by name. */
   readonly users: ReadonlyMap<ByteString, User>;
@@ -206,6 +209,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
    */
   #viewSince: number | undefined;
   readonly #eventLog: EventLog;
+  readonly #viewHistory = new ViewHistory();
   readonly #outcomes: Outcomes;
   readonly #exports = new Exports(this, now);
   readonly #pubsub: PubSub = new PubSub({
@@ -727,6 +731,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   #onEvent(event: ProtocolEvent): void {
     this.#eventLog.log(event);
+    this.#viewHistory.onEvent(event, Date.now());
     switch (event.type) {
       case "viewInstalled":
         this.#tracking.forgetAll();
@@ -824,8 +829,34 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       ...this.#sources,
       forces: this.#forces,
       whyNotReady: this.whyNotReady,
-      http: { connections: this.#http?.connections ?? 0, pages: 0 },
+      http: { connections: this.#http?.connections ?? 0, pages: this.#http?.pages ?? 0 },
     });
+  }
+
+  get paceCounts(): PaceCounts {
+    const { counters, writeTimes } = this.#driver?.replica ?? {};
+    return {
+      requests: this.#statistics.requests,
+      commits: counters?.commits ?? 0,
+      failures: counters === undefined
+        ? 0
+        : counters.rejected + counters.aborted + counters.indeterminate,
+      writeMs: writeTimes?.whole,
+    };
+  }
+
+  liveState(): Omit<LiveState, "sample"> {
+    const { usedBytes, boundBytes } = this.#memory;
+    return {
+      at: Date.now(),
+      status: clusterStatus(this.#sources),
+      whyNotReady: this.whyNotReady ?? null,
+      views: this.#viewHistory.entries,
+      connections: this.#listener.connections,
+      usedBytes,
+      boundBytes,
+      longestTurnMs: this.#turnTimes.longestRecentMs,
+    };
   }
 
   get driver(): Driver | undefined {
@@ -926,7 +957,7 @@ function openHttp({ http, peers = [], logger }: NodeOptions): StatusServer | und
     logger.error(`could not answer a request at the port of --http: ${messageOf(error)}`);
   });
   const { hostname } = http.address;
-  logger.info(`metrics at http://${formatAddress({ hostname, port: server.port })}/metrics`);
+  logger.info(`status page at http://${formatAddress({ hostname, port: server.port })}/`);
   return server;
 }
 

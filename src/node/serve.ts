@@ -52,8 +52,8 @@ usage: dks serve [options]
                          this folder; needs a program that was compiled for
                          it (deno task compile --data FOLDER). Without it:
                          in a data folder of the user's, one for each port
-      --http PORT        tells of this node by HTTP: /metrics for Prometheus,
-                         /healthz and /readyz (off)
+      --http PORT        tells of this node by HTTP: a status page, /metrics
+                         for Prometheus, /healthz and /readyz (off)
       --http-host ADDRESS  the local address for that; anybody who reaches it
                          may read all of it (127.0.0.1)
       --http-name LIST   other names under which it may be asked for than IP

@@ -49,7 +49,7 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
   "peers": { type: "list", summary: "All nodes, this one included: host, or host:port" },
   "advertise": text("This node's own entry among the peers"),
   "data": text("The file or the folder of the journal"),
-  "http": { type: "integer", summary: "The port for metrics and health, by HTTP" },
+  "http": { type: "integer", summary: "The port for the status page, metrics and health, by HTTP" },
   "http-host": text("The local address for these"),
   "http-name": { type: "list", summary: "Other host names under which it may be asked for these" },
   "ephemeral": { type: "switch", summary: "Store nothing" },

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { binary } from "../harness/binary.ts";
+import { Browser, HAS_BROWSER } from "../harness/browser.ts";
 import { call } from "../harness/checks.ts";
 import { freePorts, loopback, NodeProcess } from "../harness/cluster.ts";
 import { DESCRIBED, describedIn, figuresIn, httpGet } from "../harness/http.ts";
@@ -119,6 +120,47 @@ Deno.test("/readyz says why a node without a majority is not ready, and /healthz
     const figures = figuresIn((await httpGet(one.http, "/metrics")).body);
     assertEquals([figures.get("dks_ready"), figures.get("dks_lease")], [0, 0]);
   });
+});
+
+Deno.test({
+  name: "the status page of each node tells at once that a node has gone",
+  ignore: !HAS_BROWSER,
+  fn: async () => {
+    await withNodes(async (nodes) => {
+      const [one, , three] = nodes;
+      assert(one !== undefined && three !== undefined);
+      const browser = await Browser.start();
+      const says = async (headline: RegExp) => {
+        await until(`the page says ${headline}`, async () => {
+          return headline.test(await browser.textOf("#headline"));
+        });
+      };
+      try {
+        for (const { http } of nodes) {
+          await browser.open(`http://127.0.0.1:${http}/`);
+          await says(/^✓ All 3 nodes are members, and requests are served\.$/);
+        }
+        await browser.open(`http://127.0.0.1:${one.http}/`);
+        await says(/^✓ All 3/);
+        await call(one.address, ["SET", "k", "v"]);
+        await until("the key is there", async () => {
+          return (await browser.textOf("#facts")).startsWith("View 1, 1 key, ");
+        });
+        const { body } = await httpGet(one.http, "/metrics");
+        assertEquals(figuresIn(body).get("dks_http_pages"), 1);
+        await three.process.stop("SIGKILL");
+        const { port } = three.address;
+        await says(
+          new RegExp(`^! Requests are served\\. 2 of 3 .* 127\\.0\\.0\\.1:${port} is down`),
+        );
+        const views = await browser.textOf("#views");
+        assertMatch(views, new RegExp(`2\\s.*\\s2\\s.*127\\.0\\.0\\.1:${port}`));
+        assertEquals(browser.complaints, []);
+      } finally {
+        await browser.stop();
+      }
+    });
+  },
 });
 
 Deno.test("a node that cannot have the port of --http ends with one line", async () => {

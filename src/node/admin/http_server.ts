@@ -195,7 +195,9 @@ function open(address: Address): Listener {
 }
 
 /** Returns the head of a request, or what is wrong with it; `undefined` if the client has hung up. */
-async function readHead(socket: Socket): Promise<string | HttpReply | undefined> {
+export async function readHead(
+  socket: Pick<Socket, "read">,
+): Promise<string | HttpReply | undefined> {
   const bytes = new Uint8Array(HTTP_HEAD_BYTES_MAX);
   const endAt = now() + HTTP_TIMEOUT_MS;
   let length = 0;

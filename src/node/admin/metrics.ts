@@ -409,6 +409,13 @@ export const METRICS: readonly Metric[] = [
     read: ({ forces }) => [forces.bytes],
   },
 
+  {
+    name: "dks_journal_trouble",
+    type: "gauge",
+    help: "1 if something is wrong with the journal: DKS.STATUS and INFO say what.",
+    read: ({ journal }) => Number(journal.trouble !== undefined),
+  },
+
   // --- Keys and memory -----------------------------------------------------------------------
   {
     name: "dks_keys",

@@ -1,5 +1,5 @@
 /**
- * The port of `--http`: metrics and health, for programs that watch the node.
+ * The port of `--http`: metrics and health for programs that watch the node, and the status page.
  *
  * Whoever can make a browser show a page of another site could otherwise have that page ask this port
  * under a name of its own: requests for a host that this node does not know as itself are refused.
@@ -8,7 +8,17 @@
  */
 
 import type { Address } from "../../address.ts";
-import { type HttpHandler, type HttpReply, type HttpRequest, HttpServer } from "./http_server.ts";
+import { clocks } from "../../clock.ts";
+import {
+  type HttpHandler,
+  type HttpReply,
+  type HttpRequest,
+  HttpServer,
+  type HttpStreamReply,
+} from "./http_server.ts";
+import { LivePages, type LiveState } from "./live_pages.ts";
+import { Pace, type PaceCounts } from "./pace.ts";
+import { PAGE } from "./page.ts";
 import { METRICS_TYPE } from "./prometheus.ts";
 
 /** Where `--http` listens, and the names by which it may be asked. */
@@ -22,18 +32,28 @@ export interface HttpOptions {
 export interface StatusHost {
   /** Why the node is not a member with a lease; `undefined` if it is. */
   readonly whyNotReady: string | undefined;
+  /** What is counted at this moment. */
+  readonly paceCounts: PaceCounts;
   /** Returns the text of all metrics. */
   metrics(): string;
+  /** Returns what the status page shows, but for the sample of the last second. */
+  liveState(): Omit<LiveState, "sample">;
 }
+
+/** How often pages are told how the node is, in milliseconds. */
+const PERIOD_MS = 1000;
 
 const STARTING = "this node is starting: it is reading its journal";
 
-const PATHS = "there are /metrics, /healthz and /readyz";
+const PATHS = "there are /, /metrics, /healthz and /readyz";
 
 /** Serves the port of `--http`. */
 export class StatusServer {
   readonly #server: HttpServer;
   readonly #names: ReadonlySet<string>;
+  readonly #pages = new LivePages();
+  readonly #pace = new Pace();
+  #timer: ReturnType<typeof setInterval> | undefined;
   #host: StatusHost | undefined;
 
   /**
@@ -54,12 +74,28 @@ export class StatusServer {
     return this.#server.connections;
   }
 
+  /** How many status pages are kept up to date. */
+  get pages(): number {
+    return this.#pages.size;
+  }
+
   /** Tells of `host` from now on. */
   serve(host: StatusHost): void {
     this.#host = host;
+    const sample = () => this.#pace.sample(host.paceCounts, clocks());
+    sample();
+    this.#timer = setInterval(() => {
+      sample();
+      this.#pages.tell(() => this.#stateOf(host));
+    }, PERIOD_MS);
+  }
+
+  #stateOf(host: StatusHost): LiveState {
+    return { ...host.liveState(), sample: this.#pace.samples.at(-1) ?? null };
   }
 
   close(): void {
+    clearInterval(this.#timer);
     this.#server.close();
   }
 
@@ -83,8 +119,16 @@ export class StatusServer {
       this.#names.has(host.replace(/\.$/, ""));
   }
 
-  #answer({ path }: HttpRequest): HttpReply {
+  #answer({ path, headers }: HttpRequest): HttpReply | HttpStreamReply {
     switch (path) {
+      case "/":
+        return PAGE;
+      case "/events":
+        if (this.#host === undefined) return { status: 503, body: `${STARTING}\n` };
+        if (headers.get("sec-fetch-site") === "cross-site") {
+          return { status: 403, body: "a page of another site has no place here\n" };
+        }
+        return this.#pages.open(this.#pace.samples, this.#stateOf(this.#host));
       case "/healthz":
         return { status: 200, body: "alive\n" };
       case "/readyz": {

@@ -2,9 +2,15 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX } from "../../../src/limits.ts";
-import { type HttpReply, HttpServer, parseHead } from "../../../src/node/admin/http_server.ts";
+import {
+  type HttpReply,
+  HttpServer,
+  parseHead,
+  readHead,
+} from "../../../src/node/admin/http_server.ts";
 import { StatusServer } from "../../../src/node/admin/status_server.ts";
 import { until } from "../../harness/processes.ts";
+import { liveState } from "./live_state.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 };
 
@@ -51,13 +57,25 @@ Deno.test("parseHead() reads a request, and says what is wrong with anything els
   assertEquals(results, table.map(([, result]) => result));
 });
 
-Deno.test("HttpServer answers a request that comes in pieces, and closes the connection", async () => {
+Deno.test("readHead() finds the end of a head wherever it is cut", async () => {
+  const bytes = new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\nbody");
+  for (let size = 1; size <= bytes.length; size++) {
+    let at = 0;
+    const read = (space: Uint8Array) => {
+      const part = bytes.subarray(at, at + size);
+      space.set(part);
+      at += part.length;
+      return Promise.resolve(part.length);
+    };
+    assertEquals(await readHead({ read }), "GET / HTTP/1.1\r\nHost: a", `${size} bytes at a time`);
+  }
+});
+
+Deno.test("HttpServer answers a request, and closes the connection", async () => {
   const reply: HttpReply = { status: 200, body: "grüezi\n" };
   const server = new HttpServer({ address: LOCAL, handle: () => reply, onError: fail });
   const conn = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
-  for (const char of "GET / HTTP/1.1\r\nHost: a\r\n\r\n") {
-    await conn.write(new TextEncoder().encode(char));
-  }
+  await conn.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   const text = await new Response(conn.readable).text();
   assertMatch(text, /^HTTP\/1\.1 200 OK\r\n/);
   assertMatch(text, /\r\nContent-Length: 8\r\n\r\ngrüezi\n$/);
@@ -151,7 +169,12 @@ Deno.test("StatusServer answers each path, and says why not otherwise", async ()
       return why;
     },
     metrics: () => "a 1\n",
+    paceCounts: { requests: 0, commits: 0, failures: 0, writeMs: undefined },
+    liveState: () => liveState(),
   });
+  assertMatch(await ask("GET /"), /^200 <!DOCTYPE html>/);
+  const foreign = "/events HTTP/1.1\r\nHost: n1\r\nSec-Fetch-Site: cross-site\r\n\r\n";
+  assertMatch(await talk(server.port, `GET ${foreign}`), /^HTTP\/1\.1 403 /);
   assertEquals(await ask("GET /readyz"), "503 not ready: no lease");
   why = undefined;
   assertEquals(await ask("GET /readyz"), "200 ready");
