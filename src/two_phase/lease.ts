@@ -135,8 +135,10 @@ export class Lease {
    * and a sleep of the same length would make them agree again by chance. To be called at every tick.
    */
   endIfClocksParted(at: Clocks): void {
-    if (this.#rounds.some(({ sentAt }) => haveParted(sentAt, at))) {
-      this.#rounds = this.#rounds.filter(({ sentAt }) => !haveParted(sentAt, at));
+    for (const { sentAt } of this.#rounds) {
+      if (!haveParted(sentAt, at)) continue;
+      this.#rounds = this.#rounds.filter((round) => !haveParted(round.sentAt, at));
+      break;
     }
     const term = this.#term;
     if (term === undefined || term.msLeft(at) === Infinity) return;

@@ -175,7 +175,10 @@ export class Reachability {
 
   /** Takes down which pairs of `nodes` are cut, and which are whole again. */
   onTick(nodes: NodeSet, now: number): void {
-    const table = this.#table(this.heard(now));
+    const heard = this.heard(now);
+    // Mostly all hear all, and always did: then there is no pair to watch.
+    if (this.#pairs.size === 0 && this.#isWholeAmong(heard)) return;
+    const table = this.#table(heard);
     const alive = [...table.values()].reduce((all, hears) => all | hears, NOBODY);
     // What this node itself does not hear is known, too, as long as others hear it.
     const isKnown = (a: NodeId, b: NodeId) =>
@@ -191,6 +194,14 @@ export class Reachability {
         this.#watch({ a, b, now }, isWhole(a, b, table));
       }
     }
+  }
+
+  /** Tells whether all of `heard`, which this node hears, have said that they hear each other, and no others. */
+  #isWholeAmong(heard: NodeSet): boolean {
+    for (const [node, { hears }] of this.#words) {
+      if (contains(heard, node) && hears !== heard) return false;
+    }
+    return true;
   }
 
   #watch({ a, b, now }: { a: NodeId; b: NodeId; now: number }, whole: boolean): void {

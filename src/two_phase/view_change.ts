@@ -219,6 +219,7 @@ export class ViewChange {
    * again and again.
    */
   #worthLeavingOut(suspected: NodeSet): NodeSet {
+    if (suspected === NOBODY) return NOBODY;
     const { membership } = this.#context;
     const leaving = membership.linked &
       setOf(members(suspected).filter((node) => membership.hasLeft(node)));
@@ -237,10 +238,10 @@ export class ViewChange {
   /** Joiners that have caught up, hear all members, and whose disk is not slow. */
   get #welcome(): NodeSet {
     const { membership, reachability, slowMembers, now } = this.#context;
+    const candidates = this.#source.caughtUp & ~slowMembers.toLeaveOut;
+    if (candidates === NOBODY) return NOBODY;
     return setOf(
-      members(this.#source.caughtUp & ~slowMembers.toLeaveOut).filter((node) =>
-        reachability.isWelcome(node, membership.members, now)
-      ),
+      members(candidates).filter((node) => reachability.isWelcome(node, membership.members, now)),
     );
   }
 
