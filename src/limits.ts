@@ -74,6 +74,9 @@ export const TRANSACTIONS_MAX = 16_384;
 export const MESSAGE_BYTES_MAX = COMMAND_BYTES_MAX + 16 * ARGUMENTS_MAX + 8 * TRANSACTIONS_MAX +
   16 * NODES_MAX * TRANSACTIONS_MAX + 1024;
 
+/** While a member has sent this many bytes of keys to a joiner that has not reported them, it sends none. */
+export const TRANSFER_BYTES_AHEAD = 1024 * 1024;
+
 /** Most bytes that may wait for one peer's socket before its link is closed as too slow. */
 export const LINK_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
 

@@ -24,6 +24,7 @@
  * @module
  */
 
+import { TRANSFER_BYTES_AHEAD } from "../limits.ts";
 import type { Context } from "./context.ts";
 import type {
   Ballot,
@@ -58,9 +59,8 @@ const CHUNK_BYTES = 128 * 1024;
  */
 const ITEM_BYTES = 16;
 
-/** No chunk is sent while this many chunks, or this many bytes, are in flight. */
+/** No chunk is sent while this many chunks, or TRANSFER_BYTES_AHEAD, are in flight. */
 const CHUNKS_AHEAD = 4;
-const BYTES_AHEAD = 1024 * 1024;
 
 /**
  * A joiner has caught up if at most this many keys and bytes are left to send, for which the view
@@ -250,7 +250,7 @@ export class TransferSource {
     const { outbox, membership } = this.#context;
     const { bytesAhead } = transfer;
     const sum = () => bytesAhead.reduce((all, bytes) => all + bytes, 0);
-    while (bytesAhead.length < CHUNKS_AHEAD && sum() < BYTES_AHEAD) {
+    while (bytesAhead.length < CHUNKS_AHEAD && sum() < TRANSFER_BYTES_AHEAD) {
       const entries = this.#nextEntries(transfer);
       if (entries === undefined) return;
       bytesAhead.push(entries.reduce((all, entry) => all + bytesOf(entry), 0));

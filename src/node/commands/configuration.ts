@@ -7,7 +7,6 @@
 
 import type { ByteString } from "../../byte_string.ts";
 import { UsageError } from "../../errors.ts";
-import { CONNECTIONS_MAX } from "../../limits.ts";
 import type { ErrorReply, RespValue } from "../../resp/value.ts";
 import { error, errorRepeating, reply, REPLY_OK, wrongArity } from "./arguments.ts";
 import {
@@ -21,6 +20,7 @@ import {
 import { matchesGlob } from "./glob.ts";
 import { withHelp } from "./help.ts";
 import { parseInteger } from "./integers.ts";
+import { limitAt, LIMITS } from "./limit_table.ts";
 
 /** A parameter: how it reads, and how it is set, if it can be. */
 interface Parameter {
@@ -56,6 +56,10 @@ function integer(
 const INT_MAX = 2 ** 31 - 1;
 
 const PARAMETERS: ReadonlyMap<string, Parameter> = new Map<string, Parameter>([
+  ...LIMITS.map((limit): [string, Parameter] => [
+    limit.name,
+    { get: (node) => limitAt(limit, node) },
+  ]),
   ["appendonly", { get: (node) => node.isEphemeral ? "no" : "yes" }],
   ["databases", fixed("1")],
   [
@@ -65,7 +69,6 @@ const PARAMETERS: ReadonlyMap<string, Parameter> = new Map<string, Parameter>([
       set: ({ latency }, ms) => latency.thresholdMs = ms,
     }),
   ],
-  ["maxclients", fixed(String(CONNECTIONS_MAX))],
   ["maxmemory", {
     get: ({ settings }) => String(settings.memoryBytesMax),
     parse: (value, { settings }) => {
@@ -86,7 +89,6 @@ const PARAMETERS: ReadonlyMap<string, Parameter> = new Map<string, Parameter>([
         ? () => void node.setKeyEvents(value)
         : "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.",
   }],
-  ["proto-max-bulk-len", { get: (node) => String(node.valueBytesMax) }],
   ["save", fixed("")],
   [
     "slowlog-log-slower-than",
