@@ -134,6 +134,15 @@ const STATES: Readonly<Record<string, readonly [state: LiveState, headline: RegE
     }),
     /^! Requests are served\. Every write waits for the slow disk of n3:5000\.$/,
   ],
+  "slow outside": [
+    liveState(["member", "outside", "member", "member", "member"], {
+      nodes: [
+        nodeStatus("n1:5000", "member", true),
+        { ...nodeStatus("n2:5000", "outside"), isSlow: true },
+      ],
+    }),
+    /^! Requests are served\. 1 of 2 nodes are members: n2:5000 is outside\.$/,
+  ],
   "in doubt": [
     liveState(undefined, {
       inDoubt: 11,
@@ -154,17 +163,14 @@ const STATES: Readonly<Record<string, readonly [state: LiveState, headline: RegE
   ],
   many: [
     liveState(undefined, {
-      nodes: Array.from(
-        { length: 31 },
-        (_, at) =>
-          nodeStatus(
-            `dks-${at}.dks.${"a-long-name-of-a-space".repeat(2)}.svc:5000`,
-            "member",
-            at === 0,
-          ),
-      ),
+      nodes: Array.from({ length: 31 }, (_, at) =>
+        nodeStatus(
+          `dks-${at}.dks.${"a-long-name-of-a-space".repeat(2)}.svc:5000`,
+          at === 30 ? "down" : "member",
+          at === 0,
+        )),
     }),
-    /^✓ All 31 nodes are members/,
+    /^! Requests are served\. 30 of 31 nodes are members: dks-30\..* is down\.$/,
   ],
   hostile: [
     liveState(undefined, {
@@ -225,6 +231,10 @@ Deno.test({
         await test.step(name, async () => {
           node.state = state;
           await untilHeadline(browser, headline);
+          const slow = await browser.evaluate<string>(
+            `[...document.querySelectorAll("#picture .slow .name")].map((e) => e.textContent).join()`,
+          );
+          assertEquals(slow, name === "slow" ? "n3:5000" : "");
           for (const [screen, one] of Object.entries({ DESKTOP, DARK, PHONE, NARROW })) {
             await browser.setScreen(one);
             await until("it is drawn anew", async () =>

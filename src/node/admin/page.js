@@ -103,10 +103,13 @@
       ? `joining, ${plural(chunks, "part", "parts")} received`
       : role;
 
+  /** The disk of a member is slow: every write waits for it. */
+  const isWaitedFor = ({ isSlow, role }) => isSlow && role === "member";
+
   function verdict({ status, whyNotReady }) {
     const { nodes, isComplete, inDoubt } = status;
     const others = nodes.filter(({ role }) => role !== "member");
-    const slow = nodes.filter(({ isSlow }) => isSlow).map(({ address }) => address);
+    const slow = nodes.filter(isWaitedFor).map(({ address }) => address);
     const self = nodes.find(({ isSelf }) => isSelf);
     if (whyNotReady !== null) {
       return self === undefined || self.role === "outside" || self.role === "joining"
@@ -179,7 +182,7 @@
         node.role === "down"
           ? "–"
           : node.isSlow
-          ? { text: "! slow: writes wait for it", kind: "warn" }
+          ? { text: isWaitedFor(node) ? "! slow: writes wait for it" : "! slow", kind: "warn" }
           : "fast",
       ]),
     );
@@ -235,9 +238,9 @@
       const note = node.isSlow ? `${node.role}, slow disk` : node.role;
       return svg(
         "g",
-        { class: `node ${node.role} ${node.isSelf ? "self" : ""}` },
+        { class: `node ${isWaitedFor(node) ? "slow" : node.role} ${node.isSelf ? "self" : ""}` },
         svg("circle", { cx: x, cy: y, r: 24 }),
-        text(6, "sign", SIGNS[node.role]),
+        text(6, "sign", isWaitedFor(node) ? "!" : SIGNS[node.role]),
         text(42, "name", short(node.address)),
         text(58, "dim", note + (node.isSelf ? ", this one" : "")),
       );
