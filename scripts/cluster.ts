@@ -25,6 +25,8 @@ let cluster: LocalCluster | undefined;
 try {
   cluster = await LocalCluster.start({
     places: loopback(ports),
+    // Nobody else needs to reach them, and they have no secret.
+    args: ["--host", "127.0.0.1"],
     onLine: (port, line) => {
       if (!isStopping) console.log(`${port}  ${line}`);
     },

@@ -73,6 +73,11 @@ function isIpv6(host: string): boolean {
   return URL.canParse(`http://[${address}]/`);
 }
 
+/** Tells whether only processes of the same machine can reach this host. */
+export function isLoopback(host: string): boolean {
+  return host.toLowerCase() === "localhost" || host === "::1" || /^127(\.\d+){3}$/.test(host);
+}
+
 /** Returns how `address` is written. */
 export function formatAddress(address: Address): string {
   const { hostname, port } = address;

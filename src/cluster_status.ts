@@ -79,6 +79,8 @@ export interface ClusterStatus {
   readonly origin: ClusterOrigin | null;
   /** Whether writes can be done now. */
   readonly isComplete: boolean;
+  /** The node listens beyond its machine, and there is no cluster secret: others can pose as nodes. */
+  readonly isOpenToPeers: boolean;
   /** Where the journal is kept, human-readable. */
   readonly journal: string;
   /** Nothing is stored: a restart forgets everything. */

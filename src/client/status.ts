@@ -55,7 +55,7 @@ export function formatStatus(status: ClusterStatus): string {
     `${state}, up for ${formatSeconds(status.uptimeSeconds)}\n` +
     `${storage}\n${trouble}` +
     `${members} of ${status.nodes.length} nodes are members, ${since}\n` +
-    `${formatClock(status)}${formatOrigin(status)}\n`;
+    `${formatClock(status)}${formatOrigin(status)}${formatSecret(status)}\n`;
   const table = formatTable(
     ["node", "role", "lease", "round trip", "force", "keys", "requests/s"],
     status.nodes.map(rowOf),
@@ -94,6 +94,14 @@ function formatClock({ isClockRight, clockOffMs }: ClusterStatus): string {
   if (isClockRight) return "";
   const where = `${Math.abs(clockOffMs)} ms ${clockOffMs > 0 ? "ahead of" : "behind"} the others`;
   return `${red(`the clock of this node is ${where}: it takes no key for expired by itself`)}\n`;
+}
+
+/** A line for a node that others can reach without a cluster secret; nothing for any other. */
+function formatSecret({ isOpenToPeers }: ClusterStatus): string {
+  if (!isOpenToPeers) return "";
+  return `${
+    yellow("no cluster secret")
+  }: whoever reaches this node may be able to pose as another\n`;
 }
 
 /** A line for a cluster that was started by force; nothing for any other. */

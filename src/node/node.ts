@@ -5,7 +5,7 @@
  */
 
 import type { Logger } from "@std/log";
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress, isLoopback } from "../address.ts";
 import { type ByteString, fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
 import { INPUT_BYTES_SUM_MAX, OUTPUT_BYTES_SUM_MAX, WRITE_BYTES_MAX } from "../limits.ts";
@@ -51,6 +51,7 @@ import {
 } from "./peer/handshake.ts";
 import type { NodeReport } from "./peer/messages.ts";
 import { Peers } from "./peer/peers.ts";
+import { ClusterSecret } from "./peer/secret.ts";
 import { Admission } from "./server/admission.ts";
 import type { UpgradeAnswer } from "./server/connection.ts";
 import { KeyNotifications } from "./pubsub/key_notifications.ts";
@@ -99,6 +100,8 @@ export interface NodeOptions extends ViewTimes {
   readonly memoryBytesMax: number;
   /** The port for metrics, health and the status page; `undefined` for none. */
   readonly http: HttpOptions | undefined;
+  /** What all nodes of the cluster know, and nobody else; `undefined` for nothing. */
+  readonly clusterSecret: string | undefined;
   /** Users that this node has whatever is stored, by name. */
   readonly users: ReadonlyMap<ByteString, User>;
   /** Where the journal is kept. */
@@ -302,6 +305,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       addresses,
       hostname: options.hostname,
       config: sharedConfig({ ...options, peers: addresses }),
+      secret: options.clusterSecret === undefined
+        ? undefined
+        : new ClusterSecret(options.clusterSecret),
       identity: () => this.#journal.identity,
       clusterPosition: () => this.#clusterPosition,
       logger: options.logger,
@@ -445,6 +451,12 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       `listening on port ${this.port}, peers reach this node as ${name}`,
     );
     this.#options.logger.info(this.#whereStored);
+    if (this.#isOpenToPeers) {
+      this.#options.logger.warn(
+        "THERE IS NO CLUSTER SECRET: whoever reaches this port may be able to pose as a node; give all " +
+          'nodes the same "cluster-secret" with --config -, see docs/security.md',
+      );
+    }
     peers.start(driver);
     if (this.#options.advertise !== undefined) peers.checkOwnName();
   }
@@ -690,6 +702,12 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     return this.#options.storage.kind === "ephemeral";
   }
 
+  /** Nothing tells the other nodes from somebody else who can reach this one. */
+  get #isOpenToPeers(): boolean {
+    const { peers, hostname, clusterSecret } = this.#options;
+    return peers !== undefined && clusterSecret === undefined && !isLoopback(hostname);
+  }
+
   get #whereStored(): string {
     if (this.#isEphemeral) return "ephemeral: nothing is stored, a restart forgets everything";
     const { identity, place } = this.#journal;
@@ -809,6 +827,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       tracking: this.#tracking,
       admission: this.admission,
       viewSince: this.#viewSince,
+      isOpenToPeers: this.#isOpenToPeers,
       journal: {
         place: this.#journal.place,
         isEphemeral: this.#isEphemeral,

@@ -208,6 +208,7 @@ export function parseServeOptions(args: readonly string[], document?: Uint8Array
     memoryBytesMax: parseMemory(set),
     http: parseHttp(set),
     users: set.users,
+    clusterSecret: set.clusterSecret,
     storage: parseStorage(set),
     forcesNewCluster,
     logger: setUpLog(set),

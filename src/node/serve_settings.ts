@@ -27,6 +27,8 @@ type SettingType =
   | "switch"
   /** Texts, one at least. */
   | "list"
+  /** A text that is never repeated, and too long to be guessed. */
+  | "secret"
   /** An object: by the name of each user its rules, an array of texts. */
   | "users";
 
@@ -79,13 +81,18 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     choices: ["debug", "info", "warn", "error", "critical"],
   },
   "log-format": { type: "text", summary: "How it is logged", choices: ["text", "json"] },
+  "cluster-secret": { type: "secret", summary: "What all nodes know, and nobody else" },
   "users": { type: "users", summary: "Users and their rules, as in ACL SETUSER" },
 };
 
 const NAMES: readonly string[] = Object.keys(SETTINGS);
 
-/** What has no flag. */
-const ONLY_IN_DOCUMENT: readonly string[] = ["users"];
+/** Shortest and longest cluster secret: who has talked to a node can try secrets at leisure. */
+const SECRET_LENGTH_MIN = 16;
+const SECRET_LENGTH_MAX = 1024;
+
+/** What has no flag: a command line is no place for secrets. */
+const ONLY_IN_DOCUMENT: readonly string[] = ["cluster-secret", "users"];
 const SWITCHES: readonly string[] = NAMES.filter((name) => SETTINGS[name]?.type === "switch");
 
 /** Flags that are no settings. */
@@ -140,12 +147,14 @@ export class ServeSettings {
   readonly #document: ReadonlyMap<string, string>;
   /** By name. */
   readonly users: ReadonlyMap<ByteString, User>;
+  readonly clusterSecret: string | undefined;
 
   /** @param document what {@linkcode readDocument} has read */
   constructor(line: CommandLine, document: ServeDocument = NO_DOCUMENT) {
     this.#line = line;
     this.#document = document.values;
     this.users = document.users;
+    this.clusterSecret = document.values.get("cluster-secret");
   }
 
   /** Returns the value of a setting as a flag takes it; `undefined` if it was not set. */
@@ -291,9 +300,16 @@ function flagOf({ type, choices }: Setting, value: unknown): string | undefined 
         value.every((one) => typeof one === "string" && one !== "" && !one.includes(","));
       return isList ? value.join(",") : undefined;
     }
+    case "secret":
+      return isLongSecret(value) ? value : undefined;
     case "users":
       return undefined; // It has no flag.
   }
+}
+
+function isLongSecret(value: unknown): value is string {
+  return typeof value === "string" && value.length >= SECRET_LENGTH_MIN &&
+    value.length <= SECRET_LENGTH_MAX;
 }
 
 function isCount(value: unknown): boolean {
@@ -314,6 +330,8 @@ function expected({ type, choices }: Setting): string {
       return "true or false";
     case "list":
       return "an array of texts, one at least, each without a comma";
+    case "secret":
+      return `a text of ${SECRET_LENGTH_MIN} to ${SECRET_LENGTH_MAX} characters`;
     case "users":
       return "an object of names, each with an array of rules";
   }
@@ -364,6 +382,8 @@ function schemaOf({ type, choices }: Setting): object {
       return { type: "boolean" };
     case "list":
       return { type: "array", minItems: 1, items: { ...TEXT_SCHEMA, pattern: "^[^,]*$" } };
+    case "secret":
+      return { type: "string", minLength: SECRET_LENGTH_MIN, maxLength: SECRET_LENGTH_MAX };
     case "users":
       return {
         type: "object",

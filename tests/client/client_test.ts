@@ -123,6 +123,7 @@ Deno.test("formatStatus() shows the view, and what each node is to it", () => {
     journal: "memory",
     isEphemeral: true,
     journalTrouble: null,
+    isOpenToPeers: false,
     clockOffMs: 0,
     isClockRight: true,
     uptimeSeconds: 300,

@@ -13,6 +13,7 @@ function status(view: number, roles: readonly NodeRole[], isComplete = true): Cl
     journal: "",
     isEphemeral: true,
     journalTrouble: null,
+    isOpenToPeers: false,
     clockOffMs: 0,
     isClockRight: true,
     uptimeSeconds: 1,

@@ -126,6 +126,20 @@ Deno.test("a document has users with their rules, and keeps their passwords as h
   }
 });
 
+Deno.test("a document has the cluster secret, which no error repeats", () => {
+  const secret = "0123456789abcdef";
+  assertEquals(parse({ "cluster-secret": secret }).clusterSecret, secret);
+  assertEquals(parse({}).clusterSecret, undefined);
+  for (const wrong of ["too short", 7, null, "x".repeat(1025)]) {
+    const error = assertThrows(
+      () => parse({ "cluster-secret": wrong }),
+      UsageError,
+      '"cluster-secret" in the configuration takes a text of 16 to 1024 characters, not ',
+    );
+    assert(!error.message.includes(String(wrong)) || wrong === null, error.message);
+  }
+});
+
 Deno.test("a document that is no JSON is refused, without a word of what it says", () => {
   const table: readonly [text: string, message: string][] = [
     ["", "the configuration on standard input is not JSON: it is empty"],
@@ -162,6 +176,7 @@ Deno.test("docs/config.schema.json is what the table says: scripts/config_schema
 Deno.test("what the help lists can be said in the document, too", () => {
   const { properties } = documentSchema() as { properties: Record<string, unknown> };
   const flags = [...SERVE_HELP.matchAll(/^ +(?:-p, )?--([a-z-]+)/gm)].map(([, name]) => name);
-  // Users are many rules: they have no flag.
-  assertEquals([...flags.filter((name) => name !== "config"), "users"], Object.keys(properties));
+  // A command line is no place for secrets.
+  const others = ["cluster-secret", "users"];
+  assertEquals([...flags.filter((name) => name !== "config"), ...others], Object.keys(properties));
 });

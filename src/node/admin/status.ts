@@ -27,6 +27,8 @@ export interface StatusSources {
    * {@linkcode ClusterStatus}.
    */
   readonly viewSince: number | undefined;
+  /** See {@linkcode ClusterStatus}. */
+  readonly isOpenToPeers: boolean;
   readonly journal: {
     readonly place: string;
     readonly isEphemeral: boolean;
@@ -65,6 +67,7 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
     cluster: replica?.membership.view.cluster.id ?? "",
     origin: replica?.membership.view.cluster.origin ?? null,
     isComplete: replica?.membership.mayWrite ?? false,
+    isOpenToPeers: sources.isOpenToPeers,
     journal: sources.journal.place,
     isEphemeral: sources.journal.isEphemeral,
     journalTrouble: sources.journal.trouble ?? null,

@@ -13,12 +13,15 @@
  *   there.
  * - `outcome`: "how did this transaction end, as far as you know?" See `outcome.ts`.
  *
+ * With a cluster secret the nodes first prove to each other that they know it, see `secret.ts`; without
+ * one, everything counts that is said here.
+ *
  * @module
  */
 
 import { deadline } from "@std/async/deadline";
 import { type Address, formatAddress } from "../../address.ts";
-import { fromText, quote, toBytes, toText } from "../../byte_string.ts";
+import { type ByteString, fromText, quote, toBytes, toText } from "../../byte_string.ts";
 import { messageOf } from "../../errors.ts";
 import { NODES_MAX } from "../../limits.ts";
 import { encodeCommand } from "../../resp/encoder.ts";
@@ -27,8 +30,9 @@ import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import type { ClusterId, JournalSighting } from "../../two_phase/messages.ts";
 import type { PeerIdentity } from "../../two_phase/membership.ts";
 import type { OutcomeAnswer } from "../../two_phase/replica.ts";
-import { describeClusterPosition, SHOWN_MAX } from "../descriptions.ts";
+import { describeClusterPosition, shown, SHOWN_MAX } from "../descriptions.ts";
 import { PEER_PROTOCOL_VERSION } from "./messages.ts";
+import { challengeOf, type ClusterSecret, nonceOf } from "./secret.ts";
 import { closeQuietly, connect, type Socket, writeAll } from "../../socket.ts";
 
 /** The name of the command. */
@@ -118,6 +122,14 @@ export class HandshakeError extends Error {
   override name = "HandshakeError";
 }
 
+/** The other node does not know the cluster secret, or this one does not, or only one of the two has one. */
+export class SecretError extends HandshakeError {
+  override name = "SecretError";
+}
+
+/** The code of the error for who does not prove the cluster secret. */
+export const UNPROVEN = "UNPROVEN";
+
 /** A connection, the answer that came on it, and the bytes that came after the answer. */
 export interface Answered {
   readonly socket: Socket;
@@ -128,12 +140,22 @@ export interface Answered {
 /**
  * Dials `address` and asks `question`. The connection stays open.
  *
+ * @param secret if it is given, both nodes prove that they know it
  * @throws {HandshakeError} if no answer comes in time, or it is not one of a node.
+ * @throws {SecretError} if one of the two does not prove the secret.
  */
-export async function ask(address: Address, question: Question): Promise<Answered> {
+export async function ask(
+  address: Address,
+  question: Question,
+  secret: ClusterSecret | undefined,
+): Promise<Answered> {
   const socket = await dial(address);
+  const conversation = new Conversation(socket, address);
   try {
-    return await deadline(converse(socket, address, question), ANSWER_MS);
+    const answering = secret === undefined
+      ? conversation.ask(question)
+      : secret.asking((nonce) => conversation.askProven(question, { secret, nonce }));
+    return await deadline(answering, ANSWER_MS);
   } catch (error) {
     closeQuietly(socket);
     if (error instanceof HandshakeError) throw error;
@@ -142,8 +164,12 @@ export async function ask(address: Address, question: Question): Promise<Answere
 }
 
 /** Dials, asks, and closes the connection. */
-export async function askOnce(address: Address, question: Question): Promise<Reply> {
-  const { socket, reply } = await ask(address, question);
+export async function askOnce(
+  address: Address,
+  question: Question,
+  secret: ClusterSecret | undefined,
+): Promise<Reply> {
+  const { socket, reply } = await ask(address, question, secret);
   closeQuietly(socket);
   return reply;
 }
@@ -159,33 +185,76 @@ async function dial(address: Address): Promise<Socket> {
   }
 }
 
-async function converse(
-  socket: Socket,
-  address: Address,
-  question: Question,
-): Promise<Answered> {
-  const command = encodeCommand([PEER_COMMAND, fromText(JSON.stringify(question))]);
-  await writeAll(socket, toBytes(command));
-  const decoder = new ReplyDecoder();
-  for (;;) {
-    const value = decoder.next();
-    if (value !== undefined) {
-      return { socket, reply: parseReply(value, address), received: decoder.takeRest() };
+/** What is said on one connection to another node. */
+class Conversation {
+  readonly #socket: Socket;
+  readonly #name: string;
+  readonly #decoder = new ReplyDecoder();
+
+  constructor(socket: Socket, address: Address) {
+    this.#socket = socket;
+    this.#name = formatAddress(address);
+  }
+
+  async ask(question: Question): Promise<Answered> {
+    const reply = await this.#say(JSON.stringify(question));
+    return this.#answered(typeof reply === "string" ? reply : "");
+  }
+
+  /** Asks, and both prove that they know the secret: see `secret.ts`. */
+  async askProven(
+    question: Question,
+    { secret, nonce }: { secret: ClusterSecret; nonce: string },
+  ): Promise<Answered> {
+    const challenge = await this.#say(challengeOf(nonce));
+    const asked = typeof challenge === "string" ? nonceOf(challenge) : undefined;
+    if (asked === undefined) throw new HandshakeError(`${this.#name} is no dks node of this kind`);
+    const nonces = { asker: nonce, asked };
+    const text = JSON.stringify(question);
+    const reply = await this.#say(text, await secret.prove("asks", nonces, [text]));
+    const [answer, proof] = Array.isArray(reply) ? reply : [];
+    if (typeof answer !== "string" || typeof proof !== "string") {
+      throw new HandshakeError(`${this.#name} is no dks node of this kind`);
     }
-    const count = await socket.read(decoder.space);
-    if (count === null) {
-      throw new HandshakeError(`${formatAddress(address)} closed the connection`);
+    const said = [text, toText(answer) ?? ""];
+    if (await secret.isProven(proof, { role: "answers", nonces, said })) {
+      return this.#answered(answer);
     }
-    decoder.received(count);
+    throw new SecretError(`${this.#name} does not prove that it knows the cluster secret`);
+  }
+
+  #answered(answer: ByteString): Answered {
+    const reply = parseReply(answer, this.#name);
+    return { socket: this.#socket, reply, received: this.#decoder.takeRest() };
+  }
+
+  /**
+   * Says something, and returns the reply.
+   *
+   * @throws {HandshakeError} if it is an error.
+   */
+  async #say(...words: readonly string[]): Promise<RespValue> {
+    const command = encodeCommand([PEER_COMMAND, ...words.map(fromText)]);
+    await writeAll(this.#socket, toBytes(command));
+    for (;;) {
+      const value = this.#decoder.next();
+      if (value instanceof ErrorReply) throw this.#refusal(value);
+      if (value !== undefined) return value;
+      const count = await this.#socket.read(this.#decoder.space);
+      if (count === null) throw new HandshakeError(`${this.#name} closed the connection`);
+      this.#decoder.received(count);
+    }
+  }
+
+  #refusal({ code, message }: ErrorReply): HandshakeError {
+    return code === UNPROVEN
+      ? new SecretError(`${this.#name} refuses this node: ${shown(message)}`)
+      : new HandshakeError(`${this.#name} is no dks node: it says "${code} ${message}"`);
   }
 }
 
-function parseReply(value: RespValue, address: Address): Reply {
-  const name = formatAddress(address);
-  if (value instanceof ErrorReply) {
-    throw new HandshakeError(`${name} is no dks node: it says "${value.code} ${value.message}"`);
-  }
-  const reply = typeof value === "string" ? parseJson(value) : undefined;
+function parseReply(answer: ByteString, name: string): Reply {
+  const reply = parseJson(answer);
   if (!isIntroduction(reply)) throw new HandshakeError(`${name} is no dks node of this kind`);
   const { refusal } = reply as Partial<Reply>;
   if (refusal !== undefined && typeof refusal !== "string") {

@@ -19,9 +19,15 @@ import { delay } from "@std/async/delay";
 import { retry } from "@std/async/retry";
 import type { Logger } from "@std/log";
 import { type Address, formatAddress, parseAddress } from "../../address.ts";
-import { type ByteString, fromText } from "../../byte_string.ts";
+import { type ByteString, fromText, toBytes, toText } from "../../byte_string.ts";
 import { FatalError, messageOf } from "../../errors.ts";
-import { PUBLICATION_LINK_BYTES_MAX, QUESTION_BYTES_MAX } from "../../limits.ts";
+import {
+  PEER_CONNECTIONS_MAX,
+  PUBLICATION_LINK_BYTES_MAX,
+  QUESTION_BYTES_MAX,
+} from "../../limits.ts";
+import { CommandDecoder } from "../../resp/command_decoder.ts";
+import { encodeValue } from "../../resp/encoder.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import type { JournalSighting, Message, NodeId, NodeSet } from "../../two_phase/messages.ts";
 import type { Membership, PeerIdentity } from "../../two_phase/membership.ts";
@@ -44,14 +50,18 @@ import {
   HandshakeError,
   type Introduction,
   parseQuestion,
+  PEER_COMMAND,
   type Question,
   type Reply,
+  SecretError,
   type SharedConfig,
+  UNPROVEN,
 } from "./handshake.ts";
+import { challengeOf, type ClusterSecret, nonceOf, type Nonces } from "./secret.ts";
 import type { NodeOutcome } from "../../two_phase/outcome.ts";
 import { encodeOnce, type LinkOwner, PeerLink } from "./link.ts";
 import type { NodeReport } from "./messages.ts";
-import { closeQuietly, isOutOfFiles, type Socket } from "../../socket.ts";
+import { closeQuietly, isOutOfFiles, type Socket, writeAll } from "../../socket.ts";
 
 /** Time in which a node must have found its own entry in the list. */
 const FIND_SELF_MS = 5000;
@@ -75,12 +85,20 @@ const OUTCOME_MS = 500;
 /** The same complaint about a peer is logged once in this time, in milliseconds. */
 const COMPLAINT_MS = 10_000;
 
+/** Somebody that poses as a node is logged once in this time, in milliseconds. */
+const REFUSAL_MS = 60_000;
+
+/** Time to prove the cluster secret, in milliseconds. */
+const PROOF_MS = 1000;
+
 /** What {@linkcode Peers} needs before it can start. */
 export interface PeersOptions {
   readonly addresses: readonly Address[];
   /** The local address that this node listens at. */
   readonly hostname: string;
   readonly config: SharedConfig;
+  /** What all nodes of the cluster know, and nobody else; `undefined` if there is nothing of that kind. */
+  readonly secret: ClusterSecret | undefined;
   /** Returns this node's identity, by its journal, at the moment. */
   readonly identity: () => Pick<PeerIdentity, "journal" | "incarnation">;
   /** Returns this node's cluster and view at the moment. */
@@ -151,6 +169,9 @@ export class Peers implements Transport, LinkOwner {
   readonly #wasLinked = new Set<string>();
   readonly #tokens = new Set<string>();
   readonly #complaints = new Map<string, Seldom>();
+  readonly #refusals = new Seldom(REFUSAL_MS);
+  /** How many connections are to prove the cluster secret at the moment. */
+  #hearing = 0;
   /** The names of nodes whose host had no address at the last attempt. */
   readonly #unknownHosts = new Set<string>();
   readonly #stopped = new AbortController();
@@ -321,7 +342,8 @@ export class Peers implements Transport, LinkOwner {
       while (now() < end && !this.#stopped.signal.aborted) {
         // Pause, or a node that answers or refuses quickly would be asked in a tight loop.
         const pause = delay(LOOK_AGAIN_MS);
-        const reply = await askOnce(address, this.#question({ purpose: "find" }))
+        const question = this.#question({ purpose: "find" });
+        const reply = await askOnce(address, question, this.#options.secret)
           .catch(() => undefined);
         if (reply?.instance === this.instance) return [];
         last = reply ?? last;
@@ -427,12 +449,13 @@ export class Peers implements Transport, LinkOwner {
   async #ask(address: Address, question: Question): Promise<Answered> {
     const name = formatAddress(address);
     try {
-      const answered = await ask(address, question);
+      const answered = await ask(address, question, this.#options.secret);
       this.#unknownHosts.delete(name);
       return answered;
     } catch (error) {
       const cause = error instanceof Error ? error.cause : undefined;
       if (isOutOfFiles(cause)) this.#options.onOutOfFiles();
+      if (error instanceof SecretError) this.#complain(name, error.message);
       if (cause instanceof UnknownHostError) {
         this.#unknownHosts.add(name);
         this.#complain(name, `cannot reach ${name}, trying on: ${messageOf(cause)}`);
@@ -584,6 +607,12 @@ export class Peers implements Transport, LinkOwner {
         `a question of ${text.length} bytes, at most ${QUESTION_BYTES_MAX} are allowed`;
       return { reply: new ErrorReply("ERR", message) };
     }
+    const { secret } = this.#options;
+    const nonce = nonceOf(text);
+    if (secret !== undefined) {
+      return nonce === undefined ? this.#refuse(NO_PROOF) : this.#challenge(secret, nonce);
+    }
+    if (nonce !== undefined) return this.#refuse(NO_SECRET);
     const question = parseQuestion(text);
     if (question === undefined) {
       return { reply: new ErrorReply("ERR", "not a question of a dks node") };
@@ -596,6 +625,60 @@ export class Peers implements Transport, LinkOwner {
       takeOver: (socket, received) =>
         this.adopt({ name: peer, socket, received, said: question, epoch }),
     };
+  }
+
+  // --- Answers to those who prove the cluster secret -----------------------------------------
+
+  /** Refuses somebody for the secret's sake. An operator is told now and then, as anyone can ask. */
+  #refuse(reason: string, socket?: Socket): { readonly reply: ErrorReply } {
+    const address = socket?.remoteAddr;
+    const who = address === undefined ? "" : ` at ${address.hostname}`;
+    this.#refusals.say((unsaid) => {
+      const more = unsaid === 0 ? "" : `; so were ${unsaid} before it`;
+      this.#options.logger.warn(`refused what poses as a node${who}: ${reason}${more}`);
+    });
+    return { reply: new ErrorReply(UNPROVEN, reason) };
+  }
+
+  /** Answers the nonce of an asker by another one, and then listens to what it can prove. */
+  #challenge(secret: ClusterSecret, nonce: string): PeerAnswer {
+    const nonces = { asker: nonce, asked: secret.newNonce() };
+    return {
+      reply: challengeOf(nonces.asked),
+      takeOver: (socket, received) => {
+        this.#hearProven(socket, { received, secret, nonces }).catch(() => closeQuietly(socket));
+      },
+    };
+  }
+
+  async #hearProven(
+    socket: Socket,
+    by: { received: Uint8Array; secret: ClusterSecret; nonces: Nonces },
+  ): Promise<void> {
+    const { received, secret, nonces } = by;
+    if (this.#hearing >= PEER_CONNECTIONS_MAX) return closeQuietly(socket);
+    this.#hearing++;
+    const decoder = new CommandDecoder(QUESTION_BYTES_MAX, 2 * QUESTION_BYTES_MAX);
+    const words = await deadline(readCommand(socket, decoder, received), PROOF_MS)
+      .finally(() => this.#hearing--);
+    const [name = "", text = "", proof = ""] = words;
+    const question = parseQuestion(text);
+    const said = [toText(text) ?? ""];
+    const isProven = name.toUpperCase() === PEER_COMMAND &&
+      await secret.isProven(proof, { role: "asks", nonces, said });
+    // With its own nonce a node asks itself nothing but who it is: anything else was thrown back at it.
+    const isReflected = secret.isAsking(nonces.asker) && question?.purpose !== "find";
+    if (!isProven || isReflected || question === undefined) {
+      const { reply } = this.#refuse(isReflected ? REFLECTED : WRONG_PROOF, socket);
+      await writeAll(socket, toBytes(encodeValue(reply, 2)));
+      return closeQuietly(socket);
+    }
+    const { reply, peer, epoch } = await this.decide(question);
+    const answer = JSON.stringify(reply);
+    const answerProof = await secret.prove("answers", nonces, [...said, answer]);
+    await writeAll(socket, toBytes(encodeValue([fromText(answer), answerProof], 2)));
+    if (peer === undefined) return closeQuietly(socket);
+    this.adopt({ name: peer, socket, received: decoder.takeRest(), said: question, epoch });
   }
 
   #configRefusal(answer: Reply, asker: string): Refusal | undefined {
@@ -627,7 +710,10 @@ export class Peers implements Transport, LinkOwner {
     const others = [...this.#addresses].filter(([name]) => name !== this.ownName);
     return await Promise.all(others.map(async ([name, address]): Promise<NodeOutcome> => {
       try {
-        const reply = await deadline(askOnce(address, question), OUTCOME_MS);
+        const reply = await deadline(
+          askOnce(address, question, this.#options.secret),
+          OUTCOME_MS,
+        );
         const isAlike = this.#clusterDifference(reply, name) === undefined &&
           difference(this.#options.config, { theirs: reply.config, name }) === undefined;
         return { name, said: isAlike ? reply.outcome : undefined };
@@ -791,6 +877,35 @@ export class Peers implements Transport, LinkOwner {
 
   report(): NodeReport {
     return this.#options.report();
+  }
+}
+
+/** Why somebody is refused, as it is told too. */
+const NO_PROOF = "it has no cluster secret, and this node has one: give all nodes the same";
+const NO_SECRET = "it has a cluster secret, and this node has none: give all nodes the same";
+const WRONG_PROOF = "it does not prove that it knows the cluster secret of this node";
+const REFLECTED = "it repeats what this node has said";
+
+/** Reads one command; what is behind it stays in the decoder. */
+async function readCommand(
+  socket: Socket,
+  decoder: CommandDecoder,
+  received: Uint8Array,
+): Promise<readonly ByteString[]> {
+  for (let rest = received;;) {
+    const words = decoder.next();
+    if (words !== undefined) {
+      if (rest.length > 0) throw new HandshakeError("more came than was asked for");
+      return words;
+    }
+    const { space } = decoder;
+    let count: number | null = Math.min(space.length, rest.length);
+    if (count > 0) {
+      space.set(rest.subarray(0, count));
+      rest = rest.subarray(count);
+    } else count = await socket.read(space);
+    if (count === null) throw new HandshakeError("the connection was closed");
+    decoder.received(count);
   }
 }
 

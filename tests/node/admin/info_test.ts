@@ -26,6 +26,7 @@ function fields(sections: readonly string[] = []): (readonly [string, string])[]
     pubsub: { localSize: (kind) => ["channel", "pattern"].indexOf(kind) + 1, dropped: 7 },
     tracking: { clients: 3, keys: 4 },
     viewSince: undefined,
+    isOpenToPeers: false,
     journal: { place: "memory", isEphemeral: true, trouble: undefined },
   }, sections);
   return text.split("\r\n").filter((line) => line !== "" && !line.startsWith("#")).map((line) => {

@@ -45,6 +45,7 @@ export function liveState(
       cluster: "f4b29bd6-8a0d-435e-bbce-78cf6ccd7816",
       origin: null,
       isComplete: true,
+      isOpenToPeers: false,
       journal: "/var/lib/dks/dks (port 5000)",
       isEphemeral: false,
       journalTrouble: null,

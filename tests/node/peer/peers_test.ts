@@ -50,6 +50,7 @@ class TestNode implements Disposable {
         suspicionMs: 1000,
         heartbeatMs: 200,
       }),
+      secret: undefined,
       identity: () => ({ journal: this.journal, incarnation: 1 }),
       clusterPosition: () => this.position,
       logger: getLogger("test"),
