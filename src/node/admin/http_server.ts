@@ -197,9 +197,10 @@ function open(address: Address): Listener {
 /** Returns the head of a request, or what is wrong with it; `undefined` if the client has hung up. */
 export async function readHead(
   socket: Pick<Socket, "read">,
+  timeoutMs = HTTP_TIMEOUT_MS,
 ): Promise<string | HttpReply | undefined> {
   const bytes = new Uint8Array(HTTP_HEAD_BYTES_MAX);
-  const endAt = now() + HTTP_TIMEOUT_MS;
+  const endAt = now() + timeoutMs;
   let length = 0;
   while (length < bytes.length) {
     let count: number | null;

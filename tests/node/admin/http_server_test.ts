@@ -65,10 +65,21 @@ Deno.test("readHead() finds the end of a head wherever it is cut", async () => {
       const part = bytes.subarray(at, at + size);
       space.set(part);
       at += part.length;
-      return Promise.resolve(part.length);
+      return Promise.resolve(part.length === 0 ? null : part.length);
     };
     assertEquals(await readHead({ read }), "GET / HTTP/1.1\r\nHost: a", `${size} bytes at a time`);
   }
+});
+
+Deno.test("readHead() gives a client that sends a byte now and then no more time than others", async () => {
+  const read = async (space: Uint8Array) => {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    space[0] = 65;
+    return 1;
+  };
+  const head = await readHead({ read }, 50);
+  assert(typeof head === "object");
+  assertEquals(head.status, 408);
 });
 
 Deno.test("HttpServer answers a request, and closes the connection", async () => {
