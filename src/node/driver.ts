@@ -84,6 +84,8 @@ export class Driver {
   #isFlushing = false;
   /** Why no write is taken any more; `undefined` while they are. */
   #refusesWrites: Refusal | undefined;
+  /** Why no requests are accepted at all, if so. */
+  #refusesAll: Refusal | undefined;
   /** Why nothing is done any more; `undefined` while this driver runs. */
   #stopped: Refusal | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -153,9 +155,15 @@ export class Driver {
     this.#refusesWrites = refusal;
   }
 
+  /** From now on, requests are answered with `refusal`; those under way go on. */
+  refuseAll(refusal: Refusal): void {
+    this.#refusesAll = refusal;
+  }
+
   /** Submits a client's request; `requester` gets the outcome. */
   submit(request: Request, requester: Requester): void {
-    const refusal = this.#stopped ?? (request.kind === "write" ? this.#refusesWrites : undefined);
+    const refusal = this.#stopped ?? this.#refusesAll ??
+      (request.kind === "write" ? this.#refusesWrites : undefined);
     if (refusal !== undefined) {
       requester.onOutcome({ kind: "rejected", ...refusal });
       return;
@@ -287,7 +295,8 @@ export class Driver {
    * @param at when the clocks were read: after the client had sent the request, and nothing else was done since
    */
   peek(key: ByteString, at: Clocks): ByteString | undefined | typeof MUST_WAIT {
-    if (this.#stopped !== undefined || !this.#ownerWatch.isSureAt(at)) return MUST_WAIT;
+    const isRefused = (this.#stopped ?? this.#refusesAll) !== undefined;
+    if (isRefused || !this.#ownerWatch.isSureAt(at)) return MUST_WAIT;
     return this.replica.peek(key, at);
   }
 

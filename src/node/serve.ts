@@ -14,7 +14,7 @@ import {
 } from "../address.ts";
 import { parseInteger } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
-import { UsageError } from "../errors.ts";
+import { FatalError, UsageError } from "../errors.ts";
 import {
   CONFIG_BYTES_MAX,
   KEY_BYTES_LIMIT,
@@ -95,7 +95,8 @@ usage: dks serve [options]
       --log-format FORM  text or json (text)
   -h, --help             prints this
 
-Exit codes: 0 stopped by SIGINT or SIGTERM, 1 cannot continue, 2 wrong usage.
+Exit codes: 0 stopped by SIGINT or SIGTERM, 1 cannot continue or ended by a
+second signal, 2 wrong usage.
 `;
 
 const LEVELS: Readonly<Record<string, log.LevelName>> = {
@@ -118,6 +119,9 @@ const IDLE_MS_MAX = 24 * 60 * 60 * 1000;
 const VIEW_MS_MIN = 20;
 const VIEW_MS_MAX = 60_000;
 
+/** A node that was asked to stop ends after this many milliseconds, whatever is not done by then. */
+const STOP_MS_MAX = 4500;
+
 /** Shortest force that may count as slow, in milliseconds: they are measured in whole ones. */
 const SLOW_FORCE_MS_MIN = 1;
 
@@ -136,7 +140,15 @@ export async function serve(args: readonly string[]): Promise<void> {
   const isStopped = Promise.withResolvers<undefined>();
   let node: Node | undefined;
   // The first process of a container has no other way to end: signals come first.
-  const stop = () => node === undefined ? isStopped.resolve(undefined) : node.stop();
+  const atOnce = Promise.withResolvers<undefined>();
+  atOnce.promise.catch(() => {}); // If it comes when nothing is left to end.
+  let deadline: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => {
+    if (deadline !== undefined) return atOnce.reject(new FatalError("ended by a second signal"));
+    deadline = setTimeout(() => atOnce.resolve(undefined), STOP_MS_MAX);
+    if (node === undefined) isStopped.resolve(undefined);
+    else node.stop();
+  };
   const ignore = () => log.getLogger().info("SIGHUP is ignored: there is nothing to read again");
   for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
   for (const signal of IGNORED_SIGNALS) Deno.addSignalListener(signal, ignore);
@@ -144,8 +156,9 @@ export async function serve(args: readonly string[]): Promise<void> {
     const opening = open(args, hasDocument);
     node = await Promise.race([opening, isStopped.promise]);
     if (node === undefined) opening.catch(() => {}); // What is being opened ends with the process.
-    await node?.run();
+    await Promise.race([node?.run(), atOnce.promise]);
   } finally {
+    clearTimeout(deadline);
     for (const signal of STOP_SIGNALS) Deno.removeSignalListener(signal, stop);
     for (const signal of IGNORED_SIGNALS) Deno.removeSignalListener(signal, ignore);
   }

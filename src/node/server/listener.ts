@@ -60,6 +60,9 @@ export class ClientListener {
   #unprovenMax = PEER_CONNECTIONS_MAX;
   #host: ListenerHost | undefined;
   #idleCheck: ReturnType<typeof setInterval> | undefined;
+  #isAccepting = true;
+  /** The last connection has ended. */
+  #onEmpty = () => {};
   #madeRoomAt = -Infinity;
   #lastId = 0;
 
@@ -139,6 +142,7 @@ export class ClientListener {
     const onClosed = () => {
       this.#connections.delete(connection);
       this.#unproven.delete(connection);
+      if (this.#connections.size === 0) this.#onEmpty();
     };
     const onProven = () => this.#unproven.delete(connection);
     const connection = new Connection({ socket, id, host, isForPeers, onClosed, onProven });
@@ -176,10 +180,31 @@ export class ClientListener {
     }
   }
 
+  /** Accepts no more connections; those that there are go on. */
+  stopAccepting(): void {
+    if (this.#isAccepting) closeQuietly(this.#listener);
+    this.#isAccepting = false;
+  }
+
+  /**
+   * Accepts no more, and closes each connection when its client has got what was answered, for at most so
+   * many milliseconds.
+   */
+  async finish(ms: number): Promise<void> {
+    this.stopAccepting();
+    for (const connection of [...this.#connections]) connection.end();
+    if (this.#connections.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onEmpty = resolve;
+    const timer = setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(timer);
+  }
+
   /** Accepts no more, and closes all connections. */
   close(): void {
     clearInterval(this.#idleCheck);
-    closeQuietly(this.#listener);
+    this.stopAccepting();
     for (const connection of this.#connections) connection.close();
   }
 }
