@@ -165,7 +165,7 @@ const STATES: Readonly<Record<string, readonly [state: LiveState, headline: RegE
     liveState(undefined, {
       nodes: Array.from({ length: 31 }, (_, at) =>
         nodeStatus(
-          `dks-${at}.dks.${"a-long-name-of-a-space".repeat(2)}.svc:5000`,
+          `dks-${at}.dks.${"aspacewithalongname".repeat(3)}.svc:5000`,
           at === 30 ? "down" : "member",
           at === 0,
         )),
