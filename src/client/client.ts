@@ -18,6 +18,7 @@ import { runPrompt } from "./prompt.ts";
 import { formatReport, run, type RunOptions } from "./run.ts";
 import { formatStatus, statusOf } from "./status.ts";
 import { setUpColors, standardOutput } from "./terminal.ts";
+import { waitReady } from "./wait_ready.ts";
 import { watch } from "./watch.ts";
 
 /** What `dks client --help` prints. */
@@ -49,6 +50,9 @@ commands:
   export > FILE        writes all keys to a file, as they are at one moment
   import < FILE        sets the keys of such a file; others stay as they are
   status [--json]      prints the cluster as the node sees it
+  wait-ready [--timeout TIME]
+                       waits until each node of LIST is a member with a lease
+                       (30s); if it is not by then, one line and exit code 3
   watch                prints changes of the view and of the nodes as they
                        happen, as the nodes of the list see them, until Ctrl-C
   run [options] < FILE replays an operations file (lines PUT,key,value GET,key
@@ -134,6 +138,8 @@ async function runCommand(options: ClientOptions): Promise<number> {
       return await replay(words, options);
     case "status":
       return await status(words, options);
+    case "wait-ready":
+      return await untilReady(words, options);
     case "watch": {
       const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
       if (extra !== undefined) throw new UsageError(`watch takes no argument "${extra}"`);
@@ -203,6 +209,18 @@ async function status(words: readonly string[], options: ClientOptions): Promise
     connector.close();
   }
   return EXIT.ok;
+}
+
+async function untilReady(words: readonly string[], options: ClientOptions): Promise<number> {
+  const line = readCommandLine(words, { values: ["timeout"], switches: [] });
+  const [extra] = line.words;
+  if (extra !== undefined) throw new UsageError(`wait-ready takes no argument "${extra}"`);
+  const given = line.value("timeout") ?? "30s";
+  const timeoutMs = parseDurationMs(given, "--timeout");
+  const reasons = await waitReady({ ...options, timeoutMs });
+  if (reasons.length === 0) return EXIT.ok;
+  await standardOutput.note(`dks: not ready after ${given}: ${reasons.join("; ")}\n`);
+  return EXIT.failed;
 }
 
 // --- run -----------------------------------------------------------------------------------------

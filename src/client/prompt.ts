@@ -34,6 +34,7 @@ outcome ID         tells how a transaction ended that an error has named
 status             prints the cluster as this node sees it
 help               prints this
 exit, Ctrl-D       ends the prompt
+The arrow keys bring back lines, and Tab completes the name of a command.
 Anything else is sent to the node: mget, mset, strlen, dbsize, info, ping…
 Words with blanks go in "quotes", in which \\n, \\t, \\", \\\\ and \\xHH may stand.
 `;
@@ -61,8 +62,26 @@ export async function runPrompt(options: {
   }
 }
 
+/** The words of the prompt that are no commands of the node. */
+const OWN_WORDS: readonly string[] = ["exit", "help", "outcome", "quit", "status"];
+
+/**
+ * Returns what the last word of `line` may be: of the first word, the names that begin with it. Names are
+ * in lower case, in order.
+ *
+ * @param commands the names of the node's commands, in lower case
+ */
+export function completionsOf(line: string, commands: readonly string[]): string[] {
+  const word = line.trimStart().toLowerCase();
+  if (/\s/.test(word)) return [];
+  const names = new Set([...OWN_WORDS, ...commands]);
+  return [...names].filter((name) => name.startsWith(word)).sort();
+}
+
 async function runAtTerminal(session: PromptSession, output: Output): Promise<void> {
+  const commands = await session.commandNames();
   const lines = createInterface({
+    completer: (line: string) => [completionsOf(line, commands), line.trimStart()],
     input: stdin,
     output: stdout,
     terminal: true,
@@ -113,6 +132,23 @@ class PromptSession {
 
   close(): void {
     this.#connector.close();
+  }
+
+  /** Returns the names of the node's commands, in lower case; none if it does not tell them. */
+  async commandNames(): Promise<readonly string[]> {
+    try {
+      const reply = await callAnywhere(["COMMAND", "LIST"], {
+        connector: this.#connector,
+        timeoutMs: this.#timeoutMs,
+        mayRepeat: true,
+      });
+      if (!Array.isArray(reply)) return [];
+      return reply.filter((name) => typeof name === "string" && !name.includes("|"))
+        .map((name) => String(name).toLowerCase());
+    } catch (error) {
+      if (error instanceof ConnectionError) return []; // The first command will say it.
+      throw error;
+    }
   }
 
   /** Runs one line. Returns whether there may be another. */

@@ -102,6 +102,36 @@ Deno.test("dks client against a cluster of three", async (t) => {
       assertEquals((await client(one, ["get", "new"])).code, 1);
     });
 
+    await t.step(
+      "wait-ready waits until the nodes of the list are members with a lease",
+      async () => {
+        const all = ports.map((port) => `127.0.0.1:${port}`).join(",");
+        const path = await binaryPath();
+        const ready = await execute(path, ["client", "-s", all, "wait-ready"]);
+        assertEquals([ready.code, ready.stdout, ready.stderr], [0, "", ""]);
+        const [closed = 0] = freePorts(1);
+        const list = `127.0.0.1:${one},127.0.0.1:${closed}`;
+        const not = await execute(path, ["client", "-s", list, "wait-ready", "--timeout", "300ms"]);
+        assertEquals([not.code, not.stdout], [3, ""]);
+        const reason = `not ready after 300ms: 127.0.0.1:${closed}: cannot reach`;
+        assertMatch(not.stderr, new RegExp(`^dks: ${reason}[^\n]+\n$`));
+        const wrong = await client(one, ["wait-ready", "--timeout", "soon"]);
+        assertEquals(wrong.code, 2);
+      },
+    );
+
+    await t.step("colours are for terminals, and NO_COLOR has none there either", async () => {
+      const line = `${await binaryPath()} client -s 127.0.0.1 -p ${one} status`;
+      const at = async (env: Record<string, string>) =>
+        (await execute("script", ["-qec", line, "/dev/null"], {
+          env: { PATH: Deno.env.get("PATH") ?? "", HOME: Deno.env.get("HOME") ?? "", ...env },
+        })).stdout.includes("\x1b[");
+      if (await isInstalled("script")) {
+        assertEquals([await at({}), await at({ NO_COLOR: "1" })], [true, false]);
+      }
+      assertEquals((await client(one, ["status"])).stdout.includes("\x1b["), false);
+    });
+
     await t.step("status shows all nodes", async () => {
       const ended = await client(two, ["status"]);
       assertMatch(
@@ -147,6 +177,13 @@ Deno.test("dks client against a cluster of three", async (t) => {
         await terminal.until(prompt);
         await terminal.type("rubbish\x15get nothing\r"); // Ctrl-U throws the line away.
         await terminal.until(/\(not found\) \(.*ms\)/);
+        await terminal.until(prompt);
+        await terminal.type("setn");
+        await terminal.until("setn");
+        await terminal.type("\t"); // Alone, as a key is: a pasted tab completes nothing.
+        await terminal.until("x");
+        await terminal.type(" kk 5\r");
+        await terminal.until(/1 \(.*ms\)/);
         await terminal.until(prompt);
         await terminal.type("\x04"); // Ctrl-D on an empty line ends the prompt.
         assertEquals(await terminal.ended(), 0);
