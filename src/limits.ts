@@ -89,6 +89,12 @@ export const NAME_BYTES_MAX = 253 + 6;
  */
 export const QUESTION_BYTES_MAX = 2 * NODES_MAX * (NAME_BYTES_MAX + 3) + 4096;
 
+/** Most words of a command of a client that has not said yet who it is. */
+export const STRANGER_ARGUMENTS_MAX = 16;
+
+/** Most bytes of its words together: those of a question between nodes, too. */
+export const STRANGER_BYTES_MAX = 32 * 1024;
+
 /** Most bytes of the rules of all users together. */
 export const USERS_BYTES_MAX = 1024 * 1024;
 

@@ -40,8 +40,9 @@ const BACKSLASH = 0x5c;
 
 /** Turns a stream of bytes into commands. */
 export class CommandDecoder {
-  readonly #bulkBytesMax: number;
-  readonly #commandBytesMax: number;
+  #bulkBytesMax: number;
+  #commandBytesMax: number;
+  #argumentsMax: number = ARGUMENTS_MAX;
   #buffer = new Uint8Array(BUFFER_BYTES);
   #view = new Latin1View(this.#buffer);
   #start = 0;
@@ -60,6 +61,19 @@ export class CommandDecoder {
   constructor(bulkBytesMax: number, commandBytesMax = COMMAND_BYTES_MAX) {
     this.#bulkBytesMax = bulkBytesMax;
     this.#commandBytesMax = commandBytesMax;
+  }
+
+  /** Sets what a command may have that begins from now on. */
+  bound(
+    bounds: {
+      readonly bulkBytesMax: number;
+      readonly commandBytesMax: number;
+      readonly argumentsMax: number;
+    },
+  ): void {
+    this.#bulkBytesMax = bounds.bulkBytesMax;
+    this.#commandBytesMax = bounds.commandBytesMax;
+    this.#argumentsMax = bounds.argumentsMax;
   }
 
   /** How many bytes of memory the decoder holds for incomplete commands. */
@@ -118,8 +132,8 @@ export class CommandDecoder {
   #beginArray(): ByteString[] | undefined {
     const count = this.#header("an array's length");
     if (count === undefined) return undefined;
-    if (count > ARGUMENTS_MAX) {
-      throw new ProtocolError(`invalid multibulk length: ${count}, at most ${ARGUMENTS_MAX}`);
+    if (count > this.#argumentsMax) {
+      throw new ProtocolError(`invalid multibulk length: ${count}, at most ${this.#argumentsMax}`);
     }
     this.#words = [];
     this.#wordBytes = 0;

@@ -28,6 +28,8 @@ import {
   REPLY_BYTES_MAX,
   REQUESTS_MAX,
   SCAN_LOOKS_MAX,
+  STRANGER_ARGUMENTS_MAX,
+  STRANGER_BYTES_MAX,
   SUBSCRIPTION_BYTES_SUM_MAX,
   TRACKED_READS_MAX,
   TRACKING_PREFIXES_MAX,
@@ -94,6 +96,12 @@ export const LIMITS: readonly Limit[] = [
     ARGUMENTS_MAX,
     "the connection is closed with `invalid multibulk length`",
   ),
+  count(
+    "dks-stranger-arguments",
+    "words of one command of a client that has to say first who it is",
+    STRANGER_ARGUMENTS_MAX,
+    "the connection is closed with `invalid multibulk length`",
+  ),
   count("dks-keys", "keys of one command or transaction", KEYS_PER_COMMAND_MAX, "an error"),
   {
     ...bytes("dks-key-bytes", "a key, or the name of a channel", KEY_BYTES_MAX, "an error"),
@@ -120,6 +128,12 @@ export const LIMITS: readonly Limit[] = [
     at: ({ valueBytesMax }) => commandBytesMax(valueBytesMax),
     flag: "twice that and 8 MiB",
   },
+  bytes(
+    "dks-stranger-bytes",
+    "all words of one command of a client that has to say first who it is",
+    STRANGER_BYTES_MAX,
+    "the connection is closed with an error",
+  ),
   bytes(
     "dks-inline-bytes",
     "a command in one line of text",

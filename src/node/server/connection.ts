@@ -8,7 +8,14 @@ import type { ByteString } from "../../byte_string.ts";
 import { writeLatin1 } from "../../byte_writer.ts";
 import { now } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
-import { COMMAND_BYTES_EXTRA, COMMANDS_PER_TURN, PUSH_BYTES_MAX } from "../../limits.ts";
+import {
+  ARGUMENTS_MAX,
+  COMMAND_BYTES_EXTRA,
+  COMMANDS_PER_TURN,
+  PUSH_BYTES_MAX,
+  STRANGER_ARGUMENTS_MAX,
+  STRANGER_BYTES_MAX,
+} from "../../limits.ts";
 import { OutputQueue } from "../../output_queue.ts";
 import { CommandDecoder, ProtocolError } from "../../resp/command_decoder.ts";
 import { type EncodedPush, encodeValue } from "../../resp/encoder.ts";
@@ -31,6 +38,13 @@ const WRITE_BYTES = 64 * 1024;
  */
 const TOO_MANY_CLIENTS = "max number of clients reached";
 const PEER_QUESTION_MS = 1000;
+
+/** What a command may have of a client that has to say who it is first. */
+const BOUNDS_OF_STRANGERS = {
+  bulkBytesMax: STRANGER_BYTES_MAX,
+  commandBytesMax: STRANGER_BYTES_MAX,
+  argumentsMax: STRANGER_ARGUMENTS_MAX,
+} as const;
 
 /** Words of an HTTP request that a browser was tricked into sending here, in lower case. */
 const HTTP_WORDS: readonly string[] = ["post", "host:"];
@@ -65,6 +79,10 @@ export class Connection implements PipelineHost, ConnectionFacts {
   readonly #onClosed: () => void;
   readonly #onProven: () => void;
   readonly #decoder: CommandDecoder;
+  /** What a command may have, once the client has said who it is. */
+  readonly #bounds: Parameters<CommandDecoder["bound"]>[0];
+  /** The decoder takes little: nobody knows who this is. */
+  #isStranger = true;
   readonly #session: ClientSession;
   readonly #pipeline: Pipeline;
   #isFirstCommand = true;
@@ -117,7 +135,13 @@ export class Connection implements PipelineHost, ConnectionFacts {
     const { facts } = options.host;
     // Read what is a little too large, so that it can be refused without losing the connection.
     const bytesMax = Math.max(facts.valueBytesMax, facts.keyBytesMax);
-    this.#decoder = new CommandDecoder(2 * bytesMax, 2 * bytesMax + COMMAND_BYTES_EXTRA);
+    this.#bounds = {
+      bulkBytesMax: 2 * bytesMax,
+      commandBytesMax: 2 * bytesMax + COMMAND_BYTES_EXTRA,
+      argumentsMax: ARGUMENTS_MAX,
+    };
+    this.#decoder = new CommandDecoder(2 * bytesMax);
+    this.#decoder.bound(BOUNDS_OF_STRANGERS);
     this.#session = new ClientSession(options.id, facts, (push) => this.#tell(push), this);
     this.#pipeline = new Pipeline({
       session: this.#session,
@@ -262,6 +286,7 @@ export class Connection implements PipelineHost, ConnectionFacts {
       for (let count = 0; !this.#isEnding && !this.#isClosed; count++) {
         this.#hasMore = count === COMMANDS_PER_TURN;
         if (this.#hasMore) return undefined;
+        if (this.#isStranger === this.#session.isAuthenticated) this.#setBounds();
         const words = this.#pipeline.held ?? this.#decoder.next();
         if (words === undefined) return undefined;
         if (this.#isFirstCommand) {
@@ -278,6 +303,12 @@ export class Connection implements PipelineHost, ConnectionFacts {
       this.#fail(`Protocol error: ${error.message}`);
     }
     return undefined;
+  }
+
+  /** Those who have not said who they are get little of the memory for commands. */
+  #setBounds(): void {
+    this.#isStranger = !this.#session.isAuthenticated;
+    this.#decoder.bound(this.#isStranger ? BOUNDS_OF_STRANGERS : this.#bounds);
   }
 
   #isUpgrade([name = ""]: readonly ByteString[]): boolean {

@@ -1,3 +1,6 @@
+import { parseUsers } from "../../../src/node/access/user.ts";
+import { Access } from "../../../src/node/access/access.ts";
+import { toBytes } from "../../../src/byte_string.ts";
 import { assertEquals } from "@std/assert";
 import { clocks, now } from "../../../src/clock.ts";
 import { PUSH_BYTES_MAX } from "../../../src/limits.ts";
@@ -6,7 +9,7 @@ import { COMMANDS } from "../../../src/node/commands/table.ts";
 import { Driver } from "../../../src/node/driver.ts";
 import { Tracking } from "../../../src/node/pubsub/tracking.ts";
 import { MemoryJournal } from "../../../src/node/storage/journal.ts";
-import { EncodedPush } from "../../../src/resp/encoder.ts";
+import { encodeCommand, EncodedPush } from "../../../src/resp/encoder.ts";
 import { Admission } from "../../../src/node/server/admission.ts";
 import { CommandStatistics } from "../../../src/node/server/command_statistics.ts";
 import { Connection, type ConnectionHost } from "../../../src/node/server/connection.ts";
@@ -259,5 +262,50 @@ Deno.test("Connection tells of a change behind older replies, even those that wa
   assertEquals(
     (await answer).split("+OK\r\n")[1],
     "$7\r\nunknown\r\n$3\r\nold\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n$3\r\nnew\r\n",
+  );
+});
+
+Deno.test("Connection takes little from a client that has not said who it is, and what it may from then on", async () => {
+  const access = new Access({
+    configured: parseUsers("user default off -@all\nuser a on nopass ~* &* +@all"),
+    sessions: () => [],
+    later: (action) => action(),
+    nowMs: now,
+    warn: () => {},
+  });
+  const facts = { ...session().node, access, valueBytesMax: 100_000 };
+  const say = async (...commands: readonly (readonly string[])[]) => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+    const socket = await listener.accept();
+    listener.close();
+    const [input, output] = [new SharedBound(10_000_000), new SharedBound(10_000_000)];
+    const host = { ...hostOf(facts), input, output };
+    const serving = new Connection({ socket, id: 1, host, onClosed: () => {} }).serve();
+    const bytes = toBytes([...commands, ["QUIT"]].map(encodeCommand).join(""));
+    const sent = client.write(bytes).catch(() => {});
+    const answer = await new Response(client.readable).text();
+    await Promise.all([serving, sent]);
+    return answer;
+  };
+  const long = "x".repeat(40_000);
+  const many = ["EXISTS", ...Array.from({ length: 16 }, () => "k")];
+  assertEquals(
+    await say(["ECHO", long]),
+    "-ERR Protocol error: invalid bulk length: 40000 bytes, at most 32768 are allowed\r\n",
+  );
+  assertEquals(
+    await say(many),
+    "-ERR Protocol error: invalid multibulk length: 17, at most 16\r\n",
+  );
+  assertEquals(await say(["PING"]), "-NOAUTH Authentication required.\r\n+OK\r\n");
+  assertEquals(
+    await say(["AUTH", "a", ""], ["ECHO", long], ["RESET"], ["PING"]),
+    `+OK\r\n$40000\r\n${long}\r\n+RESET\r\n-NOAUTH Authentication required.\r\n+OK\r\n`,
+  );
+  assertEquals(
+    await say(["AUTH", "a", ""], ["RESET"], ["ECHO", long]),
+    "+OK\r\n+RESET\r\n-ERR Protocol error: invalid bulk length: 40000 bytes, at most 32768 are " +
+      "allowed\r\n",
   );
 });
