@@ -10,22 +10,17 @@
  * @module
  */
 
+import { Latin1View } from "./latin1.ts";
+
 /** A string of which every character is one byte, U+0000 to U+00FF. */
 export type ByteString = string;
 
 const utf8Encoder = new TextEncoder();
 const utf8Decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** How many bytes are turned into characters by one call, bounded by the engine's argument limit. */
-const BYTES_PER_CALL = 8192;
-
 /** Returns the byte string that holds `bytes`. */
 export function fromBytes(bytes: Uint8Array): ByteString {
-  let result = "";
-  for (let at = 0; at < bytes.length; at += BYTES_PER_CALL) {
-    result += String.fromCharCode(...bytes.subarray(at, at + BYTES_PER_CALL));
-  }
-  return result;
+  return new Latin1View(bytes).slice(0, bytes.length);
 }
 
 /** Returns the bytes that `value` holds. */

@@ -9,7 +9,6 @@
  */
 
 import { Buffer } from "node:buffer";
-import type { ByteString } from "./byte_string.ts";
 
 interface Latin1Slice {
   latin1Slice?(start: number, end: number): string;
@@ -20,12 +19,12 @@ export class Latin1View {
   readonly #buffer: Buffer & Latin1Slice;
 
   /** @param bytes looked at, not copied: later changes are seen */
-  constructor(bytes: Uint8Array<ArrayBuffer>) {
+  constructor(bytes: Uint8Array) {
     this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /** Returns the bytes from `start` up to but not including `end`. */
-  slice(start: number, end: number): ByteString {
+  slice(start: number, end: number): string {
     return this.#buffer.latin1Slice?.(start, end) ?? this.#buffer.toString("latin1", start, end);
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { type ByteString, fromBytes } from "../../byte_string.ts";
+import { writeLatin1 } from "../../byte_writer.ts";
 import { EVENT } from "../../key_events.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import { change, error, integerOf, look, rewritten, unchanged } from "./arguments.ts";
@@ -92,20 +93,36 @@ function parse(words: readonly ByteString[], node: Session["node"]): Operation[]
   return operations;
 }
 
-/** The bytes of a value that is being worked on. */
+/** The bytes of a value that is being worked on: those that the operations are about, and no others. */
 class Bits {
-  readonly bytes: Uint8Array;
+  readonly #before: ByteString;
+  /** The first byte, and how many there are of the value with all that is written. */
+  readonly #first: number;
+  readonly #length: number;
+  readonly #bytes: Uint8Array;
 
-  /** @param length at least so many bytes there will be; the new ones are zero */
-  constructor(value: ByteString, length: number) {
-    this.bytes = new Uint8Array(Math.max(value.length, length));
-    for (let i = 0; i < value.length; i++) this.bytes[i] = value.charCodeAt(i);
+  constructor(value: ByteString, operations: readonly Operation[]) {
+    const written = operations.filter(({ kind }) => kind !== "GET").map(endOf);
+    this.#before = value;
+    this.#length = Math.max(value.length, ...written);
+    const firsts = operations.map(({ offset }) => Math.floor(offset / 8));
+    this.#first = Math.min(this.#length, ...firsts);
+    const end = Math.min(this.#length, Math.max(0, ...operations.map(endOf)));
+    this.#bytes = new Uint8Array(Math.max(0, end - this.#first));
+    writeLatin1(this.#bytes, 0, value.slice(this.#first, end));
+  }
+
+  /** The value as it is now. */
+  get value(): ByteString {
+    const end = this.#first + this.#bytes.length;
+    return this.#before.slice(0, this.#first).padEnd(this.#first, "\0") +
+      fromBytes(this.#bytes) + this.#before.slice(end).padEnd(this.#length - end, "\0");
   }
 
   get({ isSigned, bits }: FieldType, offset: number): bigint {
     let value = 0n;
     for (let place = offset; place < offset + bits; place++) {
-      const byte = this.bytes[Math.floor(place / 8)] ?? 0;
+      const byte = this.#bytes[Math.floor(place / 8) - this.#first] ?? 0;
       value = value << 1n | BigInt(byte >> (7 - place % 8) & 1);
     }
     return isSigned ? BigInt.asIntN(bits, value) : value;
@@ -114,12 +131,17 @@ class Bits {
   set({ bits }: FieldType, offset: number, value: bigint): void {
     for (let i = 0; i < bits; i++) {
       const place = offset + i;
-      const at = Math.floor(place / 8);
+      const at = Math.floor(place / 8) - this.#first;
       const mask = 0x80 >> (place % 8);
       const isOne = (value >> BigInt(bits - 1 - i) & 1n) === 1n;
-      this.bytes[at] = (this.bytes[at] ?? 0) & ~mask | (isOne ? mask : 0);
+      this.#bytes[at] = (this.#bytes[at] ?? 0) & ~mask | (isOne ? mask : 0);
     }
   }
+}
+
+/** Returns how many bytes a value has that ends with the field of an operation. */
+function endOf({ offset, type }: Operation): number {
+  return Math.ceil((offset + type.bits) / 8);
 }
 
 /** Returns `value` as the type holds it; `undefined` if it does not fit and must. */
@@ -163,15 +185,13 @@ function bitfield(
   const operations = parse(words, node);
   if (operations instanceof ErrorReply) return { reply: operations };
   const writes = operations.filter(({ kind }) => kind !== "GET");
-  const end = Math.max(0, ...writes.map(({ offset, type }) => offset + type.bits));
-  const length = Math.ceil(end / 8);
-  if (length > node.valueBytesMax) return error(NO_SUCH_BIT);
+  if (Math.max(0, ...writes.map(endOf)) > node.valueBytesMax) return error(NO_SUCH_BIT);
   return change(key, (old) => {
     const before = old?.value ?? "";
-    const bits = new Bits(before, length);
+    const bits = new Bits(before, operations);
     const replies = operations.map((operation) => carryOut(bits, operation));
     if (writes.length === 0) return unchanged(replies);
-    const value = fromBytes(bits.bytes);
+    const { value } = bits;
     if (value === old?.value) return unchanged(replies);
     return { effects: [rewritten(key, value, { old, events: EVENT.setbit })], reply: replies };
   });
@@ -187,7 +207,7 @@ function bitfieldRo(
     return error("BITFIELD_RO only supports the GET subcommand");
   }
   return look(key, (value = "") => {
-    const bits = new Bits(value, 0);
+    const bits = new Bits(value, operations);
     return operations.map((operation) => carryOut(bits, operation));
   });
 }

@@ -6,6 +6,7 @@
 
 import { type ByteString, fromBytes } from "../../byte_string.ts";
 import { EVENT } from "../../key_events.ts";
+import { writeLatin1 } from "../../byte_writer.ts";
 import { BITOP_BYTES_MAX } from "../../limits.ts";
 import { ErrorReply } from "../../resp/value.ts";
 import type { KeyReader } from "../../two_phase/request.ts";
@@ -177,10 +178,17 @@ function findBit(value: ByteString, wanted: 0 | 1, { first, last }: BitRange): n
 
 // --- BITOP -------------------------------------------------------------------------------------
 
-const OPERATIONS: Readonly<Record<string, (a: number, b: number) => number>> = {
-  AND: (a, b) => a & b,
-  OR: (a, b) => a | b,
-  XOR: (a, b) => a ^ b,
+/** Four bytes at a time: a function for each byte would take ten times as long. */
+const OPERATIONS: Readonly<Record<string, (to: Uint32Array, other: Uint32Array) => void>> = {
+  AND: (to, other) => {
+    for (let i = 0; i < to.length; i++) to[i] = (to[i] ?? 0) & (other[i] ?? 0);
+  },
+  OR: (to, other) => {
+    for (let i = 0; i < to.length; i++) to[i] = (to[i] ?? 0) | (other[i] ?? 0);
+  },
+  XOR: (to, other) => {
+    for (let i = 0; i < to.length; i++) to[i] = (to[i] ?? 0) ^ (other[i] ?? 0);
+  },
 };
 
 /** BITOP <AND | OR | XOR | NOT> destkey key [key ...] */
@@ -228,21 +236,20 @@ function valuesOf(read: KeyReader, keys: readonly ByteString[]): ByteString[] | 
 function combine(
   [first = "", ...others]: readonly ByteString[],
   length: number,
-  operation: ((a: number, b: number) => number) | undefined,
+  operation: ((to: Uint32Array, other: Uint32Array) => void) | undefined,
 ): Uint8Array {
-  const result = new Uint8Array(length);
-  for (let i = 0; i < first.length; i++) result[i] = first.charCodeAt(i);
+  const result = wordsOf(first, length);
   if (operation === undefined) {
-    for (let i = 0; i < length; i++) result[i] = ~(result[i] ?? 0);
-    return result;
-  }
-  for (const other of others) {
-    for (let i = 0; i < length; i++) {
-      const byte = i < other.length ? other.charCodeAt(i) : 0;
-      result[i] = operation(result[i] ?? 0, byte);
-    }
-  }
-  return result;
+    for (let i = 0; i < result.length; i++) result[i] = ~(result[i] ?? 0);
+  } else for (const other of others) operation(result, wordsOf(other, length));
+  return new Uint8Array(result.buffer, 0, length);
+}
+
+/** Returns the bytes of `value`, and zeros up to `length` bytes, as numbers of four bytes. */
+function wordsOf(value: ByteString, length: number): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(Math.ceil(length / 4));
+  writeLatin1(new Uint8Array(words.buffer), 0, value);
+  return words;
 }
 
 /** What most commands of this family have. */
