@@ -4,6 +4,7 @@
  * @module
  */
 
+import { bashCompletions, manPage } from "./help_files.ts";
 import { LIMITS } from "../../src/node/commands/limit_table.ts";
 
 /** A file that is written from the source. */
@@ -16,6 +17,8 @@ export interface GeneratedFile {
 
 export const GENERATED: readonly GeneratedFile[] = [
   { path: "docs/operations.md", content: (now) => withPart(now, "limits", limitTable()) },
+  { path: "deploy/dks.1", content: manPage },
+  { path: "deploy/dks.bash", content: bashCompletions },
 ];
 
 /** Returns what `file` must hold. */
