@@ -119,8 +119,8 @@ export class Access implements AccessHost {
   /** What the key holds, as far as this node has heard of it. */
   #stored: ReadonlyMap<ByteString, User> = new Map();
   #known: ReadonlyMap<ByteString, Known> = new Map();
-  /** Clients that have given a password, or the name of a user that needs none. */
-  readonly #proven = new WeakSet<Session>();
+  /** Clients that have given a password that was right: its hash. */
+  readonly #proven = new WeakMap<Session, string>();
   readonly #log = new AccessLog();
   readonly #limit = new AuthLimit();
 
@@ -136,8 +136,9 @@ export class Access implements AccessHost {
    * are, too. `undefined` is of no meaning: the key is never deleted, but a node that starts over loses
    * all keys for a while.
    *
-   * @param about `isJoining`: the node learns what was stored before it joined. Then clients that nobody
-   * has asked for a password are not taken for the default user any more, if that has one.
+   * @param about `isJoining`: the node learns what was stored before it joined. Then clients stay who they
+   * are only if they could become it now, with the password that they have given, if any: what they were
+   * asked for before was out of date.
    */
   onStored(value: ByteString | undefined, { isJoining }: { isJoining: boolean }): void {
     if (value === undefined) return;
@@ -211,12 +212,16 @@ export class Access implements AccessHost {
     }
     const known = this.#known.get(session.user);
     if (known === undefined) return false;
-    if (isJoining && !this.#proven.has(session) && !isOpen(known.user)) return false;
+    if (isJoining && !this.#couldBecome(known.user, session)) return false;
     session.restriction = known.restriction;
     const { channel, shard, pattern } = session.features?.subscriptions ?? {};
     const { permissions } = known;
     return [...channel ?? [], ...shard ?? []].every((one) => permissions.mayListen(one, false)) &&
       [...pattern ?? []].every((one) => permissions.mayListen(one, true));
+  }
+
+  #couldBecome(user: User, session: Session): boolean {
+    return isOpen(user) || user.isOn && user.passwords.includes(this.#proven.get(session) ?? "");
   }
 
   get #default(): Known {
@@ -303,14 +308,15 @@ export class Access implements AccessHost {
     const { name = DEFAULT_USER, password } = by;
     if (by.name === undefined && this.#default.user.isWithoutPassword) return NO_PASSWORD_NEEDED;
     const known = this.#known.get(name);
-    if (known === undefined || !isOpen(known.user)) {
+    if (known !== undefined && isOpen(known.user)) this.#proven.delete(session);
+    else {
       const refusal = this.#whyWrong(known?.user ?? NOBODY, { ...by, name, password }, session);
       if (refusal !== undefined) return refusal;
+      this.#proven.set(session, hashOf(password));
     }
     session.user = name;
     session.isAuthenticated = true;
     session.restriction = known?.restriction;
-    this.#proven.add(session);
     return undefined;
   }
 
