@@ -17,7 +17,7 @@ _dks() {
       esac
     done
     case "$command" in
-    "") words="--server --port --user --pass --timeout --help put get delete exists outcome raw export import status wait-ready watch run" ;;
+    "") words="--server --port --user --pass --timeout --help put get delete exists outcome raw export import status top wait-ready watch run" ;;
     status) words="--json" ;;
     wait-ready) words="--timeout" ;;
     run) words="--connections --pipeline --repeat --reconnect --retry --json" ;;

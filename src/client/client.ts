@@ -18,6 +18,7 @@ import { runPrompt } from "./prompt.ts";
 import { formatReport, run, type RunOptions } from "./run.ts";
 import { formatStatus, statusOf } from "./status.ts";
 import { setUpColors, standardOutput } from "./terminal.ts";
+import { top } from "./top.ts";
 import { waitReady } from "./wait_ready.ts";
 import { watch } from "./watch.ts";
 
@@ -50,6 +51,8 @@ commands:
   export > FILE        writes all keys to a file, as they are at one moment
   import < FILE        sets the keys of such a file; others stay as they are
   status [--json]      prints the cluster as the node sees it
+  top                  shows the cluster and the slowest commands of the node,
+                       again every second until q; without a terminal, once
   wait-ready [--timeout TIME]
                        waits until each node of LIST is a member with a lease
                        (30s); if it is not by then, one line and exit code 3
@@ -138,6 +141,12 @@ async function runCommand(options: ClientOptions): Promise<number> {
       return await replay(words, options);
     case "status":
       return await status(words, options);
+    case "top": {
+      const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
+      if (extra !== undefined) throw new UsageError(`top takes no argument "${extra}"`);
+      await top({ ...options, output: standardOutput });
+      return EXIT.ok;
+    }
     case "wait-ready":
       return await untilReady(words, options);
     case "watch": {

@@ -7,8 +7,9 @@
 import { setColorEnabled } from "@std/fmt/colors";
 import { writeNote, writeOutput } from "../standard_streams.ts";
 
-/** The width to assume if the terminal's is not known. */
+/** The size to assume if the terminal's is not known. */
 const COLUMNS = 80;
+const ROWS = 24;
 
 /** Where a command writes to. */
 export interface Output {
@@ -39,6 +40,15 @@ export function terminalColumns(): number {
     return Deno.consoleSize().columns || COLUMNS; // Some terminals have no size, and say 0.
   } catch {
     return COLUMNS;
+  }
+}
+
+/** Returns how many rows the terminal has, or a usual number if there is none. */
+export function terminalRows(): number {
+  try {
+    return Deno.consoleSize().rows || ROWS;
+  } catch {
+    return ROWS;
   }
 }
 

@@ -120,6 +120,36 @@ Deno.test("dks client against a cluster of three", async (t) => {
       },
     );
 
+    await t.step("top writes the cluster once into a pipe", async () => {
+      const { code, stdout } = await client(one, ["top"]);
+      assertEquals([code, stdout.includes("\x1b")], [0, false]);
+      assertMatch(stdout, /^view 1, 3 of 3 nodes up, complete/);
+      assertMatch(stdout, /^[\d,.]+ requests\/s at all nodes, 0 in doubt$/m);
+      assertMatch(stdout, /^times at 127\.0\.0\.1:\d+ +median ms +p99 ms$/m);
+    });
+
+    await t.step({
+      name: "top draws in place at a terminal, within its size, until q",
+      ignore: !await isInstalled("script"),
+      fn: async () => {
+        const path = await binaryPath();
+        const line = `stty rows 9 cols 40; ${path} client -p ${one} -s 127.0.0.1 top`;
+        const terminal = new Terminal(line);
+        await terminal.until("\x1b[?1049h"); // A screen of its own.
+        for (let times = 0; times < 2; times++) {
+          await terminal.until("\x1b[H");
+          // Eight line ends, each behind at most 40 characters; then the rest is cleared.
+          await terminal.until(
+            // deno-lint-ignore no-control-regex
+            /^view 1, [^\r\n]{1,32}\x1b\[K(\r+\n[^\r\n]{0,40}\x1b\[K){8}\x1b\[J/,
+          );
+        }
+        await terminal.type("q");
+        await terminal.until("\x1b[?1049l");
+        assertEquals(await terminal.ended(), 0);
+      },
+    });
+
     await t.step("colours are for terminals, and NO_COLOR has none there either", async () => {
       const line = `${await binaryPath()} client -s 127.0.0.1 -p ${one} status`;
       const at = async (env: Record<string, string>) =>
