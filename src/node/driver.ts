@@ -300,6 +300,11 @@ export class Driver {
     return this.replica.peek(key, at);
   }
 
+  /** The journal has no room on its disk, or has room again. */
+  onRoom(isDiskFull: boolean): void {
+    this.#step({ type: "room", isDiskFull });
+  }
+
   /** The process is about to end: the others need not wait for it. */
   leave(): void {
     this.#step({ type: "leave" });

@@ -213,6 +213,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   #isStopping = false;
   /** What is wrong with the journal, human-readable; `undefined` if nothing is. */
   #journalTrouble: string | undefined;
+  /** Why the journal has no room on its disk, human-readable; `undefined` while it has. */
+  #shortage: string | undefined;
   readonly #placeComplaints = new Seldom(COMPLAINT_MS);
   /** What ends the node once the others continue without it. */
   #onLeft: (() => void) | undefined;
@@ -263,6 +265,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       journal = await openJournal(options, {
         onFatal: (error) => ended.reject(error),
         onForced: (ms, bytes) => forces.add(ms, bytes),
+        onRoom: (room) => node === undefined ? undefined : node.#onRoom(room),
         dataBytes: () => node === undefined ? undefined : node.#dataBytes,
       });
       const recovered = await recover(journal, now());
@@ -517,6 +520,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     this.#takeUsers(replica.store, replica);
     this.#wantChanges();
     driver.start();
+    if (this.#shortage !== undefined) driver.onRoom(true);
     this.#sweeps = setInterval(this.#sweeperOf(driver), SWEEP_MS);
     this.#expirySweeps = setInterval(this.#expirySweeperOf(driver), EXPIRY_SWEEP_MS);
     this.#scanTag = Math.floor(Math.random() * SCAN_TAGS);
@@ -795,8 +799,22 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     }
   }
 
+  /** The journal has no room on its disk, and needs what `room` says; or it has room again. */
+  #onRoom(room: string | undefined): void {
+    const { place } = this.#journal;
+    this.#shortage = room === undefined
+      ? undefined
+      : `THE DISK IS FULL: nothing can be written to the journal in ${place}. This node takes no writes, ` +
+        "and is in no view if enough others are, until there is room; nothing that was acknowledged is " +
+        `lost: make room, ${room}`;
+    if (this.#shortage === undefined) this.#options.logger.info("the disk has room again");
+    else this.#options.logger.error(this.#shortage);
+    this.#driver?.onRoom(this.#shortage !== undefined);
+  }
+
   /** A journal whose files were deleted keeps nothing over a restart, and says nothing of it. */
   async #checkPlace(): Promise<void> {
+    if (this.#shortage !== undefined) return; // What is opened may need room.
     try {
       if (await this.#journal.isInPlace() || this.#journalTrouble !== undefined) return;
     } catch (error) {
@@ -857,7 +875,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       journal: {
         place: this.#journal.place,
         isEphemeral: this.#isEphemeral,
-        trouble: this.#journalTrouble,
+        trouble: this.#journalTrouble ?? this.#shortage,
       },
     };
   }
@@ -1009,7 +1027,7 @@ function openHttp({ http, peers = [], logger }: NodeOptions): StatusServer | und
 
 async function openJournal(
   options: NodeOptions,
-  host: Pick<KvJournalOptions, "onFatal" | "onForced" | "dataBytes">,
+  host: Pick<KvJournalOptions, "onFatal" | "onForced" | "onRoom" | "dataBytes">,
 ): Promise<Journal> {
   const { storage, port, logger } = options;
   if (storage.kind === "ephemeral") return new MemoryJournal();

@@ -45,6 +45,7 @@ import { assertOwn, missedBy, OwnTransaction, requestOf } from "./own_transactio
 import { restorePrepared } from "./prepared.ts";
 import { Reads } from "./reads.ts";
 import {
+  DISK_FULL,
   isHopeless,
   KEY_IN_DOUBT,
   TOO_MANY_REQUESTS,
@@ -286,6 +287,8 @@ export class Coordinator implements ForceAwaiter {
     if (isHopeless(this.#context)) {
       counters.belowMajority++;
       this.#reject(pending, whyHopeless(this.#context));
+    } else if (membership.isDiskFull && request.kind === "write") {
+      this.#reject(pending, DISK_FULL);
     } else if (!membership.mayRead(clocks)) {
       counters.readsWithoutLease++;
       this.#park(pending);

@@ -114,9 +114,10 @@ export class Membership {
   #heartbeatAt = -Infinity;
   /** The nodes that this node heard when it sent the last heartbeat. */
   #heard: NodeSet = NOBODY;
-  /** Peers that have reported that their disk hangs. */
+  /** Peers that have reported that their disk hangs, or is full. */
   #stuck: NodeSet = NOBODY;
   #isLeaving = false;
+  #isDiskFull = false;
   /** How many processes were started on this journal, this one included. */
   #starts = 0;
   #isVerified = false;
@@ -683,7 +684,8 @@ export class Membership {
   /** Tells whether a write can now go to all members. */
   get mayWrite(): boolean {
     return this.isMember && this.#isVerified && !this.isFrozen && !this.#isLeaving &&
-      !this.isGathering && this.ready === this.#view.members;
+      !this.#isDiskFull && !this.isGathering && this.ready === this.#view.members &&
+      this.stuckMembers === NOBODY;
   }
 
   // --- Heartbeats ----------------------------------------------------------------------------
@@ -765,11 +767,25 @@ export class Membership {
     if (change !== undefined) this.#outbox.report({ type: "slowDisk", ...change });
   }
 
-  /** Tells whether a force has been under way here for longer than the suspicion time. */
+  /**
+   * Tells whether nothing becomes durable here: the disk is full, or a force has been under way for longer
+   * than the suspicion time.
+   */
   isStuck(now: number): boolean {
     const { forcingSince } = this.#outbox;
-    return forcingSince !== undefined &&
-      this.#stillness.msSince(forcingSince, now) > this.#timing.suspicionMs;
+    return this.#isDiskFull || forcingSince !== undefined &&
+        this.#stillness.msSince(forcingSince, now) > this.#timing.suspicionMs;
+  }
+
+  /** Nothing becomes durable here until there is room on the disk. */
+  get isDiskFull(): boolean {
+    return this.#isDiskFull;
+  }
+
+  /** The disk of this node is full, or has room again: the others are told with the next tick. */
+  onRoom(isDiskFull: boolean): void {
+    this.#isDiskFull = isDiskFull;
+    this.#heartbeatAt = -Infinity;
   }
 
   onHeartbeat(from: NodeId, message: Heartbeat, now: Clocks): void {
@@ -853,7 +869,12 @@ export class Membership {
     return this.hasLeft(node) || this.#saysItIsOutside(node) || this.hasHungDisk(node);
   }
 
-  /** Tells whether `node`, which is linked, has said that its disk hangs. */
+  /** The linked members that have said that their disk hangs, or is full. */
+  get stuckMembers(): NodeSet {
+    return this.#stuck & this.ready;
+  }
+
+  /** Tells whether `node`, which is linked, has said that its disk hangs, or is full. */
   hasHungDisk(node: NodeId): boolean {
     return contains(this.#stuck & this.#linked, node);
   }

@@ -214,7 +214,9 @@ export interface Heartbeat {
   readonly round: number;
   /** How far the sender's journal has come, durably: see `peer_journals.ts`. */
   readonly position: number;
-  /** A force has been under way at the sender for longer than the suspicion time. */
+  /**
+   * The sender's disk is full, or a force has been under way there for longer than the suspicion time.
+   */
   readonly isStuck: boolean;
   /** The nodes that the sender hears, itself among them: see `reachability.ts`. */
   readonly hears: NodeSet;

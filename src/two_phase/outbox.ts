@@ -210,6 +210,11 @@ export class Outbox {
     return this.#forcesUnderWay[0]?.asked;
   }
 
+  /** What takes the forces under way so long is over: they count as requested at `now`. */
+  restartForces(now: Moment): void {
+    this.#forcesUnderWay = this.#forcesUnderWay.map((force) => ({ ...force, asked: now }));
+  }
+
   /**
    * Requests a force of everything appended so far, then calls `role.onDurable(transaction)`. Only
    * the last call for a transaction counts: it covers what the transaction waited for before.

@@ -11,7 +11,7 @@ import { REQUESTS_MAX, TRANSACTIONS_MAX } from "../limits.ts";
 import type { Clocks } from "./clocks.ts";
 import type { Context } from "./context.ts";
 import type { NodeId } from "./messages.ts";
-import { contains } from "./node_set.ts";
+import { contains, members } from "./node_set.ts";
 import type { Transaction } from "./state.ts";
 import type { Refusal } from "./request.ts";
 import { nameForClients } from "./transaction_name.ts";
@@ -20,6 +20,12 @@ import { nameForClients } from "./transaction_name.ts";
 export const OLDER_COPY: Refusal = {
   obstacle: "down",
   reason: "this node's journal is an older copy of what it had, and does not count",
+};
+
+/** What clients are told who write to a node without room on its disk. */
+export const DISK_FULL: Refusal = {
+  obstacle: "down",
+  reason: "the disk of this node is full: it takes writes again when there is room",
 };
 
 /**
@@ -32,7 +38,7 @@ export function isHopeless({ membership, clocks, now }: Context): boolean {
   if (membership.isGathering) return true;
   // Reads continue as long as the lease holds. Most requests need no more than this.
   if (membership.mayRead(clocks)) return false;
-  return membership.isBelowMajority(now) || !membership.isMember;
+  return membership.isDiskFull || membership.isBelowMajority(now) || !membership.isMember;
 }
 
 /** Says why {@linkcode isHopeless} holds. */
@@ -50,7 +56,7 @@ export function whyHopeless(context: Context): Refusal {
     const why = whyMissed(context, membership.unreachable(now)).join(", ");
     return down(`no majority: ${why}, and ${quorum.needed} of ${quorum.size} are needed`);
   }
-  return down(outside(context));
+  return membership.isDiskFull ? DISK_FULL : down(outside(context));
 }
 
 function outside({ membership }: Context): string {
@@ -117,6 +123,7 @@ export function whyParked(context: Context): Refusal {
   if (!membership.isVerified) return loading(UNVERIFIED);
   if (membership.isFrozen) return down("the view is being changed");
   if (!membership.mayRead(clocks)) return down(NO_LEASE);
+  if (membership.isDiskFull) return DISK_FULL;
   if (membership.mayWrite) {
     // A parked request starts as soon as there is room for it.
     return busy(`${TRANSACTIONS_MAX} transactions were under way at this node`);
@@ -124,11 +131,13 @@ export function whyParked(context: Context): Refusal {
   const { missing } = membership;
   const unlinked = missing.filter((node) => !contains(membership.linked, node));
   const behind = missing.filter((node) => contains(membership.linked, node));
+  const stuck = members(membership.stuckMembers);
   const why = [
     ...unlinked.length > 0 ? [`no link to ${membership.namesOf(unlinked)}`] : [],
     ...behind.length > 0
       ? [`${membership.namesOf(behind)} does not take part in the view yet`]
       : [],
+    ...stuck.length > 0 ? [`the disk of ${membership.namesOf(stuck)} hangs or is full`] : [],
   ];
   return down(`${why.join(", ")}, and a write needs all members`);
 }

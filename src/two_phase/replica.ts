@@ -96,6 +96,11 @@ export type Input =
   | { readonly type: "taken"; readonly peer: NodeId }
   /** The journal is durable up to and including record number `position`. */
   | { readonly type: "forced"; readonly position: number }
+  /**
+   * The disk is full, or has room again. While it is full, no force ends, and nothing is lost: what was
+   * appended is made durable once there is room.
+   */
+  | { readonly type: "room"; readonly isDiskFull: boolean }
   /** The process is about to end: the others need not wait for it. */
   | { readonly type: "leave" }
   /** This replica is given up: everything that was asked of it is answered. The last input. */
@@ -393,6 +398,9 @@ export class Replica {
         if (!membership.isForeign(input.from)) membership.onHeard(input.from, this.context.now);
         this.#target.onMessagePart(input.from);
         break;
+      case "room":
+        this.#onRoom(input.isDiskFull);
+        break;
       case "leave":
         this.context.membership.leave();
         break;
@@ -608,6 +616,14 @@ export class Replica {
     const asked = outbox.forcingSince;
     if (asked !== undefined) slowMembers.onForced(stillness.msSince(asked, now), now);
     outbox.forced(position);
+  }
+
+  #onRoom(isDiskFull: boolean): void {
+    const { outbox, stillness, membership, now } = this.context;
+    // The wait for room says nothing of how fast the disk is.
+    if (!isDiskFull) outbox.restartForces(stillness.moment(now));
+    membership.onRoom(isDiskFull);
+    this.#coordinator.onMembershipChange();
   }
 
   #onTick(): void {

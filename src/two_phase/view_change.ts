@@ -214,15 +214,16 @@ export class ViewChange {
   }
 
   /**
-   * Returns those of `suspected` that are worth a view change. A member that says it will stop
-   * stays until it does, if too few are left without it; otherwise the same view would be chosen
-   * again and again.
+   * Returns those of `suspected` that are worth a view change. A member that says it will stop, or
+   * whose disk takes nothing, stays if too few are left without it; otherwise the same view would be
+   * chosen again and again, or the members froze in vain, and could not read any more.
    */
   #worthLeavingOut(suspected: NodeSet): NodeSet {
     if (suspected === NOBODY) return NOBODY;
     const { membership } = this.#context;
-    const leaving = membership.linked &
-      setOf(members(suspected).filter((node) => membership.hasLeft(node)));
+    const leaving = membership.linked & setOf(
+      members(suspected).filter((node) => membership.hasLeft(node) || membership.hasHungDisk(node)),
+    );
     const staying = (membership.members & membership.linked | this.#source.caughtUp) & ~leaving;
     return membership.quorum.isReachedBy(staying) ? suspected : suspected & ~leaving;
   }
@@ -235,13 +236,15 @@ export class ViewChange {
     return !contains(slow, self) && membership.quorum.isReachedBy(fast) ? slow : NOBODY;
   }
 
-  /** Joiners that have caught up, hear all members, and whose disk is not slow. */
+  /** Joiners that have caught up, hear all members, and whose disk is not slow, full or stuck. */
   get #welcome(): NodeSet {
     const { membership, reachability, slowMembers, now } = this.#context;
     const candidates = this.#source.caughtUp & ~slowMembers.toLeaveOut;
     if (candidates === NOBODY) return NOBODY;
     return setOf(
-      members(candidates).filter((node) => reachability.isWelcome(node, membership.members, now)),
+      members(candidates).filter((node) =>
+        !membership.hasHungDisk(node) && reachability.isWelcome(node, membership.members, now)
+      ),
     );
   }
 
@@ -282,7 +285,7 @@ export class ViewChange {
     const silent = nodes.filter((node) => !leaving.includes(node) && !stuck.includes(node));
     return [
       ...leaving.length > 0 ? [`${membership.namesOf(leaving)} stops`] : [],
-      ...stuck.length > 0 ? [`the disk hangs at ${membership.namesOf(stuck)}`] : [],
+      ...stuck.length > 0 ? [`the disk hangs or is full at ${membership.namesOf(stuck)}`] : [],
       ...silent.length > 0 ? [`no answer from ${membership.namesOf(silent)}`] : [],
     ];
   }
@@ -578,7 +581,7 @@ export class ViewChange {
     const answering = this.#answering(attempt, view);
     if (answering.length === 0) return undefined;
     const isAllThere = members(view.members & membership.linked).every((node) =>
-      answering.includes(node) || !membership.counts(node, view)
+      answering.includes(node) || !membership.counts(node, view) || membership.hasHungDisk(node)
     );
     const waited = now - attempt.majorityAt;
     if (!isAllThere && waited < STRAGGLERS_MS) return undefined;

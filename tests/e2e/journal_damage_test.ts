@@ -65,7 +65,7 @@ const mayMount = Deno.build.os === "linux" && Deno.uid() === 0;
 
 Deno.test({
   name:
-    "a node with a full disk says so and ends, the others still serve reads, and nothing is lost",
+    "a node with a full disk says so, the others go on without it, and it joins when there is room",
   ignore: !mayMount,
   fn: async () => {
     await withHome(async (env, home) => {
@@ -110,29 +110,53 @@ async function fillUp({ env, disk }: { env: Environment; disk: string }): Promis
     if (first === undefined || second === undefined || small === undefined) throw new Error("3");
     // Long values fill the disk, short ones are checked.
     const acknowledged: string[] = [];
-    for (let number = 0; !small.hasEnded; number++) {
+    for (let number = 0; !small.printed.includes("THE DISK IS FULL"); number++) {
       assert(number < LONG_VALUES_MAX, "the disk is never full");
       const reply = await client(first.port, ["put", `long:${number}`, "-"], randomBytes());
       if (reply.code === 0) acknowledged.push(`long:${number}`);
     }
     assert(acknowledged.length > 0, "some fit");
-    const line = await refusalOf(small);
+    const said = await small.untilPrinted(/THE DISK IS FULL/);
     assertMatch(
-      line,
-      /^dks: cannot write the journal .*\/disk\/dks \(port \d+\): the disk is full;.*: make room and start it again, the journal of \d+ MB of keys and values takes up to [12]\d\d MB$/,
+      said,
+      / ERROR .* the journal in .*\/disk\/dks \(port \d+\)\. .* make room, the journal of \d+ MB of keys and values takes up to [12]\d\d MB$/,
     );
-    for (const node of [first, second]) {
-      assertEquals((await client(node.port, ["get", acknowledged[0] ?? ""])).code, 0);
-      assertEquals(node.hasEnded, false);
-    }
-    // As long as there is no room it says the same.
-    const again = start(places[2] ?? { program: await binary(), port: 0 });
-    assertMatch(await refusalOf(again), /: the disk is full;/);
-    await remountDisk(disk, "size=100m");
-    nodes[2] = start(places[2] ?? { program: await binary(), port: 0 });
-    await nodes[2].untilPrinted(/cluster is complete/);
+    const left = await Promise.any(
+      [first, second].map((node) => node.untilPrinted(/ without .*hangs or is full at /)),
+    );
+    const pause = timeOf(left) - timeOf(said);
+    assert(pause < 3000, `the others went on after ${pause} ms`);
     const writes = workload.writes();
     await until("writes go on", () => workload.writes() > writes + 100);
+    for (const node of [first, second]) {
+      assertEquals((await client(node.port, ["get", acknowledged[0] ?? ""])).code, 0);
+    }
+    const status = await client(small.port, ["status"]);
+    assertStringIncludes(status.stdout, "THE DISK IS FULL");
+    const smallAddress = loopbackAddress(small.port);
+    assertMatch(
+      String(await call(smallAddress, ["INFO", "persistence"])),
+      /^journal_trouble:THE DISK IS FULL/m,
+    );
+    for (const command of [["put", "k", "v"], ["get", "k"]]) {
+      assertStringIncludes(
+        (await client(small.port, command)).stderr,
+        "the disk of this node is full: it takes writes again when there is room",
+      );
+    }
+    await remountDisk(disk, "size=100m");
+    await small.untilPrinted(/the disk has room again/);
+    await until("it is a member again", async () => {
+      const info = String(await call(loopbackAddress(first.port), ["INFO"]));
+      return /^members:([^,\n]+,){2}[^,\n]+$/m.test(info);
+    });
+    assertMatch(
+      String(await call(smallAddress, ["INFO", "persistence"])),
+      /^journal_trouble:\r?$/m,
+    );
+    assertEquals(nodes.map((node) => node.hasEnded), [false, false, false]);
+    const writesBefore = workload.writes();
+    await until("writes go on", () => workload.writes() > writesBefore + 100);
     await workload.stop();
     assertEquals(workload.wrong, []);
     await untilLocksAreFree(addresses);
@@ -151,6 +175,59 @@ async function fillUp({ env, disk }: { env: Environment; disk: string }): Promis
     await stopped;
   }
 }
+
+/** When a line of a log was written, in milliseconds since 1970. */
+function timeOf(line: string): number {
+  return Date.parse(line.slice(0, line.indexOf(" ")));
+}
+
+Deno.test({
+  name: "a node alone with a full disk goes on with reads, and with writes when there is room",
+  ignore: !mayMount,
+  fn: async () => {
+    await withHome(async (env, home) => {
+      const disk = `${home}/disk`;
+      if (!await mountDisk(disk, 16)) return;
+      const [port = 0] = freePorts(1);
+      const own = { ...env, XDG_DATA_HOME: disk };
+      const node = await startAlone(port, own);
+      try {
+        await node.untilPrinted(/cluster is complete/);
+        assertEquals((await client(port, ["put", "k", "v"])).code, 0);
+        const acknowledged: string[] = [];
+        for (let number = 0; !node.printed.includes("THE DISK IS FULL"); number++) {
+          assert(number < LONG_VALUES_MAX, "the disk is never full");
+          const reply = await client(port, ["put", `long:${number}`, "-"], randomBytes());
+          if (reply.code === 0) acknowledged.push(`long:${number}`);
+        }
+        for (let attempt = 0; attempt < 3; attempt++) {
+          assertStringIncludes(
+            (await client(port, ["put", "k", "w"])).stderr,
+            "the disk of this node is full",
+          );
+          assertEquals((await client(port, ["get", "k"])).stdout, "v");
+        }
+        assertStringIncludes((await client(port, ["status"])).stdout, "THE DISK IS FULL");
+        await remountDisk(disk, "size=100m");
+        await node.untilPrinted(/the disk has room again/);
+        await until(
+          "it takes writes",
+          async () => (await client(port, ["put", "k", "x"])).code === 0,
+        );
+        await node.stop("SIGKILL");
+        const again = await startAlone(port, own);
+        await again.untilPrinted(/cluster is complete/);
+        assertEquals((await client(port, ["get", "k"])).stdout, "x");
+        const address = loopbackAddress(port);
+        assertEquals(await call(address, ["EXISTS", ...acknowledged]), acknowledged.length);
+        await again.stop();
+      } finally {
+        await node.stop();
+        await execute("umount", [disk]);
+      }
+    });
+  },
+});
 
 Deno.test({
   name: "a node whose data folder can only be read says so, and changes nothing",

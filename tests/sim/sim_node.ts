@@ -65,6 +65,7 @@ export const HAPPENINGS = [
   "wiped disk",
   "two disks swapped",
   "hung disk",
+  "full disk",
   "an older copy of a journal put back",
   "an older copy of a journal noticed",
   "an older copy of a journal given up",
@@ -138,6 +139,9 @@ export class SimNode implements Endpoint {
   #isStartingCluster = false;
   #slowUntil = 0;
   #hungUntil = 0;
+  /** Whether the disk hangs because it is full, which the replica is told; every other time it is. */
+  #hangsFull = false;
+  #isDiskFull = false;
   /** The next such point ends the process. */
   #crashAt: { readonly point: CrashPoint | "failed force"; readonly ms: number } | undefined;
   /** Clients whose requests are under way: they lose their connection in a crash. */
@@ -276,6 +280,7 @@ export class SimNode implements Endpoint {
     this.#pastCounters.push(replica.counters);
     this.#replica = undefined;
     this.#process++;
+    this.#isDiskFull = false;
     this.#isPaused = false;
     this.#suspendedAt = undefined;
     const unforced = this.#disk.unforced;
@@ -466,7 +471,8 @@ export class SimNode implements Endpoint {
 
   /** No force ends before `ms` have passed. */
   hangDisk(ms: number): void {
-    this.#options.onHappening("hung disk");
+    this.#hangsFull = !this.#hangsFull;
+    this.#options.onHappening(this.#hangsFull ? "full disk" : "hung disk");
     this.#hungUntil = this.#options.scheduler.now + ms;
   }
 
@@ -672,6 +678,11 @@ export class SimNode implements Endpoint {
   /** Does `then` when the disk hangs no more. */
   #afterHanging(then: () => void): void {
     const left = this.#hungUntil - this.#options.scheduler.now;
+    const isDiskFull = left > 0 && this.#hangsFull;
+    if (isDiskFull !== this.#isDiskFull) {
+      this.#isDiskFull = isDiskFull;
+      this.#step({ type: "room", isDiskFull });
+    }
     if (left <= 0) then();
     else this.#later(Math.min(left, 50), () => this.#afterHanging(then));
   }

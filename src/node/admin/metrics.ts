@@ -151,7 +151,8 @@ export const METRICS: readonly Metric[] = [
   {
     name: "dks_complete",
     type: "gauge",
-    help: "1 if this node can write: it is a member, and linked to all other members.",
+    help:
+      "1 if this node can write: it is a member, linked to all others, and all their disks take writes.",
     read: ofReplica(({ membership }) => Number(membership.mayWrite)),
   },
   {

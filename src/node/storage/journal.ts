@@ -80,7 +80,8 @@ export interface Journal {
   append(records: readonly JournalRecord[]): void;
   /**
    * Makes everything appended so far durable, then calls `done`; at once if it already is. A force
-   * that fails ends the process: neither `done` nor any later one is called.
+   * that finds no room on the disk waits for room. One that fails in another way ends the process:
+   * neither `done` nor any later one is called.
    */
   force(done: () => void): void;
   /**

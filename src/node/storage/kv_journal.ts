@@ -60,6 +60,7 @@ import {
 import { takeOwnership } from "./kv_ownership.ts";
 import { deleteDead, KvRecovery, readBlob, type Reading } from "./kv_recovery.ts";
 import {
+  describeRoom,
   type KvBatch,
   type KvStore,
   type OpenedKvStore,
@@ -68,6 +69,7 @@ import {
 } from "./kv_store.ts";
 import { PatientKvStore } from "./patient_store.ts";
 import { writeRecords } from "./record_codec.ts";
+import { isOutOfRoom, Room } from "./room.ts";
 
 /** Chunks of one commit of a force: the store takes at most 800 KB at a time. */
 const CHUNKS_PER_COMMIT = 8;
@@ -122,8 +124,18 @@ export interface KvJournalOptions {
   /** Called once when a commit fails: nothing is durable from then on, and the process must end. */
   readonly onFatal: (error: FatalError) => void;
   readonly logger?: Logger;
-  /** A force has ended: how long it took, in milliseconds, and how many bytes it has made durable. */
+  /**
+   * A force has ended: how long it took without the waits for room, in milliseconds, and how many bytes it
+   * has made durable.
+   */
   readonly onForced?: (ms: number, bytes: number) => void;
+  /**
+   * A recovered journal has no room on its disk, for the reason given: nothing is lost, and its forces wait
+   * until there is room. Or it has room again, and `undefined` is given.
+   */
+  readonly onRoom?: (shortage: string | undefined) => void;
+  /** How long the first wait for room is, in milliseconds; for tests. */
+  readonly roomPauseMs?: number;
   /**
    * Returns how many bytes the keys and values take that the journal holds, or is to hold;
    * `undefined` if that is not known yet. For the message when there is no room for them.
@@ -235,6 +247,7 @@ class KvJournal implements Journal {
   readonly #onForced: ((ms: number, bytes: number) => void) | undefined;
   readonly #logger: Logger | undefined;
   readonly #dataBytes: () => number | undefined;
+  readonly #room: Room;
   readonly #sizes: KvJournalSizes;
   #state: "opened" | "recovering" | "ready" | "closed" = "opened";
   #failure: FatalError | undefined;
@@ -266,6 +279,8 @@ class KvJournal implements Journal {
     ownerStamp: string;
     onFatal: (error: FatalError) => void;
     onForced?: (ms: number, bytes: number) => void;
+    onRoom?: (shortage: string | undefined) => void;
+    roomPauseMs?: number;
     logger?: Logger;
     dataBytes?: () => number | undefined;
     sizes?: KvJournalSizes;
@@ -281,6 +296,12 @@ class KvJournal implements Journal {
     this.#onForced = options.onForced;
     this.#logger = options.logger;
     this.#dataBytes = options.dataBytes ?? (() => undefined);
+    this.#room = new Room({
+      onRoom: (isDiskFull) => {
+        options.onRoom?.(isDiskFull ? describeRoom(this.#bytesOfData) : undefined);
+      },
+      pauseMsMin: options.roomPauseMs,
+    });
     this.#sizes = options.sizes ?? DEFAULT_SIZES;
   }
 
@@ -397,6 +418,7 @@ class KvJournal implements Journal {
     }
     this.#isWriting = true;
     const beganAt = now();
+    const { waitedMs } = this.#room;
     const chunks = [...before, ...after];
     for (let at = 0; at < chunks.length; at += CHUNKS_PER_COMMIT) {
       const sets = chunks.slice(at, at + CHUNKS_PER_COMMIT).map((value) => {
@@ -406,27 +428,42 @@ class KvJournal implements Journal {
     }
     this.#isWriting = false;
     const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
-    if (bytes > 0) this.#onForced?.(now() - beganAt, bytes);
+    const roomMs = this.#room.waitedMs - waitedMs;
+    if (bytes > 0) this.#onForced?.(now() - beganAt - roomMs, bytes);
     for (const done of forces) done();
     return bytes;
   }
 
   /**
-   * Makes a change durable, if this process still owns the journal.
+   * Makes a change durable, if this process still owns the journal. Waits for room if there is none, in a
+   * recovered journal that is not closed.
    *
    * @throws {FatalError} if that fails. The node already knows then.
    */
   async #commit(batch: KvBatch): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
     const checks = [{ key: OWNER_KEY, versionstamp: this.#ownerStamp }];
-    let stamp: string | undefined;
-    try {
-      stamp = await this.#store.commit({ ...batch, checks });
-    } catch (error) {
-      const dataBytes = this.#dataBytes() ?? dataBytesOf(this.#manifest) + this.#tailBytes;
-      throw this.#fail(`cannot write the journal ${this.place}: ${reasonOf(error, dataBytes)}`);
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      try {
+        const stamp = await this.#store.commit({ ...batch, checks });
+        if (stamp !== undefined) break;
+      } catch (error) {
+        if (this.#state !== "ready" || !isOutOfRoom(error)) {
+          throw this.#fail(
+            `cannot write the journal ${this.place}: ${reasonOf(error, this.#bytesOfData)}`,
+          );
+        }
+        await this.#room.wait();
+        continue;
+      }
+      throw this.#failAsTakenOver();
     }
-    if (stamp === undefined) throw this.#failAsTakenOver();
+    this.#room.found();
+  }
+
+  /** About how much the keys and values take that the journal holds, or is to hold. */
+  get #bytesOfData(): number {
+    return this.#dataBytes() ?? dataBytesOf(this.#manifest) + this.#tailBytes;
   }
 
   async confirmOwner(): Promise<void> {
@@ -642,6 +679,7 @@ class KvJournal implements Journal {
     const wasReady = this.#state === "ready";
     this.#state = "closed";
     for (const job of this.#jobs.splice(0)) job.reject(new ClosedError());
+    this.#room.wakeUp();
     await this.#pumping;
     await this.#checkpointing;
     try {

@@ -242,7 +242,8 @@ export function reasonOf(error: unknown, dataBytes?: number): string {
   return message.replace(/\.$/, "");
 }
 
-function describeRoom(dataBytes: number): string {
+/** Says how much room a journal needs with `dataBytes` of keys and values. */
+export function describeRoom(dataBytes: number): string {
   const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6).toLocaleString("en-US")} MB`;
   return `the journal of ${megabytes(dataBytes)} of keys and values takes up to ${
     megabytes(2 * dataBytes + EXTRA_ROOM_BYTES)

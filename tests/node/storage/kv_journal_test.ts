@@ -12,6 +12,7 @@ import {
   openKvStore,
 } from "../../../src/node/storage/kv_store.ts";
 import type { Effect, JournalRecord, KeyRecord } from "../../../src/two_phase/messages.ts";
+import { until } from "../../harness/processes.ts";
 
 // --- Helpers ---------------------------------------------------------------------------------
 
@@ -20,6 +21,8 @@ class TestStore implements KvStore {
   readonly #store: KvStore;
   /** How many commits are taken before one fails. */
   commitsLeft = Infinity;
+  /** How it fails. */
+  failure = "disk I/O error";
   commits = 0;
 
   constructor(store: KvStore) {
@@ -39,7 +42,7 @@ class TestStore implements KvStore {
   }
 
   commit(batch: KvBatch): Promise<string | undefined> {
-    if (this.commitsLeft-- <= 0) return Promise.reject(new Error("database or disk is full"));
+    if (this.commitsLeft-- <= 0) return Promise.reject(new Error(this.failure));
     this.commits++;
     return this.#store.commit(batch);
   }
@@ -614,7 +617,6 @@ Deno.test("a commit that fails is reported once, and nothing is durable from the
   const journal = await openKvJournal({
     store,
     placeName: "of the test",
-    dataBytes: () => 2.5e6,
     onFatal: (error) => {
       errors.push(error);
       fatal.resolve();
@@ -633,11 +635,113 @@ Deno.test("a commit that fails is reported once, and nothing is durable from the
   await journal.close();
   assertEquals(done, []);
   const messages = errors.map(({ message }) => message);
-  assertEquals(messages, [
-    "cannot write the journal of the test: the disk is full; nothing that was acknowledged is lost: " +
-    "make room and start it again, the journal of 3 MB of keys and values takes up to 173 MB",
-  ]);
+  assertEquals(messages, ["cannot write the journal of the test: disk I/O error"]);
   assertEquals((await read({ store })).records, []);
+});
+
+const FULL = "database or disk is full";
+
+/** A journal that tells whether it has room. */
+async function openWithRoom(
+  store: TestStore,
+  roomPauseMs = 1,
+): Promise<{ journal: Journal; told: string[] }> {
+  const told: string[] = [];
+  store.failure = FULL;
+  const journal = await openKvJournal({
+    store,
+    placeName: "of the test",
+    roomPauseMs,
+    dataBytes: () => 2.5e6,
+    onRoom: (shortage) => told.push(shortage ?? "room"),
+    onFatal: neverFatal,
+  });
+  await recover(journal);
+  return { journal, told };
+}
+
+const SHORTAGE = "the journal of 3 MB of keys and values takes up to 173 MB";
+
+Deno.test("a force waits while the disk is full, and loses nothing", async () => {
+  using store = await TestStore.open();
+  const { journal, told } = await openWithRoom(store);
+  const done: string[] = [];
+  const first = Promise.withResolvers<void>();
+  const second = Promise.withResolvers<void>();
+  // Two commits, of which the second finds no room.
+  store.commitsLeft = 1;
+  const long = [prepared(1, [{ key: "k", value: "v".repeat(600_000) }]), committed(1)];
+  journal.append(long);
+  journal.force(() => {
+    done.push("first");
+    first.resolve();
+  });
+  await until("it was tried again", () => store.commitsLeft < -3);
+  assertEquals(told, [SHORTAGE]);
+  journal.append([committed(2)]);
+  journal.force(() => {
+    done.push("second");
+    second.resolve();
+  });
+  await until("it was tried again", () => store.commitsLeft < -5);
+  assertEquals(done, []);
+  store.commitsLeft = Infinity;
+  await Promise.all([first.promise, second.promise]);
+  assertEquals(done, ["first", "second"]);
+  assertEquals(told, [SHORTAGE, "room"]);
+  await journal.close();
+  assertEquals((await read({ store })).records, [...long, committed(2)]);
+});
+
+Deno.test("a checkpoint waits while the disk is full", async () => {
+  using store = await TestStore.open();
+  const { journal, told } = await openWithRoom(store);
+  journal.append([committed(1)]);
+  await forced(journal);
+  store.commitsLeft = 1;
+  const checkpoint = journal.replaceState([committed(2)]);
+  await until("it was tried again", () => store.commitsLeft < -3);
+  store.commitsLeft = Infinity;
+  await checkpoint;
+  assertEquals(told, [SHORTAGE, "room"]);
+  await journal.close();
+  assertEquals((await read({ store })).records, [committed(2)]);
+});
+
+Deno.test("a journal without room can be closed: it keeps what was durable", async () => {
+  using store = await TestStore.open();
+  const { journal } = await openWithRoom(store, 60_000);
+  journal.append([committed(1)]);
+  await forced(journal);
+  store.commitsLeft = 0;
+  const done: string[] = [];
+  journal.append([committed(2)]);
+  journal.force(() => done.push("never"));
+  await until("it waits for room", () => store.commitsLeft < 0);
+  journal.append([committed(3)]);
+  await journal.close();
+  assertEquals(done, []);
+  store.commitsLeft = Infinity;
+  assertEquals((await read({ store })).records, [committed(1)]);
+});
+
+Deno.test("a journal without room cannot be recovered, and says how much it takes", async () => {
+  using store = await TestStore.open();
+  store.failure = FULL;
+  const journal = await openKvJournal({
+    store,
+    placeName: "of the test",
+    dataBytes: () => 2.5e6,
+    onFatal: neverFatal,
+  });
+  store.commitsLeft = 0;
+  const error = await assertRejects(() => recover(journal), FatalError);
+  assertEquals(
+    error.message,
+    "cannot write the journal of the test: the disk is full; nothing that was acknowledged is lost: " +
+      `make room and start it again, ${SHORTAGE}`,
+  );
+  await journal.close();
 });
 
 // --- Checkpoints -----------------------------------------------------------------------------
