@@ -72,7 +72,7 @@ import {
   whyNotThisJournal,
   whyNotThisList,
 } from "./storage/journal_identity.ts";
-import { recover, type Recovered } from "./storage/recovery.ts";
+import { lastValueOf, recover, type Recovered } from "./storage/recovery.ts";
 import { TokenSweeper } from "./sweeper.ts";
 
 /** The options of a node. */
@@ -235,6 +235,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     send: (peer, message) => this.#peers.tell(peer, message),
   });
   readonly #access: Access;
+  /** A change of the users was not decided when this process began. */
+  #areUsersInDoubt = false;
   readonly #acceptFailures = new Seldom(COMPLAINT_MS);
   readonly #shortages = new Seldom(COMPLAINT_MS);
   readonly #fewerClients = new Seldom(COMPLAINT_MS);
@@ -351,7 +353,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       nowMs: now,
       warn: (message) => options.logger.warn(message),
     });
-    this.#takeUsers(opened.recovered.store);
+    // Clients come before the records are replayed, which takes until the node knows its name.
+    this.#access.onStored(lastValueOf(USERS_KEY, opened.recovered), { isJoining: true });
     this.facts = {
       keyBytesMax: options.keyBytesMax,
       valueBytesMax: options.valueBytesMax,
@@ -511,13 +514,14 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
         this.#turnTimes.recordLateness(lateMs, nowMs);
         this.statistics.latency.note("event-loop", lateMs, Date.now());
         this.#checkLease(driver.replica);
+        if (this.#areUsersInDoubt) this.#takeUsers(driver.replica);
         // What is stored holds no more, or much comes: make room before more comes.
         const { store, chunksReceived } = driver.replica;
         if (store.isCleared || chunksReceived !== undefined) this.#checkpointIfDue();
       },
     });
     this.#driver = driver;
-    this.#takeUsers(replica.store, replica);
+    this.#takeUsers(replica);
     this.#wantChanges();
     driver.start();
     if (this.#shortage !== undefined) driver.onRoom(true);
@@ -557,13 +561,18 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     this.#isStartingOver = false;
   }
 
-  /** Has the users that `store` holds be in force, now and when they change. */
-  #takeUsers(store: Store, replica?: Replica): void {
-    const take = (value: ByteString | undefined) =>
-      this.#access.onStored(value, { isJoining: replica?.membership.isMember !== true });
-    take(store.get(USERS_KEY)?.value);
+  /** Has the users that the replica holds be in force, now and when they change. */
+  #takeUsers({ store, membership }: Replica): void {
+    const { value, lock } = store.get(USERS_KEY) ?? {};
+    // What is in doubt stays in force, as it was before the records were replayed, until it is decided.
+    this.#areUsersInDoubt = lock !== undefined;
+    if (!this.#areUsersInDoubt) {
+      // Whoever has come before came by what was known then. A member without users has none.
+      const known = membership.isMember ? value ?? "" : value;
+      this.#access.onStored(known, { isJoining: true });
+    }
     store.onReservedWrite = (key, value) => {
-      if (key === USERS_KEY) take(value);
+      if (key === USERS_KEY) this.#access.onStored(value, { isJoining: !membership.isMember });
     };
   }
 

@@ -390,6 +390,44 @@ Deno.test("a node with an empty journal takes over the users when it joins, and 
   }
 });
 
+Deno.test("a node that starts knows the users of its journal before it knows its own name", async () => {
+  await withHome(async (env) => {
+    const [port = 0] = freePorts(1);
+    const start = async (host: string) =>
+      new NodeProcess({
+        program: await binary(),
+        port,
+        // Whoever listens at another address than its own does not find itself.
+        args: ["--peers", `127.0.0.2:${port}`, "--host", host],
+        storage: [],
+        env,
+      });
+    let node = await start("0.0.0.0");
+    try {
+      await node.untilPrinted(/cluster is complete/);
+      const admin = await RawConnection.open(port);
+      const set = ["ACL SETUSER default >pw", "SET a 1"].map((line) => line.split(" "));
+      assertEquals(await admin.callAll(set), ["+OK\r\n", "+OK\r\n"]);
+      admin.close();
+      await node.stop("SIGKILL");
+      node = await start("127.0.0.1");
+      let reply = "";
+      await until("the node has read its journal", async () => {
+        try {
+          reply = await sayAs(port, "default", "x", "ACL WHOAMI");
+        } catch {
+          return false; // It does not listen yet.
+        }
+        return !reply.startsWith("-LOADING");
+      });
+      assertMatch(reply, /^-WRONGPASS .*\r\n-NOAUTH /);
+      assertEquals(await sayAs(port, "default", "pw", "ACL WHOAMI"), "+OK\r\n$7\r\ndefault\r\n");
+    } finally {
+      await node.stop("SIGKILL");
+    }
+  });
+});
+
 Deno.test("dks client says who it is: by flags, by a URL, and by standard input", async () => {
   const [port = 0] = freePorts(1);
   const input = JSON.stringify({

@@ -4,7 +4,13 @@
  * @module
  */
 
-import type { JournalRecord } from "../../two_phase/messages.ts";
+import type { ByteString } from "../../byte_string.ts";
+import type {
+  JournalRecord,
+  KeyRecord,
+  PreparedRecord,
+  TransactionId,
+} from "../../two_phase/messages.ts";
 import { Store } from "../../two_phase/store.ts";
 import type { Journal } from "./journal.ts";
 
@@ -32,4 +38,42 @@ export async function recover(journal: Journal, nowMs: number): Promise<Recovere
   });
   store.trackChanges();
   return { store, records };
+}
+
+/**
+ * Returns what a key had at the end of a journal whose records are not replayed yet. What is in doubt
+ * there counts, as it may have been acknowledged. While a node that joins holds only a part, it is what the
+ * key had before.
+ */
+export function lastValueOf(
+  key: ByteString,
+  { store, records }: Recovered,
+): ByteString | undefined {
+  let last: KeyRecord = store.recordOf(key);
+  const open = new Map<string, KeyRecord>();
+  const nameOf = ({ coordinator, number }: TransactionId) => `${coordinator} ${number}`;
+  const prepare = ({ coordinator, prepare: { number, version, effects } }: PreparedRecord) => {
+    const effect = effects.find((one) => one.key === key);
+    if (effect !== undefined) open.set(nameOf({ coordinator, number }), { ...effect, version });
+  };
+  const apply = (written: KeyRecord | undefined) => {
+    // A checkpoint may hold what came after this.
+    if (written !== undefined && written.version > last.version) last = written;
+  };
+  const commit = (transaction: TransactionId) => apply(open.get(nameOf(transaction)));
+  for (const record of records) {
+    if (record.type === "prepared") prepare(record);
+    else if (record.type === "committed") commit(record);
+    else if (record.type === "aborted") open.delete(nameOf(record));
+    else if (record.type === "view") {
+      for (const transaction of record.view.commits) commit(transaction);
+      open.clear();
+    } else if (record.type === "transfer" || record.type === "joined") {
+      last = record.entries.findLast((one) => one.key === key) ?? last;
+      open.clear();
+      if (record.type === "joined") record.prepared.forEach(prepare);
+    }
+  }
+  for (const written of open.values()) apply(written);
+  return last.value;
 }

@@ -6,8 +6,10 @@ import { tokenKey } from "../../../src/node/commands/once.ts";
 import { checkpointOf } from "../../../src/node/driver.ts";
 import { TokenSweeper } from "../../../src/node/sweeper.ts";
 import { openKvJournal } from "../../../src/node/storage/kv_journal.ts";
-import { recover } from "../../../src/node/storage/recovery.ts";
+import { lastValueOf, recover } from "../../../src/node/storage/recovery.ts";
+import type { JournalRecord, View } from "../../../src/two_phase/messages.ts";
 import type { Request } from "../../../src/two_phase/request.ts";
+import { Store } from "../../../src/two_phase/store.ts";
 
 const onFatal = (error: Error): never => {
   throw error;
@@ -51,4 +53,55 @@ Deno.test("recover() counts the age of tokens from the start of the process, as 
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test("lastValueOf() knows what the records say of a key before they are replayed", () => {
+  const prepared = (number: number, value: string, version = 10 * number) => ({
+    type: "prepared" as const,
+    coordinator: 1,
+    prepare: {
+      type: "prepare" as const,
+      view: 1,
+      number,
+      priority: version,
+      version,
+      effects: [{ key: "other", value: "x" }, { key: "k", value }],
+      reads: [],
+      follows: [],
+    },
+  });
+  const committed = (number: number) => ({ type: "committed" as const, coordinator: 1, number });
+  const view = (commits: readonly number[]): JournalRecord => ({
+    type: "view",
+    view: { commits: commits.map((number) => ({ coordinator: 1, number })) } as unknown as View,
+  });
+  const entry = { key: "k", value: "moved", version: 7 };
+  const cases: readonly (readonly [string | undefined, ...JournalRecord[]])[] = [
+    ["stored"],
+    ["a", prepared(1, "a")],
+    ["stored", prepared(1, "a"), { ...committed(1), type: "aborted" }],
+    ["a", prepared(1, "a"), committed(1)],
+    ["b", prepared(1, "a"), prepared(2, "b"), committed(1), committed(2)],
+    ["a", prepared(1, "a"), prepared(2, "b"), committed(1), { ...committed(2), type: "aborted" }],
+    // The checkpoint has what came later.
+    ["stored", prepared(1, "old", 4), committed(1)],
+    ["a", prepared(1, "a"), prepared(2, "b"), view([1])],
+    ["stored", prepared(1, "a"), view([]), committed(1)],
+    ["stored", { type: "transfer", isFirst: true, entries: [] }],
+    ["moved", { type: "transfer", isFirst: true, entries: [entry] }],
+    ["a", {
+      type: "joined",
+      ballot: 1,
+      report: { undecided: [], marks: [] } as never,
+      entries: [entry],
+      prepared: [prepared(1, "a")],
+      clock: 9,
+    }, view([1])],
+  ];
+  for (const [expected, ...records] of cases) {
+    const store = new Store(0);
+    store.restore({ key: "k", value: "stored", version: 5 });
+    assertEquals(lastValueOf("k", { store, records }), expected);
+  }
+  assertEquals(lastValueOf("k", { store: new Store(0), records: [] }), undefined);
 });
