@@ -72,7 +72,7 @@ import {
   whyNotThisJournal,
   whyNotThisList,
 } from "./storage/journal_identity.ts";
-import { lastValueOf, recover, type Recovered } from "./storage/recovery.ts";
+import { lastValueOf, recover, type Recovered, trackChangesFor } from "./storage/recovery.ts";
 import { TokenSweeper } from "./sweeper.ts";
 
 /** The options of a node. */
@@ -555,7 +555,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     await this.#journal.renew();
     this.#peers.setNames(names);
     const store = new Store(now());
-    store.trackChanges();
+    trackChangesFor(this.#journal, store);
     this.#recovered = { store, records: [] };
     this.#peers.resume(this.#startReplica());
     this.#isStartingOver = false;

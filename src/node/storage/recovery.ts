@@ -12,7 +12,7 @@ import type {
   TransactionId,
 } from "../../two_phase/messages.ts";
 import { Store } from "../../two_phase/store.ts";
-import type { Journal } from "./journal.ts";
+import { type Journal, MemoryJournal } from "./journal.ts";
 
 /** What a journal held. */
 export interface Recovered {
@@ -36,7 +36,7 @@ export async function recover(journal: Journal, nowMs: number): Promise<Recovere
     restoreEntry: (entry) => store.restore(entry),
     restoreRecord: (record) => records.push(record),
   });
-  store.trackChanges();
+  trackChangesFor(journal, store);
   return { store, records };
 }
 
@@ -76,4 +76,12 @@ export function lastValueOf(
   }
   for (const written of open.values()) apply(written);
   return last.value;
+}
+
+/**
+ * Has `store` track which keys change, if `journal` makes checkpoints: nothing else would ever empty the
+ * set of these keys.
+ */
+export function trackChangesFor(journal: Journal, store: Store): void {
+  if (!(journal instanceof MemoryJournal)) store.trackChanges();
 }

@@ -5,6 +5,7 @@ import { ONCE_WINDOW_MS } from "../../../src/limits.ts";
 import { tokenKey } from "../../../src/node/commands/once.ts";
 import { checkpointOf } from "../../../src/node/driver.ts";
 import { TokenSweeper } from "../../../src/node/sweeper.ts";
+import { MemoryJournal } from "../../../src/node/storage/journal.ts";
 import { openKvJournal } from "../../../src/node/storage/kv_journal.ts";
 import { lastValueOf, recover } from "../../../src/node/storage/recovery.ts";
 import type { JournalRecord, View } from "../../../src/two_phase/messages.ts";
@@ -104,4 +105,10 @@ Deno.test("lastValueOf() knows what the records say of a key before they are rep
     assertEquals(lastValueOf("k", { store, records }), expected);
   }
   assertEquals(lastValueOf("k", { store: new Store(0), records: [] }), undefined);
+});
+
+Deno.test("recover() has no set of changed keys grow where no checkpoint empties it", async () => {
+  const { store } = await recover(new MemoryJournal(), 1000);
+  for (const value of ["v", undefined]) store.restore({ key: "k", value, version: 1 });
+  assertEquals(store.takeChanged().size, 0);
 });
