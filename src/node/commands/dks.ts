@@ -20,6 +20,7 @@ import {
   wrongArity,
 } from "./arguments.ts";
 import {
+  type Command,
   type CommandResult,
   type CommandRow,
   type CommandTable,
@@ -43,15 +44,24 @@ function onceCommand(
   }
   const inner = table.find(command);
   if (inner?.name === "exec") return execOnce(token, session);
-  const isFit = inner?.order === "write" && inner.wraps === undefined &&
-    // What has passwords among its words is no data, and is kept out of logs by its own name.
-    !inner.flags.includes("admin");
-  if (inner?.run === undefined || !isFit) {
-    return error(`DKS.ONCE takes a command that writes, not ${quote(command[0] ?? "")}`);
-  }
+  const isFit = inner?.order === "write" && inner.wraps === undefined && !isSecret(inner);
+  if (inner?.run === undefined || !isFit) return { reply: notOnce(command) };
   const result = inner.run(command, session);
   if (!("request" in result) || result.request.kind !== "write") return result;
   return writeOnce(result.request, { token, command, session });
+}
+
+/**
+ * Tells whether a command may have passwords among its words. It is kept out of logs by its own name, so no
+ * other command carries it.
+ */
+export function isSecret({ flags }: Command): boolean {
+  return flags.includes("admin") || flags.includes("no_auth");
+}
+
+/** The error for a command that DKS.ONCE does not carry. */
+export function notOnce([name = ""]: readonly ByteString[]): ErrorReply {
+  return new ErrorReply("ERR", `DKS.ONCE takes a command that writes, not ${quote(name)}`);
 }
 
 /** DKS.ONCE token EXEC: what was queued since MULTI takes effect once for the token. */

@@ -26,6 +26,7 @@ import {
   type RunnableCommand,
   type Session,
 } from "../commands/command.ts";
+import { isSecret, notOnce } from "../commands/dks.ts";
 import { NOT_IN_A_TRANSACTION } from "../commands/transaction_queue.ts";
 import { isSubscriber } from "../commands/pubsub.ts";
 import { runTracked } from "../commands/tracking.ts";
@@ -161,8 +162,11 @@ function check(
   if (refusal !== undefined) return refusal;
   if (command.needsMemory && session.node.isOutOfMemory()) return OUT_OF_MEMORY;
   if (wraps === undefined) return command;
-  const inner = check(words.slice(wraps), session);
-  return inner instanceof ErrorReply ? inner : command;
+  const carried = words.slice(wraps);
+  const inner = check(carried, session);
+  if (inner instanceof ErrorReply) return inner;
+  // Before MONITOR and SLOWLOG are told of it by the name of the command that carries it.
+  return isSecret(inner) ? notOnce(carried) : command;
 }
 
 function canRun(command: Command): command is RunnableCommand {

@@ -45,6 +45,14 @@ Deno.test("admit() has the command inside another one pass the same way", () => 
     said(["dks.once", "t", "nope", "a"]),
     "unknown command 'nope', with args beginning with: 'a' ",
   );
+  // What is run is told to MONITOR: these have passwords.
+  for (const words of ["auth x", "hello 3 auth a x", "acl setuser a >x", "dks.once u auth x"]) {
+    const name = words.split(" ")[words.startsWith("dks.once") ? 2 : 0];
+    assertEquals(
+      said(["dks.once", "t", ...words.split(" ")]),
+      `DKS.ONCE takes a command that writes, not "${name}"`,
+    );
+  }
 });
 
 Deno.test("what admit() lets in can be run", () => {
