@@ -337,6 +337,8 @@ export class Connection implements PipelineHost, ConnectionFacts {
     this.#pipeline.runHeld(() => this.#runAll());
     this.#flush();
     if (!this.#mustPause) this.#resume?.();
+    // Behind a command without a reply there is no write at whose end it would be closed.
+    if (this.#isEnding && this.#pipeline.isIdle && !this.#isWriting) this.close();
   }
 
   /**

@@ -2,6 +2,7 @@ import { parseUsers } from "../../../src/node/access/user.ts";
 import { Access } from "../../../src/node/access/access.ts";
 import { toBytes } from "../../../src/byte_string.ts";
 import { assertEquals } from "@std/assert";
+import { deadline } from "@std/async/deadline";
 import { clocks, now } from "../../../src/clock.ts";
 import { PUSH_BYTES_MAX } from "../../../src/limits.ts";
 import type { CommandHost, Pause, Subscriber } from "../../../src/node/commands/command.ts";
@@ -182,6 +183,16 @@ Deno.test("Connection sends no replies behind CLIENT REPLY OFF, and none to the 
       "CLIENT REPLY OFF\r\nPING e\r\nNONSENSE\r\nDKS.OUTCOME x\r\nCLIENT REPLY ON\r\nPING f\r\nQUIT\r\n",
   );
   assertEquals(await answer, "$1\r\na\r\n$1\r\nc\r\n$1\r\nd\r\n+OK\r\n$1\r\nf\r\n+OK\r\n");
+});
+
+Deno.test("Connection ends with a command that is answered after QUIT, and has no reply", async () => {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const host = hostOf({ ...session().node, outcome: () => promise });
+  const text = "PING\r\nCLIENT REPLY OFF\r\nDKS.OUTCOME x\r\nQUIT\r\n";
+  const { connection, answer } = await converse(host, text);
+  await until(() => connection.session.isClosing && connection.outputBytes === 0);
+  resolve("unknown");
+  assertEquals(await deadline(answer, 10_000), "+PONG\r\n");
 });
 
 Deno.test("Connection holds commands back in a pause, and goes on when it has ended", async () => {
