@@ -21,12 +21,16 @@ export interface KeyAccess {
 /** `R`: it reads, `W`: it writes, `RW`: both; empty: neither. */
 type Need = "" | "R" | "W" | "RW";
 
+/** SET and PUT tell the old value, or whether it is another one, if they are asked to. */
+const needsOfSet = (words: readonly ByteString[]): readonly Need[] =>
+  words.slice(3).some((word) => /^(get|ifeq|ifne)$/i.test(word)) ? ["RW"] : ["W"];
+
 /** Of the commands that do not just read (`readonly`) or both read and write (`write`): for each key. */
 const NEEDS: Readonly<
   Record<string, readonly Need[] | ((words: readonly ByteString[]) => readonly Need[])>
 > = {
-  set: (words) => words.slice(3).some((word) => /^(get|ifeq|ifne)$/i.test(word)) ? ["RW"] : ["W"],
-  put: ["W"],
+  set: needsOfSet,
+  put: needsOfSet,
   setnx: ["W"],
   setex: ["W"],
   psetex: ["W"],

@@ -158,6 +158,8 @@ Deno.test("Permissions.denial() names what is lacking: a command, a key or a cha
     ["+@all %R~r %W~w", "SET w x", undefined],
     ["+@all %R~r %W~w", "SET w x GET", "key w"],
     ["+@all %R~r %W~w", "SET w x IFEQ y", "key w"],
+    ["+@all %R~r %W~w", "PUT w x", undefined],
+    ["+@all %R~r %W~w", "PUT w x GET", "key w"],
     ["+@all %R~r %W~w", "SET r x", "key r"],
     ["+@all %R~r %W~w", "GETSET w x", "key w"],
     ["+@all %R~r %W~w", "INCR w", "key w"],
