@@ -17,6 +17,11 @@ export class FatalError extends Error {
   override name = "FatalError";
 }
 
+/** A connection is not TLS as it should be: the other end is another than it should be, or speaks it wrong. */
+export class TlsError extends Error {
+  override name = "TlsError";
+}
+
 /** Returns the message of `error`, in one line. */
 export function messageOf(error: unknown): string {
   const message = error instanceof Error ? error.message || error.name : String(error);

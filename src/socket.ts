@@ -7,6 +7,7 @@
 import { deadline } from "@std/async/deadline";
 import type { Address } from "./address.ts";
 import { now } from "./clock.ts";
+import { TlsError } from "./errors.ts";
 import { NameLookups, UnknownHostError } from "./name_lookup.ts";
 
 /** One end of a connection. */
@@ -19,8 +20,10 @@ export interface Socket {
   /** Says that nothing more is written; what the other end sends can still be read. */
   closeWrite?(): Promise<void>;
   /** The addresses of the other end and of this one, if it has any. */
-  readonly remoteAddr?: Address;
-  readonly localAddr?: Address;
+  readonly remoteAddr?: Address | undefined;
+  readonly localAddr?: Address | undefined;
+  /** It is TLS. */
+  readonly isEncrypted?: boolean;
 }
 
 /** Accepts connections at one address. */
@@ -157,7 +160,8 @@ export function closeQuietly(socket: { close(): void }): void {
 
 /** Tells whether `error` only says that the other end, or this one, has closed the connection. */
 export function isDisconnect(error: unknown): boolean {
-  return error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe ||
+  return error instanceof TlsError || error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.BrokenPipe ||
     error instanceof Deno.errors.ConnectionAborted || error instanceof Deno.errors.Interrupted ||
     error instanceof Deno.errors.BadResource || error instanceof Deno.errors.UnexpectedEof ||
     error instanceof Deno.errors.TimedOut || error instanceof Deno.errors.NotConnected;

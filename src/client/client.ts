@@ -5,9 +5,11 @@
  */
 
 import { type Address, parsePort } from "../address.ts";
-import { parseInteger, readCommandLine } from "../command_line.ts";
+import { type CommandLine, parseInteger, readCommandLine } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { messageOf, UsageError } from "../errors.ts";
+import { CONFIG_BYTES_MAX } from "../limits.ts";
+import type { TlsKeys } from "../tls.ts";
 import { ClosedPipeError, readInput, readSecret, StreamError } from "../standard_streams.ts";
 import { ConnectionError } from "./connection.ts";
 import { callAnywhere, callOnce, Connector } from "./connector.ts";
@@ -31,11 +33,15 @@ usage: dks client [options]                  an interactive prompt
   -s, --server LIST    the node to talk to, host or host:port; of several, the
                        first that can be reached, and the next one if that one
                        rejects a command (localhost). Or a URL:
-                       redis://USER:PASSWORD@HOST:PORT
+                       redis://USER:PASSWORD@HOST:PORT, or rediss:// for TLS
   -p, --port PORT      the port if LIST names none (5000)
       --user NAME      the user to be
       --pass PASSWORD  its password; - reads a line of standard input, which
                        other users of the machine cannot see
+      --tls            speaks TLS; the certificate of the node must be of one
+                       of the public authorities, and for the name in LIST
+      --cacert -       of one of these authorities instead: reads their
+                       certificates, in PEM, from standard input
       --timeout TIME   how long to wait for an answer (10s)
   -h, --help           prints this
 
@@ -76,6 +82,7 @@ interface ClientOptions {
   readonly addresses: readonly Address[];
   readonly timeoutMs: number;
   readonly credentials: Credentials | undefined;
+  readonly tls: TlsKeys | undefined;
   readonly words: readonly string[];
 }
 
@@ -103,8 +110,8 @@ export async function client(args: readonly string[]): Promise<number> {
 
 async function parseClientOptions(args: readonly string[]): Promise<ClientOptions | "help"> {
   const line = readCommandLine(args, {
-    values: ["server", "port", "timeout", "user", "pass"],
-    switches: ["help"],
+    values: ["server", "port", "timeout", "user", "pass", "cacert"],
+    switches: ["help", "tls"],
     alias: { s: "server", p: "port", h: "help" },
   }, { stopsAtWord: true });
   if (line.has("help")) return "help";
@@ -123,7 +130,38 @@ async function parseClientOptions(args: readonly string[]): Promise<ClientOption
     password = await readSecret("password: ");
   }
   const credentials = credentialsOf({ user: line.value("user") ?? servers.user, password });
-  return { addresses: servers.addresses, timeoutMs, credentials, words };
+  const tls = await readTls(line, { isTls: servers.isTls || line.has("tls"), words });
+  return { addresses: servers.addresses, timeoutMs, credentials, tls, words };
+}
+
+/** Returns whom to believe; `undefined` if TLS is not spoken. */
+async function readTls(
+  line: CommandLine,
+  { isTls, words }: { isTls: boolean; words: readonly string[] },
+): Promise<TlsKeys | undefined> {
+  const from = line.value("cacert");
+  if (!isTls) {
+    if (from === undefined) return undefined;
+    throw new UsageError("--cacert is of no use without --tls, or a rediss:// URL");
+  }
+  if (from === undefined) return {};
+  if (from !== "-") {
+    throw new UsageError(
+      `dks opens no files: --cacert takes -, and reads standard input, not "${from}"`,
+    );
+  }
+  if (line.value("pass") === "-" || readsInput(words)) {
+    const what = line.value("pass") === "-" ? "--pass -" : words[0] ?? "the prompt";
+    throw new UsageError(
+      `--cacert - and ${what} both read standard input: give one of them in another way`,
+    );
+  }
+  const pem = new TextDecoder().decode(await readInput(CONFIG_BYTES_MAX));
+  const blocks = pem.match(/-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g) ?? [];
+  if (!blocks.some((block) => block.startsWith("-----BEGIN CERTIFICATE"))) {
+    throw new UsageError("--cacert - takes certificates in PEM, and standard input has none");
+  }
+  return { ca: pem };
 }
 
 /** Tells whether a command reads standard input. */

@@ -10,6 +10,7 @@ import type { ByteString } from "../byte_string.ts";
 import { writeLatin1 } from "../byte_writer.ts";
 import { messageOf } from "../errors.ts";
 import { closeQuietly, connect, type Socket, writeAll } from "../socket.ts";
+import { connectTls, type TlsKeys } from "../tls.ts";
 import { OutputQueue } from "../output_queue.ts";
 import { encodeCommand } from "../resp/encoder.ts";
 import { ReplyDecoder } from "../resp/reply_decoder.ts";
@@ -86,21 +87,29 @@ export class ClientConnection {
    * Connects to the first of `addresses` that can be reached.
    *
    * @param options `timeoutMs`: how long a command may take; `credentials`: who the client is, if it is not
-   * the default user without a password
+   * the default user without a password; `tls`: whom to believe, if TLS is spoken
    * @throws {ConnectionError} if none can be reached.
    * @throws {AccessError} if one does not let the client in.
    */
   static async open(
     addresses: readonly Address[],
-    options: { timeoutMs: number; credentials?: Credentials | undefined },
+    options: {
+      timeoutMs: number;
+      credentials?: Credentials | undefined;
+      tls?: TlsKeys | undefined;
+    },
   ): Promise<ClientConnection> {
-    const { timeoutMs, credentials } = options;
+    const { timeoutMs, credentials, tls } = options;
     const failures: string[] = [];
     for (const address of addresses) {
       try {
-        const socket = await connect(address, CONNECT_MS);
+        const socket = await (tls === undefined
+          ? connect(address, CONNECT_MS)
+          : connectTls(address, CONNECT_MS, tls));
         const connection = new ClientConnection(socket, { address, timeoutMs });
-        if (credentials !== undefined) await connection.#logIn(credentials);
+        if (credentials !== undefined) {
+          await connection.#logIn(credentials);
+        }
         return connection;
       } catch (error) {
         if (error instanceof AccessError) throw error;

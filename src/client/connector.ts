@@ -11,6 +11,7 @@ import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { isRejection, isWithoutEffect } from "./refusals.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
 import type { Credentials } from "./credentials.ts";
+import type { TlsKeys } from "../tls.ts";
 import { now } from "../clock.ts";
 
 /**
@@ -26,24 +27,28 @@ const PAUSE_MS_MAX = 1000;
 export class Connector {
   readonly #timeoutMs: number;
   readonly #credentials: Credentials | undefined;
+  readonly #tls: TlsKeys | undefined;
   #addresses: readonly Address[];
   #connecting: Promise<ClientConnection> | undefined;
   #name = "";
 
   /**
    * @param options `addresses`: where to try, in order; `timeoutMs`: how long a command may take;
-   * `credentials`: who the client is, if it is not the default user without a password
+   * `credentials`: who the client is, if it is not the default user without a password; `tls`: whom to
+   * believe, if TLS is spoken
    */
   constructor(
     options: {
       addresses: readonly Address[];
       timeoutMs: number;
       credentials?: Credentials | undefined;
+      tls?: TlsKeys | undefined;
     },
   ) {
     this.#addresses = options.addresses;
     this.#timeoutMs = options.timeoutMs;
     this.#credentials = options.credentials;
+    this.#tls = options.tls;
   }
 
   /** How many addresses there are to try. */
@@ -62,7 +67,11 @@ export class Connector {
    * @throws {ConnectionError} if no address can be reached, or the node does not let the client in.
    */
   async get(): Promise<ClientConnection> {
-    const options = { timeoutMs: this.#timeoutMs, credentials: this.#credentials };
+    const options = {
+      timeoutMs: this.#timeoutMs,
+      credentials: this.#credentials,
+      tls: this.#tls,
+    };
     const connecting = this.#connecting ??= ClientConnection.open(this.#addresses, options);
     try {
       const connection = await connecting;

@@ -18,12 +18,15 @@ export interface Credentials {
 /** What `--server` names: nodes, and perhaps who the client is. */
 export interface Servers {
   readonly addresses: readonly Address[];
+  /** By TLS: the URL begins with `rediss:`. */
+  readonly isTls: boolean;
   readonly user: string | undefined;
   readonly password: string | undefined;
 }
 
 /**
- * Returns what a list of addresses names, or a URL: `redis://[user][:password]@host[:port][,…][/0]`.
+ * Returns what a list of addresses names, or a URL:
+ * `redis://[user][:password]@host[:port][,…][/0]`, or `rediss://…` for TLS.
  *
  * @throws {UsageError} if it names nothing. The error does not repeat a URL, which may have a password.
  */
@@ -31,16 +34,19 @@ export function parseServers(text: string, defaultPort: number): Servers {
   const options = { defaultPort, name: "--server" };
   const [, scheme, rest = ""] = /^([a-z+]+):\/\/([^]*)$/i.exec(text) ?? [];
   if (scheme === undefined) {
-    return { addresses: parseAddresses(text, options), user: undefined, password: undefined };
+    const addresses = parseAddresses(text, options);
+    return { addresses, isTls: false, user: undefined, password: undefined };
   }
-  if (scheme.toLowerCase() !== "redis") {
-    throw new UsageError(`--server takes redis:// URLs, and no ${scheme}://: dks speaks no TLS`);
+  const isTls = scheme.toLowerCase() === "rediss";
+  if (!isTls && scheme.toLowerCase() !== "redis") {
+    throw new UsageError(`--server takes redis:// and rediss:// URLs, and no ${scheme}://`);
   }
   const at = rest.lastIndexOf("@");
   const [user, ...more] = rest.slice(0, Math.max(0, at)).split(":");
   const hosts = rest.slice(at + 1).replace(/\/0?$/, "");
   return {
     addresses: parseAddresses(hosts, options),
+    isTls,
     user: decoded(user),
     password: more.length === 0 ? undefined : decoded(more.join(":")) ?? "",
   };

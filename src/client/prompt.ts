@@ -13,6 +13,7 @@ import { ProtocolError, splitInline } from "../resp/command_decoder.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import type { Address } from "../address.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
+import type { TlsKeys } from "../tls.ts";
 import { callAnywhere, Connector } from "./connector.ts";
 import type { Credentials } from "./credentials.ts";
 import { formatReply } from "./format.ts";
@@ -44,6 +45,7 @@ export async function runPrompt(options: {
   readonly addresses: readonly Address[];
   readonly timeoutMs: number;
   readonly credentials?: Credentials | undefined;
+  readonly tls?: TlsKeys | undefined;
   readonly output: Output;
 }): Promise<number> {
   const session = new PromptSession(options);
@@ -116,6 +118,7 @@ class PromptSession {
     readonly addresses: readonly Address[];
     readonly timeoutMs: number;
     readonly credentials?: Credentials | undefined;
+    readonly tls?: TlsKeys | undefined;
     readonly output: Output;
   }) {
     this.#connector = new Connector(options);

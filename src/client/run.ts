@@ -11,6 +11,7 @@ import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { ConnectionError } from "./connection.ts";
 import type { Credentials } from "./credentials.ts";
 import { callAnywhere, callOnce, Connector } from "./connector.ts";
+import type { TlsKeys } from "../tls.ts";
 import { Latencies, type Summary } from "./measurements.ts";
 import { type Operation, OPERATION_NAMES, type OperationName } from "./operations_file.ts";
 import { ProgressBar } from "./progress_bar.ts";
@@ -34,6 +35,8 @@ export interface RunOptions {
   readonly timeoutMs: number;
   /** Who the client is, if it is not the default user without a password. */
   readonly credentials?: Credentials | undefined;
+  /** Whom to believe, if TLS is spoken. */
+  readonly tls?: TlsKeys | undefined;
 }
 
 /** The results of the operations of one name. */

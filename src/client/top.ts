@@ -12,6 +12,7 @@ import type { ClusterStatus } from "../cluster_status.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { callAnywhere, Connector } from "./connector.ts";
 import type { Credentials } from "./credentials.ts";
+import type { TlsKeys } from "../tls.ts";
 import { formatStatus, statusOf } from "./status.ts";
 import { formatNumber, formatTable } from "./table.ts";
 import { type Output, terminalColumns, terminalRows } from "./terminal.ts";
@@ -53,6 +54,7 @@ export interface TopOptions {
   readonly addresses: readonly Address[];
   readonly timeoutMs: number;
   readonly credentials?: Credentials | undefined;
+  readonly tls?: TlsKeys | undefined;
   readonly output: Output;
 }
 

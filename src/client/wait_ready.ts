@@ -11,6 +11,7 @@ import type { ClusterStatus } from "../cluster_status.ts";
 import { AccessError, ConnectionError } from "./connection.ts";
 import { Connector } from "./connector.ts";
 import type { Credentials } from "./credentials.ts";
+import type { TlsKeys } from "../tls.ts";
 import { fetchStatus } from "./status.ts";
 
 /** How often a node is asked, in milliseconds. */
@@ -24,6 +25,7 @@ export interface WaitOptions {
   readonly addresses: readonly Address[];
   readonly timeoutMs: number;
   readonly credentials?: Credentials | undefined;
+  readonly tls?: TlsKeys | undefined;
 }
 
 /**
@@ -41,12 +43,13 @@ export async function waitReady(options: WaitOptions): Promise<readonly string[]
 
 async function waitForNode(
   address: Address,
-  { timeoutMs, credentials }: WaitOptions,
+  { timeoutMs, credentials, tls }: WaitOptions,
 ): Promise<string | undefined> {
   const connector = new Connector({
     addresses: [address],
     timeoutMs: Math.min(timeoutMs, ANSWER_MS),
     credentials,
+    tls,
   });
   const beganAt = now();
   const remainingMs = () => timeoutMs - (now() - beganAt);

@@ -12,6 +12,7 @@ import { type Address, formatAddress } from "../address.ts";
 import type { ClusterStatus } from "../cluster_status.ts";
 import { AccessError, ConnectionError } from "./connection.ts";
 import { Connector } from "./connector.ts";
+import type { TlsKeys } from "../tls.ts";
 import type { Credentials } from "./credentials.ts";
 import { fetchStatus } from "./status.ts";
 import type { Output } from "./terminal.ts";
@@ -28,13 +29,14 @@ const ANSWER_MS = 1000;
  * @throws {AccessError} if a node does not let the client in.
  */
 export async function watch(
-  { addresses, credentials }: {
+  { addresses, credentials, tls }: {
     readonly addresses: readonly Address[];
     readonly credentials?: Credentials | undefined;
+    readonly tls?: TlsKeys | undefined;
   },
   output: Output,
 ): Promise<never> {
-  const nodes = addresses.map((address) => new WatchedNode(address, credentials));
+  const nodes = addresses.map((address) => new WatchedNode(address, { credentials, tls }));
   let last: ClusterStatus | undefined;
   for (;;) {
     for (const { refusal } of nodes) if (refusal !== undefined) throw refusal;
@@ -62,9 +64,12 @@ class WatchedNode {
   #failure: string | undefined;
   #news: string[] = [];
 
-  constructor(address: Address, credentials: Credentials | undefined) {
+  constructor(
+    address: Address,
+    by: { credentials: Credentials | undefined; tls: TlsKeys | undefined },
+  ) {
     this.#name = formatAddress(address);
-    this.#connector = new Connector({ addresses: [address], timeoutMs: ANSWER_MS, credentials });
+    this.#connector = new Connector({ addresses: [address], timeoutMs: ANSWER_MS, ...by });
     this.#ask();
   }
 

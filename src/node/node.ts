@@ -8,6 +8,7 @@ import type { Logger } from "@std/log";
 import { type Address, formatAddress, isLoopback } from "../address.ts";
 import { type ByteString, fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
+import { ErrorReply } from "../resp/value.ts";
 import { INPUT_BYTES_SUM_MAX, OUTPUT_BYTES_SUM_MAX, WRITE_BYTES_MAX } from "../limits.ts";
 import { USERS_KEY } from "../reserved_keys.ts";
 import { Seldom } from "../seldom.ts";
@@ -53,7 +54,7 @@ import type { NodeReport } from "./peer/messages.ts";
 import { Peers } from "./peer/peers.ts";
 import { ClusterSecret } from "./peer/secret.ts";
 import { Admission } from "./server/admission.ts";
-import type { UpgradeAnswer } from "./server/connection.ts";
+import type { Asker, UpgradeAnswer } from "./server/connection.ts";
 import { KeyNotifications } from "./pubsub/key_notifications.ts";
 import { Tracking } from "./pubsub/tracking.ts";
 import { PubSub } from "./pubsub/pubsub.ts";
@@ -74,6 +75,7 @@ import {
 } from "./storage/journal_identity.ts";
 import { lastValueOf, recover, type Recovered, trackChangesFor } from "./storage/recovery.ts";
 import { TokenSweeper } from "./sweeper.ts";
+import { NodeTls, type TlsSettings } from "./tls_settings.ts";
 
 /** The options of a node. */
 export interface NodeOptions extends ViewTimes {
@@ -102,6 +104,8 @@ export interface NodeOptions extends ViewTimes {
   readonly http: HttpOptions | undefined;
   /** What all nodes of the cluster know, and nobody else; `undefined` for nothing. */
   readonly clusterSecret: string | undefined;
+  /** `undefined`: there is no TLS. */
+  readonly tls?: TlsSettings | undefined;
   /** Users that this node has whatever is stored, by name. */
   readonly users: ReadonlyMap<ByteString, User>;
   /** Where the journal is kept. */
@@ -183,6 +187,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   readonly #turnTimes = new TurnTimes(now());
   readonly #options: NodeOptions;
   readonly #listener: ClientListener;
+  readonly #tls: NodeTls | undefined;
   readonly #journal: Journal;
   readonly #forces: ForceTimes;
   /** The port of `--http`. */
@@ -257,7 +262,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     ended.promise.catch(() => {}); // `run` reports the error.
     const refusal = whyNotThisTime(clocks());
     if (refusal !== undefined) throw new FatalError(refusal);
-    const listener = await takePort(options);
+    const tls = options.tls === undefined ? undefined : new NodeTls(options.tls, options.logger);
+    const listener = await takePort(options, tls);
     const forces = new ForceTimes();
     let http: StatusServer | undefined;
     let journal: Journal | undefined;
@@ -271,7 +277,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
         dataBytes: () => node === undefined ? undefined : node.#dataBytes,
       });
       const recovered = await recover(journal, now());
-      return node = new Node(options, { listener, http, journal, forces, recovered, ended });
+      return node = new Node(options, { listener, tls, http, journal, forces, recovered, ended });
     } catch (error) {
       listener.close();
       http?.close();
@@ -284,6 +290,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     options: NodeOptions,
     opened: {
       listener: ClientListener;
+      tls: NodeTls | undefined;
       http: StatusServer | undefined;
       journal: Journal;
       forces: ForceTimes;
@@ -319,6 +326,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       },
     };
     this.#listener = opened.listener;
+    const { tls } = opened;
+    this.#tls = tls;
     const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
     this.#peers = new Peers({
       addresses,
@@ -330,6 +339,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       identity: () => this.#journal.identity,
       clusterPosition: () => this.#clusterPosition,
       logger: options.logger,
+      ...tls === undefined ? {} : { tlsKeys: () => tls.keys },
       onOutOfFiles: () => this.#listener.makeRoom(),
       report: () => reportOf(this.#driver?.replica, this.#statistics),
       pubsub: this.#pubsub,
@@ -742,8 +752,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   /** Nothing tells the other nodes from somebody else who can reach this one. */
   get #isOpenToPeers(): boolean {
-    const { peers, hostname, clusterSecret } = this.#options;
-    return peers !== undefined && clusterSecret === undefined && !isLoopback(hostname);
+    const { peers, hostname, clusterSecret, tls } = this.#options;
+    return peers !== undefined && clusterSecret === undefined && tls === undefined &&
+      !isLoopback(hostname);
   }
 
   get #whereStored(): string {
@@ -965,8 +976,12 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   readonly upgradeCommand = PEER_COMMAND;
 
-  onUpgrade(question: ByteString): Promise<UpgradeAnswer> {
-    return this.#peers.answer(question);
+  async onUpgrade(question: ByteString, asker: Asker): Promise<UpgradeAnswer> {
+    if (this.#tls !== undefined && !asker.isEncrypted) {
+      this.#tls.onRefused(asker.address, "it asks for a link between nodes without TLS");
+      return { reply: new ErrorReply("ERR", "the nodes of this cluster speak TLS") };
+    }
+    return await this.#peers.answer(question);
   }
 
   onAccepted({ isRefused }: { isRefused: boolean }): void {
@@ -1013,9 +1028,12 @@ function reportOf(replica: Replica | undefined, statistics: Statistics): NodeRep
 const RECOVERING = "LOADING REJECTED this node is starting: it is reading its journal";
 
 /** @throws {FatalError} if the port is taken: the line says which process has it, if it answers. */
-async function takePort(options: NodeOptions): Promise<ClientListener> {
+async function takePort(
+  options: NodeOptions,
+  tls: NodeTls | undefined,
+): Promise<ClientListener> {
   try {
-    return new ClientListener(options, RECOVERING);
+    return new ClientListener(options, RECOVERING, tls);
   } catch (error) {
     if (!(error instanceof PortInUseError)) throw error;
     throw new FatalError(`${error.message}${await describeHolder(options)}`);

@@ -30,6 +30,7 @@ import { defaultMemoryBytes, parseMemoryBytes } from "./memory.ts";
 import { KeyNotifications } from "./pubsub/key_notifications.ts";
 import { Node, type NodeOptions, type Storage } from "./node.ts";
 import { readDocument, readServeFlags, ServeSettings } from "./serve_settings.ts";
+import { type TlsSettings, whyNotTheseKeys } from "./tls_settings.ts";
 
 /** What `dks serve --help` prints. */
 export const SERVE_HELP = `dks serve: runs one node
@@ -93,6 +94,9 @@ usage: dks serve [options]
                          still: for tests of clients
       --log-level LEVEL  debug, info, warn, error or critical (info)
       --log-format FORM  text or json (text)
+      --tls-auth-clients  with a certificate in the document of --config: lets
+                         in only clients that show one too
+      --tls-plain-clients  the same: serves clients without TLS too
   -h, --help             prints this
 
 Exit codes: 0 stopped by SIGINT or SIGTERM, 1 cannot continue or ended by a
@@ -220,6 +224,7 @@ export function parseServeOptions(args: readonly string[], document?: Uint8Array
     allowsDebug: set.has("enable-debug-command"),
     memoryBytesMax: parseMemory(set),
     http: parseHttp(set),
+    tls: parseTls(set),
     users: set.users,
     clusterSecret: set.clusterSecret,
     storage: parseStorage(set),
@@ -251,6 +256,27 @@ function parseHttp(set: ServeSettings): HttpOptions | undefined {
       parseAddress(name, { defaultPort: port, name: set.label("http-name") }).hostname
     ),
   };
+}
+
+/** Returns how TLS is spoken; `undefined` if there is no certificate: then it is not. */
+function parseTls(set: ServeSettings): TlsSettings | undefined {
+  const [cert, key, ca] = [set.value("tls-cert"), set.value("tls-key"), set.value("tls-ca")];
+  const demandsCertificates = set.has("tls-auth-clients");
+  const allowsPlain = set.has("tls-plain-clients");
+  if (cert === undefined && key === undefined) {
+    const extra = ["tls-ca", "tls-auth-clients", "tls-plain-clients"]
+      .find((name) => set.value(name) !== undefined || set.has(name));
+    if (extra === undefined) return undefined;
+    throw new UsageError(`${set.label(extra)} is of no use without "tls-cert" and "tls-key"`);
+  }
+  const keys = { cert, key, ca };
+  const reason = whyNotTheseKeys(keys, (part) => `"tls-${part}" in the configuration`);
+  if (reason !== undefined) throw new UsageError(reason);
+  const user = set.value("peers") !== undefined ? "peers" : "tls-auth-clients";
+  if (ca === undefined && (demandsCertificates || user === "peers")) {
+    throw new UsageError(`${set.label(user)} with TLS needs "tls-ca" in the configuration`);
+  }
+  return { keys, demandsCertificates, allowsPlain };
 }
 
 function parsePeers(

@@ -30,7 +30,9 @@ type SettingType =
   /** A text that is never repeated, and too long to be guessed. */
   | "secret"
   /** An object: by the name of each user its rules, an array of texts. */
-  | "users";
+  | "users"
+  /** The text of certificates or of a key. Some are secrets: no error repeats them. */
+  | "pem";
 
 /** A row of the table. */
 interface Setting {
@@ -43,6 +45,8 @@ interface Setting {
 
 const text = (summary: string): Setting => ({ type: "text", summary });
 const time = (summary: string): Setting => text(`${summary}, such as "500ms" or "5s"`);
+
+const pem = (summary: string): Setting => ({ type: "pem", summary: `${summary}, in PEM` });
 
 /** By the name of the flag. */
 const SETTINGS: Readonly<Record<string, Setting>> = {
@@ -81,7 +85,15 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     choices: ["debug", "info", "warn", "error", "critical"],
   },
   "log-format": { type: "text", summary: "How it is logged", choices: ["text", "json"] },
+  "tls-auth-clients": {
+    type: "switch",
+    summary: "Let in only clients that show a certificate of tls-ca",
+  },
+  "tls-plain-clients": { type: "switch", summary: "Serve clients without TLS too" },
   "cluster-secret": { type: "secret", summary: "What all nodes know, and nobody else" },
+  "tls-cert": pem("This node's certificate and those between it and the authority; TLS needs it"),
+  "tls-key": pem("The private key of this certificate"),
+  "tls-ca": pem("The authorities that certificates of other nodes, and of clients, must be of"),
   "users": { type: "users", summary: "Users and their rules, as in ACL SETUSER" },
 };
 
@@ -92,7 +104,9 @@ const SECRET_LENGTH_MIN = 16;
 const SECRET_LENGTH_MAX = 1024;
 
 /** What has no flag: a command line is no place for secrets. */
-const ONLY_IN_DOCUMENT: readonly string[] = ["cluster-secret", "users"];
+const ONLY_IN_DOCUMENT: readonly string[] = NAMES.filter((name) =>
+  ["pem", "secret", "users"].includes(SETTINGS[name]?.type ?? "")
+);
 const SWITCHES: readonly string[] = NAMES.filter((name) => SETTINGS[name]?.type === "switch");
 
 /** Flags that are no settings. */
@@ -287,6 +301,8 @@ function flagOf({ type, choices }: Setting, value: unknown): string | undefined 
     case "text":
       if (typeof value !== "string" || value === "") return undefined;
       return choices === undefined || choices.includes(value) ? value : undefined;
+    case "pem":
+      return typeof value === "string" && value.includes(PEM_BEGIN) ? value : undefined;
     case "integer":
       return isCount(value) ? String(value) : undefined;
     case "size":
@@ -312,6 +328,8 @@ function isLongSecret(value: unknown): value is string {
     value.length <= SECRET_LENGTH_MAX;
 }
 
+const PEM_BEGIN = "-----BEGIN ";
+
 function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
@@ -322,6 +340,8 @@ function expected({ type, choices }: Setting): string {
       return choices === undefined
         ? "a text"
         : `one of ${choices.map((one) => `"${one}"`).join(", ")}`;
+    case "pem":
+      return "a text of PEM";
     case "integer":
       return "an integer of 0 or more";
     case "size":
@@ -374,6 +394,8 @@ function schemaOf({ type, choices }: Setting): object {
   switch (type) {
     case "text":
       return choices === undefined ? TEXT_SCHEMA : { enum: choices };
+    case "pem":
+      return { type: "string", pattern: PEM_BEGIN };
     case "integer":
       return { type: "integer", minimum: 0 };
     case "size":

@@ -7,7 +7,7 @@ import { UsageError } from "../../src/errors.ts";
 Deno.test("parseServers() reads addresses, and URLs with who the client is", () => {
   const a = { hostname: "a", port: 5000 };
   const none = { user: undefined, password: undefined };
-  const table: readonly [text: string, servers: unknown][] = [
+  const table: readonly [text: string, servers: object][] = [
     ["a", { addresses: [a], ...none }],
     ["a,b:1", { addresses: [a, { hostname: "b", port: 1 }], ...none }],
     ["redis://a", { addresses: [a], ...none }],
@@ -18,19 +18,22 @@ Deno.test("parseServers() reads addresses, and URLs with who the client is", () 
     ["redis://u@a", { addresses: [a], user: "u", password: undefined }],
     ["redis://z%C3%B6:%40%3A@a", { addresses: [a], user: "zö", password: "@:" }],
     ["redis://u:p:q@r@a", { addresses: [a], user: "u", password: "p:q@r" }],
+    ["rediss://u:p@a", { addresses: [a], user: "u", password: "p", isTls: true }],
     ["redis://u:p@a,[::1]:1", {
       addresses: [a, { hostname: "::1", port: 1 }],
       user: "u",
       password: "p",
     }],
   ];
-  for (const [text, servers] of table) assertEquals(parseServers(text, 5000), servers, text);
+  for (const [text, servers] of table) {
+    assertEquals<unknown>(parseServers(text, 5000), { isTls: false, ...servers }, text);
+  }
 });
 
 Deno.test("parseServers() repeats no password when it refuses a URL", () => {
   const table: readonly [text: string, message: string][] = [
-    ["rediss://u:secret@a", "--server takes redis:// URLs, and no rediss://: dks speaks no TLS"],
-    ["http://u:secret@a", "and no http://"],
+    ["rediss://u:secret@a/1", "neither a host name nor an address"],
+    ["http://u:secret@a", "--server takes redis:// and rediss:// URLs, and no http://"],
     ["redis://u:secret%@a", "not percent-encoded"],
     ["redis://u:secret@", '--server takes host or host:port, not ""'],
     ["redis://u:secret@a/1", '--server: "a/1" is neither a host name nor an address'],

@@ -7,6 +7,8 @@ import { formatUsers, hashOf } from "../../src/node/access/user.ts";
 import { CONFIG_BYTES_MAX } from "../../src/limits.ts";
 import { parseServeOptions, SERVE_HELP } from "../../src/node/serve.ts";
 import { documentSchema, readDocument, readServeFlags } from "../../src/node/serve_settings.ts";
+import { Authority } from "../harness/certificates.ts";
+import { isInstalled } from "../harness/processes.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
@@ -140,6 +142,44 @@ Deno.test("a document has the cluster secret, which no error repeats", () => {
   }
 });
 
+Deno.test({
+  name: "a document has certificates and their key, which no error repeats",
+  ignore: !isInstalled("openssl"),
+  fn: async () => {
+    const authority = await Authority.create("tests of dks");
+    try {
+      const [one, other] = [await authority.issue(["DNS:a"]), await authority.issue(["DNS:a"])];
+      const { ca } = authority;
+      const good = { "tls-cert": one.cert, "tls-key": one.key };
+      assertEquals(parse({}).tls, undefined);
+      assertEquals(parse({ ...good, "tls-ca": ca }).tls, {
+        keys: { ...one, ca },
+        demandsCertificates: false,
+        allowsPlain: false,
+      });
+      const pem = "-----BEGIN secret-----";
+      const table: readonly [document: object, message: string][] = [
+        [{ "tls-cert": one.cert }, '"tls-key" in the configuration is missing'],
+        [{ "tls-key": one.key }, '"tls-cert" in the configuration is missing'],
+        [{ ...good, "tls-key": other.key }, '"tls-key" in the configuration is not that of'],
+        [{ ...good, "tls-key": pem }, '"tls-key" in the configuration is no private key in PEM'],
+        [{ ...good, "tls-cert": pem }, '"tls-cert" in the configuration is no certificate in PEM'],
+        [{ ...good, "tls-ca": pem }, '"tls-ca" in the configuration is no certificate in PEM'],
+        [{ ...good, "tls-key": "secret" }, '"tls-key" in the configuration takes a text of PEM'],
+        [{ ...good, "peers": ["a"] }, '"peers" in the configuration with TLS needs "tls-ca"'],
+        [{ ...good, "tls-auth-clients": true }, 'with TLS needs "tls-ca" in the configuration'],
+        [{ "tls-plain-clients": true }, "is of no use without"],
+      ];
+      for (const [document, message] of table) {
+        const error = assertThrows(() => parse(document), UsageError, message);
+        assert(!/secret|BEGIN/.test(error.message), error.message);
+      }
+    } finally {
+      await authority.remove();
+    }
+  },
+});
+
 Deno.test("a document that is no JSON is refused, without a word of what it says", () => {
   const table: readonly [text: string, message: string][] = [
     ["", "the configuration on standard input is not JSON: it is empty"],
@@ -177,6 +217,6 @@ Deno.test("what the help lists can be said in the document, too", () => {
   const { properties } = documentSchema() as { properties: Record<string, unknown> };
   const flags = [...SERVE_HELP.matchAll(/^ +(?:-p, )?--([a-z-]+)/gm)].map(([, name]) => name);
   // A command line is no place for secrets.
-  const others = ["cluster-secret", "users"];
+  const others = ["cluster-secret", "tls-cert", "tls-key", "tls-ca", "users"];
   assertEquals([...flags.filter((name) => name !== "config"), ...others], Object.keys(properties));
 });

@@ -34,6 +34,7 @@ import { describeClusterPosition, shown, SHOWN_MAX } from "../descriptions.ts";
 import { PEER_PROTOCOL_VERSION } from "./messages.ts";
 import { challengeOf, type ClusterSecret, nonceOf } from "./secret.ts";
 import { closeQuietly, connect, type Socket, writeAll } from "../../socket.ts";
+import { connectTls, type TlsKeys } from "../../tls.ts";
 
 /** The name of the command. */
 export const PEER_COMMAND = "DKS.PEER";
@@ -137,19 +138,28 @@ export interface Answered {
   readonly received: Uint8Array;
 }
 
+/** How the two nodes of a conversation prove who they are. */
+export interface Proof {
+  /** If it is given, both prove that they know it. */
+  readonly secret: ClusterSecret | undefined;
+  /** If they are given, TLS is spoken, and the certificate of the asked node is verified. */
+  readonly keys: TlsKeys | undefined;
+}
+
 /**
  * Dials `address` and asks `question`. The connection stays open.
  *
- * @param secret if it is given, both nodes prove that they know it
+ * @param by how both nodes prove who they are
  * @throws {HandshakeError} if no answer comes in time, or it is not one of a node.
  * @throws {SecretError} if one of the two does not prove the secret.
  */
 export async function ask(
   address: Address,
   question: Question,
-  secret: ClusterSecret | undefined,
+  by: Proof,
 ): Promise<Answered> {
-  const socket = await dial(address);
+  const { secret, keys } = by;
+  const socket = await dial(address, keys);
   const conversation = new Conversation(socket, address);
   try {
     const answering = secret === undefined
@@ -167,15 +177,16 @@ export async function ask(
 export async function askOnce(
   address: Address,
   question: Question,
-  secret: ClusterSecret | undefined,
+  by: Proof,
 ): Promise<Reply> {
-  const { socket, reply } = await ask(address, question, secret);
+  const { socket, reply } = await ask(address, question, by);
   closeQuietly(socket);
   return reply;
 }
 
-async function dial(address: Address): Promise<Socket> {
+async function dial(address: Address, keys: TlsKeys | undefined): Promise<Socket> {
   try {
+    if (keys !== undefined) return await connectTls(address, CONNECT_MS, keys);
     return await connect(address, CONNECT_MS);
   } catch (error) {
     // A name that has no address now may have one soon: machines and resolvers start when they like.

@@ -20,7 +20,7 @@ import { retry } from "@std/async/retry";
 import type { Logger } from "@std/log";
 import { type Address, formatAddress, parseAddress } from "../../address.ts";
 import { type ByteString, fromText, toBytes, toText } from "../../byte_string.ts";
-import { FatalError, messageOf } from "../../errors.ts";
+import { FatalError, messageOf, TlsError } from "../../errors.ts";
 import {
   PEER_CONNECTIONS_MAX,
   PUBLICATION_LINK_BYTES_MAX,
@@ -51,6 +51,7 @@ import {
   type Introduction,
   parseQuestion,
   PEER_COMMAND,
+  type Proof,
   type Question,
   type Reply,
   SecretError,
@@ -62,6 +63,7 @@ import type { NodeOutcome } from "../../two_phase/outcome.ts";
 import { encodeOnce, type LinkOwner, PeerLink } from "./link.ts";
 import type { NodeReport } from "./messages.ts";
 import { closeQuietly, isOutOfFiles, type Socket, writeAll } from "../../socket.ts";
+import type { TlsKeys } from "../../tls.ts";
 
 /** Time in which a node must have found its own entry in the list. */
 const FIND_SELF_MS = 5000;
@@ -108,6 +110,8 @@ export interface PeersOptions {
   readonly report: () => NodeReport;
   /** Publish and subscribe, which is told what its part of other nodes says. */
   readonly pubsub: PeerListener;
+  /** What links speak TLS with, at the moment; `undefined` if they do not. */
+  readonly tlsKeys?: () => TlsKeys;
   /** Called when the process has as many files open as it may: a link could not be made for that. */
   readonly onOutOfFiles: () => void;
   /** Called when the process must end. */
@@ -343,7 +347,7 @@ export class Peers implements Transport, LinkOwner {
         // Pause, or a node that answers or refuses quickly would be asked in a tight loop.
         const pause = delay(LOOK_AGAIN_MS);
         const question = this.#question({ purpose: "find" });
-        const reply = await askOnce(address, question, this.#options.secret)
+        const reply = await askOnce(address, question, this.#proof)
           .catch(() => undefined);
         if (reply?.instance === this.instance) return [];
         last = reply ?? last;
@@ -449,7 +453,7 @@ export class Peers implements Transport, LinkOwner {
   async #ask(address: Address, question: Question): Promise<Answered> {
     const name = formatAddress(address);
     try {
-      const answered = await ask(address, question, this.#options.secret);
+      const answered = await ask(address, question, this.#proof);
       this.#unknownHosts.delete(name);
       return answered;
     } catch (error) {
@@ -460,6 +464,9 @@ export class Peers implements Transport, LinkOwner {
         this.#unknownHosts.add(name);
         this.#complain(name, `cannot reach ${name}, trying on: ${messageOf(cause)}`);
       } else this.#unknownHosts.delete(name);
+      if (cause instanceof TlsError) {
+        this.#complain(name, `no link to ${name}, trying on: ${messageOf(cause)}`);
+      }
       throw error;
     }
   }
@@ -711,7 +718,7 @@ export class Peers implements Transport, LinkOwner {
     return await Promise.all(others.map(async ([name, address]): Promise<NodeOutcome> => {
       try {
         const reply = await deadline(
-          askOnce(address, question, this.#options.secret),
+          askOnce(address, question, this.#proof),
           OUTCOME_MS,
         );
         const isAlike = this.#clusterDifference(reply, name) === undefined &&
@@ -769,6 +776,11 @@ export class Peers implements Transport, LinkOwner {
     const complaint = this.#complaints.get(name) ?? new Seldom(COMPLAINT_MS);
     this.#complaints.set(name, complaint);
     complaint.say(() => this.#options.logger.error(sentence));
+  }
+
+  get #proof(): Proof {
+    const { secret, tlsKeys } = this.#options;
+    return { secret, keys: tlsKeys?.() };
   }
 
   get #uptimeMs(): number {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Address } from "../../address.ts";
 import type { ByteString } from "../../byte_string.ts";
 import { writeLatin1 } from "../../byte_writer.ts";
 import { now } from "../../clock.ts";
@@ -58,6 +59,12 @@ export interface UpgradeAnswer {
   readonly afterwards?: () => void;
 }
 
+/** What is known of the connection that a question comes on. */
+export interface Asker {
+  readonly isEncrypted: boolean;
+  readonly address: Address | undefined;
+}
+
 /** What a connection needs from the node. */
 export interface ConnectionHost extends PipelineNode {
   readonly facts: CommandHost;
@@ -67,7 +74,7 @@ export interface ConnectionHost extends PipelineNode {
   /** The name of the command that may come first instead of all others, in capitals: peers send it. */
   readonly upgradeCommand: string;
   /** Answers the word after {@linkcode upgradeCommand}. */
-  onUpgrade(question: ByteString): Promise<UpgradeAnswer>;
+  onUpgrade(question: ByteString, from: Asker): Promise<UpgradeAnswer>;
   /** The connection was closed because it could not be served. */
   onConnectionFailure(error: unknown): void;
 }
@@ -428,7 +435,10 @@ export class Connection implements PipelineHost, ConnectionFacts {
     clearTimeout(this.#peerTimer);
     this.#isUpgrading = true;
     this.#onProven();
-    const { reply, takeOver, afterwards } = await this.#host.onUpgrade(question);
+    const { reply, takeOver, afterwards } = await this.#host.onUpgrade(question, {
+      isEncrypted: this.#socket.isEncrypted === true,
+      address: this.#socket.remoteAddr,
+    });
     this.#pipeline.reply(encodeValue(reply, this.#session.version));
     if (takeOver === undefined && afterwards === undefined) {
       this.#isEnding = true;

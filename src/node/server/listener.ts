@@ -24,6 +24,7 @@ import {
   type Socket,
   writeAll,
 } from "../../socket.ts";
+import { type TlsServer, withTls } from "../../tls.ts";
 import type { Session } from "../commands/command.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 
@@ -70,10 +71,12 @@ export class ClientListener {
    * Takes the port. Until the node serves requests, each client is turned away with `reason`.
    *
    * @param reason the code and the message of an error reply
+   * @param tls how TLS is spoken; it is not, if not given
    * @throws {FatalError} if it cannot listen at `address`.
    */
-  constructor(address: Address, reason: string) {
-    this.#listener = open(address);
+  constructor(address: Address, reason: string, tls?: TlsServer) {
+    const listener = open(address);
+    this.#listener = tls === undefined ? listener : withTls(listener, tls);
     acceptAll(this.#listener, {
       onSocket: (socket) => {
         if (this.#host !== undefined) return this.#accept(socket, this.#host);
