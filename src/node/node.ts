@@ -315,6 +315,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     });
     const { statistics } = this;
     this.#settings = {
+      tls: opened.tls,
       memoryBytesMax: options.memoryBytesMax,
       idleMsMax: options.idleMsMax,
       parseMemoryBytes: (text) => parseMemoryBytes(text, "maxmemory"),

@@ -9,6 +9,7 @@ import type { Logger } from "@std/log";
 import { type Address, formatAddress } from "../address.ts";
 import { Seldom } from "../seldom.ts";
 import type { TlsKeys, TlsServer } from "../tls.ts";
+import type { TlsParameters, TlsPart } from "./commands/command.ts";
 import { sourceOf } from "./access/auth_limit.ts";
 
 /** What a node was given for TLS. */
@@ -61,7 +62,7 @@ function certificateOf(pem: string): X509Certificate | undefined {
 }
 
 /** TLS at one node. */
-export class NodeTls implements TlsServer {
+export class NodeTls implements TlsServer, TlsParameters {
   keys: TlsKeys;
   readonly demandsCertificates: boolean;
   readonly allowsPlain: boolean;
@@ -74,6 +75,34 @@ export class NodeTls implements TlsServer {
     this.allowsPlain = settings.allowsPlain;
     this.#logger = logger;
     this.#warnOfEnd();
+  }
+
+  get(part: TlsPart): string {
+    const { cert = "", ca = "" } = this.keys;
+    return part === "tls-cert" ? cert : part === "tls-ca" ? ca : "";
+  }
+
+  whyNot(changes: ReadonlyMap<string, string>): string | undefined {
+    return whyNotTheseKeys(this.#with(changes), (part) => `tls-${part}`);
+  }
+
+  set(changes: ReadonlyMap<string, string>): void {
+    const keys = this.#with(changes);
+    const isSame = keys.cert === this.keys.cert && keys.key === this.keys.key &&
+      keys.ca === this.keys.ca;
+    if (isSame) return;
+    this.keys = keys;
+    this.#logger.info("connections get another certificate from now on");
+    this.#warnOfEnd();
+  }
+
+  #with(changes: ReadonlyMap<string, string>): TlsKeys {
+    const { cert, key, ca } = this.keys;
+    return {
+      cert: changes.get("tls-cert") ?? cert,
+      key: changes.get("tls-key") ?? key,
+      ca: changes.get("tls-ca") ?? ca,
+    };
   }
 
   /** Logs it if the certificate has expired, or soon will have. */

@@ -300,6 +300,32 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "TLS: CONFIG SET takes another certificate, keeps connections, and shows no key",
+  ignore,
+  fn: async () => {
+    await withTls(async ({ authority, ports: [port = 0], cluster }) => {
+      const own = await open(port, { ca: authority.ca });
+      const other = await Authority.create("the next authority");
+      const next = await other.issue(HERE);
+      const set = async (...words: string[]) => await own.call(["CONFIG", "SET", ...words]);
+      for (const words of [["tls-cert", next.cert], ["tls-key", next.key], ["tls-key", "secret"]]) {
+        const reply = await set(...words);
+        assert(reply instanceof ErrorReply && !/BEGIN|secret/.test(reply.message), String(reply));
+      }
+      (await open(port, { ca: authority.ca })).close();
+      assertEquals(await set("tls-cert", next.cert, "tls-key", next.key), OK);
+      await assertRejects(() => open(port, { ca: authority.ca }), ConnectionError, "no authority");
+      (await open(port, { ca: other.ca })).close();
+      assertEquals(await own.call(["SET", "k", "v"]), OK);
+      assertEquals(await own.call(["CONFIG", "GET", "tls-key"]), ["tls-key", ""]);
+      assertEquals(/PRIVATE/.test(cluster.nodes[0]?.printed ?? ""), false);
+      own.close();
+      await other.remove();
+    });
+  },
+});
+
 /** Returns what a client says first. */
 async function clientHello(): Promise<Uint8Array> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -300,12 +300,26 @@ export interface Settings {
   idleMsMax: number;
   /** What takes so long is slow, in microseconds; -1: nothing is. */
   slowMicros: number;
+  /** The certificate for connections that are made from now on; `undefined` if there is no TLS. */
+  readonly tls: TlsParameters | undefined;
   /**
    * Returns how many bytes `text` names.
    *
    * @throws {UsageError} if it names none, or more than the engine can give.
    */
   parseMemoryBytes(text: string): number;
+}
+
+/** The parts of a certificate, by the names of their parameters; all are PEM texts. */
+export type TlsPart = "tls-cert" | "tls-key" | "tls-ca";
+
+/** The certificate of a node, as CONFIG shows and sets it. */
+export interface TlsParameters {
+  /** Returns a part; nothing of the key. */
+  get(part: TlsPart): string;
+  /** Returns why the certificate cannot be changed in these parts; `undefined` if it can. */
+  whyNot(changes: ReadonlyMap<string, string>): string | undefined;
+  set(changes: ReadonlyMap<string, string>): void;
 }
 
 /** A command that the node was busy with for long. */

@@ -16,6 +16,7 @@ import {
   type CommandRow,
   NO_KEYS,
   type Session,
+  type TlsPart,
 } from "./command.ts";
 import { matchesGlob } from "./glob.ts";
 import { withHelp } from "./help.ts";
@@ -26,7 +27,12 @@ import { limitAt, LIMITS } from "./limit_table.ts";
 interface Parameter {
   get(node: CommandHost): string;
   /** Checks `value`. Returns what sets it, or why it cannot be. */
-  readonly parse?: (value: ByteString, node: CommandHost) => (() => void) | string;
+  readonly parse?: (
+    value: ByteString,
+    node: CommandHost,
+    /** By name: all that is set at once. */
+    all: ReadonlyMap<string, string>,
+  ) => (() => void) | string;
 }
 
 /** A parameter that never changes. */
@@ -51,6 +57,17 @@ function integer(
       return () => access.set(node, Number(number));
     },
   };
+}
+
+/** A part of the certificate, which has to go with the others. */
+function tlsPart(part: TlsPart): [name: string, parameter: Parameter] {
+  return [part, {
+    get: ({ settings: { tls } }) => tls?.get(part) ?? "",
+    parse: (_value, { settings: { tls } }, all) => {
+      if (tls === undefined) return "this node was started without a certificate";
+      return tls.whyNot(all) ?? (() => tls.set(all));
+    },
+  }];
 }
 
 const INT_MAX = 2 ** 31 - 1;
@@ -104,6 +121,9 @@ const PARAMETERS: ReadonlyMap<string, Parameter> = new Map<string, Parameter>([
       set: ({ slowLog }, length) => slowLog.lengthMax = length,
     }),
   ],
+  tlsPart("tls-cert"),
+  tlsPart("tls-key"),
+  tlsPart("tls-ca"),
   [
     "timeout",
     integer({ min: 0, max: INT_MAX }, {
@@ -129,6 +149,10 @@ function configGet([, , ...words]: readonly ByteString[], { node }: Session): Co
 function configSet([, , ...words]: readonly ByteString[], { node }: Session): CommandResult {
   if (words.length % 2 !== 0) return { reply: wrongArity("config|set") };
   const setters = new Map<string, () => void>();
+  const all = new Map<string, string>();
+  for (let at = 0; at < words.length; at += 2) {
+    all.set((words[at] ?? "").toLowerCase(), words[at + 1] ?? "");
+  }
   for (let at = 0; at < words.length; at += 2) {
     const word = words[at] ?? "";
     const name = word.toLowerCase();
@@ -142,7 +166,7 @@ function configSet([, , ...words]: readonly ByteString[], { node }: Session): Co
     }
     if (parameter.parse === undefined) return { reply: failed(name, "can't set immutable config") };
     if (setters.has(name)) return { reply: failed(name, "duplicate parameter") };
-    const setter = parameter.parse(words[at + 1] ?? "", node);
+    const setter = parameter.parse(words[at + 1] ?? "", node, all);
     if (typeof setter === "string") return { reply: failed(name, setter) };
     setters.set(name, setter);
   }

@@ -44,6 +44,7 @@ export function session(): Session {
       keyBytesMax: 10,
       valueBytesMax: 20,
       settings: {
+        tls: undefined,
         memoryBytesMax: 0,
         idleMsMax: 300_000,
         slowMicros: 10_000,
