@@ -2,11 +2,11 @@
 
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { ClientConnection } from "../../src/client/connection.ts";
-import { fetchStatus } from "../../src/client/status.ts";
-import { OK } from "../../src/resp/value.ts";
-import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
-import { execute, until } from "../harness/processes.ts";
+import { ClientConnection } from "../../../src/client/connection.ts";
+import { fetchStatus } from "../../../src/client/status.ts";
+import { OK } from "../../../src/resp/value.ts";
+import { freePorts, LocalCluster, loopback } from "../../harness/cluster.ts";
+import { execute, until } from "../../harness/processes.ts";
 
 /** The longest that a well-behaved client may wait, in milliseconds. */
 const ANSWER_MS_MAX = 1000;

@@ -1,17 +1,17 @@
 /** Nodes that fail under load: paused, killed. Cut off from each other: see `network_test.ts`. */
 
 import { assertEquals } from "@std/assert";
-import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
-import type { Address } from "../../src/address.ts";
-import { binary } from "../harness/binary.ts";
+import { freePorts, LocalCluster, loopback } from "../../harness/cluster.ts";
+import type { Address } from "../../../src/address.ts";
+import { binary } from "../../harness/binary.ts";
 import {
   assertAgreement,
   assertInTime,
   CLIENT_TIMEOUT_MS,
   untilLocksAreFree,
   untilMore,
-} from "../harness/checks.ts";
-import { STEADY_LOAD, Workload } from "../harness/workload.ts";
+} from "../../harness/checks.ts";
+import { STEADY_LOAD, Workload } from "../../harness/workload.ts";
 
 /** The nodes' own deadline in these tests, and what a request may last with it. */
 const TIMEOUT_MS = 2000;

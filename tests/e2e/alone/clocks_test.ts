@@ -6,12 +6,12 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
-import type { Address } from "../../src/address.ts";
-import { ClientConnection } from "../../src/client/connection.ts";
-import { CLOCK_OFF_MS_MAX, ROUND_TRIP_MS_MAX } from "../../src/two_phase/cluster_time.ts";
-import { OK } from "../../src/resp/value.ts";
-import { CLIENT_TIMEOUT_MS } from "../harness/checks.ts";
-import { freePorts, FROM_SOURCE, LocalCluster, loopback } from "../harness/cluster.ts";
+import type { Address } from "../../../src/address.ts";
+import { ClientConnection } from "../../../src/client/connection.ts";
+import { CLOCK_OFF_MS_MAX, ROUND_TRIP_MS_MAX } from "../../../src/two_phase/cluster_time.ts";
+import { OK } from "../../../src/resp/value.ts";
+import { CLIENT_TIMEOUT_MS } from "../../harness/checks.ts";
+import { freePorts, FROM_SOURCE, LocalCluster, loopback } from "../../harness/cluster.ts";
 
 /** By how many milliseconds the clocks are ahead. The first node sweeps. */
 const AHEAD_MS = [-450, 0, 0, 450, 60_000];
@@ -29,7 +29,7 @@ const SWEEP_MS = 100;
 
 Deno.test("keys expire within the bound on nodes whose clocks differ, whichever has set them", async () => {
   const [file, ...main] = [FROM_SOURCE.file, ...FROM_SOURCE.args.slice(0, -1)];
-  const script = new URL("../harness/skewed_main.ts", import.meta.url).pathname;
+  const script = new URL("../../harness/skewed_main.ts", import.meta.url).pathname;
   const places = loopback(freePorts(AHEAD_MS.length).sort()).map((place, at) => ({
     ...place,
     program: { file: file ?? "", args: [...main, script, String(AHEAD_MS[at])] },

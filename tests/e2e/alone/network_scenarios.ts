@@ -5,11 +5,11 @@
  */
 
 import { assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
-import { LocalCluster, type Place } from "../harness/cluster.ts";
-import type { Address } from "../../src/address.ts";
-import { ClientConnection } from "../../src/client/connection.ts";
-import type { ClusterStatus } from "../../src/cluster_status.ts";
-import { ErrorReply, OK } from "../../src/resp/value.ts";
+import { LocalCluster, type Place } from "../../harness/cluster.ts";
+import type { Address } from "../../../src/address.ts";
+import { ClientConnection } from "../../../src/client/connection.ts";
+import type { ClusterStatus } from "../../../src/cluster_status.ts";
+import { ErrorReply, OK } from "../../../src/resp/value.ts";
 import {
   assertAgreement,
   assertInTime,
@@ -17,11 +17,11 @@ import {
   CLIENT_TIMEOUT_MS,
   untilLocksAreFree,
   untilMore,
-} from "../harness/checks.ts";
-import { until } from "../harness/processes.ts";
-import { Freshness } from "../harness/freshness.ts";
-import { TestNetwork } from "../harness/namespaces.ts";
-import { STEADY_LOAD, Workload } from "../harness/workload.ts";
+} from "../../harness/checks.ts";
+import { until } from "../../harness/processes.ts";
+import { Freshness } from "../../harness/freshness.ts";
+import { TestNetwork } from "../../harness/namespaces.ts";
+import { STEADY_LOAD, Workload } from "../../harness/workload.ts";
 
 /** All nodes listen at the same port, as on machines of their own. */
 const PORT = 5000;

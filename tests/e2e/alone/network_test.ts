@@ -1,9 +1,9 @@
 /** Nodes that cannot reach each other, each on a host of its own. */
 
 import { assertEquals } from "@std/assert";
-import { binaryPath } from "../harness/binary.ts";
-import { execute } from "../harness/processes.ts";
-import { canMakeNamespaces, TestNetwork } from "../harness/namespaces.ts";
+import { binaryPath } from "../../harness/binary.ts";
+import { execute } from "../../harness/processes.ts";
+import { canMakeNamespaces, TestNetwork } from "../../harness/namespaces.ts";
 
 const CAN_RUN = await canMakeNamespaces();
 
