@@ -62,7 +62,11 @@ class Link {
   readonly streams: readonly [Stream, Stream];
   readonly isOpen: [boolean, boolean] = [true, true];
 
-  constructor(readonly ends: readonly [NodeId, NodeId]) {
+  /** @param processes of each end, how many of its processes had ended before this one */
+  constructor(
+    readonly ends: readonly [NodeId, NodeId],
+    readonly processes: readonly (readonly [NodeId, number])[],
+  ) {
     const [a, b] = ends;
     this.streams = [
       { from: a, to: b, lastArrivalAt: 0, stalled: [] },
@@ -89,6 +93,8 @@ export class Network {
   readonly #clogs: number[][] = [];
   /** By from and to: the last messages that these two processes have passed. */
   readonly #recent: Message[][][] = [];
+  /** By node: how many of its processes have ended. */
+  readonly #ended: number[] = [];
 
   constructor(options: { scheduler: Scheduler; random: Random; delayMsMax: number }) {
     this.#scheduler = options.scheduler;
@@ -127,15 +133,22 @@ export class Network {
       const receiver = this.#endpoints[to];
       receiver?.whenRunning(() => {
         if (this.#links[to]?.[from] !== link) return;
-        const recent = (this.#recent[from] ??= [])[to] ??= [];
-        if (recent.push(message) > DUPLICATES_MAX) recent.shift();
+        this.#noteRecent(link, stream, message);
         receiver.onMessage(from, message);
       });
     });
   }
 
+  /** What a process gets of one that has ended, because it was paused, no later process repeats. */
+  #noteRecent({ processes }: Link, { from, to }: Stream, message: Message): void {
+    if (processes.some(([node, count]) => count !== (this.#ended[node] ?? 0))) return;
+    const recent = (this.#recent[from] ??= [])[to] ??= [];
+    if (recent.push(message) > DUPLICATES_MAX) recent.shift();
+  }
+
   /** The process of `node` is gone: its ends of all connections are. */
   onProcessEnd(node: NodeId): void {
+    this.#ended[node] = (this.#ended[node] ?? 0) + 1;
     this.#recent[node] = [];
     for (const row of this.#recent) row[node] = [];
     this.#links[node]?.forEach((link, peer) => {
@@ -215,7 +228,8 @@ export class Network {
     const greetings = [dialer.greet(b), acceptor.greet(a)] as const;
     if (greetings[0] === undefined || greetings[1] === undefined) return;
     const [ofDialer, ofAcceptor] = greetings;
-    const link = new Link([a, b]);
+    const ends = [a, b] as const;
+    const link = new Link(ends, ends.map((node) => [node, this.#ended[node] ?? 0]));
     this.#adopt(acceptor, { peer: a, greeting: ofDialer, link });
     // The answer to the handshake is the first thing on the stream.
     const stream = link.streams[1];
