@@ -56,7 +56,11 @@ export interface Transport {
 
 /** What may only leave once it is certain that the journal is this process's own. */
 type Held =
-  & { readonly since: number }
+  & {
+    readonly since: number;
+    /** The question to the journal that it waits for, see {@linkcode OwnerWatch.question}. */
+    readonly question: number;
+  }
   & (
     /** Read from memory. */
     | { readonly answer: Answer }
@@ -113,7 +117,7 @@ export class Driver {
     this.#ownerWatch = new OwnerWatch({
       confirm: () => this.#journal.confirmOwner(),
       now: this.#turnBeganAt,
-      onSure: () => this.#releaseHeld(),
+      onConfirmed: (question) => this.#releaseHeld(question),
     });
   }
 
@@ -258,20 +262,27 @@ export class Driver {
 
   #hold(what: { answer: Answer } | { to: NodeSet; message: Message }): void {
     const since = this.#clocks().monotonicMs;
-    if (this.#stopped === undefined) this.#held.push({ ...what, since });
+    const { question } = this.#ownerWatch;
+    if (this.#stopped === undefined) this.#held.push({ ...what, since, question });
     else if ("answer" in what) {
       what.answer.requester.onOutcome({ kind: "rejected", ...this.#stopped });
     }
   }
 
-  /** The journal was this process's own after all of it was held. */
-  #releaseHeld(): void {
+  /** The journal was this process's own when all was held that waits for this question, or an earlier one. */
+  #releaseHeld(question: number): void {
     if (this.#stopped !== undefined) return;
-    const held = this.#held;
-    this.#held = [];
-    for (const one of held) {
-      if ("answer" in one) this.#answer([one.answer]);
-      else this.#send(one.to, one.message);
+    const released = this.#held.filter((one) => one.question <= question);
+    if (released.length === 0) return;
+    this.#held = this.#held.filter((one) => one.question > question);
+    const now = this.#clocks();
+    for (const one of released) {
+      if (!("answer" in one)) {
+        this.#transport.send(one.to, one.message);
+        continue;
+      }
+      const { requester, outcome, term } = one.answer;
+      requester.onOutcome(term?.holds(now) === false ? LEASE_OVER : outcome);
     }
     this.#scheduleFlush();
   }

@@ -22,7 +22,7 @@ export const ASK_AGAIN_MS = 1500;
 /** Watches over one journal. */
 export class OwnerWatch {
   readonly #confirm: () => Promise<void>;
-  readonly #onSure: () => void;
+  readonly #onConfirmed: (question: number) => void;
   #aliveAt: Clocks;
   /** How often the journal was asked. */
   #asked = 0;
@@ -34,14 +34,14 @@ export class OwnerWatch {
     /** Resolves if the journal is still this process's own. Never called again after a failure. */
     confirm: () => Promise<void>;
     /**
-     * This process was the owner after the question. It may have stood still since: ask
-     * {@linkcode isSureAt}.
+     * This process was the owner when the question of this number was asked: what was in memory before, and
+     * while no later question was asked, was no older than the journal. It may have stood still since.
      */
-    onSure: () => void;
+    onConfirmed: (question: number) => void;
     now: Clocks;
   }) {
     this.#confirm = options.confirm;
-    this.#onSure = options.onSure;
+    this.#onConfirmed = options.onConfirmed;
     this.#aliveAt = options.now;
   }
 
@@ -52,6 +52,11 @@ export class OwnerWatch {
   isSureAt(at: Clocks): boolean {
     if (this.#hasStoodStill(at)) this.suspect(at);
     return !this.#isAsking;
+  }
+
+  /** The number of the question that is asked, or was asked last. */
+  get question(): number {
+    return this.#asked;
   }
 
   /** To be called many times in {@linkcode STANDSTILL_MS}. */
@@ -80,9 +85,9 @@ export class OwnerWatch {
     const asked = ++this.#asked;
     this.#isAsking = true;
     this.#confirm().then(() => {
-      if (asked !== this.#asked) return;
-      this.#isAsking = false;
-      this.#onSure();
+      // A process whose every turn is long suspects again before the answer comes.
+      if (asked === this.#asked) this.#isAsking = false;
+      this.#onConfirmed(asked);
     }, () => {}); // The journal has told the node, which ends.
   }
 }

@@ -466,13 +466,29 @@ Deno.test("Driver does not take an answer of its journal for good that is older 
   node.standStill(300);
   await node.read();
   node.standStill(300);
-  await node.journal.confirm();
-  assertEquals([node.said, node.journal.asked.length], [[], 2]);
-  const [, second] = node.journal.asked;
+  // What was read before is as it was then; what is read from now on waits for another answer.
+  assertEquals(node.driver.peek("k", node.driver.readClocks()), MUST_WAIT);
+  const [first, second] = node.journal.asked;
+  first?.resolve();
+  await node.read();
+  assertEquals([node.said, node.journal.asked.length], [["answered"], 2]);
   second?.reject(new FatalError("another process has taken over the journal"));
   await node.read();
-  assertEquals(node.said, []);
+  assertEquals(node.said, ["answered"]);
   assertEquals(node.driver.peek("k", node.driver.readClocks()), MUST_WAIT);
+});
+
+Deno.test("Driver answers reads though each of its turns is so long that it may have stood still", async () => {
+  const node = new OwnTime(["n0"]);
+  for (let turn = 1; turn <= 5; turn++) {
+    node.standStill(300);
+    node.driver.tick();
+    await node.read();
+    // The answer to a question comes a turn later, when the next one is asked already.
+    node.journal.asked.at(-2)?.resolve();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    assertEquals(node.said, Array(turn - 1).fill("answered"));
+  }
 });
 
 Deno.test("Driver gives no other node a lease after a standstill until its journal says whose it is", async () => {
