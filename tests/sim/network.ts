@@ -139,9 +139,14 @@ export class Network {
     });
   }
 
+  /** Tells whether no process has ended since there were so many. */
+  #areRunning(processes: Link["processes"]): boolean {
+    return processes.every(([node, count]) => count === (this.#ended[node] ?? 0));
+  }
+
   /** What a process gets of one that has ended, because it was paused, no later process repeats. */
   #noteRecent({ processes }: Link, { from, to }: Stream, message: Message): void {
-    if (processes.some(([node, count]) => count !== (this.#ended[node] ?? 0))) return;
+    if (!this.#areRunning(processes)) return;
     const recent = (this.#recent[from] ??= [])[to] ??= [];
     if (recent.push(message) > DUPLICATES_MAX) recent.shift();
   }
@@ -239,7 +244,9 @@ export class Network {
     this.#scheduler.after(answeredAt - this.#scheduler.now, () => {
       const giveUp = () => this.#close(link, a, { peer: b, isTold: false });
       dialer.whenRunning(() => {
-        if (!dialer.isReachable || !link.isOpen[0] || !link.isOpen[1]) giveUp();
+        const isOpen = link.isOpen[0] && link.isOpen[1];
+        // The process that has dialed may have ended, and another one runs.
+        if (!dialer.isReachable || !isOpen || !this.#areRunning(link.processes)) giveUp();
         else this.#adopt(dialer, { peer: b, greeting: ofAcceptor, link });
       }, giveUp);
     });

@@ -360,12 +360,13 @@ export class SimNode implements Endpoint {
     return latest;
   }
 
-  /** Tells whether the disk of this node says that the journal of `node` has got beyond `copy`. */
+  /**
+   * Tells whether the disk of this node says that the journal of `node` has got beyond `copy`: by its
+   * records, as a node that starts more than once before it meets another one passes any incarnation.
+   */
   knowsMoreThan(copy: DiskCopy, node: NodeId): boolean {
     const seen = this.#sightingOf(node);
-    if (seen?.journal !== copy.journal) return false;
-    const next = copy.incarnation + 1 + offsetOf(copy.records);
-    return seen.incarnation >= next || seen.position > progressOf(copy.records);
+    return seen?.journal === copy.journal && seen.position > progressOf(copy.records);
   }
 
   /**
@@ -755,14 +756,6 @@ function progressOf(records: readonly JournalRecord[]): number {
   return records.reduce((progress, record) => {
     if (record.type === "position") return record.position;
     return countsAsProgress(record) ? progress + 1 : progress;
-  }, 0);
-}
-
-/** Returns by how much a process on these records counts incarnations from later on. */
-function offsetOf(records: readonly JournalRecord[]): number {
-  return records.reduce((offset, record) => {
-    if (record.type === "offset") return record.incarnations;
-    return record.type === "membership" ? record.offset : offset;
   }, 0);
 }
 
