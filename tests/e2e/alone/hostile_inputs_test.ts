@@ -133,17 +133,41 @@ async function sendAll(port: number, inputs: Iterator<Uint8Array, void>): Promis
   return count;
 }
 
-Deno.test("hostile inputs at one node cost its other clients nothing, nor its place in the view", async () => {
+/** What is done to five nodes: at the first of them. */
+interface Hostility {
+  readonly ports: readonly number[];
+  /** Connections that are closed at the end, whatever happens. */
+  readonly held: Deno.TcpConn[];
+}
+
+async function connect(port: number): Promise<ClientConnection> {
+  return await ClientConnection.open([{ hostname: "127.0.0.1", port }], { timeoutMs: 10_000 });
+}
+
+/** Does `action` to five nodes, which hold a value of 50 kB: after it all are members of the same view. */
+async function withFiveNodes(action: (about: Hostility) => Promise<void>): Promise<void> {
   const ports = freePorts(5);
-  const [port = 0, other = 0] = ports;
   const cluster = await LocalCluster.start({ places: loopback(ports) });
-  const connect = (at: number) =>
-    ClientConnection.open([{ hostname: "127.0.0.1", port: at }], { timeoutMs: 10_000 });
-  const watcher = await connect(other);
+  const watcher = await connect(ports[1] ?? 0);
   const held: Deno.TcpConn[] = [];
   try {
     const before = await fetchStatus(watcher);
     assertEquals(await watcher.call(["SET", "large", "x".repeat(50_000)]), OK);
+    await action({ ports, held });
+    const after = await fetchStatus(watcher);
+    assertEquals(after.view, before.view);
+    assertEquals(after.nodes.map(({ role }) => role), Array(5).fill("member"));
+    for (const node of cluster.nodes) assertEquals(node.hasEnded, false, node.printed);
+  } finally {
+    for (const conn of held) conn.close();
+    watcher.close();
+    await cluster.stop();
+  }
+}
+
+Deno.test("hostile inputs at one node cost its other clients nothing, nor its place in the view", () =>
+  withFiveNodes(async ({ ports, held }) => {
+    const [port = 0] = ports;
     const clients = await Promise.all(
       ports.map(async (at) => new HonestClient(await connect(at), `of ${at}`)),
     );
@@ -181,28 +205,11 @@ Deno.test("hostile inputs at one node cost its other clients nothing, nor its pl
       assertEquals(slowestMs < ANSWER_MS_MAX + lateMs, true, said);
       assertEquals(answers > 20, true, `${answers} answers`);
     }
-    const after = await fetchStatus(watcher);
-    assertEquals(after.view, before.view);
-    assertEquals(after.nodes.map(({ role }) => role), Array(5).fill("member"));
-    for (const node of cluster.nodes) assertEquals(node.hasEnded, false, node.printed);
-  } finally {
-    for (const conn of held) conn.close();
-    watcher.close();
-    await cluster.stop();
-  }
-});
+  }));
 
-Deno.test("large replies that nobody reads cost other clients little, and the node not its place", async () => {
-  const ports = freePorts(5);
-  const [port = 0, other = 0] = ports;
-  const cluster = await LocalCluster.start({ places: loopback(ports) });
-  const connect = (at: number) =>
-    ClientConnection.open([{ hostname: "127.0.0.1", port: at }], { timeoutMs: 10_000 });
-  const watcher = await connect(other);
-  const held: Deno.TcpConn[] = [];
-  try {
-    const before = await fetchStatus(watcher);
-    assertEquals(await watcher.call(["SET", "large", "x".repeat(50_000)]), OK);
+Deno.test("large replies that nobody reads cost other clients little, and the node not its place", () =>
+  withFiveNodes(async ({ ports, held }) => {
+    const [port = 0] = ports;
     const client = new HonestClient(await connect(port), "the honest one");
     const gets = new TextEncoder().encode("GET large\r\n".repeat(100));
     for (let burst = 0; burst < 2; burst++) {
@@ -214,11 +221,4 @@ Deno.test("large replies that nobody reads cost other clients little, and the no
     }
     await client.stop();
     assertEquals(client.slowestMs < ANSWER_MS_MAX, true, `${client.slowestMs} ms`);
-    const after = await fetchStatus(watcher);
-    assertEquals(after.view, before.view);
-  } finally {
-    for (const conn of held) conn.close();
-    watcher.close();
-    await cluster.stop();
-  }
-});
+  }));
