@@ -81,6 +81,7 @@ export class Driver {
   /** In their order. */
   #held: Held[] = [];
   #tickedAt = Infinity;
+  #replies: (() => void)[] = [];
   #afterFlush: (() => void)[] = [];
   /** The start of the present turn. */
   #turnBeganAt: Clocks;
@@ -201,7 +202,13 @@ export class Driver {
     this.#step({ type: "peerDown", peer });
   }
 
-  /** Runs `action` at the end of this turn, after the turn's answers. */
+  /** Runs `reply`, which sends answers of this turn to a client, when all of them are ready. */
+  replyLater(reply: () => void): void {
+    this.#replies.push(reply);
+    this.#scheduleFlush();
+  }
+
+  /** Runs `action` at the end of this turn, after the turn's answers and messages. */
   afterTurn(action: () => void): void {
     this.#afterFlush.push(action);
     this.#scheduleFlush();
@@ -328,12 +335,19 @@ export class Driver {
     this.#isFlushScheduled = false;
     this.#isFlushing = true;
     do {
-      while (this.replica.hasEffects) this.#carryOut(this.replica.takeEffects());
+      // Replies leave first: a client waits for its own, and no node waits for a commit. What comes of them
+      // goes into the same frames.
+      do {
+        while (this.replica.hasEffects) this.#carryOut(this.replica.takeEffects());
+        const replies = this.#replies;
+        this.#replies = [];
+        for (const reply of replies) reply();
+      } while (this.replica.hasEffects || this.#replies.length > 0);
       this.#transport.flush();
       const actions = this.#afterFlush;
       this.#afterFlush = [];
       for (const action of actions) action();
-    } while (this.replica.hasEffects || this.#afterFlush.length > 0);
+    } while (this.replica.hasEffects || this.#replies.length > 0 || this.#afterFlush.length > 0);
     this.#isFlushing = false;
   }
 

@@ -346,6 +346,30 @@ Deno.test("Driver.checkpoint() finds nothing left to do, whatever the end of the
   await assertRejects(() => inTurn.promise, InvariantError, "between two turns");
 });
 
+Deno.test("Driver sends replies before frames, and what comes of replies in the same frames", async () => {
+  const log: string[] = [];
+  const node = new OwnTime(["n0"], () => log.push("frames"));
+  log.length = 0;
+  const submit = (key: string, onReply: () => void) =>
+    node.driver.submit(write({ [key]: "1" }), {
+      onOutcome: () =>
+        node.driver.replyLater(() => {
+          log.push(`reply to ${key}`);
+          onReply();
+        }),
+    });
+  node.driver.afterTurn(() => log.push("after the turn"));
+  submit("a", () => submit("b", () => {}));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assertEquals(log.filter((line, at) => line !== log[at - 1]), [
+    "reply to a",
+    "reply to b",
+    "frames",
+    "after the turn",
+    "frames",
+  ]);
+});
+
 // --- After a standstill ----------------------------------------------------------------------
 
 /** A journal that says whose it is when it is told to. */
@@ -373,7 +397,7 @@ class OwnTime {
   readonly said: string[] = [];
   #at: Clocks = clocks();
 
-  constructor(names: readonly string[]) {
+  constructor(names: readonly string[], onFlush: () => void = () => {}) {
     const view = { ...VIEW, names, members: 2 ** names.length - 1 };
     this.driver = new Driver({
       replica: new Replica({
@@ -386,7 +410,7 @@ class OwnTime {
         records: [{ type: "view", view }],
       }),
       journal: this.journal,
-      transport: { send: (_to, message) => this.sent.push(message), flush: () => {} },
+      transport: { send: (_to, message) => this.sent.push(message), flush: onFlush },
       onEvent: () => {},
       clocks: () => this.#at,
     });

@@ -407,7 +407,7 @@ export class Pipeline {
     const { driver } = this.#node;
     // While a node starts over it has none.
     if (driver === undefined) queueMicrotask(flush);
-    else driver.afterTurn(flush);
+    else driver.replyLater(flush);
   }
 
   /** Moves ready replies that no other reply precedes to the output. */
