@@ -164,9 +164,13 @@ class Window {
   }
 
   #setOlder(number: TransactionNumber, known: Known): void {
-    if (known === undefined) this.#older.delete(number);
-    else this.#older.set(number, known);
-    if (known !== undefined && isOpen(known)) this.#olderUndecided.add(number);
+    if (known === undefined) {
+      // It was refused here. If its coordinator has listed it as undecided, its abort is still to come.
+      this.#older.delete(number);
+      return;
+    }
+    this.#older.set(number, known);
+    if (isOpen(known)) this.#olderUndecided.add(number);
     else this.#olderUndecided.delete(number);
   }
 
