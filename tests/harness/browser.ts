@@ -176,7 +176,19 @@ export class Browser {
     await closed.promise;
     this.#process.kill();
     await this.#process.status;
-    await Deno.remove(this.#folder, { recursive: true });
+    await removeWhole(this.#folder);
+  }
+}
+
+/** Removes a folder that processes of the browser, which outlive it for a moment, may still write to. */
+async function removeWhole(folder: string): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await Deno.remove(folder, { recursive: true });
+    } catch (error) {
+      if (attempt === 50) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
   }
 }
 
