@@ -51,19 +51,8 @@ export function commandsOfGroup(group: string): readonly string[] {
   return REDIS[group]?.split(" ") ?? [];
 }
 
-/** What stands around the list in the document. */
-export const LIST_BEGIN = "<!-- commands: written by scripts/commands.ts -->";
-export const LIST_END = "<!-- end of commands -->";
-
-/** Returns `document` with the list as it must be. */
-export function withCommandList(document: string): string {
-  const begin = document.indexOf(LIST_BEGIN);
-  const end = document.indexOf(LIST_END);
-  if (begin < 0 || end < begin) throw new Error("the document has no place for the list");
-  return `${document.slice(0, begin)}${LIST_BEGIN}\n\n${commandList()}\n${document.slice(end)}`;
-}
-
-function commandList(): string {
+/** Returns the tables of all commands, before they are formatted. */
+export function commandList(): string {
   const known = new Set(Object.values(REDIS).flatMap((names) => names.split(" ")));
   const groups = Object.entries(REDIS).map(([group, names]) =>
     section(group, names.split(" ").map(rowOf))

@@ -4,7 +4,9 @@
  * @module
  */
 
+import { commandList } from "./command_list.ts";
 import { bashCompletions, manPage } from "./help_files.ts";
+import { metricList } from "./metric_list.ts";
 import { LIMITS } from "../../src/node/commands/limit_table.ts";
 
 /** A file that is written from the source. */
@@ -16,6 +18,8 @@ export interface GeneratedFile {
 }
 
 export const GENERATED: readonly GeneratedFile[] = [
+  { path: "docs/commands.md", content: (now) => withPart(now, "commands", commandList()) },
+  { path: "docs/metrics.md", content: (now) => withPart(now, "metrics", metricList()) },
   { path: "docs/operations.md", content: (now) => withPart(now, "limits", limitTable()) },
   { path: "deploy/dks.1", content: manPage },
   { path: "deploy/dks.bash", content: bashCompletions },

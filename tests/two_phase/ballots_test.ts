@@ -22,6 +22,18 @@ function promised(script: Script, index: number): number {
   return node(script, index).membership.promised;
 }
 
+/** Takes down what a node sends from now on. */
+function sentBy(script: Script, index: number): Message[] {
+  const sent: Message[] = [];
+  const { outbox } = node(script, index).context;
+  const send = outbox.send.bind(outbox);
+  outbox.send = (to, message) => {
+    sent.push(message);
+    send(to, message);
+  };
+  return sent;
+}
+
 /** n0 has begun a ballot, as it hears nothing of n2, and its own promise is not durable yet. */
 function begun(): { script: Script; ballot: number } {
   const script = Script.complete(3, timingFor(5000));
@@ -108,13 +120,7 @@ Deno.test("a node that has lost its disk before view 1 gets no promise of a ball
   while (script.deliver(0, 1));
   assertEquals(promised(script, 1), ballot);
   script.wipe(0);
-  const messages: Message[] = [];
-  const { outbox } = node(script, 1).context;
-  const send = outbox.send.bind(outbox);
-  outbox.send = (to, message) => {
-    messages.push(message);
-    send(to, message);
-  };
+  const messages = sentBy(script, 1);
   script.goOnUntil(() => [0, 1, 2].every((index) => node(script, index).membership.mayWrite));
   const promises = messages.flatMap((one) => one.type === "viewPromise" ? [one.ballot] : []);
   assert(messages.some((one) => one.type === "viewRefuse" && one.ballot === ballot));
@@ -125,13 +131,7 @@ Deno.test("a node that has lost its disk before view 1 gets no promise of a ball
 Deno.test("a promise reports an accepted proposal when that is durable, and not before", () => {
   const script = Script.complete(3, timingFor(5000));
   const { membership } = node(script, 1);
-  const sent: Message[] = [];
-  const { outbox } = node(script, 1).context;
-  const send = outbox.send.bind(outbox);
-  outbox.send = (to, message) => {
-    sent.push(message);
-    send(to, message);
-  };
+  const sent = sentBy(script, 1);
   const ballot = ballotOf(9, 0);
   const tell = (message: Message) => script.step(1, { type: "message", from: 0, message });
   script.forcesAtOnce = false;
@@ -152,13 +152,7 @@ Deno.test("a promise reports an accepted proposal when that is durable, and not 
 Deno.test("a node that is asked again for a promise tells no report of the view that came of it", () => {
   const script = Script.complete(3, timingFor(5000));
   const { membership: { view } } = node(script, 1);
-  const sent: Message[] = [];
-  const { outbox } = node(script, 1).context;
-  const send = outbox.send.bind(outbox);
-  outbox.send = (to, message) => {
-    sent.push(message);
-    send(to, message);
-  };
+  const sent = sentBy(script, 1);
   script.ask(0, "T1", write({ k: "1" }));
   script.deliver(0, 1);
   // As after a broken link: the proposer asks for what it has had, and used, long ago.
