@@ -3,8 +3,10 @@
  * journal.
  *
  * ```text
- * view    = number cluster ballot names members journals commits bases
+ * view    = number cluster ballot names members journals commits bases learners change
  * cluster = id 0 | id 1 by at view
+ * learner = node, the id that it replaces + 1 or 0, by, at
+ * change  = 0 | 1 kind name replaces by at view     replaces: "" for nobody
  * report  = table marks
  * table   = (coordinator number state follows)*     state: 0 prepared, 1 committed, 2 aborted
  * ```
@@ -23,6 +25,8 @@ import { NODES_MAX, TRANSACTIONS_MAX } from "./limits.ts";
 import { readPrepare, writePrepare } from "./transaction_codec.ts";
 import type {
   ClusterId,
+  Learner,
+  ListChange,
   NodeId,
   PreparedRecord,
   TableEntry,
@@ -47,11 +51,13 @@ export function writeView(writer: ByteWriter, view: View): void {
     writer.varint(number);
   });
   writeNumbers(writer, view.bases);
+  writeItems(writer, view.learners ?? [], (learner) => writeLearner(writer, learner));
+  writeChange(writer, view.change);
 }
 
 /** @throws {MalformedError} if there is none. */
 export function readView(reader: ByteReader): View {
-  return {
+  const view = {
     number: reader.varint(),
     cluster: readCluster(reader),
     ballot: reader.varint(),
@@ -62,6 +68,66 @@ export function readView(reader: ByteReader): View {
       return { coordinator: readNodeId(reader), number: reader.varint() };
     }),
     bases: readNumbers(reader),
+  };
+  const learners = readItems(reader, NODES_MAX, "learners", () => readLearner(reader));
+  const change = readChange(reader);
+  return {
+    ...view,
+    ...learners.length > 0 ? { learners } : {},
+    ...change !== undefined ? { change } : {},
+  };
+}
+
+const CHANGE_KINDS: readonly ListChange["kind"][] = [
+  "add",
+  "remove",
+  "replace",
+  "cancel",
+  "admit",
+];
+
+function writeLearner(writer: ByteWriter, { node, replaces, by, at }: Learner): void {
+  writer.varint(node);
+  writer.varint(replaces === undefined ? 0 : replaces + 1);
+  writeText(writer, by);
+  writer.varint(at);
+}
+
+function readLearner(reader: ByteReader): Learner {
+  const node = readNodeId(reader);
+  const replaces = reader.count(NODES_MAX, "as the id of a node and 1");
+  return {
+    node,
+    ...replaces === 0 ? {} : { replaces: replaces - 1 },
+    by: readText(reader),
+    at: reader.varint(),
+  };
+}
+
+function writeChange(writer: ByteWriter, change: ListChange | undefined): void {
+  writer.uint8(change === undefined ? 0 : 1);
+  if (change === undefined) return;
+  writer.uint8(CHANGE_KINDS.indexOf(change.kind));
+  writeText(writer, change.name);
+  writeText(writer, change.replaces ?? "");
+  writeText(writer, change.by);
+  writer.varint(change.at);
+  writer.varint(change.view);
+}
+
+function readChange(reader: ByteReader): ListChange | undefined {
+  if (reader.uint8() === 0) return undefined;
+  const kind = CHANGE_KINDS[reader.uint8()];
+  if (kind === undefined) throw new MalformedError("an unknown kind of change");
+  const name = readText(reader);
+  const replaces = readText(reader);
+  return {
+    kind,
+    name,
+    ...replaces === "" ? {} : { replaces },
+    by: readText(reader),
+    at: reader.varint(),
+    view: reader.varint(),
   };
 }
 

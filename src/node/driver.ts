@@ -25,6 +25,7 @@ import type {
   NodeId,
   NodeSet,
 } from "../two_phase/messages.ts";
+import type { ChangeRequest } from "../two_phase/member_changes.ts";
 import { type Input, MUST_WAIT, type Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
 import type { Store } from "../two_phase/store.ts";
@@ -174,6 +175,15 @@ export class Driver {
       return;
     }
     this.#step({ type: "request", request, requester });
+  }
+
+  /** Asks for a change of the list of nodes. */
+  changeMembers(request: ChangeRequest): void {
+    if (this.#stopped === undefined) this.#step({ type: "changeMembers", request });
+    else {
+      const { reason } = this.#stopped;
+      request.requester.onChangeOutcome({ kind: "refused", reason });
+    }
   }
 
   /** Receives a message from another node. */
@@ -355,6 +365,7 @@ export class Driver {
     if (effects.records.length > 0) this.#journal.append(effects.records);
     for (const { to, message } of effects.sends) this.#send(to, message);
     this.#answer(effects.answers);
+    for (const { requester, outcome } of effects.changeAnswers) requester.onChangeOutcome(outcome);
     if (effects.changes.length > 0) this.#onChanges?.(effects.changes);
     for (const event of effects.events) this.#onEvent(event);
     if (!effects.force) return;

@@ -170,6 +170,41 @@ export interface ClusterOrigin {
   readonly view: number;
 }
 
+/** A change of the list of nodes, as somebody asks for it. Nodes are given by their names. */
+export type MemberChange =
+  /** Adds a node: a learner first, and a member when it holds everything. */
+  | { readonly kind: "add"; readonly name: string }
+  /** Takes a node out of the list, dead or alive. */
+  | { readonly kind: "remove"; readonly name: string }
+  /** Adds `name` in the place of `replaces`, which leaves when `name` becomes a member. */
+  | { readonly kind: "replace"; readonly name: string; readonly replaces: string }
+  /** Takes a learner out of the list again. */
+  | { readonly kind: "cancel"; readonly name: string };
+
+/** A node in the list that does not count yet: it has an id and links, and is sent the keys. */
+export interface Learner {
+  readonly node: NodeId;
+  /** The node that leaves the list when the learner becomes a member. */
+  readonly replaces?: NodeId | undefined;
+  /** Who asked for it, and when, in milliseconds of wall-clock time. */
+  readonly by: string;
+  readonly at: number;
+}
+
+/** What changed the list of nodes last. */
+export interface ListChange {
+  /** `admit`: a learner has become a member. */
+  readonly kind: MemberChange["kind"] | "admit";
+  readonly name: string;
+  /** The name of the node that `name` replaces, or has replaced. */
+  readonly replaces?: string | undefined;
+  /** Who asked for it, and when, in milliseconds of wall-clock time. */
+  readonly by: string;
+  readonly at: number;
+  /** The number of the view that made the change. */
+  readonly view: number;
+}
+
 /** A view: the members of the cluster, and how the view before it ended. */
 export interface View {
   /** 0 for a node that has not met the others yet: it accepts nothing. */
@@ -186,6 +221,10 @@ export interface View {
   readonly commits: readonly TransactionId[];
   /** By node id: transactions of the node up to this number belong to earlier views. */
   readonly bases: readonly TransactionNumber[];
+  /** Nodes of the list that do not count yet; absent or empty: none. */
+  readonly learners?: readonly Learner[] | undefined;
+  /** The last change of the list, by this view or an earlier one; absent: there was none. */
+  readonly change?: ListChange | undefined;
 }
 
 /** Node → node: this is the view that I have installed. Sent whenever a link comes up. */

@@ -11,6 +11,7 @@
  */
 
 import type { LeaseTerm } from "./lease.ts";
+import type { ChangeOutcome, ChangeRequester } from "./member_changes.ts";
 import type {
   Effect,
   JournalRecord,
@@ -57,6 +58,11 @@ export type ProtocolEvent =
   | { readonly type: "viewInstalled"; readonly view: View; readonly before: View }
   /** This node starts an attempt to have another view chosen. */
   | { readonly type: "viewChangeBegins"; readonly ballot: string; readonly reason: string }
+  /**
+   * The installed view has other nodes than `before`, or other learners: links to nodes that it does not
+   * list end, and those to nodes that it lists begin. It comes after `viewInstalled`.
+   */
+  | { readonly type: "listChanged"; readonly view: View; readonly before: View }
   /** A peer turns out to be of another cluster: drop the link to it. */
   | { readonly type: "foreignPeer"; readonly peer: NodeId }
   /**
@@ -98,6 +104,12 @@ export type ProtocolEvent =
   | { readonly type: "clockIsOff"; readonly offMs: number }
   | { readonly type: "clockIsRight" };
 
+/** The answer to somebody who asked for a change of the list of nodes. */
+export interface ChangeAnswer {
+  readonly requester: ChangeRequester;
+  readonly outcome: ChangeOutcome;
+}
+
 /** What a committed transaction has done to keys. */
 export interface Change {
   readonly effects: readonly Effect[];
@@ -116,6 +128,7 @@ export interface Effects {
   /** To be sent, in this order for each receiver. May leave before the records are durable. */
   readonly sends: readonly Envelope[];
   readonly answers: readonly Answer[];
+  readonly changeAnswers: readonly ChangeAnswer[];
   /** To be told behind the answers, which may have older values; empty unless they are wanted. */
   readonly changes: readonly Change[];
   readonly events: readonly ProtocolEvent[];
@@ -144,6 +157,7 @@ export class Outbox {
   #records: JournalRecord[] = [];
   #sends: Envelope[] = [];
   #answers: Answer[] = [];
+  #changeAnswers: ChangeAnswer[] = [];
   #changes: Change[] = [];
   /** Whether changes are to be reported. */
   tellsChanges = false;
@@ -178,7 +192,7 @@ export class Outbox {
   /** Tells whether a driver has nothing to do. */
   get isEmpty(): boolean {
     return this.#records.length === 0 && this.#sends.length === 0 && this.#answers.length === 0 &&
-      this.#changes.length === 0 &&
+      this.#changes.length === 0 && this.#changeAnswers.length === 0 &&
       this.#events.length === 0 && this.#forceWanted <= this.#forceAsked;
   }
 
@@ -283,6 +297,10 @@ export class Outbox {
     this.#answers.push({ requester, outcome, term });
   }
 
+  answerChange(requester: ChangeRequester, outcome: ChangeOutcome): void {
+    this.#changeAnswers.push({ requester, outcome });
+  }
+
   /** A transaction with these effects is committed here. To be called if {@linkcode tellsChanges}. */
   change(effects: readonly Effect[], requester?: Requester): void {
     this.#changes.push({ effects, requester });
@@ -309,6 +327,7 @@ export class Outbox {
       force: this.#forceWanted > this.#forceAsked,
       sends: this.#sends,
       answers: this.#answers,
+      changeAnswers: this.#changeAnswers,
       changes: this.#changes,
       events: this.#events,
     };
@@ -323,6 +342,7 @@ export class Outbox {
     if (this.#records.length > 0) this.#records = [];
     if (this.#sends.length > 0) this.#sends = [];
     if (this.#answers.length > 0) this.#answers = [];
+    if (this.#changeAnswers.length > 0) this.#changeAnswers = [];
     if (this.#changes.length > 0) this.#changes = [];
     if (this.#events.length > 0) this.#events = [];
     return effects;

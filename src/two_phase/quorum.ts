@@ -37,14 +37,20 @@ export class Quorum {
   }
 }
 
-/** Returns the nodes that `view` lists as configured, members or not. */
+/** Returns the nodes that `view` lists as configured: members or not, and learners. */
 export function configuredNodes({ names }: Pick<View, "names">): NodeSet {
   return setOf(names.flatMap((name, node) => name === "" ? [] : [node]));
 }
 
-/** Returns the quorum of the configured nodes of `view`: members, leases, aborts. */
-export function quorumOf(view: Pick<View, "names">): Quorum {
-  return new Quorum(configuredNodes(view));
+/** Returns the configured nodes of `view` that count: all but the learners. */
+export function voters(view: Pick<View, "names" | "learners">): NodeSet {
+  const learners = setOf((view.learners ?? []).map(({ node }) => node));
+  return configuredNodes(view) & ~learners;
+}
+
+/** Returns the quorum of the voters of `view`: members, leases, aborts. */
+export function quorumOf(view: Pick<View, "names" | "learners">): Quorum {
+  return new Quorum(voters(view));
 }
 
 /**

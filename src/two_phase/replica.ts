@@ -19,6 +19,7 @@ import { type Doubt, longDoubts } from "./doubt.ts";
 import { HybridClock } from "./hybrid_clock.ts";
 import { LockTable } from "./lock_table.ts";
 import { LowWaterMarks } from "./low_water_mark.ts";
+import { type ChangeRequest, isSameList } from "./member_changes.ts";
 import { Membership, type PeerIdentity, type ProcessIdentity } from "./membership.ts";
 import {
   type ControlMessage,
@@ -78,6 +79,8 @@ export interface ReplicaOptions {
 export type Input =
   /** A client asks for something. */
   | { readonly type: "request"; readonly request: Request; readonly requester: Requester }
+  /** Somebody asks for a change of the list of nodes. */
+  | { readonly type: "changeMembers"; readonly request: ChangeRequest }
   /** A message has arrived on the link from `from`. */
   | { readonly type: "message"; readonly from: NodeId; readonly message: Message }
   /** A link has come up: messages on an earlier one may be lost. */
@@ -378,6 +381,9 @@ export class Replica {
       case "request":
         this.#coordinator.submit(input.request, input.requester);
         break;
+      case "changeMembers":
+        this.#viewChange.onChangeRequest(input.request);
+        break;
       case "message":
         this.#onMessage(input.from, input.message);
         break;
@@ -604,6 +610,7 @@ export class Replica {
     this.#source.onInstalled();
     this.#target.onInstalled();
     outbox.report({ type: "viewInstalled", view, before });
+    if (!isSameList(view, before)) outbox.report({ type: "listChanged", view, before });
     for (const node of members(membership.ready & membership.others)) this.#onPeerReady(node);
     this.#coordinator.onViewInstalled(unsettled, before);
     for (const transaction of ended) {

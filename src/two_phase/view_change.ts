@@ -52,6 +52,7 @@ import {
   type ViewRefuse,
 } from "./messages.ts";
 import { leaseWaitMs } from "./lease.ts";
+import type { ChangeRequest } from "./member_changes.ts";
 import { contains, members, NOBODY, only, setOf, size } from "./node_set.ts";
 import type { NodeRecord } from "./nodes.ts";
 import { configuredNodes, quorumForNext } from "./quorum.ts";
@@ -141,6 +142,12 @@ export class ViewChange {
   }
 
   // --- When to try ---------------------------------------------------------------------------
+
+  /** Somebody asks for a change of the list of nodes. */
+  onChangeRequest({ requester }: ChangeRequest): void {
+    const reason = "the nodes of a cluster cannot be changed while it lives yet";
+    this.#context.outbox.answerChange(requester, { kind: "refused", reason });
+  }
 
   onTick(): void {
     if (this.#attempt !== undefined) this.#advance(this.#attempt);

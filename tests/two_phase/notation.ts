@@ -167,6 +167,8 @@ export function formatEvent(event: ProtocolEvent): string {
       return `event ${formatView(event.view)} installed`;
     case "viewChangeBegins":
       return `event begins ballot ${event.ballot}: ${event.reason}`;
+    case "listChanged":
+      return `event the nodes are ${event.view.names.join(" ")}`;
     case "foreignPeer":
       return `event n${event.peer} is of another cluster`;
     case "olderCopy":

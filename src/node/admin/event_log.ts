@@ -46,6 +46,9 @@ export class EventLog {
         this.#reason = event.reason;
         logger.info(`starts a view change, ballot ${event.ballot}: ${event.reason}`);
         return;
+      case "listChanged":
+        logger.info(`the nodes are ${event.view.names.filter((one) => one !== "").join(", ")}`);
+        return;
       case "foreignPeer":
         return; // The peer is refused, and the log says so, when it dials again.
       case "olderCopy":

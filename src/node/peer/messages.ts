@@ -85,7 +85,7 @@ import type {
 } from "../../two_phase/messages.ts";
 
 /** The version of this format. Nodes of different versions do not talk to each other. */
-export const PEER_PROTOCOL_VERSION = 7;
+export const PEER_PROTOCOL_VERSION = 8;
 
 /** What a node reports about itself with every probe. */
 export interface NodeReport {

@@ -20,8 +20,14 @@ import { MalformedError } from "../../byte_reader.ts";
 import { seal, unseal } from "./journal_parts.ts";
 import type { JournalOwner } from "./journal_owner.ts";
 
-/** The format that this program writes. A journal of another format is left alone. */
-export const FORMAT = 4;
+/** The format that this program writes. */
+export const FORMAT = 5;
+
+/**
+ * The formats that it reads. In format 4, views have no learners. A journal of any other format is left
+ * alone; one of these has {@linkcode FORMAT} from its recovery on.
+ */
+export const FORMATS_READ: readonly number[] = [4, FORMAT];
 
 /** The first part of every key. */
 export const ROOT = "dks";
@@ -108,7 +114,9 @@ export function parseMeta(value: unknown): Meta {
       return { format, journal, incarnation };
     }
     // A later format may keep anything else here.
-    if (isCount(format) && format !== FORMAT) return { format, journal: "", incarnation: 0 };
+    if (isCount(format) && !FORMATS_READ.includes(format)) {
+      return { format, journal: "", incarnation: 0 };
+    }
   }
   throw new MalformedError("it says neither format nor id");
 }

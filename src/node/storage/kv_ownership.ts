@@ -15,6 +15,7 @@ import type { JournalOwner, OwnerState } from "./journal_owner.ts";
 import {
   EMPTY_MANIFEST,
   FORMAT,
+  FORMATS_READ,
   MANIFEST_KEY,
   type Meta,
   META_KEY,
@@ -103,9 +104,11 @@ function readMeta(value: unknown, place: string): Meta {
   } catch (error) {
     throw new FatalError(`the journal ${place} is damaged: ${messageOf(error)}`);
   }
-  if (meta.format !== FORMAT) {
+  if (!FORMATS_READ.includes(meta.format)) {
     throw new FatalError(
-      `the journal ${place} has format ${meta.format}, this program knows format ${FORMAT}`,
+      `the journal ${place} has format ${meta.format}, this program knows ${
+        FORMATS_READ.join(" and ")
+      }`,
     );
   }
   if (meta.incarnation >= INCARNATION_MAX) {

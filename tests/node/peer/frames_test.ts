@@ -29,6 +29,15 @@ const VIEW: View = {
   journals: ["j0", "", "j2"],
   commits: [{ coordinator: 2, number: NUMBER }],
   bases: [0, 0, NUMBER - 1],
+  learners: [{ node: 2, replaces: 0, by: "ops@10.0.0.1", at: 1_700_000_000_000 }],
+  change: {
+    kind: "replace",
+    name: "c:1",
+    replaces: "a:1",
+    by: "ops@10.0.0.1",
+    at: 1_700_000_000_000,
+    view: 3,
+  },
 };
 
 const MESSAGES: LinkMessage[] = [

@@ -4,7 +4,7 @@ import type { ByteString } from "../../../src/byte_string.ts";
 import { FatalError } from "../../../src/errors.ts";
 import type { Journal, RecoveryTarget } from "../../../src/node/storage/journal.ts";
 import { type KvJournalOptions, openKvJournal } from "../../../src/node/storage/kv_journal.ts";
-import { chunkKey, META_KEY } from "../../../src/node/storage/kv_layout.ts";
+import { chunkKey, FORMAT, META_KEY, parseMeta } from "../../../src/node/storage/kv_layout.ts";
 import {
   type KvBatch,
   type KvItem,
@@ -459,9 +459,23 @@ Deno.test("openKvJournal() refuses another format", async () => {
   await assertRejects(
     () => read({ store, placeName: "of the test" }),
     FatalError,
-    "the journal of the test has format 1, this program knows format 4",
+    "the journal of the test has format 1, this program knows 4 and 5",
   );
   assertEquals((await store.items()).length, 1);
+});
+
+Deno.test("openKvJournal() reads format 4, which then has the present format", async () => {
+  using store = await TestStore.open();
+  const journal = await openKvJournal({ onFatal: neverFatal, store });
+  await recover(journal);
+  journal.append([{ type: "clock", stamp: 7 }]);
+  await forced(journal);
+  await journal.close();
+  const { value } = await store.get(META_KEY);
+  await store.commit({ sets: [{ key: META_KEY, value: { ...Object(value), format: 4 } }] });
+  assertEquals((await read({ store })).records, [{ type: "clock", stamp: 7 }]);
+  const { value: after } = await store.get(META_KEY);
+  assertEquals(parseMeta(after).format, FORMAT);
 });
 
 Deno.test("openKvJournal() names the path when it cannot be opened", async () => {
