@@ -17,10 +17,11 @@ _dks() {
       esac
     done
     case "$command" in
-    "") words="--server --port --user --pass --tls --cacert --timeout --help put get delete exists outcome raw export import status top wait-ready watch run" ;;
+    "") words="--server --port --user --pass --tls --cacert --timeout --help put get delete exists outcome raw export import status top wait-ready watch run bench" ;;
     status) words="--json" ;;
     wait-ready) words="--timeout" ;;
     run) words="--connections --pipeline --repeat --reconnect --retry --json" ;;
+    bench) words="--clients --pipeline --size --keys --ratio --command --rate --duration --json" ;;
     esac
     case "$before" in
     -s | -p | --server | --port | --user | --pass | --timeout) words="" ;;

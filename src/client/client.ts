@@ -5,17 +5,21 @@
  */
 
 import { type Address, parsePort } from "../address.ts";
+import { type ByteString, fromText, toBytes } from "../byte_string.ts";
 import { type CommandLine, parseInteger, readCommandLine } from "../command_line.ts";
 import { parseDurationMs } from "../duration.ts";
 import { messageOf, UsageError } from "../errors.ts";
-import { CONFIG_BYTES_MAX } from "../limits.ts";
+import { CONFIG_BYTES_MAX, VALUE_BYTES_LIMIT } from "../limits.ts";
+import { ProtocolError, splitInline } from "../resp/command_decoder.ts";
 import type { TlsKeys } from "../tls.ts";
 import { ClosedPipeError, readInput, readSecret, StreamError } from "../standard_streams.ts";
+import type { BenchOptions } from "./bench.ts";
 import { ConnectionError } from "./connection.ts";
 import { callAnywhere, callOnce, Connector } from "./connector.ts";
 import { type Credentials, credentialsOf, parseServers } from "./credentials.ts";
 import { checkOneShot, EXIT, runOneShot } from "./one_shot.ts";
 import { parseOperations } from "./operations_file.ts";
+import { LiveLine } from "./progress_bar.ts";
 import { runPrompt } from "./prompt.ts";
 import { formatReport, run, type RunOptions } from "./run.ts";
 import { formatStatus, statusOf } from "./status.ts";
@@ -73,6 +77,21 @@ commands:
       --reconnect      opens a new connection for each operation
       --retry          sends a write again if its connection broke; the nodes
                        keep a token for each write, and do it once
+      --json           prints the result as JSON
+  bench [options]      loads any server of the Redis protocol, and prints
+                       latencies and throughput; its clients are spread over
+                       all nodes of LIST
+      --clients N      clients, each with a connection of its own (50)
+      --pipeline N     requests under way on each at a time (1)
+      --size N         bytes of a value (100)
+      --keys N         how many keys, each as likely as the others (10000)
+      --ratio W:R      W times SET for R times GET (1:1)
+      --command TEXT   sends this instead of both, with __key__ for a key and
+                       __data__ for a value: "SETEX __key__ 60 __data__"
+      --rate N         requests per second, due at fixed times: one that has
+                       to wait for earlier replies counts from when it was due;
+                       without it each client waits for its replies
+      --duration TIME  how long (10s); Ctrl-C ends it earlier
       --json           prints the result as JSON
 
 Exit codes: 0 done, 1 the key does not exist, 2 wrong usage, 3 failed.
@@ -177,6 +196,8 @@ async function runCommand(options: ClientOptions): Promise<number> {
       return await runPrompt({ ...options, output: standardOutput });
     case "run":
       return await replay(words, options);
+    case "bench":
+      return await measure(words, options);
     case "status":
       return await status(words, options);
     case "top": {
@@ -268,6 +289,83 @@ async function untilReady(words: readonly string[], options: ClientOptions): Pro
   if (reasons.length === 0) return EXIT.ok;
   await standardOutput.note(`dks: not ready after ${given}: ${reasons.join("; ")}\n`);
   return EXIT.failed;
+}
+
+// --- bench ---------------------------------------------------------------------------------------
+
+/** Bounds of the flags of `bench`. */
+const CLIENTS_MAX = 10_000;
+const KEYS_MAX = 1_000_000_000;
+const RATE_MAX = 10_000_000;
+
+async function measure(words: readonly string[], options: ClientOptions): Promise<number> {
+  const line = readCommandLine(words, {
+    values: ["clients", "pipeline", "size", "keys", "ratio", "rate", "duration", "command"],
+    switches: ["json"],
+  });
+  const [extra] = line.words;
+  if (extra !== undefined) throw new UsageError(`bench takes no argument "${extra}"`);
+  const number = (name: string, usual: string, { min = 1, max }: { min?: number; max: number }) =>
+    parseInteger(line.value(name) ?? usual, { name: `--${name}`, min, max });
+  const [command, ratio] = [line.value("command"), line.value("ratio")];
+  if (command !== undefined && ratio !== undefined) {
+    throw new UsageError("--ratio is for SET and GET, and of no use beside --command");
+  }
+  const bench: BenchOptions = {
+    ...options,
+    clients: number("clients", "50", { max: CLIENTS_MAX }),
+    pipeline: number("pipeline", "1", { max: PIPELINE_MAX }),
+    size: number("size", "100", { min: 0, max: VALUE_BYTES_LIMIT }),
+    keys: number("keys", "10000", { max: KEYS_MAX }),
+    ratio: parseRatio(ratio ?? "1:1"),
+    command: command === undefined ? undefined : parseCommand(command),
+    rate: line.value("rate") === undefined ? undefined : number("rate", "", { max: RATE_MAX }),
+    durationMs: parseDurationMs(line.value("duration") ?? "10s", "--duration"),
+  };
+  return await runBench(bench, line.has("json"));
+}
+
+/** Returns how many SETs there are for how many GETs. */
+function parseRatio(text: string): [sets: number, gets: number] {
+  const [, sets = "", gets = ""] = /^(\d{1,6}):(\d{1,6})$/.exec(text) ?? [];
+  if (!(Number(sets) + Number(gets) > 0)) {
+    throw new UsageError(`--ratio takes SETs and GETs such as 1:10, not "${text}"`);
+  }
+  return [Number(sets), Number(gets)];
+}
+
+/** Returns the words of a command. */
+function parseCommand(text: string): ByteString[] {
+  try {
+    const words = splitInline(toBytes(fromText(text)));
+    if (words.length > 0) return words;
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+  }
+  throw new UsageError(`--command takes a command with balanced quotes, not "${text}"`);
+}
+
+async function runBench(options: BenchOptions, asJson: boolean): Promise<number> {
+  // Loaded on demand: other commands need no histograms.
+  const { bench, formatBench } = await import("./bench.ts");
+  const live = new LiveLine();
+  const ending = new AbortController();
+  const end = () => ending.abort();
+  Deno.addSignalListener("SIGINT", end);
+  try {
+    const report = await bench({
+      ...options,
+      signal: ending.signal,
+      ...live.isShown ? { onSecond: (text: string) => live.show(text) } : {},
+    });
+    live.remove();
+    const text = asJson ? `${JSON.stringify(report, null, 2)}\n` : formatBench(report);
+    await standardOutput.write(text);
+    return report.failed === 0 ? EXIT.ok : EXIT.failed;
+  } finally {
+    live.remove();
+    Deno.removeSignalListener("SIGINT", end);
+  }
 }
 
 // --- run -----------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /**
- * A progress bar on standard error, shown at a terminal.
+ * A progress bar, and a line, on standard error, shown at a terminal.
  *
  * @module
  */
@@ -37,17 +37,33 @@ export class ProgressBar {
     if (time - this.#drawnAt < REDRAW_MS) return;
     this.#drawnAt = time;
     const seconds = (time - this.#startedAt) / 1000;
-    this.#draw(formatBar({ title: this.#title, done, total: this.#total, seconds }));
+    drawLine(formatBar({ title: this.#title, done, total: this.#total, seconds }));
   }
 
   /** Removes the bar. */
   finish(): void {
-    if (this.#isShown) this.#draw("");
+    if (this.#isShown) drawLine("");
+  }
+}
+
+/** A line on standard error that is written over again and again, shown at a terminal. */
+export class LiveLine {
+  readonly isShown: boolean = Deno.stderr.isTerminal();
+
+  /** Shows `text`, cut to the terminal's width, instead of what was shown. */
+  show(text: string): void {
+    if (this.isShown) drawLine(text.slice(0, terminalColumns() - 1));
   }
 
-  #draw(line: string): void {
-    Deno.stderr.writeSync(encoder.encode(`\r\x1b[K${line}`));
+  /** Removes the line. */
+  remove(): void {
+    if (this.isShown) drawLine("");
   }
+}
+
+/** Writes `line` over the line of the cursor. */
+function drawLine(line: string): void {
+  Deno.stderr.writeSync(encoder.encode(`\r\x1b[K${line}`));
 }
 
 /** Returns the bar as one line, no longer than the terminal is wide. */

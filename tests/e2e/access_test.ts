@@ -457,6 +457,9 @@ Deno.test("dks client says who it is: by flags, by a URL, and by standard input"
     assertEquals([got.code, got.stdout, got.stderr], [0, "v", ""]);
     const status = await run([...url("zo%C3%AB:pass%3Aw%40rd"), "status"]);
     assertEquals([status.code, status.stderr], [0, ""]);
+    const load = ["bench", "--duration", "100ms", "--clients", "2"];
+    const measured = await run([...url("zo%C3%AB:pass%3Aw%40rd"), ...load]);
+    assertEquals([measured.code, measured.stderr], [0, ""], measured.stdout);
 
     if (isInstalled("script")) {
       const terminal = new Terminal(`${path} client ${here.join(" ")} --user zoë --pass - get k`);

@@ -95,6 +95,47 @@ Deno.test("dks client against a cluster of three", async (t) => {
       assertEquals([again.count, again.failed], [150, 0]);
     });
 
+    await t.step("bench measures SETs and GETs at all nodes of the list", async () => {
+      const all = ports.map((port) => `127.0.0.1:${port}`).join(",");
+      const path = await binaryPath();
+      const load = ["--duration", "500ms", "--clients", "6", "--pipeline", "2", "--keys", "10"];
+      const ended = await execute(path, ["client", "-s", all, "bench", ...load, "--json"]);
+      assertEquals([ended.code, ended.stderr], [0, ""]);
+      const report = JSON.parse(ended.stdout);
+      assertEquals([report.failed, report.commands.length], [0, 2]);
+      assertEquals(report.perSecond > 0 && report.commands[0].percentiles["99"] > 0, true);
+      const text = await client(one, ["bench", ...load, "--rate", "100", "--ratio", "1:0"]);
+      assertEquals([text.code, text.stderr], [0, ""]);
+      assertMatch(
+        text.stdout,
+        /^SET +\d+ +0( +[\d.]+){6}\n\n[\d.]+ requests\/s, of 100 asked for/m,
+      );
+      for (const line of text.stdout.split("\n")) assertEquals(line.length <= 80, true, line);
+      const wrong = await client(one, ["bench", ...load, "--command", "GET one two"]);
+      assertEquals(wrong.code, 3);
+      assertMatch(wrong.stdout, /^failed: \d+ ERR$/m);
+      for (
+        const [flag, value] of [["--ratio", "0:0"], ["--rate", "0"], ["--command", '"'], ["x", "y"]]
+      ) {
+        const refused = await client(one, ["bench", flag ?? "", value ?? ""]);
+        assertEquals([refused.code, refused.stdout], [2, ""], flag);
+        assertMatch(refused.stderr, /^dks: [^\n]+\n$/);
+      }
+    });
+
+    await t.step({
+      name: "bench shows each second at a terminal, and reports what it has at Ctrl-C",
+      ignore: !await isInstalled("script"),
+      fn: async () => {
+        const line = `${await binaryPath()} client -p ${one} -s 127.0.0.1 bench --duration 10m`;
+        const terminal = new Terminal(line);
+        await terminal.until(/1 s {2}[\d.,]+\/s {2}p50 [\d.,]+ ms {2}p99 [\d.,]+ ms {2}errors 0/);
+        await terminal.type("\x03");
+        await terminal.until(/requests\/s, in [\d.]+ s/);
+        assertEquals(await terminal.ended(), 0);
+      },
+    });
+
     await t.step("run does nothing when a line is bad, and names it", async () => {
       const ended = await client(one, ["run"], "PUT,new,1\nPUT,bad\n");
       assertEquals([ended.code, ended.stdout], [2, ""]);

@@ -118,6 +118,9 @@ Deno.test({
       assertEquals(url.code, 2); // -s twice.
       const ready = await client(one, ["--tls", "--cacert", "-", "wait-ready"], ca);
       assertEquals(ready.code, 0, ready.stderr);
+      const load = ["--tls", "--cacert", "-", "bench", "--duration", "100ms", "--clients", "2"];
+      const measured = await client(one, load, ca);
+      assertEquals([measured.code, measured.stderr], [0, ""], measured.stdout);
       const plain = await client(one, ["get", "a"]);
       assertStringIncludes(plain.stderr, "this node speaks TLS only");
       const foreign = await client(one, ["--tls", "get", "a"]);
