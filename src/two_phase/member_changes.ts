@@ -10,7 +10,6 @@
  */
 
 import { NODES_MAX } from "../limits.ts";
-import { timeText } from "../wall_time.ts";
 import type { Learner, MemberChange, NodeId, NodeSet, View } from "./messages.ts";
 import { contains, members, only, size } from "./node_set.ts";
 import { voters } from "./quorum.ts";
@@ -152,12 +151,11 @@ export function whyAlready(view: NodeList, change: MemberChange): string | undef
 function whyUnderWay(view: NodeList): string | undefined {
   const learner = view.learners?.[0];
   if (learner === undefined) return undefined;
-  const { node, replaces, by, at } = learner;
+  const { node, replaces, by } = learner;
   const what = replaces === undefined
     ? "is being added"
     : `is to replace ${view.names[replaces] ?? ""}`;
-  return `${view.names[node] ?? ""} ${what}, as ${by} asked at ` +
-    `${timeText(at)}: wait for it, or cancel it`;
+  return `${view.names[node] ?? ""} ${what}, as ${by} has asked: wait for it, or cancel it`;
 }
 
 function listOf({ names }: Pick<View, "names">): string {
