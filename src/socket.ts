@@ -8,14 +8,15 @@ import { deadline } from "@std/async/deadline";
 import type { Address } from "./address.ts";
 import { now } from "./clock.ts";
 import { TlsError } from "./errors.ts";
+import { fasten } from "./fast_socket.ts";
 import { NameLookups, UnknownHostError } from "./name_lookup.ts";
 
 /** One end of a connection. */
 export interface Socket {
   /** Returns how many bytes were put into `space`; `null` at the end. */
   read(space: Uint8Array): Promise<number | null>;
-  /** Returns how many of the bytes were taken. */
-  write(bytes: Uint8Array): Promise<number>;
+  /** Returns how many of the bytes were taken, at once if it can. */
+  write(bytes: Uint8Array): number | Promise<number>;
   close(): void;
   /** Says that nothing more is written; what the other end sends can still be read. */
   closeWrite?(): Promise<void>;
@@ -99,7 +100,7 @@ function prepared(conn: Deno.TcpConn): Socket {
     closeQuietly(conn); // It was reset already: nobody else would close it.
     throw error;
   }
-  return conn;
+  return fasten(conn);
 }
 
 /** While the process lacks what a connection needs, nothing is accepted for this long, in ms. */
@@ -142,11 +143,19 @@ export async function acceptAll(listener: Listener, acceptance: Acceptance): Pro
 /** Writes all of `bytes`: a single write may take fewer. */
 export async function writeAll(socket: Pick<Socket, "write">, bytes: Uint8Array): Promise<void> {
   let rest = bytes;
-  while (rest.length > 0) {
-    const written = await socket.write(rest);
-    if (written === rest.length) return;
-    rest = rest.subarray(written);
+  while (rest.length > 0) rest = rest.subarray(await socket.write(rest));
+}
+
+/** As {@linkcode writeAll}, for the busiest places: returns nothing if all of it was done at once. */
+export function writeAtOnce(
+  socket: Pick<Socket, "write">,
+  bytes: Uint8Array,
+): void | Promise<void> {
+  const written = socket.write(bytes);
+  if (typeof written !== "number") {
+    return written.then((count) => writeAll(socket, bytes.subarray(count)));
   }
+  if (written < bytes.length) return writeAll(socket, bytes.subarray(written));
 }
 
 /** Closes `socket`, which may be closed already. */

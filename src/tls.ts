@@ -419,7 +419,7 @@ class Resumed implements Socket {
     return Promise.resolve(count);
   }
 
-  write(bytes: Uint8Array): Promise<number> {
+  write(bytes: Uint8Array): number | Promise<number> {
     return this.#raw.write(bytes);
   }
 

@@ -20,7 +20,7 @@ import type { PubSubMessage } from "../pubsub/messages.ts";
 import { FrameReader } from "./frames.ts";
 import { LinkOutput } from "./link_output.ts";
 import { type LinkMessage, type MessageSink, type NodeReport, writeMessage } from "./messages.ts";
-import { closeQuietly, type Socket, writeAll } from "../../socket.ts";
+import { closeQuietly, type Socket, writeAtOnce } from "../../socket.ts";
 
 /** The time between probes. */
 export const PROBE_MS = 500;
@@ -134,7 +134,8 @@ export class PeerLink {
   async #writeFrom(first: Uint8Array<ArrayBuffer>): Promise<void> {
     try {
       for (let bytes: Uint8Array | undefined = first; bytes !== undefined && !this.#isClosed;) {
-        await writeAll(this.#socket, bytes);
+        const writing = writeAtOnce(this.#socket, bytes);
+        if (writing !== undefined) await writing; // Mostly it is done already.
         bytes = this.#output.next();
       }
     } catch (error) {

@@ -21,7 +21,7 @@ import { OutputQueue } from "../../output_queue.ts";
 import { CommandDecoder, ProtocolError } from "../../resp/command_decoder.ts";
 import { type EncodedPush, encodeValue } from "../../resp/encoder.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
-import { closeQuietly, isDisconnect, type Socket, writeAll } from "../../socket.ts";
+import { closeQuietly, isDisconnect, type Socket, writeAll, writeAtOnce } from "../../socket.ts";
 import { shownAddress } from "../commands/clients.ts";
 import type { CommandHost, ConnectionFacts, Session } from "../commands/command.ts";
 import { unsubscribeAll } from "../commands/pubsub.ts";
@@ -399,7 +399,8 @@ export class Connection implements PipelineHost, ConnectionFacts {
           const length = Math.min(output.length - at, WRITE_BYTES);
           if (turns.isOver(length)) await turns.next(length);
           const bytes = this.#encode(output, at, length);
-          await writeAll(this.#socket, bytes);
+          const writing = writeAtOnce(this.#socket, bytes);
+          if (writing !== undefined) await writing; // Mostly it is done already.
           this.#host.statistics.outputBytes += bytes.length;
         }
         this.#writingBytes = 0;
