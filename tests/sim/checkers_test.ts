@@ -71,6 +71,9 @@ function session(key: string, ...words: readonly string[][]): readonly [Operatio
 }
 const [watchX, execX] = session("x0", ["INCR", "x1"], ["GET", "x0"]);
 
+const copyOf = (from: string, to: string) => command({ words: ["COPY", from, to, "REPLACE"] });
+const getX = command({ words: ["GET", "x0"] });
+
 const HISTORIES: readonly {
   readonly name: string;
   readonly lines: readonly Line[];
@@ -102,6 +105,28 @@ const HISTORIES: readonly {
       [1, 2, set(["k"], "v1"), "OK"],
       [3, 4, set(["k"], "v2"), "OK"],
       [5, 6, get("k"), "v1"],
+    ],
+    isLinearizable: false,
+  },
+  {
+    name: "a value that ends, comes back from a copy, and ends again",
+    lines: [
+      [1, 2, setForAWhile, "OK"],
+      [2, 2, endOfX, "", "unknown"],
+      [3, 4, copyOf("x0", "x1"), "1"],
+      [5, 6, getX, "-"],
+      [7, 8, copyOf("x1", "x0"), "1"],
+      [9, 10, getX, "-"],
+    ],
+    isLinearizable: true,
+  },
+  {
+    name: "a value that has ended and comes back by itself",
+    lines: [
+      [1, 2, setForAWhile, "OK"],
+      [2, 2, endOfX, "", "unknown"],
+      [5, 6, getX, "-"],
+      [9, 10, getX, "v1"],
     ],
     isLinearizable: false,
   },

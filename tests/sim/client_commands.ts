@@ -222,12 +222,16 @@ function aboutAll(
   };
 }
 
-/** The end of a time to live, at one of the keys that the value may have come to. */
+/**
+ * The end of a time to live, at one of the keys that the value may have come to. A copy of the value
+ * may come to the same key again when the first one has ended there: the nodes' clocks differ.
+ */
 function endOf(key: ByteString, lifetime: number): Operation {
   return {
     name: `end of @${lifetime} at ${key}`,
     keys: [key],
     isRead: false,
+    repeats: true,
     apply: (read) => ({
       effects: read(key)?.endsWith(`@${lifetime}`) === true ? [{ key, value: undefined }] : [],
       reply: "OK",

@@ -138,7 +138,8 @@ class Search {
       const isKnown = call.ending === "done";
       // An effect that changes nothing need not take place.
       if (!isKnown && next === state) continue;
-      this.#isDone[i] = 1;
+      // Only another operation can bring back the state in which this one changes something.
+      this.#isDone[i] = call.operation.repeats === true ? 0 : 1;
       if (isKnown) this.#left--;
       const name = this.#nameOf(next, from);
       if (!this.#seen.has(name)) {

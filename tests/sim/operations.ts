@@ -24,6 +24,8 @@ export interface Operation {
   readonly token?: ByteString;
   /** What it sets for a while: for how many milliseconds, and the operations that may end it then. */
   readonly held?: readonly { readonly ms: number; readonly ends: readonly Operation[] }[];
+  /** It may take effect several times, whenever it finds what it changes. */
+  readonly repeats?: boolean;
   /** All keys are deleted at once. */
   readonly isFlush?: boolean;
   /** What WATCH has noted of keys, see `client_commands.ts`: keys that only the model has. */
