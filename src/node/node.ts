@@ -12,6 +12,7 @@ import { ErrorReply } from "../resp/value.ts";
 import { INPUT_BYTES_SUM_MAX, OUTPUT_BYTES_SUM_MAX, WRITE_BYTES_MAX } from "../limits.ts";
 import { USERS_KEY } from "../reserved_keys.ts";
 import { Seldom } from "../seldom.ts";
+import type { KeyRecord } from "../two_phase/messages.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import type { Change, ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
@@ -275,6 +276,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
         onForced: (ms, bytes) => forces.add(ms, bytes),
         onRoom: (room) => node === undefined ? undefined : node.#onRoom(room),
         dataBytes: () => node === undefined ? undefined : node.#dataBytes,
+        kept: () => node === undefined ? undefined : node.#keptUsers,
       });
       const recovered = await recover(journal, now());
       return node = new Node(options, { listener, tls, http, journal, forces, recovered, ended });
@@ -570,6 +572,14 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     this.#recovered = { store, records: [] };
     this.#peers.resume(this.#startReplica());
     this.#isStartingOver = false;
+  }
+
+  /** The users of before this node dropped all keys to join; `undefined` if they are among its keys. */
+  get #keptUsers(): KeyRecord | undefined {
+    const { storedUsers } = this.#access;
+    const isAmongKeys = this.#driver?.replica.store.get(USERS_KEY)?.value !== undefined;
+    if (storedUsers === undefined || isAmongKeys) return undefined;
+    return { key: USERS_KEY, value: storedUsers, version: 0 };
   }
 
   /** Has the users that the replica holds be in force, now and when they change. */
@@ -1055,7 +1065,7 @@ function openHttp({ http, peers = [], logger }: NodeOptions): StatusServer | und
 
 async function openJournal(
   options: NodeOptions,
-  host: Pick<KvJournalOptions, "onFatal" | "onForced" | "onRoom" | "dataBytes">,
+  host: Pick<KvJournalOptions, "onFatal" | "onForced" | "onRoom" | "dataBytes" | "kept">,
 ): Promise<Journal> {
   const { storage, port, logger } = options;
   if (storage.kind === "ephemeral") return new MemoryJournal();

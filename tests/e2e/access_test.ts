@@ -390,6 +390,53 @@ Deno.test("a node with an empty journal takes over the users when it joins, and 
   }
 });
 
+Deno.test("a node that crashed while it joined again, its keys dropped, still knows its users", async () => {
+  await withHome(async ({ XDG_DATA_HOME = "" }) => {
+    const env = { XDG_DATA_HOME };
+    const places = loopback(freePorts(3), await binary());
+    const cluster = await LocalCluster.start({ places, storage: [], env });
+    const [one = 0, , port = 0] = places.map((place) => place.port);
+    const [first, second, last] = cluster.nodes;
+    const more: NodeProcess[] = [];
+    const start = async () => {
+      const node = new NodeProcess({
+        program: await binary(),
+        port,
+        args: [
+          ...["--peers", places.map(({ address }) => address).join(), "--log-level", "debug"],
+        ],
+        storage: [],
+        env,
+      });
+      more.push(node);
+      return node;
+    };
+    try {
+      const admin = await RawConnection.open(one);
+      for (let i = 0; i < 20; i++) {
+        await admin.callAll([["SET", `k${i}`, crypto.randomUUID().repeat(30_000)]]);
+      }
+      assertEquals(await admin.callAll([["ACL", "SETUSER", "default", ">pw"]]), ["+OK\r\n"]);
+      admin.close();
+      await last?.stop("SIGKILL");
+      await first?.untilPrinted(new RegExp(`view .*without 127.0.0.1:${port}`));
+      // As soon as the journal holds none of the keys, it ends.
+      const joining = await start();
+      await joining.untilPrinted(/made a checkpoint of the journal/);
+      await joining.stop("SIGKILL");
+      // And there is nobody to tell it.
+      for (const node of [first, second]) node?.signal("SIGSTOP");
+      const alone = await start();
+      await alone.untilPrinted(/journal in .*: 1?\d keys, start number 3/); // Not all, and no users.
+      assertMatch(await sayAs(port, "default", "wrong", "PING"), /^-WRONGPASS .*\r\n-NOAUTH /);
+      assertEquals(await sayAs(port, "default", "pw", "ACL WHOAMI"), "+OK\r\n$7\r\ndefault\r\n");
+    } finally {
+      for (const node of [first, second]) node?.signal("SIGCONT");
+      await Promise.all([cluster.stop(), ...more.map((node) => node.stop("SIGKILL"))]);
+    }
+  });
+});
+
 Deno.test("a node that starts knows the users of its journal before it knows its own name", async () => {
   await withHome(async (env) => {
     const [port = 0] = freePorts(1);

@@ -119,6 +119,7 @@ export class Access implements AccessHost {
   /** What the key holds, as far as this node has heard of it. */
   #stored: ReadonlyMap<ByteString, User> = new Map();
   #known: ReadonlyMap<ByteString, Known> = new Map();
+  #storedUsers: ByteString | undefined;
   /** Clients that have given a password that was right: its hash. */
   readonly #proven = new WeakMap<Session, string>();
   readonly #log = new AccessLog();
@@ -142,6 +143,7 @@ export class Access implements AccessHost {
    */
   onStored(value: ByteString | undefined, { isJoining }: { isJoining: boolean }): void {
     if (value === undefined) return;
+    this.#storedUsers = value;
     this.#stored = parseUsers(value);
     this.#decide();
     const ended: Session[] = [];
@@ -156,6 +158,11 @@ export class Access implements AccessHost {
     this.#options.later(() => {
       for (const session of ended) session.connection.end();
     });
+  }
+
+  /** The value of the key, as far as this node has heard of it. */
+  get storedUsers(): ByteString | undefined {
+    return this.#storedUsers;
   }
 
   /** Makes of the users what is looked up for each connection. */

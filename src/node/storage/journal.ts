@@ -17,6 +17,8 @@ export interface RecoveryTarget {
   isRestored(key: ByteString): boolean;
   /** Restores an entry. A key comes at most once. */
   restoreEntry(entry: KeyRecord): void;
+  /** Hands over what was kept beside the entries, which the node had dropped to join: it is none of them. */
+  restoreKept?(entry: KeyRecord): void;
   /**
    * Restores a record. An entry may already hold the effect of a record: it is as new as the end of
    * the checkpoint that wrote it, and the records start at that checkpoint's beginning.

@@ -37,7 +37,7 @@ import { now } from "../../clock.ts";
 import { FatalError, messageOf } from "../../errors.ts";
 import { invariant, InvariantError } from "../../invariant.ts";
 import { readKeyRecord, writeKeyRecord } from "../../transaction_codec.ts";
-import type { JournalRecord } from "../../two_phase/messages.ts";
+import type { JournalRecord, KeyRecord } from "../../two_phase/messages.ts";
 import { BlobWriter } from "./blob_writer.ts";
 import type { CheckpointOptions, Journal, JournalIdentity, RecoveryTarget } from "./journal.ts";
 import { askOwner, type JournalOwner, OwnerBeacon, type OwnerState } from "./journal_owner.ts";
@@ -141,6 +141,11 @@ export interface KvJournalOptions {
    * `undefined` if that is not known yet. For the message when there is no room for them.
    */
   readonly dataBytes?: () => number | undefined;
+  /**
+   * Returns an entry that the next start is to know though this node has dropped all entries to join;
+   * `undefined` if it has dropped none. It is asked at each checkpoint.
+   */
+  readonly kept?: () => KeyRecord | undefined;
   /** Asks whether another process is alive. */
   readonly askOwner?: (owner: JournalOwner) => Promise<OwnerState>;
   /** A store to use instead of the database. It is closed with the journal. */
@@ -247,6 +252,7 @@ class KvJournal implements Journal {
   readonly #onForced: ((ms: number, bytes: number) => void) | undefined;
   readonly #logger: Logger | undefined;
   readonly #dataBytes: () => number | undefined;
+  readonly #kept: () => KeyRecord | undefined;
   readonly #room: Room;
   readonly #sizes: KvJournalSizes;
   #state: "opened" | "recovering" | "ready" | "closed" = "opened";
@@ -283,6 +289,7 @@ class KvJournal implements Journal {
     roomPauseMs?: number;
     logger?: Logger;
     dataBytes?: () => number | undefined;
+    kept?: () => KeyRecord | undefined;
     sizes?: KvJournalSizes;
   }) {
     const { meta } = options;
@@ -296,6 +303,7 @@ class KvJournal implements Journal {
     this.#onForced = options.onForced;
     this.#logger = options.logger;
     this.#dataBytes = options.dataBytes ?? (() => undefined);
+    this.#kept = options.kept ?? (() => undefined);
     this.#room = new Room({
       onRoom: (isDiskFull) => {
         options.onRoom?.(isDiskFull ? describeRoom(this.#bytesOfData) : undefined);
@@ -594,6 +602,9 @@ class KvJournal implements Journal {
       if (writer.isFull) await writer.flush();
     }
     const head = await writer.finish();
+    const keptEntry = this.#kept();
+    if (keptEntry !== undefined) writer.add((bytes) => writeKeyRecord(bytes, keptEntry));
+    const kept = await writer.finish();
     // Without an older segment, a deletion overrides nothing.
     const needsDeletions = old.segments.length > 0 && !plan.discards;
     for (const entry of plan.changed) {
@@ -601,13 +612,14 @@ class KvJournal implements Journal {
       writer.add((bytes) => writeKeyRecord(bytes, entry));
       if (writer.isFull) await writer.flush();
     }
-    const kept = plan.discards ? [] : await this.#rewriteOldest({ plan, writer, old });
-    const segments = [...kept, ...await writer.finish()];
-    const blobs = [...old.head, ...old.segments.slice(0, old.segments.length - kept.length)];
+    const rest = plan.discards ? [] : await this.#rewriteOldest({ plan, writer, old });
+    const segments = [...rest, ...await writer.finish()];
+    const dropped = old.segments.slice(0, old.segments.length - rest.length);
+    const blobs = [...old.head, ...old.kept, ...dropped];
     const { nextId: nextBlob } = writer;
     const dead = { blobs, chunksFrom: old.firstChunk };
     // The switch: a crash before it leaves the old state, one after it the new.
-    await this.#replaceManifest({ firstChunk, nextBlob, head, segments, dead });
+    await this.#replaceManifest({ firstChunk, nextBlob, head, segments, kept, dead });
     await deleteDead(this.#manifest, (batch) => this.#inBackground(() => this.#commit(batch)));
     await this.#replaceManifest(withoutDead(this.#manifest));
     const ms = Math.round(now() - began);

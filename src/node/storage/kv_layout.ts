@@ -72,6 +72,8 @@ export interface Manifest {
   readonly head: readonly Blob[];
   /** Entries; the later segment overrides the earlier one. */
   readonly segments: readonly Blob[];
+  /** An entry that a node outside the view keeps beside the others, which it drops to join. */
+  readonly kept: readonly Blob[];
   /** What the last checkpoint replaced and may still have to be deleted. */
   readonly dead: {
     readonly blobs: readonly Blob[];
@@ -86,6 +88,7 @@ export const EMPTY_MANIFEST: Manifest = {
   nextBlob: 0,
   head: [],
   segments: [],
+  kept: [],
   dead: { blobs: [], chunksFrom: 0 },
 };
 
@@ -137,12 +140,13 @@ export function parseOwner(value: unknown): JournalOwner | undefined {
 
 /** Returns the value for {@linkcode MANIFEST_KEY}. */
 export function writeManifest(manifest: Manifest): Uint8Array<ArrayBuffer> {
-  const { firstChunk, nextBlob, head, segments, dead } = manifest;
+  const { firstChunk, nextBlob, head, segments, kept, dead } = manifest;
   const text = JSON.stringify({
     firstChunk,
     nextBlob,
     head: head.map(toRow),
     segments: segments.map(toRow),
+    kept: kept.map(toRow),
     dead: dead.blobs.map(toRow),
     chunksFrom: dead.chunksFrom,
   });
@@ -161,10 +165,12 @@ export function parseManifest(value: unknown): Manifest {
     const [head, segments, blobs] = ["head", "segments", "dead"].map((name) =>
       toBlobs(fields[name])
     );
+    const kept = fields["kept"] === undefined ? [] : toBlobs(fields["kept"]);
     if (
-      isCount(firstChunk) && isCount(nextBlob) && isCount(chunksFrom) && head && segments && blobs
+      isCount(firstChunk) && isCount(nextBlob) && isCount(chunksFrom) && head && segments && kept &&
+      blobs
     ) {
-      return { firstChunk, nextBlob, head, segments, dead: { blobs, chunksFrom } };
+      return { firstChunk, nextBlob, head, segments, kept, dead: { blobs, chunksFrom } };
     }
   }
   throw new MalformedError("it lacks a field");

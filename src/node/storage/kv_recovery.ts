@@ -85,6 +85,9 @@ export class KvRecovery {
   async run(target: RecoveryTarget): Promise<RecoveredJournal> {
     const manifest = await this.#readManifest();
     await this.#readEntries(manifest.segments, target);
+    await this.#readBlobs("kept entry", manifest.kept, (reader) => {
+      target.restoreKept?.(readKeyRecord(reader));
+    });
     await this.#readBlobs("head", manifest.head, (reader) => {
       readRecords(reader, (record) => target.restoreRecord(record));
     });

@@ -18,6 +18,8 @@ import { type Journal, MemoryJournal } from "./journal.ts";
 export interface Recovered {
   readonly store: Store;
   readonly records: readonly JournalRecord[];
+  /** An entry of before the node dropped all of them to join. It is not in `store`. */
+  readonly kept?: KeyRecord | undefined;
   /** A new cluster was just started from it: nothing can be later. */
   readonly isTrusted?: boolean;
 }
@@ -31,25 +33,28 @@ export interface Recovered {
 export async function recover(journal: Journal, nowMs: number): Promise<Recovered> {
   const store = new Store(nowMs);
   const records: JournalRecord[] = [];
+  let kept: KeyRecord | undefined;
   await journal.recover({
     isRestored: (key) => store.get(key)?.value !== undefined,
     restoreEntry: (entry) => store.restore(entry),
+    restoreKept: (entry) => kept = entry,
     restoreRecord: (record) => records.push(record),
   });
   trackChangesFor(journal, store);
-  return { store, records };
+  return { store, records, kept };
 }
 
 /**
  * Returns what a key had at the end of a journal whose records are not replayed yet. What is in doubt
  * there counts, as it may have been acknowledged. While a node that joins holds only a part, it is what the
- * key had before.
+ * key had before, if that was kept.
  */
 export function lastValueOf(
   key: ByteString,
-  { store, records }: Recovered,
+  { store, records, kept }: Recovered,
 ): ByteString | undefined {
   let last: KeyRecord = store.recordOf(key);
+  if (last.value === undefined && kept?.key === key) last = kept;
   const open = new Map<string, KeyRecord>();
   const nameOf = ({ coordinator, number }: TransactionId) => `${coordinator} ${number}`;
   const prepare = ({ coordinator, prepare: { number, version, effects } }: PreparedRecord) => {

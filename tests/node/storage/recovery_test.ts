@@ -5,10 +5,10 @@ import { ONCE_WINDOW_MS } from "../../../src/limits.ts";
 import { tokenKey } from "../../../src/node/commands/once.ts";
 import { checkpointOf } from "../../../src/node/driver.ts";
 import { TokenSweeper } from "../../../src/node/sweeper.ts";
-import { MemoryJournal } from "../../../src/node/storage/journal.ts";
+import { type Journal, MemoryJournal } from "../../../src/node/storage/journal.ts";
 import { openKvJournal } from "../../../src/node/storage/kv_journal.ts";
 import { lastValueOf, recover } from "../../../src/node/storage/recovery.ts";
-import type { JournalRecord, View } from "../../../src/two_phase/messages.ts";
+import type { JournalRecord, KeyRecord, View } from "../../../src/two_phase/messages.ts";
 import type { Request } from "../../../src/two_phase/request.ts";
 import { Store } from "../../../src/two_phase/store.ts";
 
@@ -111,4 +111,45 @@ Deno.test("recover() has no set of changed keys grow where no checkpoint empties
   const { store } = await recover(new MemoryJournal(), 1000);
   for (const value of ["v", undefined]) store.restore({ key: "k", value, version: 1 });
   assertEquals(store.takeChanged().size, 0);
+});
+
+Deno.test("a node that has dropped its keys to join keeps one entry beside them, which a start is told", async () => {
+  const directory = await Deno.makeTempDir();
+  const path = `${directory}/node.kv`;
+  const users = { key: "users", value: "x".repeat(200_000), version: 0 };
+  let kept: KeyRecord | undefined = users;
+  const start = async (end: (opened: { journal: Journal; store: Store }) => Promise<void>) => {
+    const journal = await openKvJournal({ path, onFatal, kept: () => kept });
+    const recovered = await recover(journal, 0);
+    await end({ journal, store: recovered.store });
+    await journal.close();
+    return recovered;
+  };
+  try {
+    await start(async ({ journal, store }) => {
+      store.restore({ ...users, version: 5 });
+      await journal.checkpoint(checkpointOf(store, []));
+      store.clear();
+      await journal.checkpoint(checkpointOf(store, []));
+    });
+    const joining = await start(async ({ journal, store }) => {
+      // Another checkpoint before it has joined.
+      store.restore({ key: "k", value: "v", version: 6 });
+      await journal.checkpoint(checkpointOf(store, []));
+    });
+    assertEquals(joining.store.get("users"), undefined);
+    assertEquals(lastValueOf("users", joining), users.value);
+    assertEquals(lastValueOf("other", joining), undefined);
+    const again = await start(async ({ journal, store }) => {
+      kept = undefined;
+      await journal.checkpoint(checkpointOf(store, []));
+    });
+    assertEquals(lastValueOf("users", again), users.value);
+    // What came with the keys is later.
+    again.store.restore({ ...users, value: "later", version: 9 });
+    assertEquals(lastValueOf("users", again), "later");
+    assertEquals((await start(() => Promise.resolve())).kept, undefined);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
