@@ -161,7 +161,7 @@ export const PUSH_BYTES_MAX = 4 * 1024 * 1024;
 /** Most bytes of the names of all subscriptions at a node. */
 export const SUBSCRIPTION_BYTES_SUM_MAX = 64 * 1024 * 1024;
 
-/** Most reads that a node notes for CLIENT TRACKING; then the oldest is told as changed. */
+/** Most reads that a node notes for CLIENT TRACKING; then an old one is told as changed. */
 export const TRACKED_READS_MAX = 1_000_000;
 
 /** Most prefixes that clients track at one node. */

@@ -393,6 +393,6 @@ export function checkpointOf(store: Store, tail: readonly JournalRecord[]): Chec
 }
 
 /** The keys as they are when they are read. */
-function* recordsOf(store: Store, keys: ReadonlySet<ByteString>): Generator<KeyRecord> {
+function* recordsOf(store: Store, keys: Iterable<ByteString>): Generator<KeyRecord> {
   for (const key of keys) yield store.recordOf(key);
 }

@@ -16,6 +16,7 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
+import { KeyMap } from "../key_map.ts";
 import { isReserved } from "../reserved_keys.ts";
 import type { Effect } from "./messages.ts";
 
@@ -33,7 +34,10 @@ export interface OrderedEntry extends Effect {
 /** What a snapshot sees of its store. */
 export interface SnapshotSource {
   /** All entries, in the order of creation; later ones come at the end. */
-  readonly entries: Iterator<OrderedEntry>;
+  readonly entries: {
+    /** Returns the entries behind the one with this `order`. They must not change meanwhile. */
+    behind(order: number): Iterator<OrderedEntry>;
+  };
   /** The order of the newest entry. */
   readonly lastOrder: number;
   /** How many keys have a value, reserved keys not counted. */
@@ -46,7 +50,9 @@ export interface SnapshotSource {
 export class Snapshot {
   readonly #source: SnapshotSource;
   /** The saved values of keys that were written since the moment and have not been visited. */
-  readonly #left = new Map<ByteString, Effect>();
+  #left = new KeyMap<Effect>();
+  /** Those that are left when all entries have been visited: no more come then. */
+  #atTheEnd: Iterator<Effect> | undefined;
   /** The order of the last entry that was visited. */
   #position = 0;
   #hasSeenAll = false;
@@ -68,13 +74,14 @@ export class Snapshot {
 
   /**
    * Visits up to `looksMax` keys and passes those that existed to `receive`, which may be few.
-   * Stops after a key for which `receive` returns true.
+   * Stops after a key for which `receive` returns true. `receive` must not change the store.
    *
    * @returns whether there may be more
    */
   read(looksMax: number, receive: (entry: SnapshotEntry) => boolean): boolean {
+    const entries = this.#source.entries.behind(this.#position);
     for (let looks = 0; looks < looksMax; looks++) {
-      const looked = this.#hasSeenAll ? this.#nextLeft() : this.#nextEntry();
+      const looked = this.#hasSeenAll ? this.#nextLeft() : this.#nextEntry(entries);
       if (looked === undefined) {
         this.release();
         return false;
@@ -86,8 +93,8 @@ export class Snapshot {
     return true;
   }
 
-  #nextEntry(): Effect | undefined {
-    const { entries, lastOrder } = this.#source;
+  #nextEntry(entries: Iterator<OrderedEntry>): Effect | undefined {
+    const { lastOrder } = this.#source;
     const { value: entry, done } = entries.next();
     if (done === true || entry.order > lastOrder) {
       this.#hasSeenAll = true;
@@ -103,16 +110,15 @@ export class Snapshot {
 
   /** A saved value that remains at the end belongs to a key that was deleted before its visit. */
   #nextLeft(): Effect | undefined {
-    for (const [key, left] of this.#left) {
-      this.#left.delete(key);
-      return left;
-    }
-    return undefined;
+    this.#atTheEnd ??= this.#left.values();
+    const { value, done } = this.#atTheEnd.next();
+    return done === true ? undefined : value;
   }
 
   /** Ends the snapshot: no more values are saved for it, and it must not be read again. */
   release(): void {
     this.#source.release();
-    this.#left.clear();
+    this.#left = new KeyMap();
+    this.#atTheEnd = undefined;
   }
 }

@@ -9,6 +9,7 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
+import { KeyMap, KeySet } from "../key_map.ts";
 import { EVERYTHING, isReserved } from "../reserved_keys.ts";
 import type { KeyRecord, Stamp } from "./messages.ts";
 import { Snapshot } from "./snapshot.ts";
@@ -18,7 +19,7 @@ import type { Entry } from "./state.ts";
 
 /** The committed state of one node. */
 export class Store {
-  #entries = new Map<ByteString, Entry>();
+  #entries = new KeyMap<Entry>();
   #list = new EntryList();
   #expiring = new ExpiryQueue();
   #size = 0;
@@ -28,8 +29,8 @@ export class Store {
   /** The monotonic clock at the present step, in milliseconds: the time that writes get. */
   nowMs: number;
   /** Keys written since the last checkpoint began; `undefined` if nothing makes checkpoints. */
-  #changed: Set<ByteString> | undefined;
-  readonly #watchers = new Set<Set<ByteString>>();
+  #changed: KeySet | undefined;
+  readonly #watchers = new Set<KeySet>();
   #lastOrder = 0;
   #versionMax: Stamp = 0;
   /** All keys were deleted at once since the last checkpoint began. */
@@ -125,13 +126,13 @@ export class Store {
 
   /** Starts tracking the keys that are written, for checkpoints. */
   trackChanges(): void {
-    this.#changed = new Set();
+    this.#changed = new KeySet();
   }
 
   /** Returns the keys written since the last call, and starts a new set. */
-  takeChanged(): Set<ByteString> {
-    const changed = this.#changed ?? new Set();
-    if (this.#changed !== undefined) this.#changed = new Set();
+  takeChanged(): KeySet {
+    const changed = this.#changed ?? new KeySet();
+    if (this.#changed !== undefined) this.#changed = new KeySet();
     return changed;
   }
 
@@ -155,11 +156,11 @@ export class Store {
     for (const entry of this.#entries.values()) {
       if (entry.value !== undefined) this.write(entry, undefined, 0);
     }
-    this.#entries.clear();
+    this.#entries = new KeyMap();
     this.#list = new EntryList();
     // A checkpoint need not say of each key that it is gone: nothing that is stored holds.
     this.#isCleared = this.#changed !== undefined;
-    if (this.#changed !== undefined) this.#changed = new Set();
+    if (this.#changed !== undefined) this.#changed = new KeySet();
   }
 
   /**
@@ -180,8 +181,8 @@ export class Store {
     }
     this.clears++;
     this.#isCleared = this.#changed !== undefined;
-    if (this.#changed !== undefined) this.#changed = new Set();
-    this.#entries = new Map();
+    if (this.#changed !== undefined) this.#changed = new KeySet();
+    this.#entries = new KeyMap();
     this.#list = new EntryList();
     this.#expiring = new ExpiryQueue();
     this.#size = 0;
@@ -246,7 +247,7 @@ export class Store {
   /** Returns a snapshot of this moment. While it is read, overwritten values stay in memory. */
   snapshot(): Snapshot {
     const snapshot: Snapshot = new Snapshot({
-      entries: this.#entries.values(),
+      entries: this.#list,
       lastOrder: this.#lastOrder,
       size: this.size,
       release: () => this.#snapshots.delete(snapshot),
@@ -261,14 +262,14 @@ export class Store {
   }
 
   /** Returns a set that collects every key written from now on. */
-  watch(): Set<ByteString> {
-    const watcher = new Set<ByteString>();
+  watch(): KeySet {
+    const watcher = new KeySet();
     this.#watchers.add(watcher);
     return watcher;
   }
 
   /** Stops adding to a set that {@linkcode watch} returned. */
-  unwatch(watcher: Set<ByteString>): void {
+  unwatch(watcher: KeySet): void {
     this.#watchers.delete(watcher);
   }
 

@@ -24,6 +24,7 @@
  * @module
  */
 
+import type { KeySet } from "../key_map.ts";
 import { TRANSFER_BYTES_AHEAD } from "../limits.ts";
 import type { Context } from "./context.ts";
 import type {
@@ -84,7 +85,7 @@ interface Transfer {
   /** Entries that are not sent yet; `undefined` once all are. */
   scan: Iterator<Entry> | undefined;
   /** Keys that have changed since the transfer started and were not sent since. */
-  readonly changed: Set<ByteString>;
+  readonly changed: KeySet;
   /** How often all keys had been deleted at once when it began: it begins again after another time. */
   readonly clears: number;
   nextChunk: number;
@@ -227,7 +228,7 @@ export class TransferSource {
   }
 
   /** Returns what is left for a joiner, in parts of few bytes each. */
-  #partsOf(changed: ReadonlySet<ByteString>): Part[] {
+  #partsOf(changed: Iterable<ByteString>): Part[] {
     const parts: { entries: KeyRecord[]; prepared: PreparedRecord[] }[] = [];
     let bytes = Infinity;
     const partFor = (more: number) => {
@@ -284,7 +285,7 @@ export class TransferSource {
     return isLittle ? undefined : this.#takeChanged(changed);
   }
 
-  #takeChanged(changed: Set<ByteString>): KeyRecord[] {
+  #takeChanged(changed: KeySet): KeyRecord[] {
     const taken: ByteString[] = [];
     let bytes = 0;
     for (const key of changed) {

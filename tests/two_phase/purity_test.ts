@@ -14,6 +14,7 @@ const ALLOWED_IMPORTS: readonly string[] = [
   "../histogram.ts",
   "../invariant.ts",
   "../key_events.ts",
+  "../key_map.ts",
   "../reserved_keys.ts",
   "../limits.ts",
 ];

@@ -9,13 +9,14 @@
  * A node that may not read does not learn of changes in time. Then all clients are told to forget all:
  * the null invalidation. It comes too when a view is installed, and with FLUSHALL.
  *
- * The keys that are noted are bounded: for one too many, the oldest is told as if it had changed.
+ * The keys that are noted are bounded: for one too many, an old one is told as if it had changed.
  *
  * @module
  */
 
 import type { ByteString } from "../../byte_string.ts";
 import { TRACKED_READS_MAX, TRACKING_PREFIXES_MAX } from "../../limits.ts";
+import { KeyMap } from "../../key_map.ts";
 import { EVERYTHING, isReserved } from "../../reserved_keys.ts";
 import { EncodedPush } from "../../resp/encoder.ts";
 import { ErrorReply } from "../../resp/value.ts";
@@ -48,8 +49,10 @@ class Invalidation {
 export class Tracking implements TrackingHost {
   readonly #onUse: () => void;
   readonly #clients = new Map<number, Session>();
-  /** By key, in the order of the first read: the clients that read it; some may no longer track. */
-  #readers = new Map<ByteString, Set<number>>();
+  /** By key, the clients that read it; some may no longer track. */
+  #readers = new KeyMap<Set<number>>();
+  /** How many keys were told because there were too many: the next is of the next shard. */
+  #evictions = 0;
   #reads = 0;
   readonly #byPrefix = new Map<ByteString, Set<number>>();
   readonly #readsMax: number;
@@ -108,7 +111,7 @@ export class Tracking implements TrackingHost {
   }
 
   #forgetReads(): void {
-    this.#readers = new Map();
+    this.#readers = new KeyMap();
     this.#reads = 0;
   }
 
@@ -124,9 +127,11 @@ export class Tracking implements TrackingHost {
       readers.add(session.id);
       this.#reads++;
     }
-    for (const oldest of this.#readers.keys()) {
-      if (this.#reads <= this.#readsMax) break;
-      this.#invalidate(oldest, undefined);
+    // In each shard, the key that has been there the longest is the first.
+    while (this.#reads > this.#readsMax) {
+      const { value: old } = this.#readers.keys(this.#evictions++).next();
+      if (old === undefined) break;
+      this.#invalidate(old, undefined);
     }
   }
 
