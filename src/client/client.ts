@@ -24,6 +24,7 @@ import { runPrompt } from "./prompt.ts";
 import { formatReport, run, type RunOptions } from "./run.ts";
 import { formatStatus, statusOf } from "./status.ts";
 import { setUpColors, standardOutput } from "./terminal.ts";
+import { parseTlsBundle } from "./tls_bundle.ts";
 import { top } from "./top.ts";
 import { waitReady } from "./wait_ready.ts";
 import { watch } from "./watch.ts";
@@ -45,7 +46,8 @@ usage: dks client [options]                  an interactive prompt
       --tls            speaks TLS; the certificate of the node must be of one
                        of the public authorities, and for the name in LIST
       --cacert -       of one of these authorities instead: reads their
-                       certificates, in PEM, from standard input
+                       certificates, in PEM, from standard input; a private
+                       key there, and its certificate, are the client's own
       --timeout TIME   how long to wait for an answer (10s)
   -h, --help           prints this
 
@@ -175,12 +177,7 @@ async function readTls(
       `--cacert - and ${what} both read standard input: give one of them in another way`,
     );
   }
-  const pem = new TextDecoder().decode(await readInput(CONFIG_BYTES_MAX));
-  const blocks = pem.match(/-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g) ?? [];
-  if (!blocks.some((block) => block.startsWith("-----BEGIN CERTIFICATE"))) {
-    throw new UsageError("--cacert - takes certificates in PEM, and standard input has none");
-  }
-  return { ca: pem };
+  return await parseTlsBundle(new TextDecoder().decode(await readInput(CONFIG_BYTES_MAX)));
 }
 
 /** Tells whether a command reads standard input. */

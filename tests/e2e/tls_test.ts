@@ -11,6 +11,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
+import { delay } from "@std/async/delay";
 import tls from "node:tls";
 import { Redis } from "npm:ioredis@6.0.0";
 import { createClient } from "npm:redis@6.3.1";
@@ -26,6 +27,7 @@ import {
   NodeProcess,
   type Program,
 } from "../harness/cluster.ts";
+import { Lateness } from "../harness/lateness.ts";
 import { client, execute, isInstalled, until } from "../harness/processes.ts";
 
 const HERE = ["DNS:localhost", "IP:127.0.0.1"];
@@ -204,6 +206,26 @@ Deno.test({
       const own = await open(port, { ca, ...certificate });
       assertEquals(await own.call(["ECHO", "x"]), "x");
       own.close();
+      // dks client shows the one whose key comes with the authorities.
+      const words = [
+        "-s",
+        "localhost",
+        "-p",
+        String(port),
+        "--tls",
+        "--cacert",
+        "-",
+        "put",
+        "k",
+        "v",
+      ];
+      const put = async (input: string) => {
+        return await execute((await binary()).file, ["client", ...words], { input });
+      };
+      const shown = await put(`${ca}${certificate.cert}${certificate.key}`);
+      assertEquals([shown.code, shown.stderr], [0, ""]);
+      const notShown = await put(ca);
+      assertEquals(notShown.code, 3, notShown.stderr);
       // To such a client the handshake has succeeded (TLS 1.3): its first command fails.
       const bare = await open(port, { ca });
       await assertRejects(() => bare.call(["PING"]), ConnectionError);
@@ -216,7 +238,7 @@ Deno.test({
         await assertRejects(() => foreign.call(["SET", "k", "foreign"]), ConnectionError);
       }
       const again = await open(port, { ca, ...certificate });
-      assertEquals(await again.call(["GET", "k"]), null);
+      assertEquals(await again.call(["GET", "k"]), "v");
       again.close();
       await stranger.remove();
       // Logged once a source and minute.
@@ -349,16 +371,25 @@ async function clientHello(): Promise<Uint8Array> {
 
 function* hostileInputs(hello: Uint8Array): Generator<Uint8Array> {
   for (let end = 1; end < hello.length; end++) yield hello.slice(0, end);
+  // A record as long as its length can say, and one that says so and ends.
+  const longest = Uint8Array.from([0x16, 3, 1, 0xff, 0xff]);
+  yield longest;
+  yield Uint8Array.from([...longest, ...new Uint8Array(0xffff)]);
+  for (
+    const text of ["", "PING\r\n", "GET / HTTP/1.1\r\n\r\n", "*1\r\n$4\r\nPING\r\n", "\x80.\x01"]
+  ) {
+    yield new TextEncoder().encode(text);
+  }
   let state = 15;
   const next = () => (state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0) >>> 24;
-  for (let round = 0; round < 200; round++) {
+  for (let round = 0; round < 1200; round++) {
     const changed = hello.slice();
     for (let i = 0; i < 1 + round % 4; i++) {
       changed[1 + (next() * 256 + next()) % (hello.length - 1)] = next();
     }
     yield changed;
   }
-  for (let round = 0; round < 100; round++) {
+  for (let round = 0; round < 600; round++) {
     yield Uint8Array.from([0x16, 3, round % 5, ...Array.from({ length: next() * 3 }, next)]);
     yield Uint8Array.from([...hello, ...Array.from({ length: 1 + next() }, next)]);
   }
@@ -370,9 +401,31 @@ Deno.test({
   fn: async () => {
     await withTls(async ({ authority, ports: [port = 0], cluster }) => {
       const { ca } = authority;
+      const beganAt = performance.now();
       const honest = await open(port, { ca });
-      const inputs = hostileInputs(await clientHello());
+      let longestMs = 0;
+      const ask = async () => {
+        const beganAt = performance.now();
+        assertEquals(await honest.call(["ECHO", "x"]), "x");
+        longestMs = Math.max(longestMs, performance.now() - beganAt);
+      };
+      const lateness = new Lateness();
+      const hello = await clientHello();
+      const inputs = hostileInputs(hello);
       let count = 0;
+      // Handshakes that come a byte at a time, while all else happens.
+      const slow = await Promise.all(Array.from({ length: 20 }, async () => {
+        return await Deno.connect({ hostname: "127.0.0.1", port });
+      }));
+      let isSlowWanted = true;
+      const loris = (async () => {
+        for (let at = 0; isSlowWanted && at < hello.length - 1; at++) {
+          await Promise.all(
+            slow.map((conn) => conn.write(hello.slice(at, at + 1)).catch(() => {})),
+          );
+          await delay(50);
+        }
+      })();
       const work = async () => {
         for (let input = inputs.next(); !input.done; input = inputs.next()) {
           const conn = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -386,20 +439,41 @@ Deno.test({
             // It has hung up.
           }
           conn.close();
-          assertEquals(await honest.call(["ECHO", "x"]), "x");
+          if (count % 4 === 0) await ask();
         }
       };
       await Promise.all(Array.from({ length: 8 }, work));
-      assert(count >= 500, `${count} inputs`);
+      assert(count >= 2500, `${count} inputs`);
+
+      // Versions that are not spoken any more, and a client that wants to negotiate anew.
+      const connect = ["s_client", "-connect", `127.0.0.1:${port}`, "-CAfile", authority.path];
+      for (const version of ["-tls1", "-tls1_1"]) {
+        const old = await execute("openssl", [
+          ...[...connect, version, "-cipher", "ALL:@SECLEVEL=0"],
+        ], { input: "PING\n" });
+        assert(old.code !== 0 && !/PONG/.test(old.stdout), old.stdout);
+      }
+      const again = await execute("openssl", [...connect, "-tls1_2"], { input: "R\nPING\n" });
+      assert(!/PONG/.test(again.stdout), again.stdout);
+      await ask();
 
       // Records that are damaged, cut off or made up after the handshake.
       for (let round = 0; round < 60; round++) {
         await damaged(port, { ca, round });
-        assertEquals(await honest.call(["ECHO", "x"]), "x");
+        await ask();
       }
+      isSlowWanted = false;
+      await loris;
+      lateness.stop();
+      for (const conn of slow) conn.close();
+      assert(longestMs < 1000 + lateness.mostMs, `${longestMs} ms, late by ${lateness.mostMs} ms`);
       const [node] = cluster.nodes;
       assertEquals(node?.hasEnded, false);
-      assertEquals(node?.printed.match(/was refused/g)?.length, 1);
+      // One line for a source and minute.
+      const minutes = 1 + Math.floor((performance.now() - beganAt) / 60_000);
+      const refused = node?.printed.match(/a connection from .* was refused.*/g) ?? [];
+      assert(refused.length >= 1 && refused.length <= minutes, refused.join("\n"));
+      assert(!/BEGIN|PRIVATE/.test(node?.printed ?? ""));
       const connections = async () => String(await honest.call(["INFO", "clients"]));
       await until(
         "nothing is left of them",
