@@ -11,7 +11,7 @@ _dks() {
     # The first word that is no option and no value of one is the command.
     for ((at = 2; at < COMP_CWORD; at++)); do
       case "${COMP_WORDS[at]}" in
-      -s | -p | --server | --port | --user | --pass | --timeout) at=$((at + 1)) ;;
+      -s | -p | --server | --port | --user | --pass | --cacert | --timeout) at=$((at + 1)) ;;
       -*) ;;
       *) command="${COMP_WORDS[at]}" && break ;;
       esac
@@ -24,7 +24,7 @@ _dks() {
     bench) words="--clients --pipeline --size --keys --ratio --command --rate --duration --json" ;;
     esac
     case "$before" in
-    -s | -p | --server | --port | --user | --pass | --timeout) words="" ;;
+    -s | -p | --server | --port | --user | --pass | --cacert | --timeout) words="" ;;
     esac
     ;;
   esac

@@ -3,7 +3,14 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { CLIENT_HELP } from "../src/client/client.ts";
 import { SERVE_HELP } from "../src/node/serve.ts";
-import { bashCompletions, commandsIn, manPage, optionsIn } from "./harness/help_files.ts";
+import {
+  bashCompletions,
+  commandsIn,
+  fishCompletions,
+  manPage,
+  optionsIn,
+  zshCompletions,
+} from "./harness/help_files.ts";
 import { execute, isInstalled } from "./harness/processes.ts";
 
 Deno.test("optionsIn() and commandsIn() find what the help describes", () => {
@@ -47,9 +54,56 @@ Deno.test({
     assertEquals(await offered("dks", "serve", "--p"), ["--port", "--peers"]);
     assertEquals(await offered("dks", "client", "-s", "n1", "wa"), ["wait-ready", "watch"]);
     assertEquals(await offered("dks", "client", "--server", ""), []);
+    assertEquals(await offered("dks", "client", "--tls", "--cacert", "-", "wa"), [
+      "wait-ready",
+      "watch",
+    ]);
     assertEquals(await offered("dks", "client", "wait-ready", "-"), ["--timeout"]);
     assertEquals(await offered("dks", "client", "-p", "1", "status", "--"), ["--json"]);
     assertEquals((await offered("dks", "client", "run", "--")).length, 6);
     assertEquals(await offered("dks", "client", "get", ""), []);
+  },
+});
+
+/** Returns what zsh is told to offer at the last of `words`, whatever it begins with. */
+async function offeredByZsh(...words: readonly string[]): Promise<string[]> {
+  const script = `compadd() { shift; print -r -- "$@" }
+words=("$@"); CURRENT=$#; set --
+${zshCompletions()}`;
+  const { code, stdout, stderr } = await execute("zsh", ["-f", "-c", script, "zsh", ...words]);
+  assertEquals([code, stderr], [0, ""]);
+  return stdout.trim().split(" ").filter((word) => word !== "");
+}
+
+Deno.test({
+  name: "zsh completes commands and options",
+  ignore: !isInstalled("zsh"),
+  fn: async () => {
+    assertEquals(await offeredByZsh("dks", ""), ["serve", "client", "--help", "--version"]);
+    assertEquals(await offeredByZsh("dks", "serve", ""), optionsIn(SERVE_HELP));
+    assertEquals((await offeredByZsh("dks", "client", "-s", "n1", "")).includes("watch"), true);
+    assertEquals(await offeredByZsh("dks", "client", "--server", ""), []);
+    assertEquals(await offeredByZsh("dks", "client", "--cacert", "-", "status", ""), ["--json"]);
+    assertEquals(await offeredByZsh("dks", "client", "get", ""), []);
+  },
+});
+
+Deno.test({
+  name: "fish completes commands and options",
+  ignore: !isInstalled("fish"),
+  fn: async () => {
+    const offeredByFish = async (line: string) => {
+      const script = `source -; complete -C ${JSON.stringify(line)}`;
+      const args = ["--no-config", "-c", script];
+      const { code, stdout, stderr } = await execute("fish", args, { input: fishCompletions() });
+      assertEquals([code, stderr], [0, ""]);
+      return stdout.trim().split("\n").filter((word) => word !== "");
+    };
+    assertEquals(await offeredByFish("dks "), ["client", "serve"]);
+    assertEquals(await offeredByFish("dks serve --p"), ["--peers", "--port"]);
+    assertEquals(await offeredByFish("dks client --server n1 wa"), ["wait-ready", "watch"]);
+    assertEquals(await offeredByFish("dks client wait-ready --"), ["--timeout"]);
+    assertEquals(await offeredByFish("dks client status --"), ["--json"]);
+    assertEquals(await offeredByFish("dks client get "), []);
   },
 });

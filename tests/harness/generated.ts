@@ -5,7 +5,7 @@
  */
 
 import { commandList } from "./command_list.ts";
-import { bashCompletions, manPage } from "./help_files.ts";
+import { bashCompletions, fishCompletions, manPage, zshCompletions } from "./help_files.ts";
 import { metricList } from "./metric_list.ts";
 import { LIMITS } from "../../src/node/commands/limit_table.ts";
 
@@ -23,6 +23,8 @@ export const GENERATED: readonly GeneratedFile[] = [
   { path: "docs/operations.md", content: (now) => withPart(now, "limits", limitTable()) },
   { path: "deploy/dks.1", content: manPage },
   { path: "deploy/dks.bash", content: bashCompletions },
+  { path: "deploy/_dks", content: zshCompletions },
+  { path: "deploy/dks.fish", content: fishCompletions },
 ];
 
 /** Returns what `file` must hold. */
