@@ -5,7 +5,7 @@ _dks() {
   COMPREPLY=()
   case "${COMP_WORDS[1]}" in
   serve)
-    [ "$COMP_CWORD" -gt 1 ] && words="--config --port --host --peers --advertise --data --http --http-host --http-name --ephemeral --force-new-cluster --timeout --idle-timeout --lease --suspicion --heartbeat --slow-force --slow-member --max-key-bytes --max-value-bytes --max-memory --notify-keyspace-events --enable-debug-command --log-level --log-format --tls-auth-clients --tls-plain-clients --help"
+    [ "$COMP_CWORD" -gt 1 ] && words="--config --port --host --peers --join --advertise --data --http --http-host --http-name --ephemeral --force-new-cluster --timeout --idle-timeout --lease --suspicion --heartbeat --slow-force --slow-member --max-key-bytes --max-value-bytes --max-memory --notify-keyspace-events --enable-debug-command --log-level --log-format --tls-auth-clients --tls-plain-clients --help"
     ;;
   client)
     # The first word that is no option and no value of one is the command.
@@ -17,8 +17,9 @@ _dks() {
       esac
     done
     case "$command" in
-    "") words="--server --port --user --pass --tls --cacert --timeout --help put get delete exists outcome raw export import status top wait-ready watch run bench" ;;
+    "") words="--server --port --user --pass --tls --cacert --timeout --help put get delete exists outcome raw export import status top member wait-ready watch run bench" ;;
     status) words="--json" ;;
+    member) words="--json --no-wait" ;;
     wait-ready) words="--timeout" ;;
     run) words="--connections --pipeline --repeat --reconnect --retry --json" ;;
     bench) words="--clients --pipeline --size --keys --ratio --command --rate --duration --json" ;;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ClusterOrigin } from "./two_phase/messages.ts";
+import type { ClusterOrigin, ListChange } from "./two_phase/messages.ts";
 
 /**
  * A node's role in the cluster.
@@ -23,6 +23,10 @@ export interface NodeStatus {
   readonly isSelf: boolean;
   readonly isUp: boolean;
   readonly isInView: boolean;
+  /** It is in the list and does not count yet: it is being added. */
+  readonly isLearner: boolean;
+  /** The node that it replaces when it counts; `null` for none. */
+  readonly replaces: string | null;
   readonly role: NodeRole;
   /** How many chunks it has received, while it joins; else `null`. */
   readonly chunks: number | null;
@@ -77,6 +81,10 @@ export interface ClusterStatus {
    * which view; `null` if the nodes started it together.
    */
   readonly origin: ClusterOrigin | null;
+  /** The last change of the list of nodes; `null` if there was none. */
+  readonly listChange: ListChange | null;
+  /** Why the node is no part of the cluster: the list does not have it; `null` if it has. */
+  readonly notListed: string | null;
   /** Whether writes can be done now. */
   readonly isComplete: boolean;
   /** The node listens beyond its machine, and there is no cluster secret: others can pose as nodes. */
@@ -99,4 +107,12 @@ export interface ClusterStatus {
   readonly inDoubt: number;
   /** The oldest of them, at most `DOUBTS_LISTED_MAX`. */
   readonly doubts: readonly DoubtStatus[];
+}
+
+/** The list of nodes as one node knows it: what DKS.MEMBER LIST returns. */
+export interface MemberList extends Pick<ClusterStatus, "view" | "listChange" | "notListed"> {
+  readonly nodes: readonly Pick<
+    NodeStatus,
+    "address" | "isSelf" | "role" | "isLearner" | "replaces" | "chunks" | "keys"
+  >[];
 }

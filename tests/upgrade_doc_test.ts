@@ -17,7 +17,6 @@ Deno.test("docs/upgrade.md names the versions of the peer protocol, the journal 
   assertEquals(versionOf("the format of the journal"), String(FORMAT));
   const config: SharedConfig = {
     protocol: PEER_PROTOCOL_VERSION,
-    peers: [],
     keyBytesMax: 1,
     valueBytesMax: 1,
     leaseMs: 1,

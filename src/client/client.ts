@@ -18,6 +18,7 @@ import { ConnectionError } from "./connection.ts";
 import { callAnywhere, callOnce, Connector } from "./connector.ts";
 import { type Credentials, credentialsOf, parseServers } from "./credentials.ts";
 import { checkOneShot, EXIT, runOneShot } from "./one_shot.ts";
+import { member } from "./member.ts";
 import { parseOperations } from "./operations_file.ts";
 import { LiveLine } from "./progress_bar.ts";
 import { runPrompt } from "./prompt.ts";
@@ -65,6 +66,12 @@ commands:
   status [--json]      prints the cluster as the node sees it
   top                  shows the cluster and the slowest commands of the node,
                        again every second until q; without a terminal, once
+  member [options] list, add NODE, replace OLD NEW, remove NODE, cancel NODE
+                       prints the nodes of the cluster, or changes them; add
+                       and replace wait until the new node holds everything
+                       and counts, cancel calls that off
+      --json           list: as JSON
+      --no-wait        add and replace: without waiting
   wait-ready [--timeout TIME]
                        waits until each node of LIST is a member with a lease
                        (30s); if it is not by then, one line and exit code 3
@@ -205,6 +212,8 @@ async function runCommand(options: ClientOptions): Promise<number> {
     }
     case "wait-ready":
       return await untilReady(words, options);
+    case "member":
+      return await member(words, { ...options, output: standardOutput });
     case "watch": {
       const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
       if (extra !== undefined) throw new UsageError(`watch takes no argument "${extra}"`);
@@ -246,7 +255,7 @@ async function backUp(
   }
   // Loaded on demand: it loads a part of the runtime that other commands do not need.
   const { exportKeys, importKeys } = await import("./backup.ts");
-  const connector = new Connector(options);
+  const connector = new Connector({ ...options, learns: true });
   const { timeoutMs } = options;
   try {
     if (name === "export") {

@@ -5,12 +5,14 @@
  */
 
 import { delay } from "@std/async/delay";
-import type { Address } from "../address.ts";
+import { type Address, formatAddress, parseAddress } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
+import type { MemberList } from "../cluster_status.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { isRejection, isWithoutEffect } from "./refusals.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
 import type { Credentials } from "./credentials.ts";
+import { statusOf } from "./status.ts";
 import type { TlsKeys } from "../tls.ts";
 import { now } from "../clock.ts";
 
@@ -22,12 +24,14 @@ const PAUSE_MS_MIN = 50;
 const PAUSE_MS_MAX = 1000;
 
 /**
- * Keeps one connection. After it is given up, the next one goes to the next address of the list.
+ * Keeps one connection. After it is given up, the next one goes to the next address of the list: of those
+ * that were given, and behind them of the nodes that {@linkcode Connector.learn} has found.
  */
 export class Connector {
   readonly #timeoutMs: number;
   readonly #credentials: Credentials | undefined;
   readonly #tls: TlsKeys | undefined;
+  readonly #learns: boolean;
   #addresses: readonly Address[];
   #connecting: Promise<ClientConnection> | undefined;
   #name = "";
@@ -35,7 +39,7 @@ export class Connector {
   /**
    * @param options `addresses`: where to try, in order; `timeoutMs`: how long a command may take;
    * `credentials`: who the client is, if it is not the default user without a password; `tls`: whom to
-   * believe, if TLS is spoken
+   * believe, if TLS is spoken; `learns`: each node that is reached is asked for the list of nodes
    */
   constructor(
     options: {
@@ -43,8 +47,10 @@ export class Connector {
       timeoutMs: number;
       credentials?: Credentials | undefined;
       tls?: TlsKeys | undefined;
+      learns?: boolean | undefined;
     },
   ) {
+    this.#learns = options.learns ?? false;
     this.#addresses = options.addresses;
     this.#timeoutMs = options.timeoutMs;
     this.#credentials = options.credentials;
@@ -72,7 +78,10 @@ export class Connector {
       credentials: this.#credentials,
       tls: this.#tls,
     };
+    const isNew = this.#connecting === undefined;
     const connecting = this.#connecting ??= ClientConnection.open(this.#addresses, options);
+    // In the background: what is asked of the node does not wait for it.
+    if (isNew && this.#learns) connecting.then((one) => this.#learnFrom(one)).catch(() => {});
     try {
       const connection = await connecting;
       this.#name = connection.name;
@@ -81,6 +90,19 @@ export class Connector {
       if (this.#connecting === connecting) this.#connecting = undefined;
       throw error;
     }
+  }
+
+  /** A node that does not tell, as to a user who may not ask, is as good as before. */
+  async #learnFrom(connection: ClientConnection): Promise<void> {
+    const reply = await connection.call(["DKS.STATUS"]);
+    if (typeof reply === "string") this.learn(addressesOf(statusOf(reply, connection.name)));
+  }
+
+  /** Goes to these nodes, too, when those that it knows are gone. */
+  learn(addresses: readonly Address[]): void {
+    const known = new Set(this.#addresses.map(formatAddress));
+    const others = addresses.filter((one) => !known.has(formatAddress(one)));
+    this.#addresses = [...this.#addresses, ...others];
   }
 
   /**
@@ -101,6 +123,17 @@ export class Connector {
     this.#connecting?.then((connection) => connection.close(), () => {});
     this.#connecting = undefined;
   }
+}
+
+/** Returns the addresses of the nodes that a list has. */
+export function addressesOf({ nodes }: Pick<MemberList, "nodes">): Address[] {
+  return nodes.flatMap(({ address }) => {
+    try {
+      return [parseAddress(address, { defaultPort: 0, name: "the list of nodes" })];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /**

@@ -121,7 +121,7 @@ class PromptSession {
     readonly tls?: TlsKeys | undefined;
     readonly output: Output;
   }) {
-    this.#connector = new Connector(options);
+    this.#connector = new Connector({ ...options, learns: true });
     this.#timeoutMs = options.timeoutMs;
     this.#output = options.output;
   }

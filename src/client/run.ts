@@ -102,7 +102,7 @@ class Replay {
 
   /** Runs operations over one connection until none is left. */
   async work(): Promise<void> {
-    const connector = new Connector(this.#options);
+    const connector = new Connector({ ...this.#options, learns: true });
     // The first connection is made before the first operation is timed.
     if (!this.#options.reconnect) await connector.get();
     const { pipeline } = this.#options;
@@ -129,7 +129,7 @@ class Replay {
     const tally = this.#tallies[operation.name];
     const begin = now();
     const isOwn = this.#options.reconnect;
-    const connector = isOwn ? new Connector(this.#options) : shared;
+    const connector = isOwn ? new Connector({ ...this.#options, learns: true }) : shared;
     try {
       this.#count(tally, await this.#send(operation, connector));
     } catch (error) {

@@ -7,6 +7,7 @@
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import { toText } from "../byte_string.ts";
 import type { ClusterStatus, DoubtStatus, NodeStatus } from "../cluster_status.ts";
+import { describeAsker, describeChange } from "../list_change.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
 import { hintOf } from "./format.ts";
@@ -48,14 +49,16 @@ export function formatStatus(status: ClusterStatus): string {
     : `journal in ${status.journal}`;
   const trouble = status.journalTrouble === null ? "" : `${red(status.journalTrouble)}\n`;
   const members = status.nodes.filter((node) => node.isInView).length;
+  const counting = status.nodes.filter((node) => !node.isLearner).length;
   const since = status.viewSince === null
     ? "as before this node's start"
     : `since ${new Date(status.viewSince).toISOString()}`;
   const head = `view ${bold(String(status.view))}, ${up} of ${status.nodes.length} nodes up, ` +
     `${state}, up for ${formatSeconds(status.uptimeSeconds)}\n` +
     `${storage}\n${trouble}` +
-    `${members} of ${status.nodes.length} nodes are members, ${since}\n` +
-    `${formatClock(status)}${formatOrigin(status)}${formatSecret(status)}\n`;
+    `${members} of ${counting} nodes are members, ${since}\n` +
+    `${formatClock(status)}${formatOrigin(status)}${formatSecret(status)}` +
+    `${formatList(status)}\n`;
   const table = formatTable(
     ["node", "role", "lease", "round trip", "force", "keys", "requests/s"],
     status.nodes.map(rowOf),
@@ -104,6 +107,16 @@ function formatSecret({ isOpenToPeers }: ClusterStatus): string {
   }: whoever reaches this node may be able to pose as another\n`;
 }
 
+/** A line for the last change of the list, and one for a node that is not in it. */
+export function formatList(
+  { listChange, notListed }: Pick<ClusterStatus, "listChange" | "notListed">,
+): string {
+  const change = listChange === null
+    ? ""
+    : `view ${listChange.view}: ${describeChange(listChange)}; ${describeAsker(listChange)}\n`;
+  return (notListed === null ? "" : `${red(notListed)}\n`) + change;
+}
+
 /** A line for a cluster that was started by force; nothing for any other. */
 function formatOrigin({ origin }: ClusterStatus): string {
   if (origin === null) return "";
@@ -131,7 +144,17 @@ function formatForce({ forceMs, isSlow }: NodeStatus): string {
   return isSlow ? red(`${forceMs} ms, slow`) : `${forceMs} ms`;
 }
 
-function formatRole({ role, chunks }: NodeStatus): string {
+/** Returns a node's role, as a table has it. */
+export function formatRole(
+  { role, chunks, isLearner, replaces }: Pick<
+    NodeStatus,
+    "role" | "chunks" | "isLearner" | "replaces"
+  >,
+): string {
+  if (isLearner) {
+    const part = role === "down" ? ", down" : chunks === null ? "" : `, ${chunks} chunks`;
+    return yellow(`learner${part}${replaces === null ? "" : `, replaces ${replaces}`}`);
+  }
   switch (role) {
     case "member":
       return green(role);

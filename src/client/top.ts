@@ -65,7 +65,7 @@ export interface TopOptions {
  */
 export async function top(options: TopOptions): Promise<void> {
   const { output } = options;
-  const connector = new Connector(options);
+  const connector = new Connector({ ...options, learns: true });
   try {
     if (output.isTerminal && Deno.stdin.isTerminal()) await draw(connector, options);
     else await output.write(formatGlance(await look(connector, options.timeoutMs)));

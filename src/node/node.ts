@@ -5,7 +5,7 @@
  */
 
 import type { Logger } from "@std/log";
-import { type Address, formatAddress, isLoopback } from "../address.ts";
+import { type Address, formatAddress, isLoopback, parseAddress } from "../address.ts";
 import { type ByteString, fromText } from "../byte_string.ts";
 import { FatalError, messageOf } from "../errors.ts";
 import { ErrorReply } from "../resp/value.ts";
@@ -14,6 +14,8 @@ import { USERS_KEY } from "../reserved_keys.ts";
 import { Seldom } from "../seldom.ts";
 import type { KeyRecord } from "../two_phase/messages.ts";
 import { contains, members } from "../two_phase/node_set.ts";
+import type { ChangeOutcome } from "../two_phase/member_changes.ts";
+import type { MemberChange, View } from "../two_phase/messages.ts";
 import type { Change, ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import type { Refusal } from "../two_phase/request.ts";
@@ -29,12 +31,14 @@ import { ViewHistory } from "./admin/view_history.ts";
 import { type InfoSources, infoText } from "./admin/info.ts";
 import { nodeMetrics } from "./admin/metrics.ts";
 import { Statistics } from "./admin/statistics.ts";
-import { clusterStatus } from "./admin/status.ts";
+import { clusterStatus, memberList } from "./admin/status.ts";
 import { type HttpOptions, type StatusHost, StatusServer } from "./admin/status_server.ts";
 import { TurnTimes } from "./admin/turn_times.ts";
 import { clocks, now, whyNotThisTime } from "../clock.ts";
+import { describeAsked } from "../list_change.ts";
 import {
   type CommandHost,
+  type MembersHost,
   type MemoryFigures,
   type Pause,
   SCAN_PROCESSES,
@@ -51,8 +55,9 @@ import {
   sharedConfig,
   type ViewTimes,
 } from "./peer/handshake.ts";
+import { findList, type FoundList } from "./peer/list_search.ts";
 import type { NodeReport } from "./peer/messages.ts";
-import { Peers } from "./peer/peers.ts";
+import { type ClusterList, Peers, UnfoundError } from "./peer/peers.ts";
 import { ClusterSecret } from "./peer/secret.ts";
 import { Admission } from "./server/admission.ts";
 import type { Asker, UpgradeAnswer } from "./server/connection.ts";
@@ -69,10 +74,14 @@ import { Turns } from "./server/turns.ts";
 import { type Journal, MemoryJournal } from "./storage/journal.ts";
 import type { KvJournalOptions } from "./storage/kv_journal.ts";
 import {
+  describeList,
+  howListDiffers,
+  isSameList,
   lastView,
-  namesById,
+  ownerOf,
+  renamed,
+  startList,
   whyNotThisJournal,
-  whyNotThisList,
 } from "./storage/journal_identity.ts";
 import { lastValueOf, recover, type Recovered, trackChangesFor } from "./storage/recovery.ts";
 import { TokenSweeper } from "./sweeper.ts";
@@ -83,9 +92,14 @@ export interface NodeOptions extends ViewTimes {
   readonly port: number;
   /** The local address to listen at. */
   readonly hostname: string;
-  /** All nodes, sorted, this one included; `undefined` for a cluster of one. */
+  /**
+   * All nodes of the first start, sorted, this one included; `undefined` for a cluster of one, or if
+   * `join` is given. Once there is a view in the journal, its list counts.
+   */
   readonly peers: readonly Address[] | undefined;
-  /** This node's entry in `peers`, if it is known. */
+  /** Nodes of the cluster that this node joins, which know the list; not with `peers`. */
+  readonly join?: readonly Address[] | undefined;
+  /** This node's entry in the list, if it is known. */
   readonly advertise: Address | undefined;
   readonly timeoutMs: number;
   /** See {@linkcode Timing}. */
@@ -164,6 +178,9 @@ const STARTING = "this node is starting: it is finding its own entry in the list
 /** The same complaint is logged once in this time, in milliseconds. */
 const COMPLAINT_MS = 10_000;
 
+/** A node that is not in the list of its cluster says so this often, in milliseconds. */
+const NOT_LISTED_MS = 30_000;
+
 /** How often the node looks for old tokens and idle exports, in milliseconds. */
 const SWEEP_MS = 5000;
 
@@ -225,6 +242,13 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   /** What ends the node once the others continue without it. */
   #onLeft: (() => void) | undefined;
   #isStartingOver = false;
+  /** The view whose list this node has; 0: the list is `--peers`, or there is none yet. */
+  #listView = 0;
+  /** Why this node is no part of the cluster: its list does not have it; `undefined` if it has. */
+  #notListed: string | undefined;
+  readonly #notListedComplaints = new Seldom(NOT_LISTED_MS);
+  readonly #noListComplaints = new Seldom(NOT_LISTED_MS);
+  readonly #stopping = new AbortController();
   /** The node was asked to stop. */
   #isDraining = false;
   #driver: Driver | undefined;
@@ -331,11 +355,18 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     this.#listener = opened.listener;
     const { tls } = opened;
     this.#tls = tls;
-    const addresses = options.peers ?? [options.advertise ?? this.#ownAddress];
+    const { records } = opened.recovered;
+    const addresses = options.peers ??
+      (options.join === undefined ? [options.advertise ?? this.#ownAddress] : []);
+    const given = addresses.map(formatAddress);
+    const list = options.forcesNewCluster
+      ? { view: 0, names: given }
+      : startList(records, { given, mayRename: options.join === undefined });
+    this.#listView = list.view;
     this.#peers = new Peers({
       addresses,
       hostname: options.hostname,
-      config: sharedConfig({ ...options, peers: addresses }),
+      config: sharedConfig(options),
       secret: options.clusterSecret === undefined
         ? undefined
         : new ClusterSecret(options.clusterSecret),
@@ -347,9 +378,11 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       report: () => reportOf(this.#driver?.replica, this.#statistics),
       pubsub: this.#pubsub,
       onFatal: (error) => this.onFatal(error),
-      onOtherIds: (names) => this.#takeIds(names),
+      onOtherIds: (list) => this.#takeList(list),
+      onNotListed: (list) => this.#leaveCluster(list),
     });
-    this.#peers.setNames(namesById(opened.recovered.records, this.#peers.list));
+    this.#peers.setNames(list.names);
+    this.#http?.allow(hostsOf(this.#peers.list));
     this.#eventLog = new EventLog({
       logger: options.logger,
       place: this.#journal.place,
@@ -382,6 +415,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       monitor: (session) => statistics.monitor(session),
       info: (sections) => fromText(infoText(this.#sources, sections)),
       status: () => fromText(JSON.stringify(clusterStatus(this.#sources))),
+      members: this.#members,
       isEphemeral: this.#isEphemeral,
       standStill: options.allowsDebug ? standStill : undefined,
       otherMembers: () => {
@@ -444,6 +478,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   stop(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
+    this.#stopping.abort();
     this.#listener.stopAccepting();
     this.#driver?.refuseAll(STOPPING);
     const since = now();
@@ -472,27 +507,33 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   async #begin(): Promise<void> {
     const peers = this.#peers;
     const { forcesNewCluster } = this.#options;
-    const refusal = whyNotThisList(this.#recovered.records, peers.list);
-    if (refusal !== undefined && !forcesNewCluster) throw new FatalError(refusal);
-    const name = this.#knownName() ?? await peers.findSelf();
-    peers.setSelf(name);
-    this.#expectOwnJournal(name);
-    if (forcesNewCluster) {
-      this.#recovered = await startNewCluster({
-        peers,
-        journal: this.#journal,
-        recovered: this.#recovered,
-        timing: this.#timing,
-        logger: this.#options.logger,
-      });
-      peers.setNames(namesById(this.#recovered.records, peers.list));
+    const name = await this.#findOwnName();
+    if (name === undefined) {
+      await this.#beginToWait(undefined);
+    } else {
+      peers.setSelf(name);
+      this.#expectOwnJournal(name);
+      if (forcesNewCluster) {
+        this.#recovered = await startNewCluster({
+          peers,
+          journal: this.#journal,
+          recovered: this.#recovered,
+          timing: this.#timing,
+          logger: this.#options.logger,
+        });
+        this.#setList(startList(this.#recovered.records, { given: peers.list, mayRename: false }));
+      } else if (this.#listView > 0) {
+        this.#keepName(name);
+        await this.#catchUp();
+      }
     }
+    if (this.#isDraining) return;
     const driver = this.#startReplica();
     if (!this.#isEphemeral) {
       this.#placeChecks = setInterval(() => this.#checkPlace(), PLACE_CHECK_MS);
     }
     this.#options.logger.info(
-      `listening on port ${this.port}, peers reach this node as ${name}`,
+      `listening on port ${this.port}, peers reach this node as ${peers.ownName}`,
     );
     this.#options.logger.info(this.#whereStored);
     if (this.#isOpenToPeers) {
@@ -503,6 +544,179 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     }
     peers.start(driver);
     if (this.#options.advertise !== undefined) peers.checkOwnName();
+  }
+
+  /** A cluster of one may have another name than before: then its view says so, too. */
+  #keepName(name: string): void {
+    this.#recovered = { ...this.#recovered, records: renamed(this.#recovered.records, name) };
+  }
+
+  #setList({ view, names }: ClusterList): void {
+    this.#listView = view;
+    this.#peers.setNames(names);
+    this.#http?.allow(hostsOf(names));
+  }
+
+  // --- The list of nodes -----------------------------------------------------------------------
+
+  /** Returns this node's name in the list; `undefined` if the list does not have it. */
+  async #findOwnName(): Promise<string | undefined> {
+    const { advertise, peers: given, join, logger } = this.#options;
+    const { records } = this.#recovered;
+    const peers = this.#peers;
+    const view = this.#listView;
+    if (view > 0 && given !== undefined) {
+      const difference = howListDiffers(records, given.map(formatAddress));
+      if (difference !== undefined) logger.warn(difference);
+    }
+    if (peers.list.length === 0) return undefined;
+    const owner = ownerOf(records, this.#journal.identity.journal);
+    if (advertise !== undefined) {
+      const name = formatAddress(advertise);
+      if (peers.list.includes(name)) return name;
+      const ownerName = owner === undefined ? undefined : peers.names[owner];
+      if (ownerName === undefined || ownerName === "") return undefined;
+      throw new FatalError(
+        `the journal in ${this.#journal.place} is that of ${ownerName}, and --advertise is ${name}: ` +
+          `advertise ${ownerName}, or start with an empty journal`,
+      );
+    }
+    if (given === undefined && join === undefined && peers.list.length === 1) return peers.list[0];
+    try {
+      return await peers.findSelf();
+    } catch (error) {
+      // A node that was removed has a view without itself, and is at none of its names.
+      if (view > 0 && owner === undefined && error instanceof UnfoundError) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Waits until the list of the cluster has this node. Then the node has no records but that list: what a
+   * node that was removed has stored counts for nothing.
+   *
+   * @param list the list that does not have it, if that is known
+   */
+  async #beginToWait(list: ClusterList | undefined): Promise<void> {
+    if (list !== undefined || this.#listView > 0) this.#sayNotListed(list);
+    const found = await this.#waitForList();
+    if (found === undefined) return;
+    const { logger } = this.#options;
+    this.#notListed = undefined;
+    logger.info(`is in the list of view ${found.list.view} as ${found.ownName}`);
+    const isFresh = this.#listView === 0 && lastView(this.#recovered.records) === undefined;
+    if (isFresh) this.#setList(found.list);
+    else await this.#beginFromEmpty(found.list);
+    this.#peers.setSelf(found.ownName);
+  }
+
+  /**
+   * A node that has slept through many changes may know no node that is still there: then those of
+   * `--join` tell it, and it joins from empty, as all that it has promised was to nodes that are gone.
+   */
+  async #catchUp(): Promise<void> {
+    const { join = [], logger } = this.#options;
+    const peers = this.#peers;
+    const replies = await Promise.all(join.map((address) => peers.find(address)));
+    let latest: ClusterList = { view: this.#listView, names: peers.names };
+    for (const reply of replies) {
+      if (reply === undefined || reply.instance === peers.instance) continue;
+      if (reply.clusterPosition.view > latest.view) latest = reply.clusterPosition;
+    }
+    const { view, names } = latest;
+    if (view === this.#listView) return;
+    if (!names.includes(peers.ownName)) {
+      await this.#beginToWait({ view, names });
+      return;
+    }
+    const others = peers.list.filter((name) => name !== peers.ownName);
+    if (others.length === 0 || others.some((name) => names.includes(name))) return;
+    logger.warn(
+      `all other nodes that this node knew are gone (${
+        describeList(others)
+      }): it goes on with a new ` +
+        `journal, and joins ${describeList(names)} from empty`,
+    );
+    await this.#beginFromEmpty({ view, names });
+  }
+
+  /** Has this node begin with a new journal, and with the nodes of `list`. */
+  async #beginFromEmpty(list: ClusterList): Promise<void> {
+    await this.#journal.renew();
+    const store = new Store(now());
+    trackChangesFor(this.#journal, store);
+    this.#recovered = { store, records: [] };
+    this.#setList(list);
+  }
+
+  /** Returns the list that has this node; `undefined` if the node stops before. */
+  async #waitForList(): Promise<FoundList | undefined> {
+    const { join = [], peers: given = [], advertise } = this.#options;
+    const { signal } = this.#stopping;
+    try {
+      return await findList({
+        seeds: [...join, ...given, ...this.#peers.addresses],
+        ownName: this.#peers.knownName ??
+          (advertise === undefined ? undefined : formatAddress(advertise)),
+        ask: (address) => this.#peers.find(address),
+        instance: this.#peers.instance,
+        onWaiting: (list) => this.#sayNotListed(list),
+        signal,
+      });
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  /** Says, now and then, that this node is not in the list, and what is to be done. */
+  #sayNotListed(list: ClusterList | undefined): void {
+    const { join, advertise, logger } = this.#options;
+    const own = this.#peers.knownName ??
+      (advertise === undefined ? undefined : formatAddress(advertise));
+    const known = list ??
+      (this.#listView > 0 ? { view: this.#listView, names: this.#peers.names } : undefined);
+    if (known === undefined) {
+      const nodes = (join ?? []).map(formatAddress).join(", ");
+      this.#notListed = `this node waits for the list of nodes: none of ${nodes} has told it yet`;
+    } else {
+      const who = own === undefined ? "this node" : `this node, ${own},`;
+      this.#notListed = `${who} is not in the list of view ${known.view}, which is ` +
+        describeList(known.names);
+    }
+    const complaints = known === undefined ? this.#noListComplaints : this.#notListedComplaints;
+    complaints.say(() => {
+      const server = known?.names.find((name) => name !== "") ?? "";
+      const advice = known === undefined
+        ? "it asks again and again"
+        : "it serves nothing, and waits. To let it in, run: dks client -s " +
+          `${server} member add ${own ?? `NAME:${this.port}`}`;
+      logger.warn(`${this.#notListed}: ${advice}`);
+    });
+  }
+
+  /** The list of a later view than this node's does not have this node: it is no part of the cluster. */
+  #leaveCluster(list: ClusterList): void {
+    if (this.#driver === undefined || this.#notListed !== undefined || this.#isDraining) return;
+    const isMember = this.#listView > 0;
+    this.#notListed = `this node is not in the list of view ${list.view}, which is ` +
+      describeList(list.names);
+    if (isMember) {
+      this.#options.logger.error(
+        `THIS NODE WAS REMOVED from the cluster: ${this.#notListed}. It serves nothing from now on`,
+      );
+    }
+    const refusal: Refusal = { obstacle: "down", reason: this.#notListed };
+    this.#leaveAndWait(list, refusal).catch((error) => this.#ended.reject(error));
+  }
+
+  async #leaveAndWait(list: ClusterList, refusal: Refusal): Promise<void> {
+    this.#stopReplica(refusal);
+    this.#peers.pause();
+    this.#isStartingOver = true;
+    await this.#beginToWait(list);
+    this.#isStartingOver = false;
+    if (!this.#isDraining) this.#peers.resume(this.#startReplica());
   }
 
   /** Runs a replica on the recovered state. */
@@ -546,30 +760,38 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   }
 
   /**
-   * The cluster that this node joins knows the nodes by other ids than the list gives: this node
-   * starts over with those ids. It is in no view yet, so nothing is lost.
+   * The cluster that this node joins has other nodes than the list that this node has, or has them by
+   * other ids: this node starts over with those. It is in no view yet, so nothing is lost.
    */
-  #takeIds(names: readonly string[]): void {
+  #takeList(list: ClusterList): void {
     if (this.#driver === undefined) return;
-    this.#options.logger.info("adopts the ids by which the cluster knows its nodes");
-    this.#beginToStartOver(names);
+    const { logger } = this.#options;
+    const given = this.#peers.list;
+    const theirs = list.names.filter((name) => name !== "");
+    if (isSameList(given, theirs)) {
+      logger.info("adopts the ids by which the cluster knows its nodes");
+    } else {
+      logger.warn(
+        `the list of the cluster is ${
+          describeList(theirs)
+        } (view ${list.view}), and counts; this ` +
+          `node had ${describeList(given)}`,
+      );
+    }
+    this.#beginToStartOver(list);
   }
 
-  #beginToStartOver(names: readonly string[]): void {
+  #beginToStartOver(list: ClusterList): void {
     if (this.#isStartingOver) return;
-    this.#startOver(names).catch((error) => this.#ended.reject(error));
+    this.#startOver(list).catch((error) => this.#ended.reject(error));
   }
 
-  /** Continues with a new journal, as a stranger that joins, and with `names` by their ids. */
-  async #startOver(names: readonly string[]): Promise<void> {
+  /** Continues with a new journal, as a stranger that joins, and with the nodes of `list`. */
+  async #startOver(list: ClusterList): Promise<void> {
     this.#isStartingOver = true;
     this.#stopReplica({ obstacle: "loading", reason: STARTING_OVER });
     this.#peers.pause();
-    await this.#journal.renew();
-    this.#peers.setNames(names);
-    const store = new Store(now());
-    trackChangesFor(this.#journal, store);
-    this.#recovered = { store, records: [] };
+    await this.#beginFromEmpty(list);
     this.#peers.resume(this.#startReplica());
     this.#isStartingOver = false;
   }
@@ -681,7 +903,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   get #clusterPosition(): ClusterPosition {
     const view = this.#driver?.replica.membership.view ?? lastView(this.#recovered.records);
     const { names } = this.#peers;
-    return { view: view?.number ?? 0, cluster: view?.cluster ?? { id: "" }, names };
+    const number = view?.number ?? 0;
+    const listView = number > 0 ? number : this.#listView;
+    return { view: number, cluster: view?.cluster ?? { id: "" }, names, listView };
   }
 
   /**
@@ -763,8 +987,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   /** Nothing tells the other nodes from somebody else who can reach this one. */
   get #isOpenToPeers(): boolean {
-    const { peers, hostname, clusterSecret, tls } = this.#options;
-    return peers !== undefined && clusterSecret === undefined && tls === undefined &&
+    const { peers, join, hostname, clusterSecret, tls } = this.#options;
+    const hasPeers = peers !== undefined || join !== undefined || this.#peers.list.length > 1;
+    return hasPeers && clusterSecret === undefined && tls === undefined &&
       !isLoopback(hostname);
   }
 
@@ -794,19 +1019,6 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     this.#isCheckpointing = false;
   }
 
-  /** The name of this node, if it needs no search. */
-  #knownName(): string | undefined {
-    const { peers, advertise } = this.#options;
-    const { list } = this.#peers;
-    if (peers === undefined) return list[0];
-    if (advertise === undefined) return undefined;
-    const name = formatAddress(advertise);
-    if (!list.includes(name)) {
-      throw new FatalError(`--advertise ${name} is not among the --peers ${list}`);
-    }
-    return name;
-  }
-
   #onEvent(event: ProtocolEvent): void {
     this.#eventLog.log(event);
     this.#viewHistory.onEvent(event, Date.now());
@@ -825,9 +1037,50 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
         return;
       case "startOver":
         // After the turn: requests that wait get their answers.
-        this.#driver?.afterTurn(() => this.#beginToStartOver(this.#peers.names));
+        this.#driver?.afterTurn(() => {
+          this.#beginToStartOver({ view: this.#listView, names: this.#peers.names });
+        });
+        return;
+      case "listChanged":
+        // After the turn: messages to nodes that are not in it any more still leave.
+        this.#driver?.afterTurn(() => this.#onListChanged(event.view));
         return;
     }
+  }
+
+  #onListChanged({ number, names }: View): void {
+    if (!names.includes(this.#peers.ownName)) {
+      this.#leaveCluster({ view: number, names });
+      return;
+    }
+    this.#listView = number;
+    this.#peers.changeNames(names);
+    this.#http?.allow(hostsOf(names));
+  }
+
+  /** What DKS.MEMBER asks of this node. */
+  get #members(): MembersHost {
+    const port = this.#listener.port;
+    const peers = this.#peers;
+    return {
+      port,
+      get list() {
+        return peers.list;
+      },
+      describe: () => fromText(JSON.stringify(memberList(this.#sources))),
+      change: (change, by) => this.#changeMembers(change, by),
+    };
+  }
+
+  #changeMembers(change: MemberChange, by: string): Promise<ChangeOutcome> {
+    const refuse = (reason: string) => Promise.resolve({ kind: "refused", reason } as const);
+    if (this.#isDraining) return refuse(STOPPING.reason);
+    const driver = this.#driver;
+    if (driver === undefined) return refuse(this.notReady.reason);
+    this.#options.logger.info(`${by} asks to ${describeAsked(change)}`);
+    return new Promise((resolve) => {
+      driver.changeMembers({ change, by, requester: { onChangeOutcome: resolve } });
+    });
   }
 
   /** The journal has no room on its disk, and needs what `room` says; or it has room again. */
@@ -903,6 +1156,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       admission: this.admission,
       viewSince: this.#viewSince,
       isOpenToPeers: this.#isOpenToPeers,
+      notListed: this.#notListed,
       journal: {
         place: this.#journal.place,
         isEphemeral: this.#isEphemeral,
@@ -967,6 +1221,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   }
 
   get notReady(): Refusal {
+    if (this.#notListed !== undefined) return { obstacle: "down", reason: this.#notListed };
     return { obstacle: "loading", reason: this.#isStartingOver ? STARTING_OVER : STARTING };
   }
 
@@ -1033,6 +1288,13 @@ function reportOf(replica: Replica | undefined, statistics: Statistics): NodeRep
     hasLease: replica?.membership.mayRead(clocks()) ?? false,
     chunks: replica?.chunksReceived ?? null,
   };
+}
+
+/** Returns the hosts of nodes by their names. */
+function hostsOf(names: readonly string[]): string[] {
+  return names.filter((name) => name !== "").map((name) =>
+    parseAddress(name, { defaultPort: 0, name: "the list of nodes" }).hostname
+  );
 }
 
 /** What clients and peers are told that connect before the node can answer. */

@@ -6,9 +6,9 @@
 
 import * as log from "@std/log";
 import {
-  type Address,
   formatAddress,
   parseAddress,
+  parseAddresses,
   parseAddressList,
   parsePort,
 } from "../address.ts";
@@ -43,10 +43,13 @@ usage: dks serve [options]
   -p, --port PORT        the port for clients and for the other nodes (5000)
       --host ADDRESS     the local address to listen at (0.0.0.0: all of IPv4;
                          :: all of IPv4 and IPv6)
-      --peers LIST       all nodes, this one included: a:5000,b:5000,c:5000;
-                         the port may be left out if it is this node's own.
-                         The same list on every node. Without it: a cluster of
-                         one
+      --peers LIST       all nodes of the first start, this one included:
+                         a:5000,b:5000,c:5000; the port may be left out if it
+                         is this node's own. The same list on every node.
+                         Without it: a cluster of one. Later the journal knows
+                         the list, and dks client member changes it
+      --join LIST        instead, for a node that is added to a cluster: nodes
+                         that know the list. It waits until the list has it
       --advertise ADDR   this node's own entry in the list, if it cannot find
                          it by itself
       --data PATH        keeps the journal in this file, or in dks-PORT.kv in
@@ -272,8 +275,9 @@ function parseTls(set: ServeSettings): TlsSettings | undefined {
   const keys = { cert, key, ca };
   const reason = whyNotTheseKeys(keys, (part) => `"tls-${part}" in the configuration`);
   if (reason !== undefined) throw new UsageError(reason);
-  const user = set.value("peers") !== undefined ? "peers" : "tls-auth-clients";
-  if (ca === undefined && (demandsCertificates || user === "peers")) {
+  const user = ["peers", "join"].find((name) => set.value(name) !== undefined) ??
+    "tls-auth-clients";
+  if (ca === undefined && (demandsCertificates || user !== "tls-auth-clients")) {
     throw new UsageError(`${set.label(user)} with TLS needs "tls-ca" in the configuration`);
   }
   return { keys, demandsCertificates, allowsPlain };
@@ -282,11 +286,24 @@ function parseTls(set: ServeSettings): TlsSettings | undefined {
 function parsePeers(
   set: ServeSettings,
   port: number,
-): { peers: readonly Address[] | undefined; advertise: Address | undefined } {
-  const [list, own] = [set.value("peers"), set.value("advertise")];
+): Pick<NodeOptions, "peers" | "join" | "advertise"> {
+  const [list, own, join] = [set.value("peers"), set.value("advertise"), set.value("join")];
   const advertise = own === undefined
     ? undefined
     : parseAddress(own, { defaultPort: port, name: set.label("advertise") });
+  if (join !== undefined) {
+    if (list !== undefined) {
+      throw new UsageError(
+        `${set.label("join")} asks other nodes for the list, and ${set.label("peers")} gives it: ` +
+          "give one of the two",
+      );
+    }
+    if (set.has("force-new-cluster")) {
+      throw new UsageError("--force-new-cluster takes its nodes from --peers, not from --join");
+    }
+    const seeds = parseAddresses(join, { defaultPort: port, name: set.label("join") });
+    return { peers: undefined, join: seeds, advertise };
+  }
   if (list === undefined) return { peers: undefined, advertise };
   const peers = parseAddressList(list, { defaultPort: port, name: set.label("peers") });
   const name = advertise === undefined ? undefined : formatAddress(advertise);

@@ -52,7 +52,11 @@ const pem = (summary: string): Setting => ({ type: "pem", summary: `${summary}, 
 const SETTINGS: Readonly<Record<string, Setting>> = {
   "port": { type: "integer", summary: "The port for clients and for the other nodes" },
   "host": text("The local address to listen at"),
-  "peers": { type: "list", summary: "All nodes, this one included: host, or host:port" },
+  "peers": {
+    type: "list",
+    summary: "All nodes of the first start, this one included: host, or host:port",
+  },
+  "join": { type: "list", summary: "Nodes of the cluster that this node is added to" },
   "advertise": text("This node's own entry among the peers"),
   "data": text("The file or the folder of the journal"),
   "http": { type: "integer", summary: "The port for the status page, metrics and health, by HTTP" },
@@ -114,6 +118,7 @@ const VALUES_OF_FLAGS: readonly string[] = ["config"];
 
 /** These say one thing together: a flag of one of them stands for all. */
 const PLACE: readonly string[] = ["data", "ephemeral"];
+const NODES: readonly string[] = ["peers", "join"];
 
 /** The flags of `dks serve`. */
 export interface ServeFlags {
@@ -191,8 +196,8 @@ export class ServeSettings {
   }
 
   #isOverruled(name: string): boolean {
-    return PLACE.includes(name) &&
-      PLACE.some((one) => this.#line.value(one) !== undefined || this.#line.has(one));
+    const group = [PLACE, NODES].find((names) => names.includes(name)) ?? [];
+    return group.some((one) => this.#line.value(one) !== undefined || this.#line.has(one));
   }
 }
 

@@ -23,7 +23,6 @@ const OLD: View = {
 };
 
 const CONFIG = sharedConfig({
-  peers: [],
   keyBytesMax: 1,
   valueBytesMax: 1,
   leaseMs: 1000,
@@ -49,7 +48,13 @@ function found(
       config: CONFIG,
       instance: name,
       identity: { journal, incarnation: 1, process: "p", position: 0 },
-      clusterPosition: { view: 5, cluster: { id: "old" }, names: [], ...clusterPosition },
+      clusterPosition: {
+        view: 5,
+        cluster: { id: "old" },
+        names: [],
+        listView: 5,
+        ...clusterPosition,
+      },
       isStartingCluster,
       known,
       uptimeMs: 0,
@@ -103,11 +108,12 @@ Deno.test("whyNotNow() lets a cluster of one begin another one", () => {
 });
 
 Deno.test("clusterDifference() names the cluster and the view of both nodes", () => {
-  const mine: ClusterPosition = { view: 9, cluster: { id: "old" }, names: [] };
+  const mine: ClusterPosition = { view: 9, cluster: { id: "old" }, names: [], listView: 9 };
   const theirs: ClusterPosition = {
     view: 10,
     cluster: { id: "new", origin: { by: "a:1", at: 0, view: 10 } },
     names: [],
+    listView: 10,
   };
   const difference = (one: ClusterPosition, other: ClusterPosition) =>
     clusterDifference(one, { theirs: other, name: "a:1" });
@@ -118,7 +124,7 @@ Deno.test("clusterDifference() names the cluster and the view of both nodes", ()
       "the two, empty the journal of the one that is to join the other",
   );
   assertEquals(difference(mine, { ...mine, view: 3 }), undefined);
-  const none: ClusterPosition = { view: 0, cluster: { id: "" }, names: [] };
+  const none: ClusterPosition = { view: 0, cluster: { id: "" }, names: [], listView: 0 };
   assertEquals([difference(mine, none), difference(none, theirs)], [undefined, undefined]);
 });
 

@@ -1,6 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/errors.ts";
-import { difference, type SharedConfig } from "../../src/node/peer/handshake.ts";
+import {
+  type ClusterPosition,
+  difference,
+  listDifference,
+  type SharedConfig,
+} from "../../src/node/peer/handshake.ts";
 import { parseServeOptions } from "../../src/node/serve.ts";
 
 function parse(line: string) {
@@ -86,7 +91,6 @@ Deno.test("parseServeOptions() throws an error that names the value when a flag 
 Deno.test("difference() names both values when two nodes are configured differently", () => {
   const mine: SharedConfig = {
     protocol: 1,
-    peers: ["a:1", "b:1"],
     keyBytesMax: 10,
     valueBytesMax: 20,
     leaseMs: 1000,
@@ -101,10 +105,6 @@ Deno.test("difference() names both values when two nodes are configured differen
     "b:1 speaks version 2 of the peer protocol, this node version 1: run the same dks everywhere",
   );
   assertEquals(
-    sentence({ peers: ["a:1", "c:1"] }),
-    'the peer list of b:1 is "a:1,c:1", this node\'s is "a:1,b:1": give every node the same --peers',
-  );
-  assertEquals(
     sentence({ keyBytesMax: 11 }),
     "b:1 has --max-key-bytes 11, this node 10: give every node the same",
   );
@@ -112,4 +112,22 @@ Deno.test("difference() names both values when two nodes are configured differen
     sentence({ leaseMs: 500 }),
     "b:1 has --lease 500ms, this node 1000ms: give every node the same",
   );
+});
+
+Deno.test("listDifference() names both lists of --peers, and heeds no list of a view", () => {
+  const position = (names: readonly string[], listView: number): ClusterPosition => {
+    return { view: listView, cluster: { id: "" }, names, listView };
+  };
+  const ab = ["a:1", "b:1"];
+  const ac = ["a:1", "c:1"];
+  const difference = (mine: ClusterPosition, theirs: ClusterPosition) =>
+    listDifference(mine, { theirs, name: "b:1" });
+  assertEquals(
+    difference(position(ab, 0), position(ac, 0)),
+    'the peer list of b:1 is "a:1,c:1", this node\'s is "a:1,b:1": give every node the same --peers',
+  );
+  assertEquals(difference(position(ab, 0), position(ab, 0)), undefined);
+  assertEquals(difference(position(ab, 2), position(ac, 0)), undefined);
+  assertEquals(difference(position(ab, 0), position(ac, 3)), undefined);
+  assertEquals(difference(position([], 0), position(ac, 0)), undefined, "it asks for the list");
 });

@@ -8,6 +8,7 @@ import type { Logger } from "@std/log";
 import type { NodeSet, View } from "../../two_phase/messages.ts";
 import { contains, members } from "../../two_phase/node_set.ts";
 import type { ProtocolEvent } from "../../two_phase/outbox.ts";
+import { describeAsker, describeChange } from "../../list_change.ts";
 import { describeOrigin, describeSighting } from "../descriptions.ts";
 
 /** What the log needs from the node. */
@@ -47,7 +48,7 @@ export class EventLog {
         logger.info(`starts a view change, ballot ${event.ballot}: ${event.reason}`);
         return;
       case "listChanged":
-        logger.info(`the nodes are ${event.view.names.filter((one) => one !== "").join(", ")}`);
+        logger.info(describeListChange(event.view));
         return;
       case "foreignPeer":
         return; // The peer is refused, and the log says so, when it dials again.
@@ -119,4 +120,11 @@ export class EventLog {
       (isIn ? "" : ": this node is outside, and joins again") +
       (this.#reason === "" ? "" : ` (${this.#reason})`);
   }
+}
+
+/** One line for a view that has another list: what has changed, who asked for it, and the list. */
+function describeListChange({ number, names, change }: View): string {
+  const list = `the nodes are ${names.filter((name) => name !== "").join(", ")}`;
+  if (change?.view !== number) return list;
+  return `${describeChange(change)}; ${describeAsker(change)}; ${list}`;
 }

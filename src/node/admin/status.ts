@@ -5,7 +5,13 @@
  */
 
 import { quote } from "../../byte_string.ts";
-import type { ClusterStatus, DoubtStatus, NodeRole, NodeStatus } from "../../cluster_status.ts";
+import type {
+  ClusterStatus,
+  DoubtStatus,
+  MemberList,
+  NodeRole,
+  NodeStatus,
+} from "../../cluster_status.ts";
 import { DOUBTS_LISTED_MAX } from "../../limits.ts";
 import { isReserved } from "../../reserved_keys.ts";
 import type { Awaited, Doubt } from "../../two_phase/doubt.ts";
@@ -29,6 +35,8 @@ export interface StatusSources {
   readonly viewSince: number | undefined;
   /** See {@linkcode ClusterStatus}. */
   readonly isOpenToPeers: boolean;
+  /** Why the list of the cluster does not count for this node; `undefined` if it has this node. */
+  readonly notListed: string | undefined;
   readonly journal: {
     readonly place: string;
     readonly isEphemeral: boolean;
@@ -50,6 +58,7 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
       isSelf,
       isUp: isSelf || link !== undefined,
       isInView: contains(inView, index),
+      ...learnerOf(sources, index),
       ...roleOf(sources, index),
       roundTripMs: link?.roundTripMs ?? null,
       keys: isSelf ? replica.store.size : link?.report?.keys ?? null,
@@ -66,6 +75,8 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
     viewSince: sources.viewSince ?? null,
     cluster: replica?.membership.view.cluster.id ?? "",
     origin: replica?.membership.view.cluster.origin ?? null,
+    listChange: replica?.membership.view.change ?? null,
+    notListed: sources.notListed ?? null,
     isComplete: replica?.membership.mayWrite ?? false,
     isOpenToPeers: sources.isOpenToPeers,
     journal: sources.journal.place,
@@ -76,6 +87,32 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
     isClockRight: replica?.membership.time.mayExpire(clocks()) ?? true,
     nodes,
     ...doubtStatus(sources),
+  };
+}
+
+/** Whether a node does not count yet, and which node it replaces then. */
+function learnerOf(
+  { replica, peers }: StatusSources,
+  node: NodeId,
+): Pick<NodeStatus, "isLearner" | "replaces"> {
+  const learner = replica?.membership.view.learners?.find((one) => one.node === node);
+  const replaces = learner?.replaces;
+  return {
+    isLearner: learner !== undefined,
+    replaces: replaces === undefined ? null : peers.names[replaces] ?? null,
+  };
+}
+
+/** Returns the list of nodes as this node knows it. */
+export function memberList(sources: StatusSources): MemberList {
+  const { view, listChange, notListed, nodes } = clusterStatus(sources);
+  return {
+    view,
+    listChange,
+    notListed,
+    nodes: nodes.map(({ address, isSelf, role, isLearner, replaces, chunks, keys }) => {
+      return { address, isSelf, role, isLearner, replaces, chunks, keys };
+    }),
   };
 }
 

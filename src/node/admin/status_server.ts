@@ -24,7 +24,7 @@ import { METRICS_TYPE } from "./prometheus.ts";
 /** Where `--http` listens, and the names by which it may be asked. */
 export interface HttpOptions {
   readonly address: Address;
-  /** Besides IP addresses, `localhost` and the hosts of `--peers`; in lower case. */
+  /** Besides IP addresses, `localhost` and the hosts of the nodes; in lower case. */
   readonly names: readonly string[];
 }
 
@@ -50,7 +50,8 @@ const PATHS = "there are /, /metrics, /healthz and /readyz";
 /** Serves the port of `--http`. */
 export class StatusServer {
   readonly #server: HttpServer;
-  readonly #names: ReadonlySet<string>;
+  #names: ReadonlySet<string>;
+  readonly #ownNames: readonly string[];
   readonly #pages = new LivePages();
   readonly #pace = new Pace();
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -62,7 +63,8 @@ export class StatusServer {
    * @throws {FatalError} if it cannot listen there.
    */
   constructor({ address, names }: HttpOptions, onError: (error: unknown) => void) {
-    this.#names = new Set(["localhost", address.hostname, ...names]);
+    this.#ownNames = ["localhost", address.hostname, ...names];
+    this.#names = new Set(this.#ownNames);
     this.#server = new HttpServer({ address, handle: this.#handle, onError });
   }
 
@@ -77,6 +79,11 @@ export class StatusServer {
   /** How many status pages are kept up to date. */
   get pages(): number {
     return this.#pages.size;
+  }
+
+  /** It may be asked under these host names from now on, besides its own. */
+  allow(names: readonly string[]): void {
+    this.#names = new Set([...this.#ownNames, ...names.map((name) => name.toLowerCase())]);
   }
 
   /** Tells of `host` from now on. */
@@ -102,7 +109,7 @@ export class StatusServer {
   readonly #handle: HttpHandler = (request) => {
     if (!this.#isOwnName(request.host)) {
       const body = `this node does not know itself as "${request.host}": ` +
-        "ask for its IP address or for a host of --peers, or name the host with --http-name\n";
+        "ask for its IP address or for a host of the nodes, or name the host with --http-name\n";
       return { status: 421, body };
     }
     const { method } = request;

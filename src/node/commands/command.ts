@@ -13,6 +13,8 @@ import type { ByteString } from "../../byte_string.ts";
 import type { EncodedPush } from "../../resp/encoder.ts";
 import type { ErrorReply, RespValue, RespVersion } from "../../resp/value.ts";
 import type { Request, WriteRequest } from "../../two_phase/request.ts";
+import type { ChangeOutcome } from "../../two_phase/member_changes.ts";
+import type { MemberChange } from "../../two_phase/messages.ts";
 
 /** What a connection knows about its client, and what a command may ask of the node. */
 export interface Session extends Subscriber {
@@ -250,6 +252,7 @@ export interface CommandHost {
   info(sections: readonly string[]): string;
   /** Returns the JSON of DKS.STATUS. */
   status(): string;
+  readonly members: MembersHost;
   /** The node keeps no journal. */
   readonly isEphemeral: boolean;
   /** Has the whole process stand still, in milliseconds; `undefined` if that is not allowed. */
@@ -290,6 +293,18 @@ export interface CommandHost {
   whyLoading(): string | undefined;
   /** Finds out how the transaction of this name ended. */
   outcome(transaction: string): Promise<RespValue>;
+}
+
+/** What DKS.MEMBER asks of the node. */
+export interface MembersHost {
+  /** The port of the node: that of a name without one. */
+  readonly port: number;
+  /** The names of the nodes in the list. */
+  readonly list: readonly string[];
+  /** Returns the JSON of DKS.MEMBER LIST. */
+  describe(): string;
+  /** Has the list changed; `by`: who asks. */
+  change(change: MemberChange, by: string): Promise<ChangeOutcome>;
 }
 
 /** What can be set while the node runs. */

@@ -19,6 +19,7 @@ import { EXPIRY } from "./expiry.ts";
 import { KEYS } from "./keys.ts";
 import { KEYSPACE } from "./keyspace.ts";
 import { LCS } from "./lcs.ts";
+import { MEMBER } from "./member.ts";
 import { PUBSUB } from "./pubsub.ts";
 import { serverCommands } from "./server.ts";
 import { STRINGS } from "./strings.ts";
@@ -53,6 +54,7 @@ class Table implements CommandTable {
       aclCommand(this),
       ...DIAGNOSTICS,
       ...dksCommands(this),
+      MEMBER,
     ].map((row) => commandOf(row, this.byIndex));
     for (const command of this.all) {
       this.#byName.set(command.name, command);

@@ -56,8 +56,6 @@ export interface ViewTimes {
 export interface SharedConfig extends ViewTimes {
   /** The version of the protocol between nodes. */
   readonly protocol: number;
-  /** All nodes, sorted. */
-  readonly peers: readonly string[];
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
 }
@@ -67,8 +65,13 @@ export interface ClusterPosition {
   /** The view that it installed last; 0 for none: then it belongs to no cluster yet. */
   readonly view: number;
   readonly cluster: ClusterId;
-  /** By id: the names of the configured nodes; `""` for an id that no node has. */
+  /**
+   * By id: the names of the configured nodes; `""` for an id that no node has. None while the node
+   * knows no list.
+   */
   readonly names: readonly string[];
+  /** The view whose list that is: a node in no view may have it from another; 0: it is `--peers`. */
+  readonly listView: number;
 }
 
 /** What every question and every answer says of its sender. */
@@ -304,7 +307,6 @@ function isIntroduction(value: unknown): value is Introduction {
     Introduction
   >;
   return typeof config === "object" && config !== null && Number.isInteger(config.protocol) &&
-    Array.isArray(config.peers) && config.peers.every((peer) => typeof peer === "string") &&
     typeof instance === "string" && typeof uptimeMs === "number" &&
     // Another version may have other fields.
     (config.protocol !== PEER_PROTOCOL_VERSION ||
@@ -326,10 +328,11 @@ function hasNumbers(config: Partial<SharedConfig>): boolean {
 
 function isClusterPosition(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  const { view, cluster, names } = value as Partial<ClusterPosition>;
+  const { view, cluster, names, listView } = value as Partial<ClusterPosition>;
   const hasNames = Array.isArray(names) && names.length <= NODES_MAX &&
     names.every((name) => typeof name === "string");
-  if (!hasNames || !Number.isInteger(view) || typeof cluster !== "object" || cluster === null) {
+  const hasNumbers = Number.isSafeInteger(view) && Number.isSafeInteger(listView);
+  if (!hasNames || !hasNumbers || typeof cluster !== "object" || cluster === null) {
     return false;
   }
   const { id, origin } = cluster as Partial<ClusterId>;
@@ -365,16 +368,30 @@ export function difference(
   if (theirs.protocol !== mine.protocol) {
     return `${name} speaks version ${theirs.protocol} of the peer protocol, this node version ${mine.protocol}: run the same dks everywhere`;
   }
-  if (theirs.peers.join() !== mine.peers.join()) {
-    const list = quote(fromText(theirs.peers.join()), SHOWN_MAX);
-    return `the peer list of ${name} is ${list}, this node's is "${mine.peers.join()}": give every node the same --peers`;
-  }
   for (const [value, flag, unit] of COMPARED) {
     if (theirs[value] === mine[value]) continue;
     const [their, own] = [`${theirs[value]}${unit}`, `${mine[value]}${unit}`];
     return `${name} has ${flag} ${their}, this node ${own}: give every node the same`;
   }
   return undefined;
+}
+
+/**
+ * Returns how the lists of two nodes differ that both have theirs from `--peers`, in one sentence
+ * that has both; `undefined` if they are the same, or one has a list of a view, or none. The first
+ * view needs the same list everywhere; from then on the list is a part of the view.
+ *
+ * @param options `theirs`: the other node's position; `name`: its name
+ */
+export function listDifference(
+  mine: ClusterPosition,
+  options: { theirs: ClusterPosition; name: string },
+): string | undefined {
+  const { theirs, name } = options;
+  const isSettled = [mine, theirs].some((one) => one.listView > 0 || one.names.length === 0);
+  if (isSettled || theirs.names.join() === mine.names.join()) return undefined;
+  const list = quote(fromText(theirs.names.join()), SHOWN_MAX);
+  return `the peer list of ${name} is ${list}, this node's is "${mine.names.join()}": give every node the same --peers`;
 }
 
 /**
@@ -398,17 +415,15 @@ export function clusterDifference(
     "the journal of the one that is to join the other";
 }
 
-/** Returns the configuration that all nodes must share, for these peers, limits and times. */
+/** Returns the configuration that all nodes must share, for these limits and times. */
 export function sharedConfig(
   options: ViewTimes & {
-    readonly peers: readonly Address[];
     readonly keyBytesMax: number;
     readonly valueBytesMax: number;
   },
 ): SharedConfig {
   return {
     protocol: PEER_PROTOCOL_VERSION,
-    peers: options.peers.map(formatAddress),
     keyBytesMax: options.keyBytesMax,
     valueBytesMax: options.valueBytesMax,
     leaseMs: options.leaseMs,

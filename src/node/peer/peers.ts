@@ -2,14 +2,15 @@
  * The peers of one node: finds this node's own entry in the list, keeps a link to every other node,
  * and carries messages over the links.
  *
- * Of two nodes, the one whose name comes first as text dials; the other one answers. A permanent
- * fault (a different list, another version, a journal that is not the known one) ends the process
- * that is at fault: of two that differ, the one that was started later, and never one whose cluster
- * is complete.
+ * Of two nodes, the one whose name comes first as text dials; the other one answers, whichever lists
+ * the two know. A permanent fault (a different list before the first view, another version, a journal
+ * that is not the known one) ends the process that is at fault: of two that differ, the one that was
+ * started later, and never one whose cluster is complete.
  *
- * Messages name nodes by ids, which the first view of a cluster gives once. So both nodes of a link
- * must know the same names by the same ids. A node that is in no view yet takes the ids of a node
- * that is in one.
+ * The list is a part of the view, so two nodes may know different ones for a while: the one that has
+ * slept gets the view over a link. Messages name nodes by ids, so the two nodes of a link must know
+ * each other by the same ids. A node that is in no view yet takes the list of a node that is in one.
+ * A node that finds itself missing in a later list than its own says so, and is in no links.
  *
  * @module
  */
@@ -49,6 +50,7 @@ import {
   difference,
   HandshakeError,
   type Introduction,
+  listDifference,
   parseQuestion,
   PEER_COMMAND,
   type Proof,
@@ -75,6 +77,9 @@ const FIND_SELF_MS = 5000;
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 1000;
 
+/** A node that is to dial this one, and has no link, is asked for its list this often, in milliseconds. */
+const ASK_LIST_MS = 2000;
+
 /** If no node answers at this node's own name, it tries again after at most this long. */
 const CHECK_OWN_NAME_MS = 10_000;
 
@@ -95,6 +100,7 @@ const PROOF_MS = 1000;
 
 /** What {@linkcode Peers} needs before it can start. */
 export interface PeersOptions {
+  /** The list as it is known at the start; none while the node knows no list. */
   readonly addresses: readonly Address[];
   /** The local address that this node listens at. */
   readonly hostname: string;
@@ -117,10 +123,20 @@ export interface PeersOptions {
   /** Called when the process must end. */
   readonly onFatal: (error: unknown) => void;
   /**
-   * Called if a node of a cluster knows the configured nodes by other ids, and this one is in no
-   * view yet.
+   * Called if a node of a cluster knows the configured nodes by other ids, or other nodes, and this
+   * one is in no view yet.
    */
-  readonly onOtherIds: (names: readonly string[]) => void;
+  readonly onOtherIds: (list: ClusterList) => void;
+  /** Called if the list of a later view than this node's does not have this node. */
+  readonly onNotListed: (list: ClusterList) => void;
+}
+
+/** The configured nodes, as a view lists them. */
+export interface ClusterList {
+  /** The number of the view. */
+  readonly view: number;
+  /** By id; `""` for an id that no node has. */
+  readonly names: readonly string[];
 }
 
 /** What uses the links to other nodes besides the protocol. */
@@ -158,6 +174,11 @@ interface Refusal {
   readonly refusal: string;
 }
 
+/** No entry of the list leads to this node. */
+export class UnfoundError extends FatalError {
+  override name = "UnfoundError";
+}
+
 /** Knows the other nodes and how to reach them. */
 export class Peers implements Transport, LinkOwner {
   readonly #options: PeersOptions;
@@ -167,7 +188,9 @@ export class Peers implements Transport, LinkOwner {
   /** By id: the names of the configured nodes; `""` for an id that no node has. */
   #names: readonly string[];
   /** By name. */
-  readonly #addresses: ReadonlyMap<string, Address>;
+  #addresses: ReadonlyMap<string, Address>;
+  /** Ends the attempts to have a link, by the name of the other node. */
+  readonly #attempts = new Map<string, AbortController>();
   /** By id: the links that are up. */
   #links: (PeerLink | undefined)[] = [];
   readonly #wasLinked = new Set<string>();
@@ -182,6 +205,8 @@ export class Peers implements Transport, LinkOwner {
   #driver: Driver | undefined;
   /** The name of this node. */
   #self: string | undefined;
+  /** Its id: the last one, once the list does not have it any more. */
+  #selfId: NodeId = -1;
   /**
    * How often this node has started over. What it said in an earlier handshake no longer counts:
    * that was about another journal.
@@ -203,7 +228,7 @@ export class Peers implements Transport, LinkOwner {
     return this.#names;
   }
 
-  /** The names of the configured nodes, in the order of `--peers`, sorted. */
+  /** The names of the configured nodes, sorted. */
   get list(): readonly string[] {
     return [...this.#addresses.keys()];
   }
@@ -214,9 +239,20 @@ export class Peers implements Transport, LinkOwner {
     return this.#self;
   }
 
-  /** The id of this node. */
+  /** The name of this node, once it is known. */
+  get knownName(): string | undefined {
+    return this.#self;
+  }
+
+  /** The addresses of the configured nodes. */
+  get addresses(): readonly Address[] {
+    return [...this.#addresses.values()];
+  }
+
+  /** The id of this node: the last one, once the list does not have it any more. */
   get self(): NodeId {
-    return this.#names.indexOf(this.ownName);
+    invariant(this.#selfId >= 0, "this node has been in the list");
+    return this.#selfId;
   }
 
   /** Sets the names of the configured nodes by id. There must be no links. */
@@ -225,7 +261,35 @@ export class Peers implements Transport, LinkOwner {
       this.#links.every((link) => link === undefined),
       "ids change while there are no links",
     );
+    this.#take(names);
+  }
+
+  /**
+   * Takes the list of another view. Links to nodes that are not in it any more, or have another id,
+   * are closed; links to new ones are made.
+   */
+  changeNames(names: readonly string[]): void {
+    if (names.join() === this.#names.join()) return;
+    const before = this.#names;
+    // A link that is closed is named in the log as it was known.
+    for (const link of this.#links) {
+      if (link === undefined || names[link.peer] === before[link.peer]) continue;
+      link.close("it is not in the list of nodes any more");
+    }
+    this.#take(names);
+    if (this.#driver !== undefined) this.#keepAllLinked();
+  }
+
+  #take(names: readonly string[]): void {
     this.#names = names;
+    const listed = names.filter((name) => name !== "").sort(compare);
+    this.#addresses = new Map(listed.map((name) => [name, addressOf(name)]));
+    this.#findOwnId();
+  }
+
+  #findOwnId(): void {
+    const id = this.#self === undefined ? -1 : this.#names.indexOf(this.#self);
+    if (id >= 0) this.#selfId = id;
   }
 
   /** The links that are up, by node. */
@@ -245,13 +309,14 @@ export class Peers implements Transport, LinkOwner {
   /** Sets which entry of the list this node is, if that is known. */
   setSelf(name: string): void {
     this.#self = name;
+    this.#findOwnId();
   }
 
   /**
    * Finds out which entry of the list this node is, by asking the node at each entry for its
    * instance. This node must already be listening: it answers itself.
    *
-   * @throws {FatalError} if no entry is this node.
+   * @throws {UnfoundError} if no entry is this node.
    */
   async findSelf(): Promise<string> {
     const found = new AbortController();
@@ -274,9 +339,21 @@ export class Peers implements Transport, LinkOwner {
   #whyNotFound(error: unknown): FatalError {
     const causes = error instanceof AggregateError ? error.errors : [error];
     const fatal = causes.find((cause) => cause instanceof FatalError);
-    return fatal ?? new FatalError(
+    return fatal ?? new UnfoundError(
       `none of the --peers ${this.list.join(", ")} leads to this node${this.#hint}`,
     );
+  }
+
+  /** Asks a node who it is. Returns `undefined` if it does not answer, or is none of this cluster. */
+  async find(address: Address): Promise<Reply | undefined> {
+    try {
+      const reply = await this.#askOnce(address, { purpose: "find" });
+      if (reply.instance === this.instance) return reply;
+      return this.#checkConfig(reply, formatAddress(address)) ? reply : undefined;
+    } catch (error) {
+      if (error instanceof HandshakeError) return undefined;
+      throw error;
+    }
   }
 
   get #hint(): string {
@@ -341,7 +418,7 @@ export class Peers implements Transport, LinkOwner {
     this.#isStartingCluster = true;
     const end = now() + ms;
     const found = await Promise.all(names.map(async (name): Promise<FoundNode[]> => {
-      const address = parseAddress(name, { defaultPort: 0, name: "a view" });
+      const address = addressOf(name);
       let last: Reply | undefined;
       while (now() < end && !this.#stopped.signal.aborted) {
         // Pause, or a node that answers or refuses quickly would be asked in a tight loop.
@@ -363,7 +440,7 @@ export class Peers implements Transport, LinkOwner {
   /** Starts linking to all other nodes. */
   start(driver: Driver): void {
     this.#driver = driver;
-    for (const name of this.list) if (this.ownName < name) this.#keepLinked(name);
+    this.#keepAllLinked();
   }
 
   /** Closes all links: there are none until {@linkcode resume}. */
@@ -376,6 +453,7 @@ export class Peers implements Transport, LinkOwner {
   /** Makes links again, for another driver. */
   resume(driver: Driver): void {
     this.#driver = driver;
+    this.#keepAllLinked();
   }
 
   /** Closes all links and dials no more. */
@@ -384,31 +462,67 @@ export class Peers implements Transport, LinkOwner {
     for (const link of this.#links) link?.close("this node stops");
   }
 
-  async #keepLinked(name: string): Promise<void> {
-    const { signal } = this.#stopped;
-    while (!signal.aborted) {
-      try {
-        await retry(() => this.#link(name), {
-          minTimeout: RETRY_MS_MIN,
-          maxTimeout: RETRY_MS_MAX,
-          maxAttempts: Number.MAX_SAFE_INTEGER,
-          isRetriable: (error: unknown) => error instanceof HandshakeError,
-          signal,
-        });
-        await this.#links[this.#names.indexOf(name)]?.closed;
-      } catch (error) {
+  /** Begins attempts to have links to nodes that are in the list, and ends those to others. */
+  #keepAllLinked(): void {
+    for (const [name, attempts] of this.#attempts) {
+      if (this.#addresses.has(name)) continue;
+      this.#attempts.delete(name);
+      attempts.abort();
+    }
+    for (const name of this.list) {
+      if (name === this.ownName || this.#attempts.has(name)) continue;
+      const attempts = new AbortController();
+      this.#attempts.set(name, attempts);
+      const signal = AbortSignal.any([attempts.signal, this.#stopped.signal]);
+      const keeping = this.ownName < name
+        ? this.#keepLinked(name, signal)
+        : this.#keepAsking(name, signal);
+      keeping.catch((error) => {
         if (signal.aborted) return;
         this.#options.onFatal(
           error instanceof FatalError ? error : new FatalError(messageOf(error)),
         );
-        return;
+      });
+    }
+  }
+
+  async #keepLinked(name: string, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await retry(() => this.#link(name), {
+        minTimeout: RETRY_MS_MIN,
+        maxTimeout: RETRY_MS_MAX,
+        maxAttempts: Number.MAX_SAFE_INTEGER,
+        isRetriable: (error: unknown) => error instanceof HandshakeError && !signal.aborted,
+        signal,
+      });
+      await this.#links[this.#names.indexOf(name)]?.closed;
+    }
+  }
+
+  /**
+   * Asks a node that is to dial this one, while there is no link to it: it does not dial who is not
+   * in its list, and this node may not know that yet.
+   */
+  async #keepAsking(name: string, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await delay(ASK_LIST_MS, { signal });
+      const address = this.#addresses.get(name);
+      const isLinked = this.#links[this.#names.indexOf(name)] !== undefined;
+      if (address === undefined || isLinked || this.#driver === undefined) continue;
+      try {
+        const reply = await this.#askOnce(address, { purpose: "find" });
+        if (this.#driver !== undefined && this.#checkConfig(reply, name)) {
+          this.#agreesOnIds(reply, name);
+        }
+      } catch (error) {
+        if (!(error instanceof HandshakeError)) throw error;
       }
     }
   }
 
   async #link(name: string): Promise<void> {
     const address = this.#addresses.get(name);
-    invariant(address !== undefined, `${name} is a configured node`);
+    if (address === undefined) throw new HandshakeError(`${name} is in the list no more`);
     if (this.#driver === undefined) throw new HandshakeError(STARTING);
     const epoch = this.#epoch;
     const token = crypto.randomUUID();
@@ -427,7 +541,7 @@ export class Peers implements Transport, LinkOwner {
       if (obstacle !== undefined) {
         closeQuietly(socket);
         // The first node to start meets the others while they start: that is not worth a log line.
-        if (reply.refusal === STARTING || obstacle === OTHER_IDS) {
+        if (reply.refusal === STARTING || obstacle === OTHER_LIST) {
           this.#options.logger.debug(`${name}: ${obstacle}`);
         } else this.#complain(name, obstacle);
         throw new HandshakeError(obstacle);
@@ -444,7 +558,7 @@ export class Peers implements Transport, LinkOwner {
       throw new FatalError(`--peers names this node twice: ${this.ownName} and ${name}`);
     }
     if (!this.#checkConfig(reply, name)) return `${name} has another configuration`;
-    if (!this.#hasSameIds(reply, name)) return OTHER_IDS;
+    if (!this.#agreesOnIds(reply, name)) return OTHER_LIST;
     if (reply.refusal === undefined) return undefined;
     return `${name} refuses a link: ${shown(reply.refusal)}`;
   }
@@ -497,7 +611,8 @@ export class Peers implements Transport, LinkOwner {
     const { name, socket, received, said: { identity, known }, epoch } = options;
     const peer = this.#names.indexOf(name);
     if (this.#driver === undefined || peer < 0 || epoch !== this.#epoch) {
-      closeQuietly(socket); // This node has started over since it introduced itself.
+      // This node has started over since it introduced itself, or has another list.
+      closeQuietly(socket);
       return;
     }
     this.#links[peer]?.close("it has connected again");
@@ -569,10 +684,17 @@ export class Peers implements Transport, LinkOwner {
     if (question.purpose === "outcome") {
       return { reply: { ...reply, ...this.#outcomeHere(question) }, peer: undefined };
     }
+    if (this.#self === undefined) {
+      return { reply: { ...reply, refusal: STARTING }, peer: undefined };
+    }
     const asker = this.#askerOf(question);
     const answer = asker === undefined ? undefined : await this.#askBack(asker, question);
     if (asker === undefined || answer === undefined) {
-      const refusal = "nobody at an address of its own --peers confirms that it has asked";
+      const { from = "" } = question;
+      const { listView } = this.#options.clusterPosition();
+      const refusal = asker === undefined && listView > 0
+        ? `${shown(from)} is not in the list of view ${listView}`
+        : "nobody at an address of its own list of nodes confirms that it has asked";
       return { reply: { ...reply, refusal }, peer: undefined };
     }
     const refused = this.#configRefusal(answer, asker) ??
@@ -690,7 +812,7 @@ export class Peers implements Transport, LinkOwner {
 
   #configRefusal(answer: Reply, asker: string): Refusal | undefined {
     if (!this.#checkConfig(answer, asker)) return { refusal: "the configurations differ" };
-    return this.#hasSameIds(answer, asker) ? undefined : { refusal: OTHER_IDS };
+    return this.#agreesOnIds(answer, asker) ? undefined : { refusal: OTHER_LIST };
   }
 
   /** Returns why a question for a link is refused, though it is confirmed. */
@@ -746,7 +868,9 @@ export class Peers implements Transport, LinkOwner {
       this.#complain(name, strange);
       return false;
     }
-    const sentence = difference(this.#options.config, { theirs: other.config, name });
+    const mine = this.#options.clusterPosition();
+    const sentence = difference(this.#options.config, { theirs: other.config, name }) ??
+      listDifference(mine, { theirs: other.clusterPosition, name });
     if (sentence === undefined) return true;
     const isYounger = this.#uptimeMs < other.uptimeMs;
     if (isYounger && !this.#isComplete) this.#options.onFatal(new FatalError(sentence));
@@ -754,18 +878,34 @@ export class Peers implements Transport, LinkOwner {
     return false;
   }
 
-  /** Tells whether another node knows the configured nodes by the same ids as this one. */
-  #hasSameIds({ clusterPosition: theirs }: Introduction, name: string): boolean {
-    if (theirs.names.join() === this.#names.join()) return true;
+  /**
+   * Tells whether another node of this cluster and this one know each other by the same ids. If the
+   * other one has a list that this one is to have, or to know of, the node is told.
+   */
+  #agreesOnIds({ clusterPosition: theirs }: Introduction, name: string): boolean {
     const mine = this.#options.clusterPosition();
-    const isList = theirs.names.filter((one) => one !== "").toSorted().join() ===
-      this.list.toSorted().join();
-    if (mine.view === 0 && theirs.view > 0 && isList) this.#options.onOtherIds(theirs.names);
-    // Of two nodes that are in no view, one may already have taken the ids of a third.
-    else if (mine.view > 0 && theirs.view > 0) {
+    const isListed = theirs.names.includes(this.ownName);
+    if (theirs.view > 0 && theirs.view > mine.view && !isListed) {
+      this.#options.onNotListed(theirs);
+      return false;
+    }
+    const isFirstList = mine.listView === 0 || theirs.listView === 0;
+    const isAgreed = isFirstList
+      ? theirs.names.join() === this.#names.join()
+      : this.#isAgreed(theirs.names, name);
+    if (isAgreed) return true;
+    if (mine.view === 0 && theirs.view > 0) this.#options.onOtherIds(theirs);
+    // A node that is in no view is told by one that is in a view.
+    else if (mine.view > 0 && theirs.view > 0 && isListed) {
       this.#complain(name, `${name} knows the nodes of the cluster by other ids than this node`);
     }
     return false;
+  }
+
+  /** Tells whether `names` has this node and `name` at the ids by which this node knows them. */
+  #isAgreed(names: readonly string[], name: string): boolean {
+    const peer = this.#names.indexOf(name);
+    return peer >= 0 && names[peer] === name && names[this.self] === this.ownName;
   }
 
   #clusterDifference({ clusterPosition: theirs }: Introduction, name: string): string | undefined {
@@ -925,4 +1065,13 @@ async function readCommand(
 const STARTING = "it is starting";
 
 /** Why there is no link to a node whose messages would mean other nodes. */
-const OTHER_IDS = "it knows the nodes of the cluster by other ids";
+const OTHER_LIST = "it knows other nodes of the cluster, or by other ids";
+
+/** Returns the address of a node by its name in a list. */
+function addressOf(name: string): Address {
+  return parseAddress(name, { defaultPort: 0, name: "the list of nodes" });
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

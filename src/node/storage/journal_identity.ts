@@ -29,46 +29,69 @@ export function isSameList(a: readonly string[], b: readonly string[]): boolean 
   return a.toSorted().join() === b.toSorted().join();
 }
 
-/**
- * Returns the names of the configured nodes by id, for a node with these records: ids are given
- * once, by the first view of a cluster, and never move. Without a view, a node's id is the place of
- * its name in the list.
- *
- * @param names the names of the configured nodes, sorted
- */
-export function namesById(
-  records: readonly JournalRecord[],
-  names: readonly string[],
-): readonly string[] {
-  const view = lastView(records);
-  if (view === undefined) return names;
-  if (isSameList(configuredNames(view), names)) return view.names;
-  const [alone] = names;
-  // A cluster of one node may have another name than before.
-  const isAlone = names.length === 1 && configuredNames(view).length === 1;
-  return isAlone && alone !== undefined
-    ? view.names.map((name) => name === "" ? "" : alone)
-    : names;
+/** Returns a list of nodes as a sentence has it. */
+export function describeList(names: readonly string[]): string {
+  return names.filter((name) => name !== "").toSorted().join(", ");
+}
+
+/** A cluster of one: it may have another name than before. */
+function isAlone(view: View, given: readonly string[]): boolean {
+  return given.length === 1 && configuredNames(view).length === 1;
 }
 
 /**
- * Returns why a node with these records cannot be started with this list, or `undefined` if it can.
+ * Returns the names of the configured nodes by id, with which a node with these records starts, and
+ * the view that lists them. The list of the last view counts. Without a view it is the list that was
+ * given, and a node's id is the place of its name; the number of the view is 0 then.
  *
- * @param names the names of the configured nodes, sorted
+ * @param options `given`: the names on the command line, sorted; `mayRename`: a cluster of one takes
+ * the name that is given
  */
-export function whyNotThisList(
+export function startList(
   records: readonly JournalRecord[],
-  names: readonly string[],
+  options: { readonly given: readonly string[]; readonly mayRename: boolean },
+): { readonly view: number; readonly names: readonly string[] } {
+  const { given, mayRename } = options;
+  const view = lastView(records);
+  if (view === undefined) return { view: 0, names: given };
+  const [alone] = given;
+  const names = mayRename && alone !== undefined && isAlone(view, given)
+    ? view.names.map((name) => name === "" ? "" : alone)
+    : view.names;
+  return { view: view.number, names };
+}
+
+/** Returns the records of a node, with `name` as its name if its last view has no other node. */
+export function renamed(records: readonly JournalRecord[], name: string): readonly JournalRecord[] {
+  const view = lastView(records);
+  if (view === undefined || configuredNames(view).length !== 1) return records;
+  return records.map((record) => {
+    if (record.type !== "view" && record.type !== "membership") return record;
+    if (record.view !== view) return record;
+    const names = view.names.map((one) => one === "" ? "" : name);
+    return { ...record, view: { ...view, names } };
+  });
+}
+
+/**
+ * Returns how the list on the command line of a node with these records differs from that of its
+ * journal, which counts; `undefined` if it does not.
+ *
+ * @param given the names on the command line, sorted
+ */
+export function howListDiffers(
+  records: readonly JournalRecord[],
+  given: readonly string[],
 ): string | undefined {
   const view = lastView(records);
-  if (view === undefined) return undefined;
-  // A cluster of one node may have another name than before.
-  const old = configuredNames(view);
-  if (old.length === 1 && names.length === 1) return undefined;
-  if (isSameList(old, names)) return undefined;
-  return `the journal is of a cluster of ${old.join(", ")} (view ${view.number}), not of ` +
-    `${names.join(", ")}: start with the same --peers, or with an empty journal; if a majority ` +
-    "of its nodes is lost for good, see --force-new-cluster";
+  if (view === undefined || isAlone(view, given)) return undefined;
+  const names = configuredNames(view);
+  if (isSameList(names, given)) return undefined;
+  return `the nodes of the cluster are ${
+    describeList(names)
+  } (view ${view.number} in the journal), ` +
+    `and --peers is ${describeList(given)}: the journal counts. To change the nodes, use ` +
+    "dks client member; if a majority of them is lost for good, see --force-new-cluster";
 }
 
 /**

@@ -27,6 +27,7 @@ function fields(sections: readonly string[] = []): (readonly [string, string])[]
     tracking: { clients: 3, keys: 4 },
     viewSince: undefined,
     isOpenToPeers: false,
+    notListed: undefined,
     journal: { place: "memory", isEphemeral: true, trouble: undefined },
   }, sections);
   return text.split("\r\n").filter((line) => line !== "" && !line.startsWith("#")).map((line) => {

@@ -64,6 +64,15 @@ export function session(): Session {
       isOutOfMemory: () => false,
       info: (sections) => `info ${sections.join()}`,
       status: () => "{}",
+      members: {
+        port: 5000,
+        list: ["n1:5000", "n2:5000"],
+        describe: () => "{}",
+        change: (change, by) => {
+          const reason = `${by} asks: ${JSON.stringify(change)}`;
+          return Promise.resolve({ kind: "refused", reason });
+        },
+      },
       nowMs: () => 1234.5,
       wallMs: () => 1_234_567_890_123.5,
       isEphemeral: false,

@@ -188,7 +188,6 @@ Deno.test("a question of a node with the longest names is within its bound", () 
   const question: Question = {
     purpose: "link",
     config: sharedConfig({
-      peers: addresses,
       keyBytesMax: number,
       valueBytesMax: number,
       ...times,
@@ -199,6 +198,7 @@ Deno.test("a question of a node with the longest names is within its bound", () 
       view: number,
       cluster: { id, origin: { by: name, at: 8.64e15, view: number } },
       names,
+      listView: number,
     },
     isStartingCluster: false,
     uptimeMs: number / 2 + 0.125,

@@ -10,7 +10,7 @@ import {
   parseQuestion,
   sharedConfig,
 } from "../../../src/node/peer/handshake.ts";
-import { Peers } from "../../../src/node/peer/peers.ts";
+import { type ClusterList, Peers } from "../../../src/node/peer/peers.ts";
 import type { JournalIdentity } from "../../../src/node/storage/journal.ts";
 import { CommandDecoder } from "../../../src/resp/command_decoder.ts";
 import { encodeBulk } from "../../../src/resp/encoder.ts";
@@ -28,7 +28,8 @@ class TestNode implements Disposable {
   position: ClusterPosition;
   /** What happens between the moment when an answer is made and when it leaves. */
   beforeAnswer: () => Promise<void> = () => Promise.resolve();
-  readonly otherIds: (readonly string[])[] = [];
+  readonly otherIds: ClusterList[] = [];
+  readonly notListed: ClusterList[] = [];
   readonly #listener: Deno.TcpListener;
 
   constructor(
@@ -38,12 +39,11 @@ class TestNode implements Disposable {
     this.#listener = options.listener;
     this.journal = `journal of ${options.name}`;
     const names = addresses.map(({ port }) => `127.0.0.1:${port}`);
-    this.position = { view: 0, cluster: { id: "" }, names };
+    this.position = { view: 0, cluster: { id: "" }, names, listView: 0 };
     this.peers = new Peers({
       addresses,
       hostname: "127.0.0.1",
       config: sharedConfig({
-        peers: addresses,
         keyBytesMax: 10,
         valueBytesMax: 10,
         leaseMs: 1000,
@@ -58,7 +58,8 @@ class TestNode implements Disposable {
       report: () => ({ keys: 0, requestsPerSecond: 0, hasLease: false, chunks: null }),
       onOutOfFiles: () => {},
       onFatal: (error) => this.told.push(`fatal: ${error}`),
-      onOtherIds: (names) => this.otherIds.push(names),
+      onOtherIds: (list) => this.otherIds.push(list),
+      onNotListed: (list) => this.notListed.push(list),
     });
     this.peers.setNames(this.position.names);
     this.peers.setSelf(options.name);
@@ -176,15 +177,15 @@ Deno.test("a node in no view takes the ids of a cluster before there is a link",
   using _b = answerer;
   const own = answerer.position.names;
   const ids = ["", ...own.toReversed()];
-  answerer.position = { view: 3, cluster: { id: "c" }, names: ids };
+  answerer.position = { view: 3, cluster: { id: "c" }, names: ids, listView: 3 };
   answerer.peers.setNames(ids);
   answerer.peers.start(answerer.driver());
   dialer.peers.start(dialer.driver());
   await until("it is told", () => dialer.otherIds.length > 0);
-  assertEquals(dialer.otherIds[0], ids);
+  assertEquals(dialer.otherIds[0]?.names, ids);
   assertEquals(dialer.told, [], "there is no link under other ids");
   dialer.peers.setNames(ids);
-  dialer.position = { ...dialer.position, names: ids };
+  dialer.position = { ...dialer.position, names: ids, listView: 3 };
   await until("they are linked", () => dialer.told.length > 0);
   assertEquals(dialer.told, [`${dialer.journal} meets node 1 on ${answerer.journal}`]);
 });

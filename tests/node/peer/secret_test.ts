@@ -36,7 +36,6 @@ class TestNode implements Disposable {
       addresses,
       hostname: "127.0.0.1",
       config: sharedConfig({
-        peers: addresses,
         keyBytesMax: 10,
         valueBytesMax: 10,
         leaseMs: 1000,
@@ -45,7 +44,7 @@ class TestNode implements Disposable {
       }),
       secret: secret === undefined ? undefined : new ClusterSecret(secret),
       identity: () => identity,
-      clusterPosition: () => ({ view: 0, cluster: { id: "" }, names }),
+      clusterPosition: () => ({ view: 0, cluster: { id: "" }, names, listView: 0 }),
       logger: {
         warn: (line: string) => this.warnings.push(line),
         error: (line: string) => this.errors.push(line),
@@ -57,6 +56,7 @@ class TestNode implements Disposable {
       onOutOfFiles: () => {},
       onFatal: (error) => this.errors.push(`fatal: ${error}`),
       onOtherIds: () => {},
+      onNotListed: () => {},
     });
     this.peers.setNames(names);
     this.peers.setSelf(name);

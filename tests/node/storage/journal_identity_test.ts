@@ -1,9 +1,11 @@
 import { assertEquals } from "@std/assert";
 import {
-  namesById,
+  howListDiffers,
+  lastView,
   ownerOf,
+  renamed,
+  startList,
   whyNotThisJournal,
-  whyNotThisList,
 } from "../../../src/node/storage/journal_identity.ts";
 import type { JournalRecord } from "../../../src/two_phase/messages.ts";
 
@@ -25,39 +27,54 @@ function installed(
   return { type: "view", view };
 }
 
-Deno.test("whyNotThisList() refuses a journal whose latest view names other nodes", () => {
-  const table: [records: JournalRecord[], names: string[], isRefused: boolean][] = [
+Deno.test("howListDiffers() names both lists if --peers is another than the journal's", () => {
+  const table: [records: JournalRecord[], names: string[], differs: boolean][] = [
     [[], ["a:1", "b:1"], false],
     [[installed(0, ["a:1"])], ["a:1", "b:1"], false],
-    [[installed(1, ["a:1", "b:1"])], ["a:1", "b:1"], false],
+    [[installed(1, ["b:1", "", "a:1"])], ["a:1", "b:1"], false],
+    // A cluster of one may have another name than before.
     [[installed(1, ["a:1"])], ["b:1"], false],
     [[installed(1, ["a:1"])], ["a:1", "b:1"], true],
     [[installed(1, ["a:1", "b:1"])], ["a:1"], true],
     [[installed(1, ["a:1"]), installed(2, ["a:1", "b:1"])], ["a:1", "c:1"], true],
   ];
-  for (const [records, names, isRefused] of table) {
-    assertEquals(whyNotThisList(records, names) !== undefined, isRefused, names.join());
+  for (const [records, names, differs] of table) {
+    assertEquals(howListDiffers(records, names) !== undefined, differs, names.join());
   }
   assertEquals(
-    whyNotThisList([installed(7, ["a:1", "b:1"])], ["a:1"]),
-    "the journal is of a cluster of a:1, b:1 (view 7), not of a:1: " +
-      "start with the same --peers, or with an empty journal; if a majority of its nodes is lost " +
-      "for good, see --force-new-cluster",
+    howListDiffers([installed(7, ["b:1", "a:1"])], ["a:1"]),
+    "the nodes of the cluster are a:1, b:1 (view 7 in the journal), and --peers is a:1: the journal " +
+      "counts. To change the nodes, use dks client member; if a majority of them is lost for good, " +
+      "see --force-new-cluster",
   );
 });
 
-Deno.test("namesById() has each node at the id that the latest view gives it", () => {
-  const table: [records: JournalRecord[], list: string[], expected: readonly string[]][] = [
+Deno.test("startList() has each node at the id that the latest view gives it", () => {
+  const table: [records: JournalRecord[], given: string[], expected: readonly string[]][] = [
     [[], ["a:1", "b:1"], ["a:1", "b:1"]],
     [[installed(4, ["b:1", "", "a:1"])], ["a:1", "b:1"], ["b:1", "", "a:1"]],
     // A node alone may have another name than before; its id is the old one.
     [[installed(4, ["", "a:1"])], ["new:1"], ["", "new:1"]],
-    // The journal is of another list: the node may only begin a cluster by force.
-    [[installed(4, ["b:1", "", "a:1"])], ["a:1", "c:1"], ["a:1", "c:1"]],
+    [[installed(4, ["b:1", "", "a:1"])], ["a:1", "c:1"], ["b:1", "", "a:1"]],
+    [[installed(4, ["b:1", "", "a:1"])], [], ["b:1", "", "a:1"]],
   ];
-  for (const [records, list, expected] of table) {
-    assertEquals(namesById(records, list), expected);
+  for (const [records, given, expected] of table) {
+    const { view, names } = startList(records, { given, mayRename: true });
+    assertEquals(names, expected);
+    assertEquals(view, records.length === 0 ? 0 : 4);
   }
+  const alone = [installed(4, ["", "a:1"])];
+  assertEquals(startList(alone, { given: ["new:1"], mayRename: false }).names, ["", "a:1"]);
+});
+
+Deno.test("renamed() has the view say the name that a cluster of one has now", () => {
+  const records = [installed(3, ["", "old:1"]), installed(4, ["", "a:1"])];
+  const names = (some: readonly JournalRecord[], name: string) => {
+    const view = lastView(renamed(some, name));
+    return view?.names;
+  };
+  assertEquals(names(records, "new:1"), ["", "new:1"]);
+  assertEquals(names([installed(4, ["a:1", "b:1"])], "new:1"), ["a:1", "b:1"]);
 });
 
 Deno.test("ownerOf() is the node for which the latest view lists the journal", () => {

@@ -1,0 +1,79 @@
+/** Which list of nodes counts at a start: that of the journal, and that of a cluster that is joined. */
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { binary } from "../harness/binary.ts";
+import { freePorts, LocalCluster, loopback, NodeProcess } from "../harness/cluster.ts";
+import { client } from "../harness/processes.ts";
+
+const nameOf = (port: number) => `127.0.0.1:${port}`;
+
+Deno.test("the list of the journal counts after the first start, and another --peers is a warning", async () => {
+  const [port = 0, other = 0] = freePorts(2);
+  const program = await binary();
+  const home = await Deno.makeTempDir();
+  const env = { XDG_DATA_HOME: home };
+  const start = (args: readonly string[]) =>
+    new NodeProcess({ program, port, args, storage: [], env });
+  try {
+    const first = start(["--peers", nameOf(port)]);
+    await first.untilPrinted(/cluster is complete/);
+    assertEquals((await client(port, ["put", "k", "v"])).code, 0);
+    await first.stop();
+    const second = start(["--peers", `${nameOf(port)},${nameOf(other)}`]);
+    const line = await second.untilPrinted(/WARN +the nodes of the cluster are/);
+    assertStringIncludes(line, `are ${nameOf(port)} (view `);
+    assertMatch(line, /and --peers is [^ ]+, [^ ]+: the journal counts/);
+    await second.untilPrinted(/cluster is complete/);
+    assertEquals((await client(port, ["get", "k"])).stdout, "v");
+    await second.stop();
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+});
+
+Deno.test("a node of the list that starts empty learns the list by --join", async () => {
+  const ports = freePorts(3);
+  const [a = 0, b = 0, c = 0] = ports;
+  const program = await binary();
+  const cluster = await LocalCluster.start({ places: loopback(ports, program) });
+  let again: NodeProcess | undefined;
+  try {
+    assertEquals((await client(a, ["put", "k", "v"])).code, 0);
+    await cluster.nodes[2]?.stop("SIGKILL");
+    again = new NodeProcess({ program, port: c, args: ["--join", `${nameOf(a)},${nameOf(b)}`] });
+    await again.untilPrinted(new RegExp(`is in the list of view \\d+ as ${nameOf(c)}$`));
+    await again.untilPrinted(/the cluster is complete/);
+    assertEquals((await client(c, ["get", "k"])).stdout, "v");
+  } finally {
+    await again?.stop();
+    await cluster.stop();
+  }
+});
+
+for (const [how, flag] of [["--join", "--join"], ["an empty journal and --peers", "--peers"]]) {
+  Deno.test(`a node that the list does not have waits, by ${how}`, async () => {
+    const ports = freePorts(2);
+    const [a = 0] = ports;
+    const [stranger = 0] = freePorts(1);
+    const program = await binary();
+    const cluster = await LocalCluster.start({ places: loopback(ports, program) });
+    const list = flag === "--join" ? nameOf(a) : [...ports, stranger].map(nameOf).join();
+    const args = [flag ?? "", list, "--advertise", nameOf(stranger)];
+    const node = new NodeProcess({ program, port: stranger, args });
+    try {
+      const line = await node.untilPrinted(
+        /is not in the list of view \d+, which is .* run: dks client/,
+      );
+      assertMatch(line, new RegExp(`run: dks client -s [^ ]+ member add ${nameOf(stranger)}$`));
+      const { code, stderr } = await client(stranger, ["get", "k"]);
+      assertEquals(code, 3);
+      assertMatch(stderr, /CLUSTERDOWN REJECTED this node, [^ ]+, is not in the list of view 1/);
+      const status = JSON.parse((await client(stranger, ["status", "--json"])).stdout);
+      assertMatch(status.notListed, /is not in the list of view 1/);
+      assertEquals((await client(a, ["put", "k", "v"])).code, 0);
+    } finally {
+      await node.stop();
+      await cluster.stop();
+    }
+  });
+}
