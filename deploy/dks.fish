@@ -7,6 +7,7 @@ complete -c dks -n "__fish_seen_subcommand_from serve" -l config -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l port -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l host -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l peers -x
+complete -c dks -n "__fish_seen_subcommand_from serve" -l join -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l advertise -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l data -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l http -x
@@ -31,16 +32,18 @@ complete -c dks -n "__fish_seen_subcommand_from serve" -l log-format -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l tls-auth-clients
 complete -c dks -n "__fish_seen_subcommand_from serve" -l tls-plain-clients
 complete -c dks -n "__fish_seen_subcommand_from serve" -l help
-complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top wait-ready watch run bench" -a "put get delete exists outcome raw export import status top wait-ready watch run bench"
-complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top wait-ready watch run bench" -l server -x
-complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top wait-ready watch run bench" -l port -x
-complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top wait-ready watch run bench" -l user -x
-complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top wait-ready watch run bench" -l pass -x
-complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top wait-ready watch run bench" -l tls
-complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top wait-ready watch run bench" -l cacert -x
-complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top wait-ready watch run bench" -l timeout -x
-complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top wait-ready watch run bench" -l help
+complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -a "put get delete exists outcome raw export import status top member wait-ready watch run bench"
+complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l server -x
+complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l port -x
+complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l user -x
+complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l pass -x
+complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l tls
+complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l cacert -x
+complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l timeout -x
+complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l help
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from status" -l json
+complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from member" -l json
+complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from member" -l no-wait
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from wait-ready" -l timeout -x
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from run" -l connections -x
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from run" -l pipeline -x
