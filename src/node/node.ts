@@ -1153,6 +1153,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       turnTimes: this.#turnTimes,
       pubsub: this.#pubsub,
       tracking: this.#tracking,
+      denied: this.#access.denied,
       admission: this.admission,
       viewSince: this.#viewSince,
       isOpenToPeers: this.#isOpenToPeers,

@@ -123,6 +123,8 @@ export class Access implements AccessHost {
   /** Clients that have given a password that was right: its hash. */
   readonly #proven = new WeakMap<Session, string>();
   readonly #log = new AccessLog();
+  /** How often this process has refused something, by what was lacking. */
+  readonly denied: Record<Refused["reason"], number> = { auth: 0, command: 0, key: 0, channel: 0 };
   readonly #limit = new AuthLimit();
 
   constructor(options: AccessOptions) {
@@ -205,6 +207,7 @@ export class Access implements AccessHost {
   }
 
   #note(refused: Omit<Refused, "context" | "client">, session: Session): void {
+    this.denied[refused.reason]++;
     const isQueueing = session.features?.transaction?.isQueueing === true;
     const context = isQueueing ? "multi" : "toplevel";
     const client = lineOf(session, COMMANDS).trimEnd();

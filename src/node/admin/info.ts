@@ -71,6 +71,8 @@ export interface InfoSources extends StatusSources {
   };
   /** The clients that track keys, and the keys that are noted for them. */
   readonly tracking: { readonly clients: number; readonly keys: number };
+  /** How often clients were refused: attempts to log in, commands, keys, channels. */
+  readonly denied: Readonly<Record<"auth" | "command" | "key" | "channel", number>>;
 }
 
 /** The sections that tools must ask for by name, or by ALL, as in Redis. */
@@ -143,6 +145,10 @@ function sections(sources: InfoSources): Section[] {
       pubsubshard_channels: sources.pubsub.localSize("shard"),
       publications_dropped: sources.pubsub.dropped,
       tracking_total_keys: sources.tracking.keys,
+      acl_access_denied_auth: sources.denied.auth,
+      acl_access_denied_cmd: sources.denied.command,
+      acl_access_denied_key: sources.denied.key,
+      acl_access_denied_channel: sources.denied.channel,
       write_bytes_under_way: sources.admission.bytes,
       writes_waiting_for_room: sources.admission.waiting,
       longest_turn_ms: Math.round(sources.turnTimes.longestMs),

@@ -386,6 +386,7 @@ Deno.test("ACL LOG has what was refused, and counts what is refused again", () =
     [2, "key", "toplevel", "b"],
     [1, "command", "toplevel", "set"],
   ]);
+  assertEquals(world.access.denied, { auth: 1, command: 1, key: 3, channel: 1 });
   const [latest] = entries;
   assertEquals([latest?.["username"], latest?.["age-seconds"]], ["alice", "1.5"]);
   assertMatch(String(latest?.["client-info"]), /^id=2 addr=10\.0\.0\.1:5000 .* user=alice /);

@@ -25,6 +25,7 @@ function fields(sections: readonly string[] = []): (readonly [string, string])[]
     admission: { bytes: 5, waiting: 1 },
     pubsub: { localSize: (kind) => ["channel", "pattern"].indexOf(kind) + 1, dropped: 7 },
     tracking: { clients: 3, keys: 4 },
+    denied: { auth: 5, command: 6, key: 7, channel: 8 },
     viewSince: undefined,
     isOpenToPeers: false,
     notListed: undefined,
@@ -55,4 +56,6 @@ Deno.test("infoText() tells of subscriptions and of clients that track keys", ()
   const names = ["pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "tracking_clients"];
   assertEquals(names.map((name) => all.get(name)), ["1", "2", "0", "3"]);
   assertEquals([all.get("publications_dropped"), all.get("tracking_total_keys")], ["7", "4"]);
+  const denied = ["auth", "cmd", "key", "channel"].map((what) => `acl_access_denied_${what}`);
+  assertEquals(denied.map((name) => all.get(name)), ["5", "6", "7", "8"]);
 });
