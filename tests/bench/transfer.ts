@@ -2,7 +2,7 @@
 /**
  * What the transfer of all keys to a node that has lost its disk costs the others.
  *
- *     deno run --allow-all tests/bench/transfer.ts [--keys 1000000] [--seconds 30] [--pause MS]
+ *     deno run --allow-all tests/bench/transfer.ts [--keys 1000000] [--seconds 30] [--warm-up 30] [--pause MS]
  *
  * Five nodes on this machine, with their journals on disk, hold the keys, with values of 100 bytes.
  * Through four of them goes a load: 50 connections, each of which sets and gets random keys in turn,
@@ -36,14 +36,14 @@ const VALUE = "v".repeat(100);
 const BATCH_KEYS = 100;
 const CLIENT_TIMEOUT_MS = 20_000;
 const STATUS_PAUSE_MS = 50;
-const WARM_UP_MS = 30_000;
 
 const args = parseArgs([...Deno.args], {
-  string: ["keys", "seconds", "pause"],
-  default: { keys: "1000000", seconds: "30", pause: "0" },
+  string: ["keys", "seconds", "warm-up", "pause"],
+  default: { keys: "1000000", seconds: "30", "warm-up": "30", pause: "0" },
 });
 const keys = Number(args["keys"]);
 const measureMs = 1000 * Number(args["seconds"]);
+const warmUpMs = 1000 * Number(args["warm-up"]);
 const pauseMs = Number(args["pause"]);
 const nameOf = (index: number) => `key:${String(index).padStart(8, "0")}`;
 
@@ -111,7 +111,9 @@ async function untilMembers(address: Address, count: number): Promise<void> {
     let connection: ClientConnection | undefined;
     try {
       connection = await ClientConnection.open([address], { timeoutMs: CLIENT_TIMEOUT_MS });
-      const status: ClusterStatus = JSON.parse(String(await connection.call(["DKS.STATUS"])));
+      const reply = await connection.call(["DKS.STATUS"]);
+      if (typeof reply !== "string") continue; // It is starting.
+      const status: ClusterStatus = JSON.parse(reply);
       const members = status.nodes.filter((node) => node.isInView);
       if (status.isComplete && members.length === count) return;
     } catch (error) {
@@ -177,7 +179,7 @@ await withHome(async (env, home) => {
     };
     console.log("phase, seconds, SET/s, GET/s, errors, longest time without a write in ms");
     // Behind so many writes the journals are folded for a while.
-    await measure("warm-up", () => delay(WARM_UP_MS));
+    await measure("warm-up", () => delay(warmUpMs));
     await measure("all", () => delay(measureMs));
     await nodes[4]?.stop();
     await untilMembers(first, 4);
