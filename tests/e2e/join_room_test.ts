@@ -2,11 +2,12 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { freePorts, FROM_SOURCE, loopback, NodeProcess } from "../harness/cluster.ts";
+import { IS_NIGHTLY } from "../harness/nightly.ts";
 import { until } from "../harness/processes.ts";
 import { ClientConnection } from "../../src/client/connection.ts";
 import { OK } from "../../src/resp/value.ts";
 
-const KEYS = 160;
+const KEYS = IS_NIGHTLY ? 160 : 64;
 const VALUE_BYTES = 1024 * 1024;
 
 /** Returns a value that nothing makes shorter. */

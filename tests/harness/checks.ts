@@ -51,7 +51,10 @@ export async function call(address: Address, words: readonly string[]): Promise<
 }
 
 /** As {@linkcode call}, again and again while the command is rejected. */
-async function callUntilAnswered(address: Address, words: readonly string[]): Promise<RespValue> {
+export async function callUntilAnswered(
+  address: Address,
+  words: readonly string[],
+): Promise<RespValue> {
   let reply: RespValue = null;
   await until(`${formatAddress(address)} answers`, async () => {
     reply = await call(address, words);

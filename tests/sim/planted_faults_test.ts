@@ -1,23 +1,47 @@
 /**
- * The fixed set of seeds must find every planted fault, and a failure must become small.
+ * The fixed set of seeds must find every planted fault, and a failure must become small. The faults that
+ * take more than a hundred seeds are searched for each night alone.
  *
  * @module
  */
 
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { IS_NIGHTLY } from "../harness/nightly.ts";
 import { PLANTED_FAULTS } from "./planted_faults.ts";
 import { FIXED_SET, scenarioOf } from "./scenario.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulation.ts";
 
+/** They take more than a hundred seeds, most of the time of all: see docs/simulation.md. */
+const RARELY_FOUND: ReadonlySet<string> = new Set([
+  "a duplicate vote counted twice",
+  "a late prepare of an aborted transaction locks again",
+  "SCAN loses a key that moves",
+  "the abort of one node is told as final",
+  "the lease looks at the monotonic clock alone",
+  "a view missed says aborted of all that is not known",
+  "journal of another node accepted",
+  "grants while frozen",
+]);
+
 for (const plant of PLANTED_FAULTS) {
-  Deno.test(`the fixed set finds the planted fault "${plant().name}"`, () => {
-    for (let seed = 0; seed < FIXED_SET; seed++) {
-      if (simulate(scenarioOf(seed), { plantedFault: plant() }).violations.length > 0) return;
-    }
-    throw new Error(`no seed up to ${FIXED_SET} shows it`);
+  const { name } = plant();
+  Deno.test({
+    name: `the fixed set finds the planted fault "${name}"`,
+    ignore: RARELY_FOUND.has(name) && !IS_NIGHTLY,
+    fn: () => {
+      for (let seed = 0; seed < FIXED_SET; seed++) {
+        if (simulate(scenarioOf(seed), { plantedFault: plant() }).violations.length > 0) return;
+      }
+      throw new Error(`no seed up to ${FIXED_SET} shows it`);
+    },
   });
 }
+
+Deno.test("what only the nightly tests search for are planted faults", () => {
+  const names = new Set(PLANTED_FAULTS.map((plant) => plant().name));
+  assertEquals([...RARELY_FOUND].filter((name) => !names.has(name)), []);
+});
 
 Deno.test("shrink() keeps a failure, and little else", () => {
   const plant = PLANTED_FAULTS.find((make) =>
