@@ -101,7 +101,11 @@ Deno.test("dks serve ends at SIGTERM while it waits for its configuration", {
   const isListening = async () => {
     const status = await Deno.readTextFile(`/proc/${process.pid}/status`);
     const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
-    return (caught & (1n << 14n)) !== 0n;
+    // The portable file is a shell script until it has found its runtime, and catches signals as one.
+    const isShell = /\/(sh|dash|bash|busybox)$/.test(
+      await Deno.readLink(`/proc/${process.pid}/exe`),
+    );
+    return !isShell && (caught & (1n << 14n)) !== 0n;
   };
   await until("SIGTERM is caught", isListening);
   process.kill("SIGTERM");
