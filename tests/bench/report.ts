@@ -1,5 +1,6 @@
 /**
- * Tables and pictures of all results: the marked parts of `docs/performance.md`, and `docs/pictures/`.
+ * Tables and pictures of all results: the marked parts of `docs/performance.md` and of the
+ * README, and `docs/pictures/`.
  *
  * @module
  */
@@ -27,6 +28,7 @@ import {
 import { Figures, type PartResult, readResult } from "./results.ts";
 
 const DOCUMENT = new URL("../../docs/performance.md", import.meta.url);
+const README = new URL("../../README.md", import.meta.url);
 const PICTURES = new URL("../../docs/pictures/", import.meta.url);
 
 /** A row of the goals: what is compared, and the least (or most) that is wanted. */
@@ -144,33 +146,70 @@ export async function formatGoals(isQuick: boolean): Promise<string> {
   );
 }
 
-/** Writes all tables and pictures. A part without results keeps what the document has. */
+/** Writes all tables and pictures. A part without results keeps what the documents have. */
 export async function writeReport(): Promise<void> {
   await Deno.mkdir(PICTURES, { recursive: true });
   let document = await Deno.readTextFile(DOCUMENT);
+  const results = new Map<string, PartResult>();
   for (const { name } of PARTS) {
     const result = await readResult(name, false);
     if (result === undefined) continue;
-    const text = await SECTIONS[name]?.(new Figures(result));
-    if (text === undefined) continue;
-    const begin = `<!-- bench ${name} -->`;
-    const end = `<!-- end of bench ${name} -->`;
-    const [from, to] = [document.indexOf(begin), document.indexOf(end)];
-    if (from < 0 || to < from) throw new Error(`docs/performance.md has no "${begin}" … "${end}"`);
-    const whole = `${begin}\n\n${origin(result)}\n\n${text}\n`;
-    document = document.slice(0, from) + whole + document.slice(to);
+    results.set(name, result);
+    const text = await SECTIONS[name]?.(new Figures(result)) ?? "";
+    document = withSection(document, name, `${origin(result)}\n\n${text}`);
   }
-  await Deno.writeTextFile(DOCUMENT, document);
-  const { code, stderr } = await execute(Deno.execPath(), ["fmt", "--quiet", DOCUMENT.pathname]);
+  await writeDocument(DOCUMENT, document);
+  const [peers, depth] = [results.get("peers"), results.get("depth")];
+  if (peers === undefined || depth === undefined) return;
+  const summary = [
+    origin(peers),
+    summarize(new Figures(peers)),
+    "![Throughput of SET against depth](docs/pictures/depth.svg)",
+    "![Latency distribution of SET](docs/pictures/latency.svg)",
+  ].join("\n\n");
+  await writeDocument(README, withSection(await Deno.readTextFile(README), "summary", summary));
+}
+
+/** The figures that a reader asks for first. */
+function summarize(peers: Figures): string {
+  const works: readonly (readonly [work: string, others: readonly string[]])[] = [
+    ["SET, 50 clients", [REDIS_ALL, ETCD, ZOOKEEPER]],
+    ["GET, 50 clients", [REDIS_ONE, ETCD, ZOOKEEPER]],
+  ];
+  return works.map(([work, others]) => {
+    const of = (system: string) => `${count(peers.perSecond(system, work))}/s (${system})`;
+    return `- ${work}: **${count(peers.perSecond(DKS, work))}/s** on five nodes, beside ${
+      others.filter((system) => peers.runs(system, work).length > 0).map(of).join(", ")
+    }.`;
+  }).join("\n");
+}
+
+/** Returns `document` with another text between the marks of `name`. */
+function withSection(document: string, name: string, text: string): string {
+  const begin = `<!-- bench ${name} -->`;
+  const end = `<!-- end of bench ${name} -->`;
+  const [from, to] = [document.indexOf(begin), document.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`a document has no "${begin}" … "${end}"`);
+  return `${document.slice(0, from)}${begin}\n\n${text}\n\n${document.slice(to)}`;
+}
+
+async function writeDocument(path: URL, text: string): Promise<void> {
+  await Deno.writeTextFile(path, text);
+  const { code, stderr } = await execute(Deno.execPath(), ["fmt", "--quiet", path.pathname]);
   if (code !== 0) throw new Error(stderr);
 }
+
+/** Most of the processors, in %, that other programs may take before figures mean something. */
+const QUIET_PERCENT = 10;
 
 /** Says where figures come from. */
 function origin(result: PartResult): string {
   const { part, commit, isChanged, finishedAt, seconds, othersPercent } = result;
   const { processor, cores, kernel } = result.machine;
   const changed = isChanged ? " with changes that are in no commit" : "";
+  const isVoid = othersPercent > QUIET_PERCENT;
   return [
+    ...isVoid ? ["**The machine was busy: these figures only show that it was measured.**"] : [],
     `_Commit ${commit}${changed}, ${finishedAt.slice(0, 10)}, ${cores} cores`,
     `(${processor.trim()}), Linux ${kernel}; part \`${part}\`, ${seconds} s.`,
     `Just before it, other programs took ${othersPercent} % of the processors._`,

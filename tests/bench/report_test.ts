@@ -72,11 +72,14 @@ Deno.test("barChart() has a bar for each figure that there is", () => {
   assertEquals(svg.includes("NaN"), false);
 });
 
-Deno.test("docs/performance.md has a place for each part of the benchmark", async () => {
-  const text = await Deno.readTextFile(new URL("../../docs/performance.md", import.meta.url));
-  for (const { name } of PARTS) {
+Deno.test("docs/performance.md has a place for each part of the benchmark, and README one", async () => {
+  const read = (path: string) => Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
+  const check = (text: string, name: string) => {
     const [begin, end] = [`<!-- bench ${name} -->`, `<!-- end of bench ${name} -->`];
     const [from, to] = [text.indexOf(begin), text.indexOf(end)];
     assertEquals(from >= 0 && to > from, true, name);
-  }
+  };
+  const text = await read("docs/performance.md");
+  for (const { name } of PARTS) check(text, name);
+  check(await read("README.md"), "summary");
 });
