@@ -4,7 +4,7 @@
  * @module
  */
 
-import { execute } from "../harness/processes.ts";
+import { execute, isInstalled } from "../harness/processes.ts";
 
 /** What one run has measured. */
 export interface Load {
@@ -50,8 +50,13 @@ export interface LoadOptions {
   readonly pids?: readonly number[];
 }
 
-/** Compiles the generator into `folder`. Returns its path. */
+/**
+ * Compiles the generator into `folder`. Returns its path.
+ *
+ * @throws {Error} if there is no compiler, or it fails.
+ */
 export async function compileLoad(folder: string): Promise<string> {
+  if (!isInstalled("gcc")) throw new Error("the load generator needs gcc, which is not installed");
   const path = `${folder}/load`;
   const source = new URL("load.c", import.meta.url).pathname;
   const { code, stderr } = await execute("gcc", ["-O2", "-o", path, source]);

@@ -149,6 +149,9 @@ export const ZOOKEEPER = "ZooKeeper, five nodes";
 
 async function comparePeers(sheet: Sheet): Promise<void> {
   const { folder } = sheet.bench;
+  for (const [name, isInstalled] of Object.entries(INSTALLED)) {
+    if (!isInstalled) sheet.bench.onLine(`${name} is not installed, and left out`);
+  }
   for (let round = 0; round < sheet.bench.rounds; round++) {
     await sheet.with(() => startDks({ nodes: 5, isDurable: true, folder }), async (system) => {
       const at = (what: string) => ({ system: DKS, what });
