@@ -38,6 +38,16 @@ import type { CheckpointOptions, Journal } from "./storage/journal.ts";
 /** How often the replica is told that time has passed. */
 const TICK_MS = 20;
 
+/** How often at most while nothing happens here but signs of life, and after how long of that. */
+const IDLE_TICK_MS = 50;
+const IDLE_AFTER_MS = 1000;
+
+/** The messages that come from an idle cluster too. */
+const SIGNS_OF_LIFE: ReadonlySet<Message["type"]> = new Set([
+  "heartbeat",
+  "heartbeatAcknowledged",
+]);
+
 /** How long what needs the journal's owner waits for the journal's answer, in milliseconds. */
 const OWNER_WAIT_MS = 1000;
 
@@ -81,7 +91,14 @@ export class Driver {
   readonly #ownerWatch: OwnerWatch;
   /** In their order. */
   #held: Held[] = [];
+  readonly #takeActivity: () => boolean;
   #tickedAt = Infinity;
+  /** The time between two ticks. */
+  #tickMs = TICK_MS;
+  /** Something has come from another node, besides signs of life, since the last tick. */
+  #isActive = true;
+  /** When a tick has found anything that had happened, last. */
+  #activeAt = Infinity;
   #replies: (() => void)[] = [];
   #afterFlush: (() => void)[] = [];
   /** The start of the present turn. */
@@ -105,6 +122,8 @@ export class Driver {
     onChanges?: (changes: readonly Change[]) => void;
     /** The driver's timer has fired, so many milliseconds late. */
     onTick?: (lateMs: number, nowMs: number) => void;
+    /** Tells whether clients have sent anything, or were sent anything, since the last call. */
+    takeActivity?: () => boolean;
     /** Reads both clocks; for tests. */
     clocks?: () => Clocks;
   }) {
@@ -114,6 +133,7 @@ export class Driver {
     this.#onEvent = options.onEvent;
     this.#onChanges = options.onChanges;
     this.#onTick = options.onTick;
+    this.#takeActivity = options.takeActivity ?? (() => true);
     this.#clocks = options.clocks ?? clocks;
     this.#turnBeganAt = this.#clocks();
     this.#ownerWatch = new OwnerWatch({
@@ -127,16 +147,30 @@ export class Driver {
   start(): void {
     // Nobody has watched for standstills since the journal was recovered.
     this.#ownerWatch.suspect(this.#clocks());
-    this.#timer = setInterval(() => this.tick(), TICK_MS);
+    this.#timer = setInterval(() => this.tick(), this.#tickMs);
     this.#scheduleFlush();
+  }
+
+  /** An idle node wakes up less often: most of what it costs is waking up. */
+  #adjustTicks(now: number): void {
+    const { heartbeatMs } = this.replica.context.timing;
+    if (this.#takeActivity() || this.#isActive) this.#activeAt = now;
+    this.#isActive = false;
+    const idleMs = Math.max(TICK_MS, Math.min(IDLE_TICK_MS, heartbeatMs / 4));
+    const tickMs = now - this.#activeAt < IDLE_AFTER_MS ? TICK_MS : idleMs;
+    if (tickMs === this.#tickMs || this.#timer === undefined) return;
+    this.#tickMs = tickMs;
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.tick(), tickMs);
   }
 
   /** Tells the replica that time has passed. */
   tick(): void {
     const at = this.#clocks();
     const { monotonicMs } = at;
-    this.#onTick?.(Math.max(0, monotonicMs - this.#tickedAt - TICK_MS), monotonicMs);
+    this.#onTick?.(Math.max(0, monotonicMs - this.#tickedAt - this.#tickMs), monotonicMs);
     this.#tickedAt = monotonicMs;
+    this.#adjustTicks(monotonicMs);
     this.#ownerWatch.onTick(at);
     this.#refuseHeld(({ since }) => monotonicMs - since > OWNER_WAIT_MS, OWNER_UNKNOWN);
     this.#step({ type: "tick" });
@@ -150,6 +184,7 @@ export class Driver {
   stop(refusal: Refusal): void {
     if (this.#stopped !== undefined) return;
     clearInterval(this.#timer);
+    this.#timer = undefined;
     this.#step({ type: "abandon", refusal });
     this.#refuseHeld(() => true, { kind: "rejected", ...refusal });
     this.#stopped = refusal;
@@ -188,6 +223,7 @@ export class Driver {
 
   /** Receives a message from another node. */
   receive(from: NodeId, message: Message): void {
+    if (!SIGNS_OF_LIFE.has(message.type)) this.#isActive = true;
     this.#step({ type: "message", from, message });
   }
 

@@ -4,8 +4,8 @@
  * At most one write is under way. Messages that are added meanwhile collect for the next write, so
  * that a slow moment makes larger writes, not more of them (`link_output.ts`). If they become too
  * many, the link is closed, and the next link starts by sending everything that is still open. A
- * probe every half second shows whether the peer is alive; a link that has been silent for too long
- * is closed and counts as down.
+ * probe every half second, or every second if nothing else is sent, shows whether the peer is alive;
+ * a link that has been silent for too long is closed and counts as down.
  *
  * @module
  */
@@ -66,6 +66,10 @@ export class PeerLink {
   #lastCheck = now();
   #probeSequence = 0;
   #probeSentAt = 0;
+  /** It is time for a probe: the next message takes it along. */
+  #isProbeDue = false;
+  /** An answer to a probe was added. */
+  #owesAnswer = false;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #onMessage = (message: LinkMessage) => this.#receive(message);
   readonly #closed = Promise.withResolvers<void>();
@@ -93,12 +97,14 @@ export class PeerLink {
 
   /** Starts reading. */
   start(): void {
-    this.#probe();
+    this.#sendProbe();
+    this.flush();
     this.#readAll();
   }
 
   /** Adds `message` to the frames that {@linkcode flush} sends. */
   send(message: LinkMessage): void {
+    if (this.#isProbeDue) this.#sendProbe();
     this.#output.add(message);
   }
 
@@ -191,6 +197,10 @@ export class PeerLink {
       if (!(error instanceof MalformedError)) throw error;
       this.close(error.message);
     }
+    if (!this.#owesAnswer) return;
+    this.#owesAnswer = false;
+    // Behind what the rest of these frames has the node say at the end of this turn: one frame takes both.
+    queueMicrotask(() => this.flush());
   }
 
   #receive(message: LinkMessage): void {
@@ -199,7 +209,7 @@ export class PeerLink {
       case "probe":
         this.report = message;
         this.send({ type: "probeAnswer", sequence: message.sequence });
-        this.flush();
+        this.#owesAnswer = true;
         return;
       case "probeAnswer":
         if (message.sequence === this.#probeSequence) {
@@ -231,9 +241,23 @@ export class PeerLink {
       this.close(`it was silent for ${SILENCE_MS / 1000} s`);
       return;
     }
-    this.#probeSentAt = time;
-    this.send({ type: "probe", sequence: ++this.#probeSequence, ...this.#owner.report() });
+    // Each frame wakes the peer up: a heartbeat or something else takes the probe along. Or nothing has, since.
+    if (!this.#isProbeDue) {
+      this.#isProbeDue = true;
+      return;
+    }
+    this.#sendProbe();
     this.flush();
+  }
+
+  #sendProbe(): void {
+    this.#isProbeDue = false;
+    this.#probeSentAt = now();
+    this.#output.add({
+      type: "probe",
+      sequence: ++this.#probeSequence,
+      ...this.#owner.report(),
+    });
   }
 }
 

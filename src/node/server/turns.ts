@@ -12,7 +12,10 @@
  * @module
  */
 
-/** How long after the node's timer has run last it is overdue, in milliseconds: it runs every 20 ms. */
+/**
+ * How long after the node's timer has run last it is overdue, in milliseconds: it runs every 20 ms. While
+ * nothing comes it runs less often, so the first burst after that may wait once for nothing.
+ */
 const OVERDUE_MS = 25;
 
 /**
@@ -49,6 +52,7 @@ export class Turns {
   /** In large pieces, since nothing was ready last. */
   #largeBytes = 0;
   #isOverdue = false;
+  #isActive = false;
   /** The connections that wait, in their order; and those that wait to write a large piece. */
   readonly #waiting: (() => void)[] = [];
   readonly #waitingLarge: (() => void)[] = [];
@@ -78,6 +82,13 @@ export class Turns {
     return this.#timerRanAt;
   }
 
+  /** Tells whether anything has come or was sent since the last call. */
+  takeActivity(): boolean {
+    const isActive = this.#isActive;
+    this.#isActive = false;
+    return isActive;
+  }
+
   /** A command has taken so long, in milliseconds. */
   onCommand(ms: number): void {
     if (ms >= 1) this.#workBytes = WORK_BYTES;
@@ -89,6 +100,7 @@ export class Turns {
    * @param bytes how many have come, or are to be sent
    */
   isOver(bytes: number): boolean {
+    this.#isActive = true;
     if (this.#isOverdue || this.#waiting.length > 0) return true;
     if (bytes >= LARGE_BYTES) {
       this.#largeBytes += bytes;

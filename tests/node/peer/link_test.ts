@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { LINK_BYTES_MAX } from "../../../src/limits.ts";
-import { FrameWriter } from "../../../src/node/peer/frames.ts";
+import { FrameReader, FrameWriter } from "../../../src/node/peer/frames.ts";
 import { type LinkOwner, PeerLink } from "../../../src/node/peer/link.ts";
 
 /** Returns both ends of a connection. */
@@ -65,4 +65,31 @@ Deno.test("PeerLink closes the link when bytes are malformed, and throws what it
   globalThis.removeEventListener("unhandledrejection", listen);
   assertEquals(reasons, ["an unknown kind of message: 99", "the end"]);
   assertEquals(uncaught, ["Error: a broken invariant"]);
+});
+
+Deno.test("PeerLink sends probes though nothing else is sent, and otherwise along with something", async () => {
+  const [conn, peer] = await connection();
+  const received = new Uint8Array();
+  const link = new PeerLink({ peer: 1, socket: conn, owner: owner([]), received });
+  const reader = new FrameReader();
+  /** The messages of the next read. */
+  const next = async () => {
+    const types: string[] = [];
+    reader.received(await peer.read(reader.space) ?? 0);
+    reader.drain(({ type }) => types.push(type));
+    return types.join(" ");
+  };
+  link.start();
+  assertEquals(await next(), "probe");
+  assertEquals(await next(), "probe");
+  const heartbeats: string[] = [];
+  const timer = setInterval(() => {
+    link.send({ type: "leaving", view: 1, incarnation: 1 });
+    link.flush();
+  }, 50);
+  while (!heartbeats.some((types) => types.includes("probe"))) heartbeats.push(await next());
+  clearInterval(timer);
+  assertEquals(heartbeats.at(-1), "probe leaving");
+  link.close("the end");
+  peer.close();
 });
