@@ -7,12 +7,13 @@
 import { cpuUsage } from "node:process";
 import * as log from "@std/log";
 import { COUNTER_NAMES, COUNTERS } from "../../two_phase/counters.ts";
-import { ballotName } from "../../two_phase/messages.ts";
+import { ballotName, type View } from "../../two_phase/messages.ts";
 import { members } from "../../two_phase/node_set.ts";
 import type { Replica } from "../../two_phase/replica.ts";
 import { CONNECTIONS_MAX } from "../../limits.ts";
 import { REDIS_VERSION, VERSION } from "../../version.ts";
 import { clocks } from "../../clock.ts";
+import { describeAsker, describeChange } from "../../list_change.ts";
 import { doubtStatus, roleOf, type StatusSources } from "./status.ts";
 
 import type { TurnTimes } from "./turn_times.ts";
@@ -231,6 +232,8 @@ function viewFields(
     self: nameOf(peers.self),
     node_role: roleOf({ replica, peers }, peers.self).role,
     nodes: peers.names.filter((name) => name !== "").join(","),
+    learners: (membership.view.learners ?? []).map(({ node }) => nameOf(node)).join(","),
+    list_change: changeText(membership.view),
     linked: members(membership.linked).map(nameOf).join(","),
     complete: membership.mayWrite ? 1 : 0,
     clock_off_ms: Math.round(membership.time.offMs(time)),
@@ -248,6 +251,11 @@ function viewFields(
     transfers: replica.transfers.map(({ node, chunks }) => `${nameOf(node)}=${chunks}`).join(","),
     chunks_received: replica.chunksReceived ?? 0,
   };
+}
+
+function changeText({ change }: View): string {
+  if (change === undefined) return "";
+  return `view ${change.view}: ${describeChange(change)}; ${describeAsker(change)}`;
 }
 
 /**

@@ -133,8 +133,14 @@ export const METRICS: readonly Metric[] = [
   {
     name: "dks_nodes",
     type: "gauge",
-    help: "The configured nodes.",
-    read: ofReplica(({ membership }) => size(membership.all)),
+    help: "The nodes that count: those in the list, without learners.",
+    read: ofReplica(({ membership }) => size(membership.quorum.nodes)),
+  },
+  {
+    name: "dks_learners",
+    type: "gauge",
+    help: "The nodes that are being added, and do not count yet.",
+    read: ofReplica(({ membership }) => membership.view.learners?.length ?? 0),
   },
   {
     name: "dks_members",
