@@ -19,6 +19,12 @@ const CLIENTS_PER_NODE = 2;
 /** The longest that a request may take, in milliseconds. */
 const PAUSE_MS_MAX = 300;
 
+/**
+ * A request waits for this many processes in turn, each of which may be as late as this one is on a busy
+ * machine. After kill -9, writes wait for more than 2 s.
+ */
+const PROCESSES = 4;
+
 /** How long all attempts of a request may take together, in milliseconds. */
 const TIMEOUT_MS = 10_000;
 
@@ -147,7 +153,7 @@ Deno.test({
       const longestMs = Math.max(...clients.map((one) => one.longestMs));
       assertEquals(clients.flatMap(({ failures }) => failures), []);
       assert(
-        longestMs < PAUSE_MS_MAX + lateness.mostMs,
+        longestMs < PAUSE_MS_MAX + PROCESSES * lateness.mostMs,
         `${clients.flatMap(({ slow }) => slow)}; this process was late by ${lateness.mostMs} ms`,
       );
     });
