@@ -127,7 +127,9 @@ Deno.test("dks client against a cluster of three", async (t) => {
       name: "bench shows each second at a terminal, and reports what it has at Ctrl-C",
       ignore: !await isInstalled("script"),
       fn: async () => {
-        const line = `${await binaryPath()} client -p ${one} -s 127.0.0.1 bench --duration 10m`;
+        // A shell that stays would be interrupted, too.
+        const line =
+          `exec ${await binaryPath()} client -p ${one} -s 127.0.0.1 bench --duration 10m`;
         const terminal = new Terminal(line);
         await terminal.until(/1 s {2}[\d.,]+\/s {2}p50 [\d.,]+ ms {2}p99 [\d.,]+ ms {2}errors 0/);
         await terminal.type("\x03");
