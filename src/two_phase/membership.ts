@@ -129,12 +129,19 @@ export class Membership {
   #olderCopies: NodeSet = NOBODY;
   /** The view lists this node, but the node does not hold what members hold, so it is not one. */
   #isIncomplete = false;
+  /** This process answers no more reads in the installed view: it is to leave the list. */
+  #readsNoMore = false;
+  /** The name of this node. */
+  readonly #name: string;
+  /** Ids that have another name than when the link to them came up, or none. */
+  #renamed: NodeSet = NOBODY;
   #wasComplete = false;
 
   constructor(options: MembershipOptions) {
     const { names, self, timing } = options;
     this.lease = new Lease(timing.leaseMs);
     this.#self = self;
+    this.#name = names[self] ?? "";
     this.#identity = { ...options.identity, position: 0 };
     this.#timing = timing;
     this.#outbox = options.outbox;
@@ -179,7 +186,7 @@ export class Membership {
     return this.#all & ~only(this.#self);
   }
 
-  /** The quorum of the configured nodes. */
+  /** The quorum of the configured nodes that count. */
   get quorum(): Quorum {
     return this.#quorum;
   }
@@ -243,6 +250,40 @@ export class Membership {
     return this.#isLeaving;
   }
 
+  /** The installed view does not list this node: it was removed, and serves nothing. */
+  get isRemoved(): boolean {
+    return this.#view.number > 0 && this.#view.names[this.#self] !== this.#name;
+  }
+
+  /**
+   * Tells whether what comes from `node` is from the node that the installed view lists under that id. A
+   * link may be that of one that has been removed since it came up.
+   */
+  lists(node: NodeId): boolean {
+    return this.#view.number === 0 ||
+      (this.#view.names[node] ?? "") !== "" && !contains(this.#renamed, node);
+  }
+
+  /** Another node has the id of `node` now, or none: what was known of it is over. */
+  forgetRenamed(node: NodeId): void {
+    this.onPeerDown(node);
+    this.#renamed |= only(node);
+    this.#olderCopies &= ~only(node);
+    this.#told &= ~only(node);
+    this.#nodes.forget(node);
+  }
+
+  /** This process answers no more reads in the installed view, as it is to leave the list. */
+  giveUpReading(): void {
+    this.#readsNoMore = true;
+    this.lease.end();
+  }
+
+  /** See {@linkcode giveUpReading}. */
+  get readsNoMore(): boolean {
+    return this.#readsNoMore;
+  }
+
   /** Raises the promise; `journal` is that of the proposer. */
   promise(ballot: Ballot, journal: string): void {
     if (ballot <= this.#promised) return;
@@ -270,6 +311,7 @@ export class Membership {
   install(view: View, now: number): void {
     const before = this.#view;
     this.restore(view);
+    this.#readsNoMore = false;
     this.lease.end();
     this.#installed = this.isMember ? only(this.#self) : NOBODY;
     for (const node of members(this.#linked & this.others)) {
@@ -486,6 +528,7 @@ export class Membership {
       now: number;
     },
   ): void {
+    this.#renamed &= ~only(node);
     this.#told |= only(node);
     this.#connected |= only(node);
     this.#linked |= only(node);
@@ -678,7 +721,7 @@ export class Membership {
 
   /** Tells whether this node may answer reads from its memory, at `now` by both clocks. */
   mayRead(now: Clocks): boolean {
-    return this.isMember && this.#isVerified && this.lease.holds(now);
+    return this.isMember && this.#isVerified && !this.#readsNoMore && this.lease.holds(now);
   }
 
   /** Tells whether a write can now go to all members. */
@@ -740,7 +783,8 @@ export class Membership {
     this.#heartbeatAt = now.monotonicMs;
     this.#compareClocks(now);
     const { number: view, ballot } = this.#view;
-    const mayCount = this.#isVerified && !this.isFrozen && !this.#isLeaving && this.isMember;
+    const mayCount = this.#isVerified && !this.isFrozen && !this.#isLeaving && this.isMember &&
+      !this.#readsNoMore;
     const own = mayCount ? only(this.#self) : NOBODY;
     const round = this.lease.begin({ sentAt: now, own, quorum: this.#quorum });
     const { incarnation } = this.#identity;
@@ -810,6 +854,7 @@ export class Membership {
 
   onHeartbeatAcknowledged(from: NodeId, message: HeartbeatAcknowledged, now: Clocks): void {
     if (message.view !== this.#view.number || !this.counts(from) || this.#isLeaving) return;
+    if (this.#readsNoMore) return;
     if (message.incarnation !== this.#identity.incarnation) return;
     const sentAt = this.lease.acknowledge(from, message.round);
     if (sentAt === undefined) return;
@@ -897,6 +942,6 @@ export class Membership {
 
   /** The nodes that are missing if there is no majority. */
   unreachable(now: number): NodeId[] {
-    return members(this.all & ~this.reachable(now) & ~only(this.#self));
+    return members(this.#quorum.nodes & ~this.reachable(now) & ~only(this.#self));
   }
 }

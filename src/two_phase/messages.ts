@@ -285,6 +285,11 @@ export interface ViewPrepare {
   readonly type: "viewPrepare";
   readonly view: number;
   readonly ballot: Ballot;
+  /**
+   * Nodes that are to leave the list with this ballot: with its promise, each of them ends its lease for as
+   * long as the view lasts. Absent: none.
+   */
+  readonly without?: NodeSet | undefined;
 }
 
 /** One transaction of the installed view, as a member knows it. */
@@ -332,6 +337,8 @@ export interface ViewPromise extends TransactionReport {
    * How long this process has run, in milliseconds: what an earlier process acknowledged is older.
    */
   readonly uptimeMs: number;
+  /** The process of this node answers no more reads in this view; absent: it may. */
+  readonly readsNoMore?: true | undefined;
 }
 
 /** A proposal, and the ballot under which it was accepted. */

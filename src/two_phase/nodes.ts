@@ -82,6 +82,11 @@ export class NodeRecords {
     return record;
   }
 
+  /** Begins the record of `node` anew: another node has its id. */
+  forget(node: NodeId): void {
+    this.#records.delete(node);
+  }
+
   /** All records, in no particular order. */
   all(): IterableIterator<NodeRecord> {
     return this.#records.values();

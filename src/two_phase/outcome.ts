@@ -13,7 +13,6 @@
  * @module
  */
 
-import { majority } from "./quorum.ts";
 import type { OutcomeAnswer } from "./replica.ts";
 
 /** What one node knows; `undefined` if it does not answer. */
@@ -32,13 +31,15 @@ export function combineOutcomes(nodes: readonly NodeOutcome[]): string {
     if (outcomes.includes(certain)) return certain;
   }
   const latest = Math.max(...nodes.map(({ said }) => said?.view ?? 0));
+  // Without an answer nothing is known, so no number of nodes is enough.
+  const needed = nodes.find(({ said }) => said?.view === latest)?.said?.needed ?? Infinity;
   const members = nodes.filter(({ said }) => said?.view === latest && said.isMember);
   const named = (outcome: OutcomeAnswer["outcome"]) =>
     members.filter(({ said }) => said?.outcome === outcome).map(({ name }) => name);
   const aborted = named("abortedHere");
   const isForgotten = named("forgotten").length > 0;
   // Within one view, if one member has forgotten it, every member has settled it in the same way.
-  if (aborted.length >= majority(nodes.length) || (aborted.length > 0 && isForgotten)) {
+  if (aborted.length >= needed || (aborted.length > 0 && isForgotten)) {
     return "aborted";
   }
   if (isForgotten) return "forgotten (it was decided, but the outcome is no longer kept)";

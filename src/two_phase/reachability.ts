@@ -91,6 +91,14 @@ export class Reachability {
     this.#words.delete(node);
   }
 
+  /** Another node has the id of `node` now, or none. */
+  forget(node: NodeId): void {
+    this.#words.delete(node);
+    for (const [name, { a, b }] of this.#pairs) {
+      if (a === node || b === node) this.#pairs.delete(name);
+    }
+  }
+
   // --- Who hears whom ------------------------------------------------------------------------
 
   /**

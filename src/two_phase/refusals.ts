@@ -47,6 +47,7 @@ export function whyHopeless(context: Context): Refusal {
   const { quorum } = membership;
   if (membership.isLeaving) return down("this node is stopping");
   if (membership.isOlderCopy) return OLDER_COPY;
+  if (membership.isRemoved) return down(whyRemoved(context));
   if (membership.isGathering) {
     return down(
       `this cluster was started by force, and waits until ${quorum.needed} of its nodes are members`,
@@ -57,6 +58,12 @@ export function whyHopeless(context: Context): Refusal {
     return down(`no majority: ${why}, and ${quorum.needed} of ${quorum.size} are needed`);
   }
   return membership.isDiskFull ? DISK_FULL : down(outside(context));
+}
+
+/** Says that this node is not in the list any more. */
+function whyRemoved({ membership }: Context): string {
+  return `this node is not a node of the cluster any more: view ${membership.view.number} does not ` +
+    "list it";
 }
 
 function outside({ membership }: Context): string {
@@ -70,6 +77,7 @@ function outside({ membership }: Context): string {
 export function whyLoading(context: Context): string | undefined {
   const { membership } = context;
   if (membership.view.number === 0) return whyNotStarted(context);
+  if (membership.isRemoved) return whyRemoved(context);
   if (!membership.isVerified) return UNVERIFIED;
   return membership.isMember ? undefined : outside(context);
 }

@@ -117,6 +117,8 @@ export interface OutcomeAnswer {
   /** The view that the node has installed, and whether it is a member of that. */
   readonly view: number;
   readonly isMember: boolean;
+  /** How many nodes are a majority in that view. */
+  readonly needed: number;
 }
 
 /**
@@ -295,6 +297,7 @@ export class Replica {
       outcome: this.#outcomeOf(asked),
       view: view.number,
       isMember: isMember && isVerified,
+      needed: membership.quorum.needed,
     };
   }
 
@@ -412,6 +415,7 @@ export class Replica {
         break;
       case "abandon":
         this.#coordinator.abandonAll(input.refusal);
+        this.#viewChange.abandon(input.refusal.reason);
         return; // Nothing is granted, and nothing begins, from now on.
       case "forced":
         this.context.transactions.forced(input.position);
@@ -450,6 +454,10 @@ export class Replica {
   /** Something came from a peer. Returns false if it is not to be heeded, as the peer is of another cluster. */
   #hear(from: NodeId, message: Message): boolean {
     const { membership, reachability, counters, now } = this.context;
+    if (!membership.lists(from)) {
+      this.#onUnlisted(from, message);
+      return false;
+    }
     if (membership.isForeign(from) && message.type !== "viewInstalled") {
       counters.foreign++;
       return false;
@@ -458,6 +466,18 @@ export class Replica {
     reachability.onHeard(from, now);
     this.#heardFrom = from;
     return true;
+  }
+
+  /**
+   * A node that the installed view does not list says something. It may know a later view; and if it is
+   * behind, it gets this one, and learns that it was removed. Nothing else that it says counts.
+   */
+  #onUnlisted(from: NodeId, message: Message): void {
+    const { membership, counters } = this.context;
+    counters.stale++;
+    if (!membership.isVerified) return;
+    if (message.type === "viewInstall") this.#viewChange.onMessage(from, message);
+    else if (message.type === "viewInstalled") this.#viewChange.tellUnlisted(from, message);
   }
 
   #onMessage(from: NodeId, message: Message): void {
@@ -591,6 +611,7 @@ export class Replica {
   #onInstalled(before: View, wasMember: boolean): void {
     const { membership, store, transactions, outbox, counters } = this.context;
     const { view } = membership;
+    this.#forgetRenamed(view, before);
     const unsettled = this.#coordinator.unsettled();
     const isNext = view.number === before.number + 1;
     const ended = settleAll(this.context, { view, isNext });
@@ -615,6 +636,22 @@ export class Replica {
     this.#coordinator.onViewInstalled(unsettled, before);
     for (const transaction of ended) {
       transaction.tellObservers(transaction.state === "committed" ? "committed" : "aborted");
+    }
+  }
+
+  /** Ids that have another name than in the view `before`, or none, are those of other nodes. */
+  #forgetRenamed(view: View, before: View): void {
+    const { outbox, membership, reachability, slowMembers, self } = this.context;
+    for (const [node, name] of before.names.entries()) {
+      const present = view.names[node] ?? "";
+      if (name === present || name === "" || node === self || before.number === 0) continue;
+      // What waits to be sent to the one that has left may still leave; it is not for another one.
+      if (present !== "") outbox.linkChanged(node);
+      membership.forgetRenamed(node);
+      reachability.forget(node);
+      slowMembers.forget(node);
+      this.#source.onPeerDown(node);
+      this.#heldBack.forget(node);
     }
   }
 

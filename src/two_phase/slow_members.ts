@@ -73,6 +73,11 @@ export class SlowMembers {
     return this.#ownForceMs > this.#timing.slowForceMs && now - this.#forcedAt >= PROBE_MS;
   }
 
+  /** Another node has the id of `node` now, or none. */
+  forget(node: NodeId): void {
+    this.#told.delete(node);
+  }
+
   /** `node` says how long its forces take. Returns what has changed by that. */
   onTold(node: NodeId, forceMs: number, now: number): SlownessChange | undefined {
     const { slowForceMs, fastAgainMs } = this.#timing;

@@ -408,7 +408,8 @@ export class TransferTarget {
   onTick(): void {
     const { membership, now, random, outbox } = this.#context;
     if (!membership.isVerified) return;
-    if (membership.view.number === 0 || membership.isMember || membership.isLeaving) {
+    const asks = membership.view.number > 0 && !membership.isMember && !membership.isRemoved;
+    if (!asks || membership.isLeaving) {
       this.#source = undefined;
       return;
     }

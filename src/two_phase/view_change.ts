@@ -27,6 +27,11 @@
  *
  * A node that was frozen is frozen again after a restart.
  *
+ * The list of nodes changes with a view, too (`member_changes.ts`). The nodes that count in view k
+ * choose view k + 1, and with it the list that chooses view k + 2. So a node accepts a proposal for
+ * number n only if it has view n − 1, or its record of it is on its way to the disk: else it would
+ * forget what it has accepted for a number before, which may have been chosen.
+ *
  * @module
  */
 
@@ -47,15 +52,26 @@ import {
   type ViewAccept,
   type ViewAccepted,
   type ViewInstall,
+  type ViewInstalled,
   type ViewPrepare,
   type ViewPromise,
   type ViewRefuse,
 } from "./messages.ts";
 import { leaseWaitMs } from "./lease.ts";
-import type { ChangeRequest } from "./member_changes.ts";
+import {
+  admitLearners,
+  type ChangeOutcome,
+  type ChangeRequest,
+  idOf,
+  type NodeList,
+  planChange,
+  whyAlready,
+  whyNoMajority,
+} from "./member_changes.ts";
 import { contains, members, NOBODY, only, setOf, size } from "./node_set.ts";
 import type { NodeRecord } from "./nodes.ts";
-import { configuredNodes, quorumForNext } from "./quorum.ts";
+import { configuredNodes, quorumForNext, quorumOf, voters } from "./quorum.ts";
+import { whyHopeless, whyLoading } from "./refusals.ts";
 import { settle, transactionReportOf } from "./settlement.ts";
 import type { TransferSource } from "./transfer.ts";
 
@@ -80,6 +96,17 @@ const PAUSE_MS = 150;
  */
 const FROZEN_MS = 1000;
 
+/** A change of the list that somebody has asked this node for. */
+interface AskedChange {
+  readonly request: ChangeRequest;
+  /** When it was asked for, by the wall clock, in whole milliseconds. */
+  readonly at: number;
+  /** It is answered by then, by the local clock. */
+  readonly until: number;
+  /** A proposal has it, so it may happen even if this node gives it up. */
+  isProposed: boolean;
+}
+
 /** An attempt of this node to have a view chosen. */
 interface Attempt {
   readonly ballot: Ballot;
@@ -94,8 +121,10 @@ interface Attempt {
   accepts: NodeSet;
   /** When the leases of the old view will have run out; set once the proposal is chosen. */
   installAt: number | undefined;
-  /** Members that lacked the installed view, and to which this node has sent it. */
+  /** Nodes that lacked the installed view, and to which this node has sent it. */
   caughtUp: NodeSet;
+  /** Nodes that are to leave the list: see `ViewPrepare.without`. */
+  readonly without: NodeSet;
 }
 
 /** The messages about the choice of views. */
@@ -131,6 +160,8 @@ export class ViewChange {
   #tryAt = -Infinity;
   /** When the highest promise was made. */
   #promisedAt = -Infinity;
+  /** What somebody has asked for, and has no answer to yet. */
+  #asked: AskedChange | undefined;
   /** Since when this node leaves it to others to exclude a silent node; `undefined` if it does not. */
   #deferredSince: number | undefined;
 
@@ -143,13 +174,8 @@ export class ViewChange {
 
   // --- When to try ---------------------------------------------------------------------------
 
-  /** Somebody asks for a change of the list of nodes. */
-  onChangeRequest({ requester }: ChangeRequest): void {
-    const reason = "the nodes of a cluster cannot be changed while it lives yet";
-    this.#context.outbox.answerChange(requester, { kind: "refused", reason });
-  }
-
   onTick(): void {
+    this.#answerAsked();
     if (this.#attempt !== undefined) this.#advance(this.#attempt);
     if (this.#attempt === undefined) this.#tryIfNeeded();
   }
@@ -165,9 +191,123 @@ export class ViewChange {
     if (!isEnoughFor(membership.view, setOf(reachable))) return;
     if (this.#tryAt === -Infinity) {
       // If several nodes see the same, one of them is usually first.
-      this.#tryAt = this.#isFirstLinked ? now : now + random() * PAUSE_MS;
+      const isAtOnce = this.#isFirstLinked || this.#asked !== undefined;
+      this.#tryAt = isAtOnce ? now : now + random() * PAUSE_MS;
     }
     if (now >= this.#tryAt) this.#begin(reason);
+  }
+
+  // --- Changes of the list -------------------------------------------------------------------
+
+  /** Somebody asks for a change of the list of nodes. */
+  onChangeRequest(request: ChangeRequest): void {
+    const { membership, outbox, now, clocks, timing } = this.#context;
+    const at = Math.max(0, Math.floor(clocks.wallMs));
+    const outcome = this.#outcomeAtOnce(request, at);
+    if (outcome !== undefined) {
+      outbox.answerChange(request.requester, outcome);
+      return;
+    }
+    this.#asked = { request, at, until: now + timing.timeoutMs, isProposed: false };
+    if (!membership.isFrozen) this.#tryAt = -Infinity;
+  }
+
+  /** Returns how a request ends that can be answered at once. */
+  #outcomeAtOnce({ change, by }: ChangeRequest, at: number): ChangeOutcome | undefined {
+    const { membership, now } = this.#context;
+    const { view } = membership;
+    const refused = (reason: string) => ({ kind: "refused", reason }) as const;
+    const loading = whyLoading(this.#context);
+    if (loading !== undefined) return refused(loading);
+    const isHopeless = membership.isLeaving || membership.isGathering || membership.isDiskFull ||
+      membership.isBelowMajority(now);
+    if (isHopeless) return refused(whyHopeless(this.#context).reason);
+    if (this.#asked !== undefined) {
+      const { by: other } = this.#asked.request;
+      return refused(`this node is making another change, which ${other} has asked for`);
+    }
+    const plan = planChange(view, change, { by, at, view: view.number + 1 });
+    if (plan.kind === "none") return { kind: "done", view: view.number, wasSo: plan.reason };
+    if (plan.kind === "refused") return plan;
+    const tooFew = whyNoMajority(plan.list, this.#live);
+    return tooFew === undefined ? undefined : refused(tooFew);
+  }
+
+  /** The members that are there, and hold everything. */
+  get #live(): NodeSet {
+    const { membership, now } = this.#context;
+    return membership.ready & ~membership.suspected(now);
+  }
+
+  /** Answers whoever has asked for a change, if it is done or can be done no more, or the time is over. */
+  #answerAsked(): void {
+    const asked = this.#asked;
+    if (asked === undefined) return;
+    const outcome = this.#outcomeOf(asked);
+    if (outcome === undefined) return;
+    this.#asked = undefined;
+    this.#context.outbox.answerChange(asked.request.requester, outcome);
+  }
+
+  #outcomeOf(asked: AskedChange): ChangeOutcome | undefined {
+    const { membership, now } = this.#context;
+    const { view } = membership;
+    const { at, request: { change, by } } = asked;
+    const already = whyAlready(view, change);
+    if (already !== undefined) {
+      const isOwn = view.change?.at === at && view.change.by === by;
+      return { kind: "done", view: view.number, ...isOwn ? {} : { wasSo: already } };
+    }
+    // What is proposed for the next number may still be chosen. After that number is given, it cannot.
+    const isUnderWay = asked.isProposed || this.#attempt?.proposal !== undefined;
+    if (!isUnderWay && !membership.isFrozen) {
+      const plan = planChange(view, change, { by, at, view: view.number + 1 });
+      if (plan.kind === "refused") return plan;
+    }
+    if (now < asked.until && !membership.isRemoved) return undefined;
+    const reason = "no view with the change was chosen in time";
+    return asked.isProposed
+      ? { kind: "indeterminate", reason: `${reason}, and one may still be` }
+      : { kind: "refused", reason };
+  }
+
+  /** Everything that is asked of this replica ends: it is given up. */
+  abandon(reason: string): void {
+    const asked = this.#asked;
+    if (asked === undefined) return;
+    this.#asked = undefined;
+    const outcome = { kind: asked.isProposed ? "indeterminate" : "refused", reason } as const;
+    this.#context.outbox.answerChange(asked.request.requester, outcome);
+  }
+
+  /** The nodes that the next view is to take out of the list. */
+  get #toLeave(): NodeSet {
+    const { membership: { view } } = this.#context;
+    let set = NOBODY;
+    const change = this.#asked?.request.change;
+    if (change?.kind === "remove") {
+      const node = idOf(view, change.name);
+      if (node !== undefined) set |= only(node);
+    }
+    for (const { node, replaces } of view.learners ?? []) {
+      if (replaces !== undefined && contains(this.#source.caughtUp, node)) set |= only(replaces);
+    }
+    return set;
+  }
+
+  /** The nodes that learners that have caught up are to replace. */
+  get #replaced(): NodeSet {
+    const { membership: { view } } = this.#context;
+    return setOf((view.learners ?? []).flatMap(({ replaces }) => replaces ?? []));
+  }
+
+  /** Returns the lists that the view after `view` may have, the better ones first. */
+  #listsAfter(view: View): NodeList[] {
+    const asked = this.#asked;
+    if (asked === undefined) return [view];
+    const { at, request: { change, by } } = asked;
+    const plan = planChange(view, change, { by, at, view: view.number + 1 });
+    return plan.kind === "list" ? [plan.list, view] : [view];
   }
 
   get #isFirstLinked(): boolean {
@@ -212,6 +352,10 @@ export class ViewChange {
       return this.#whySuspected(members(suspected)).join(", ");
     }
     if (suspected === NOBODY) this.#deferredSince = undefined;
+    if (this.#asked !== undefined) {
+      const { change: { kind, name }, by } = this.#asked.request;
+      return `${by} asks to ${kind} ${name}`;
+    }
     const slow = this.#slow(suspected);
     if (slow !== NOBODY) return `slow disk at ${membership.namesOf(slow)}`;
     const joiners = this.#welcome;
@@ -246,11 +390,13 @@ export class ViewChange {
   /** Joiners that have caught up, hear all members, and whose disk is not slow, full or stuck. */
   get #welcome(): NodeSet {
     const { membership, reachability, slowMembers, now } = this.#context;
-    const candidates = this.#source.caughtUp & ~slowMembers.toLeaveOut;
+    const candidates = this.#source.caughtUp & ~slowMembers.toLeaveOut & membership.all;
     if (candidates === NOBODY) return NOBODY;
+    // Whom a learner replaces, it need not hear.
+    const stay = membership.members & ~this.#replaced;
     return setOf(
       members(candidates).filter((node) =>
-        !membership.hasHungDisk(node) && reachability.isWelcome(node, membership.members, now)
+        !membership.hasHungDisk(node) && reachability.isWelcome(node, stay, now)
       ),
     );
   }
@@ -316,8 +462,10 @@ export class ViewChange {
       accepts: NOBODY,
       installAt: undefined,
       caughtUp: NOBODY,
+      without: this.#toLeave,
     };
     outbox.report({ type: "viewChangeBegins", ballot: ballotName(ballot), reason });
+    if (contains(this.#attempt.without, self)) membership.giveUpReading();
     this.#promise(self, ballot);
     // Crash before this is durable: no other node knows the ballot.
     outbox.whenDurable(() => {
@@ -329,7 +477,13 @@ export class ViewChange {
 
   #ask(nodes: NodeSet, ballot: Ballot): void {
     const { membership, outbox } = this.#context;
-    outbox.send(nodes, { type: "viewPrepare", view: membership.view.number, ballot });
+    const without = this.#attempt?.without ?? NOBODY;
+    outbox.send(nodes, {
+      type: "viewPrepare",
+      view: membership.view.number,
+      ballot,
+      ...without === NOBODY ? {} : { without },
+    });
   }
 
   /** Ends the attempt, and waits a random time before the next one. */
@@ -346,10 +500,13 @@ export class ViewChange {
   }
 
   onViewPrepare(from: NodeId, message: ViewPrepare): void {
-    const { membership, outbox, counters } = this.#context;
+    const { membership, outbox, counters, self } = this.#context;
     const { ballot } = message;
     this.#highestRound = Math.max(this.#highestRound, roundOf(ballot));
+    const isToLeave = contains(message.without ?? NOBODY, self) &&
+      message.view === membership.view.number;
     if (this.#isPromisedTo(from, ballot)) {
+      if (isToLeave) membership.giveUpReading();
       outbox.whenDurable(() => this.#sendPromise(from, ballot)); // The proposer asks for it again.
       return;
     }
@@ -360,6 +517,7 @@ export class ViewChange {
       return;
     }
     if (this.#attempt !== undefined) this.#giveUp();
+    if (isToLeave) membership.giveUpReading();
     this.#promise(from, ballot);
   }
 
@@ -411,6 +569,7 @@ export class ViewChange {
       acknowledged: this.#ofNodes((record) => record.acknowledged),
       met: this.#ofNodes((record) => record.firstMet),
       uptimeMs: now - this.#startedAt,
+      ...membership.readsNoMore ? { readsNoMore: true } : {},
     };
     if (proposer === self) this.onViewPromise(self, promise);
     else outbox.send(only(proposer), promise);
@@ -533,9 +692,10 @@ export class ViewChange {
       this.#giveUp();
       return undefined;
     }
-    // Sends the view to a member that has not installed it; the member then promises again.
+    // Sends the view to a node that has not installed it: a member then promises again, and no node accepts
+    // a proposal without it.
     for (const [node, promise] of attempt.promises) {
-      const lags = contains(view.members, node) && promise.installed.number < view.number;
+      const lags = promise.installed.number < view.number;
       if (!lags || contains(attempt.caughtUp, node) || !counts(promise, node, view)) continue;
       attempt.caughtUp |= only(node);
       counters.laggingMembers++;
@@ -584,7 +744,6 @@ export class ViewChange {
   #nextView(attempt: Attempt, view: View): View | undefined {
     const { membership, now, counters, slowMembers } = this.#context;
     const { quorum } = membership;
-    const { names } = view;
     const answering = this.#answering(attempt, view);
     if (answering.length === 0) return undefined;
     const isAllThere = members(view.members & membership.linked).every((node) =>
@@ -607,23 +766,22 @@ export class ViewChange {
     const connected = this.#connected(staying, setOf(answering));
     const fast = connected & ~slowMembers.toLeaveOut;
     if (fast !== connected && quorum.isReachedBy(fast)) counters.slowExcluded++;
-    const set = quorum.isReachedBy(fast)
-      ? fast
-      : quorum.isReachedBy(connected)
-      ? connected
-      : quorum.isReachedBy(staying)
-      ? staying
-      : whole;
-    if (!quorum.isReachedBy(set)) return undefined;
+    const found = this.#membersOf(view, [fast, connected, staying, whole]);
+    if (found === undefined) return undefined;
+    const { list: { names, learners = [], change }, set } = found;
+    if (found.isAsked && this.#asked !== undefined) this.#asked.isProposed = true;
     counters.proxies += joined.filter((node) => !attempt.confirmed.has(node)).length;
+    const isLearner = (node: NodeId) => learners.some((learner) => learner.node === node);
     return {
       number: view.number + 1,
       cluster: view.cluster,
       ballot: attempt.ballot,
       names,
       members: set,
-      journals: names.map((_, node) =>
-        joined.includes(node)
+      journals: names.map((name, node) =>
+        name === "" || isLearner(node)
+          ? ""
+          : joined.includes(node)
           ? attempt.promises.get(node)?.journal ?? ""
           : confirmed.includes(node)
           ? membership.identityOf(node)?.journal ?? ""
@@ -631,7 +789,27 @@ export class ViewChange {
       ),
       commits: this.#commits(attempt, reporting),
       bases: names.map((_, node) => this.#baseOf(attempt, node)),
+      ...learners.length > 0 ? { learners } : {},
+      ...change === undefined ? {} : { change },
     };
+  }
+
+  /**
+   * Returns the members and the list of the view after `view`: the first of `sets` that is a majority of the
+   * nodes that count in its own list, so that whoever chooses the view after it knows how it ended.
+   */
+  #membersOf(
+    view: View,
+    sets: readonly NodeSet[],
+  ): { readonly set: NodeSet; readonly list: NodeList; readonly isAsked: boolean } | undefined {
+    for (const base of this.#listsAfter(view)) {
+      for (const nodes of sets) {
+        const list = admitLearners(base, nodes, view.number + 1);
+        const set = nodes & voters(list);
+        if (quorumOf(list).isReachedBy(set)) return { set, list, isAsked: base !== view };
+      }
+    }
+    return undefined;
   }
 
   /**
@@ -720,6 +898,12 @@ export class ViewChange {
       return;
     }
     if (proposal.number <= view) return; // It, or a later one, is already installed here.
+    const latest = Math.max(view, membership.installing?.number ?? 0);
+    if (proposal.number > latest + 1) {
+      // This node may have accepted another proposal before, which was chosen: it must not forget that one.
+      membership.announce(only(from));
+      return;
+    }
     if (this.#attempt !== undefined && this.#attempt.ballot < ballot) this.#giveUp();
     const journal = membership.identityOf(from)?.journal ?? "";
     const accepted = { ballot, proposal, journal };
@@ -752,7 +936,7 @@ export class ViewChange {
   }
 
   /**
-   * Tells whether `node` has said that it reads no more, and no later incarnation of it can have a
+   * Tells whether `node` has said that it reads no more, with its promise or as it stops, and no later incarnation of it can have a
    * lease, because the nodes that may have acknowledged one are not a majority.
    *
    * A node that has promised acknowledges nothing more in this view, and reports what its process
@@ -763,7 +947,9 @@ export class ViewChange {
    */
   #hasGivenUpReading(attempt: Attempt, node: NodeId): boolean {
     const { membership, timing } = this.#context;
-    const left = membership.leftIncarnation(node);
+    const promised = attempt.promises.get(node);
+    const gaveUp = promised?.readsNoMore === true ? promised.acknowledged[node] ?? 0 : 0;
+    const left = Math.max(membership.leftIncarnation(node), gaveUp);
     if (left === 0) return false;
     const withoutLease = [...attempt.promises].flatMap(([acceptor, promise]) => {
       const met = promise.met[node] ?? 0;
@@ -841,6 +1027,8 @@ export class ViewChange {
     if (membership.isFrozen && membership.isMember) {
       this.promiseAgain(); // Its record may come after that of the view.
     }
+    if (this.#asked !== undefined) this.#asked.isProposed &&= this.#attempt?.proposal !== undefined;
+    this.#answerAsked();
   }
 
   /** A link is up: the peer may have missed what this attempt asked for. */
@@ -868,6 +1056,19 @@ export class ViewChange {
     const { membership, outbox } = this.#context;
     const { view } = membership;
     if (theirs >= view.number || !membership.mayShowView(peer)) return;
+    outbox.send(only(peer), { type: "viewInstall", view: view.number, chosen: view });
+    // It could not accept this node's proposal before.
+    const { ballot, proposal } = this.#attempt ?? {};
+    if (ballot === undefined || proposal === undefined || proposal.number !== view.number + 1) {
+      return;
+    }
+    outbox.send(only(peer), { type: "viewAccept", view: view.number, ballot, proposal });
+  }
+
+  /** Sends the installed view, which does not list `peer`, to it: so it learns that it was removed. */
+  tellUnlisted(peer: NodeId, { view: theirs, cluster }: ViewInstalled): void {
+    const { membership: { view }, outbox } = this.#context;
+    if (theirs >= view.number || theirs === 0 || cluster !== view.cluster.id) return;
     outbox.send(only(peer), { type: "viewInstall", view: view.number, chosen: view });
   }
 

@@ -9,7 +9,7 @@ function nodeOutcome(name: string, said: Said): NodeOutcome {
   if (said === "silent") return { name, said: undefined };
   const [outcome, where] = said.split(", ") as [KnownOutcome, string | undefined];
   const view = where === "view 6" ? 6 : 7;
-  return { name, said: { outcome, view, isMember: where !== "outside" } };
+  return { name, said: { outcome, view, isMember: where !== "outside", needed: 2 } };
 }
 
 Deno.test("combineOutcomes() tells what is certain, and where the doubt is", () => {

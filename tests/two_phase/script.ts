@@ -9,7 +9,14 @@
 
 import { type Timing, timingFor } from "../../src/two_phase/timing.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
-import type { Effect, JournalRecord, Message, NodeId } from "../../src/two_phase/messages.ts";
+import type { ChangeOutcome } from "../../src/two_phase/member_changes.ts";
+import type {
+  Effect,
+  JournalRecord,
+  MemberChange,
+  Message,
+  NodeId,
+} from "../../src/two_phase/messages.ts";
 import { members } from "../../src/two_phase/node_set.ts";
 import type { ProcessIdentity } from "../../src/two_phase/membership.ts";
 import type { Store } from "../../src/two_phase/store.ts";
@@ -94,6 +101,11 @@ export interface ScriptOptions {
   readonly journals?: ReadonlyMap<NodeId, StartedOn>;
   /** After so many transactions a coordinator takes another incarnation. */
   readonly sequencesMax?: number;
+  /**
+   * The nodes that begin the cluster: the first so many. A node behind them knows a list that ends with
+   * itself, and is added later. All, if not given.
+   */
+  readonly founders?: number;
 }
 
 /** What a journal held at some moment, and the process that used it. */
@@ -148,6 +160,7 @@ export class Script {
   readonly replicas: Replica[];
   readonly log: string[] = [];
   readonly outcomes = new Map<string, Outcome>();
+  readonly changeOutcomes = new Map<string, ChangeOutcome>();
   readonly #links: Link[][];
   readonly #identities: ProcessIdentity[];
   /** By node: positions of the forces under way. */
@@ -159,6 +172,7 @@ export class Script {
   readonly #down = new Set<NodeId>();
   readonly #timing: Timing;
   readonly #sequencesMax: number | undefined;
+  readonly #founders: number;
   #now = BEGIN_MS;
   /** How many journals were put back: such processes are others than those before. */
   #processes = 0;
@@ -175,6 +189,7 @@ export class Script {
     const { timing = TIMING, journals = new Map<NodeId, StartedOn>() } = options;
     this.#timing = timing;
     this.#sequencesMax = options.sequencesMax;
+    this.#founders = options.founders ?? nodes;
     const indices = Array.from({ length: nodes }, (_, index) => index);
     this.#identities = indices.map((index) =>
       processOf(index, { journal: journals.get(index)?.journal ?? `j${index}`, incarnation: 1 })
@@ -186,12 +201,11 @@ export class Script {
       return { records, durable: records.length, before: records.length };
     });
     this.#stores = indices.map((index) => journals.get(index)?.store);
-    this.replicas = indices.map((self) =>
-      this.#newReplica(self, nodes, journals.get(self)?.isTrusted)
-    );
+    this.replicas = indices.map((self) => this.#newReplica(self, journals.get(self)?.isTrusted));
   }
 
-  #newReplica(self: NodeId, nodes: number, isTrusted = false): Replica {
+  #newReplica(self: NodeId, isTrusted = false): Replica {
+    const nodes = Math.max(this.#founders, self + 1);
     const store = this.#stores[self];
     return new Replica({
       self,
@@ -216,8 +230,9 @@ export class Script {
   static completed(nodes: number, options: ScriptOptions): Script {
     const script = new Script(nodes, options);
     script.#isMuted = true;
-    for (let a = 0; a < nodes; a++) {
-      for (let b = a + 1; b < nodes; b++) script.connect(a, b);
+    const founders = options.founders ?? nodes;
+    for (let a = 0; a < founders; a++) {
+      for (let b = a + 1; b < founders; b++) script.connect(a, b);
     }
     script.settle();
     script.#isMuted = false;
@@ -292,6 +307,17 @@ export class Script {
       },
     };
     this.step(node, { type: "request", request, requester: client });
+  }
+
+  /** Somebody asks `node` for a change of the list. */
+  change(node: NodeId, label: string, change: MemberChange): void {
+    const requester = {
+      onChangeOutcome: (outcome: ChangeOutcome) => {
+        this.changeOutcomes.set(label, outcome);
+        this.#write(`  ${label} ${JSON.stringify(outcome)}`);
+      },
+    };
+    this.step(node, { type: "changeMembers", request: { change, by: "ops", requester } });
   }
 
   /** Delivers the next message from `from` to `to`. Returns whether there was one. */
@@ -453,7 +479,7 @@ export class Script {
     const { journal, incarnation } = this.#identity(node);
     const started = processOf(node, { journal, incarnation: incarnation + 1 });
     this.#identities[node] = { ...started, process: `${started.process}, ${this.#processes}` };
-    this.replicas[node] = this.#newReplica(node, this.replicas.length);
+    this.replicas[node] = this.#newReplica(node);
     this.#carryOut(node);
     for (const peer of linked ?? this.#upBut(node)) this.connect(node, peer);
   }
@@ -485,6 +511,9 @@ export class Script {
         }
       }
       for (const { requester, outcome } of effects.answers) requester.onOutcome(outcome);
+      for (const { requester, outcome } of effects.changeAnswers) {
+        requester.onChangeOutcome(outcome);
+      }
       for (const { effects: all, requester } of effects.changes) {
         this.changes.push({ node, effects: all, isOwn: requester !== undefined });
       }

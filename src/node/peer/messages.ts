@@ -463,6 +463,7 @@ function writePromise(writer: ByteWriter, promise: ViewPromise): void {
   writeNumbers(writer, promise.acknowledged);
   writeNumbers(writer, promise.met);
   writer.varint(Math.floor(promise.uptimeMs));
+  writer.uint8(promise.readsNoMore === true ? 1 : 0);
   writeReport(writer, promise);
 }
 
@@ -484,6 +485,7 @@ function readPromise(reader: ByteReader): ViewPromise {
     acknowledged: readNumbers(reader),
     met: readNumbers(reader),
     uptimeMs: reader.varint(),
+    ...reader.uint8() === 1 ? { readsNoMore: true } : {},
     ...readReport(reader),
   };
 }
