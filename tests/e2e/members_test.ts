@@ -1,0 +1,117 @@
+/** The nodes of a cluster change while it lives, and clients write and read all the time. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { binary } from "../harness/binary.ts";
+import { freePorts, NodeProcess, type Program } from "../harness/cluster.ts";
+import { client, until } from "../harness/processes.ts";
+import { Workload } from "../harness/workload.ts";
+
+const nameOf = (port: number) => `127.0.0.1:${port}`;
+
+/** Nodes that come and go. */
+class Nodes {
+  readonly ports: readonly number[];
+  readonly #program: Program;
+  readonly #running = new Map<number, NodeProcess>();
+
+  constructor(program: Program, count: number) {
+    this.#program = program;
+    this.ports = freePorts(count);
+  }
+
+  start(port: number, args: readonly string[]): NodeProcess {
+    const all = [...args, "--advertise", nameOf(port)];
+    const node = new NodeProcess({ program: this.#program, port, args: all });
+    this.#running.set(port, node);
+    return node;
+  }
+
+  node(port: number): NodeProcess {
+    const node = this.#running.get(port);
+    if (node === undefined) throw new Error(`no node at ${port}`);
+    return node;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#running.values()].map((node) => node.stop("SIGKILL")));
+  }
+}
+
+/** Runs `dks client member`; it must succeed. */
+async function member(port: number, ...words: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await client(port, ["member", ...words]);
+  assertEquals(code, 0, `member ${words.join(" ")}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+async function namesAt(port: number): Promise<string[]> {
+  const list = JSON.parse(await member(port, "list", "--json")) as {
+    nodes: { address: string; isLearner: boolean; role: string }[];
+  };
+  return list.nodes.filter(({ isLearner, role }) => !isLearner && role === "member")
+    .map(({ address }) => address).toSorted();
+}
+
+Deno.test("a cluster grows from one node to three, its nodes are replaced, and it shrinks", async (t) => {
+  const nodes = new Nodes(await binary(), 5);
+  const [a = 0, b = 0, c = 0, d = 0, e = 0] = nodes.ports;
+  const workload = { now: undefined as Workload | undefined };
+  const sorted = (...ports: number[]) => ports.map(nameOf).toSorted();
+  const areMembers = (at: number, ...ports: number[]) =>
+    until(
+      `the members are ${ports}`,
+      async () => (await namesAt(at)).join() === sorted(...ports).join(),
+    );
+  try {
+    await nodes.start(a, ["--peers", nameOf(a)]).untilPrinted(/cluster is complete/);
+    workload.now = new Workload({
+      addresses: [a, b, c, d, e].map((port) => ({ hostname: "127.0.0.1", port })),
+      writersPerNode: 1,
+      readersPerNode: 1,
+      keysPerWriter: 3,
+      timeoutMs: 20_000,
+      pauseMs: () => 10,
+    });
+    await t.step("1 to 3", async () => {
+      nodes.start(b, ["--join", nameOf(a)]);
+      assertMatch(await member(a, "add", nameOf(b)), /^view \d+: .* counts\n$/);
+      nodes.start(c, ["--join", nameOf(b)]);
+      await member(b, "add", nameOf(c));
+      await areMembers(c, a, b, c);
+    });
+    await t.step("a node that was killed is replaced", async () => {
+      await nodes.node(b).stop("SIGKILL");
+      nodes.start(d, ["--join", nameOf(a)]);
+      await member(a, "replace", nameOf(b), nameOf(d));
+      await areMembers(c, a, c, d);
+    });
+    await t.step("a live node is replaced, and says that it was removed", async () => {
+      nodes.start(e, ["--join", nameOf(c)]);
+      await member(c, "replace", nameOf(a), nameOf(e));
+      await areMembers(c, c, d, e);
+      await nodes.node(a).untilPrinted(/THIS NODE WAS REMOVED/);
+      const { stderr } = await client(a, ["get", "k"]);
+      assertMatch(stderr, /CLUSTERDOWN REJECTED this node.* is not in the list of view/);
+    });
+    await t.step("3 to 1", async () => {
+      await member(d, "remove", nameOf(e));
+      await areMembers(d, c, d);
+      await member(d, "remove", nameOf(c));
+      await areMembers(d, d);
+    });
+    const load = workload.now;
+    await load.stop();
+    assertEquals(load.wrong, []);
+    const [first] = load.keys;
+    assertEquals(first !== undefined && load.writes() > 0, true);
+    for (const key of load.keys) {
+      const { stdout } = await client(d, ["get", key.name]);
+      const value = Number(stdout);
+      const isGood = value >= key.acknowledged || key.unknown.has(value);
+      assertEquals(isGood && !key.dead.has(value), true, `${key.name}: ${value}`);
+    }
+  } finally {
+    await workload.now?.stop();
+    await nodes.stop();
+  }
+});
