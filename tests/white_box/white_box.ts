@@ -35,7 +35,7 @@ import {
   type ViewPromise,
 } from "../../src/two_phase/messages.ts";
 import { members, only } from "../../src/two_phase/node_set.ts";
-import { majority } from "../../src/two_phase/quorum.ts";
+import { type Quorum, quorumOf } from "../../src/two_phase/quorum.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { whatIsNotDurable } from "./assertions.ts";
 import { Ledger } from "./ledger.ts";
@@ -64,6 +64,8 @@ export class WhiteBox {
   readonly #proposers = new Map<string, string>();
   readonly #proposals = new Map<string, string>();
   readonly #views = new Map<string, string>();
+  /** By cluster and number: the quorum of the nodes that choose the view after it. */
+  readonly #quorums = new Map<string, Quorum>();
   /** By ballot and content: the nodes that have a proposal durably. */
   readonly #acceptors = new Map<string, NodeSet>();
   /** By transaction: the nodes that had a prepared record durably, at any time. */
@@ -365,8 +367,10 @@ export class WhiteBox {
     // The first views of a cluster that was started by force are chosen by one node.
     if (view.cluster.origin !== undefined) return;
     const acceptors = this.#acceptors.get(`${view.ballot} ${content}`) ?? 0;
-    const { length: needed } = members(acceptors);
-    if (needed < majority(view.names.length)) {
+    // The list of the view before decides who chooses this one.
+    const quorum = this.#quorums.get(`${view.cluster.id} ${view.number - 1}`) ?? quorumOf(view);
+    this.#quorums.set(key, quorumOf(view));
+    if (!quorum.isReachedBy(acceptors)) {
       this.#say(node, `installs view ${view.number}, which no majority has accepted`);
     }
   }
