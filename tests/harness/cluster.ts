@@ -24,15 +24,26 @@ export const FROM_SOURCE: Program = {
 /** Time in which a node must be up, or be down, however busy the machine is. */
 const PATIENCE_MS = 30_000;
 
-/** Returns `count` ports of the loopback address that no process listens at. */
+/**
+ * Ports for nodes, of five digits. The system gives connections none of these for their own end (it takes
+ * 32768 to 60999 for that), so a node that is started again later finds its port free.
+ */
+const PORTS = { from: 10_000, below: 32_768 };
+
+/** Returns `count` ports that no process listens at. */
 export function freePorts(count: number): number[] {
-  const listeners = Array.from(
-    { length: count },
-    () => Deno.listen({ hostname: "127.0.0.1", port: 0 }),
-  );
-  const ports = listeners.map((listener) => listener.addr.port);
-  for (const listener of listeners) listener.close();
-  return ports;
+  const listeners = new Map<number, Deno.TcpListener>();
+  while (listeners.size < count) {
+    const port = PORTS.from + Math.floor(Math.random() * (PORTS.below - PORTS.from));
+    if (listeners.has(port)) continue;
+    try {
+      listeners.set(port, Deno.listen({ hostname: "0.0.0.0", port }));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+  for (const listener of listeners.values()) listener.close();
+  return [...listeners.keys()];
 }
 
 /** One process of `dks serve`. */
