@@ -12,10 +12,9 @@ import { ErrorReply } from "../resp/value.ts";
 import { INPUT_BYTES_SUM_MAX, OUTPUT_BYTES_SUM_MAX, WRITE_BYTES_MAX } from "../limits.ts";
 import { USERS_KEY } from "../reserved_keys.ts";
 import { Seldom } from "../seldom.ts";
-import type { KeyRecord } from "../two_phase/messages.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import type { ChangeOutcome } from "../two_phase/member_changes.ts";
-import type { MemberChange, View } from "../two_phase/messages.ts";
+import type { KeyRecord, MemberChange, View } from "../two_phase/messages.ts";
 import type { Change, ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
 import type { Refusal } from "../two_phase/request.ts";
@@ -631,10 +630,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     const others = peers.list.filter((name) => name !== peers.ownName);
     if (others.length === 0 || others.some((name) => names.includes(name))) return;
     logger.warn(
-      `all other nodes that this node knew are gone (${
-        describeList(others)
-      }): it goes on with a new ` +
-        `journal, and joins ${describeList(names)} from empty`,
+      `all other nodes that this node knew are gone (${describeList(others)}): it goes on with ` +
+        `a new journal, and joins ${describeList(names)} from empty`,
     );
     await this.#beginFromEmpty({ view, names });
   }
@@ -650,13 +647,12 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   /** Returns the list that has this node; `undefined` if the node stops before. */
   async #waitForList(): Promise<FoundList | undefined> {
-    const { join = [], peers: given = [], advertise } = this.#options;
+    const { join = [], peers: given = [] } = this.#options;
     const { signal } = this.#stopping;
     try {
       return await findList({
         seeds: [...join, ...given, ...this.#peers.addresses],
-        ownName: this.#peers.knownName ??
-          (advertise === undefined ? undefined : formatAddress(advertise)),
+        ownName: this.#nameIfKnown,
         ask: (address) => this.#peers.find(address),
         instance: this.#peers.instance,
         onWaiting: (list) => this.#sayNotListed(list),
@@ -668,20 +664,27 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     }
   }
 
+  /** The name of this node; `undefined` if it has not found it, and was not told. */
+  get #nameIfKnown(): string | undefined {
+    const { advertise } = this.#options;
+    return this.#peers.knownName ??
+      (advertise === undefined ? undefined : formatAddress(advertise));
+  }
+
   /** Says, now and then, that this node is not in the list, and what is to be done. */
   #sayNotListed(list: ClusterList | undefined): void {
-    const { join, advertise, logger } = this.#options;
-    const own = this.#peers.knownName ??
-      (advertise === undefined ? undefined : formatAddress(advertise));
+    const { join, logger } = this.#options;
+    const own = this.#nameIfKnown;
     const known = list ??
       (this.#listView > 0 ? { view: this.#listView, names: this.#peers.names } : undefined);
     if (known === undefined) {
       const nodes = (join ?? []).map(formatAddress).join(", ");
       this.#notListed = `this node waits for the list of nodes: none of ${nodes} has told it yet`;
     } else {
-      const who = own === undefined ? "this node" : `this node, ${own},`;
-      this.#notListed = `${who} is not in the list of view ${known.view}, which is ` +
-        describeList(known.names);
+      this.#notListed = describeNotListed(
+        known,
+        own === undefined ? "this node" : `this node, ${own},`,
+      );
     }
     const complaints = known === undefined ? this.#noListComplaints : this.#notListedComplaints;
     complaints.say(() => {
@@ -698,8 +701,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   #leaveCluster(list: ClusterList): void {
     if (this.#driver === undefined || this.#notListed !== undefined || this.#isDraining) return;
     const isMember = this.#listView > 0;
-    this.#notListed = `this node is not in the list of view ${list.view}, which is ` +
-      describeList(list.names);
+    this.#notListed = describeNotListed(list, "this node");
     if (isMember) {
       this.#options.logger.error(
         `THIS NODE WAS REMOVED from the cluster: ${this.#notListed}. It serves nothing from now on`,
@@ -1294,6 +1296,11 @@ function reportOf(replica: Replica | undefined, statistics: Statistics): NodeRep
     hasLease: replica?.membership.mayRead(clocks()) ?? false,
     chunks: replica?.chunksReceived ?? null,
   };
+}
+
+/** Says that `list` does not have the node that the sentence calls `who`. */
+function describeNotListed({ view, names }: ClusterList, who: string): string {
+  return `${who} is not in the list of view ${view}, which is ${describeList(names)}`;
 }
 
 /** Returns the hosts of nodes by their names. */

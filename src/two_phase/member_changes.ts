@@ -12,7 +12,7 @@
 import { NODES_MAX } from "../limits.ts";
 import type { Learner, MemberChange, NodeId, NodeSet, View } from "./messages.ts";
 import { contains, members, only, size } from "./node_set.ts";
-import { voters } from "./quorum.ts";
+import { quorumOf, voters } from "./quorum.ts";
 
 /** The part of a view that is its list of nodes. */
 export type NodeList = Pick<View, "names" | "learners" | "change">;
@@ -20,7 +20,7 @@ export type NodeList = Pick<View, "names" | "learners" | "change">;
 /** How a request for a change ended. Exactly one is given, within a request's time. */
 export type ChangeOutcome =
   /**
-   * The list is as it was asked for since view `view`, or was so before (`wasSo`; then `reason` says it).
+   * The list is as it was asked for since view `view`; `wasSo`, a sentence, if it was so before.
    * After `add` and `replace` the node is a learner, or a member already.
    */
   | { readonly kind: "done"; readonly view: number; readonly wasSo?: string | undefined }
@@ -81,7 +81,6 @@ export function planChange(
   const { name, kind } = change;
   const node = idOf(view, name);
   const learner = node === undefined ? undefined : learnerOf(view, node);
-  const isVoter = node !== undefined && learner === undefined;
   const already = whyAlready(view, change);
   if (already !== undefined) return { kind: "none", reason: already };
   if (name === "") return refused("a node has a name");
@@ -99,7 +98,7 @@ export function planChange(
     return { kind: "list", list: { ...list, change: { kind, name, ...about } } };
   }
   const replaced = kind === "replace" ? idOf(view, change.replaces) : undefined;
-  if (isVoter) return refused(`${name} is a node of the cluster already`);
+  if (node !== undefined) return refused(`${name} is a node of the cluster already`);
   if (kind === "replace" && replaced === undefined) {
     return refused(`${change.replaces} is not in the list, which is ${listOf(view)}`);
   }
@@ -214,13 +213,11 @@ export function admitLearners(view: NodeList, nodes: NodeSet, number: number): N
 
 /** Says why the voters `live` of the list are no majority; `undefined` if they are. */
 export function whyNoMajority(list: NodeList, live: NodeSet): string | undefined {
-  const all = voters(list);
-  const needed = Math.floor(size(all) / 2) + 1;
-  if (size(all & live) >= needed) return undefined;
+  const quorum = quorumOf(list);
+  if (quorum.isReachedBy(live)) return undefined;
+  const { nodes: all, needed } = quorum;
   const namesOf = (set: NodeSet) => members(set).map((node) => list.names[node] ?? "").join(", ");
   const there = (all & live) === 0 ? "none" : namesOf(all & live);
-  return `of the nodes that would be left (${
-    namesOf(all)
-  }) ${needed} are needed, and only these are ` +
-    `there and hold everything: ${there}`;
+  return `of the nodes that would be left (${namesOf(all)}) ${needed} are needed, ` +
+    `and only these are there and hold everything: ${there}`;
 }
