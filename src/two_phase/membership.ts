@@ -842,9 +842,10 @@ export class Membership {
     const { met } = record;
     if (met !== undefined) this.#see(from, { ...met, incarnation, position }, now.monotonicMs);
     if (!this.#isVerified) return;
-    // The same view may have been installed here under a later ballot, which proposed it again.
-    const ownBallot = view === this.#view.number ? this.#view.ballot : 0;
-    if (this.#promised > Math.max(ballot, ownBallot)) return;
+    // Whoever chooses the view after the sender's waits for no lease that begins after this node's promise.
+    // That is judged by views: ballots may be lower in a later view, as two lists need share no majority.
+    if (view < this.#view.number) return;
+    if (view === this.#view.number ? this.isFrozen : this.#promised > ballot) return;
     if (incarnation < record.acknowledged) return;
     record.acknowledged = incarnation;
     const wallMs = Math.max(0, Math.floor(now.wallMs));

@@ -692,15 +692,19 @@ export class ViewChange {
       this.#giveUp();
       return undefined;
     }
-    // Sends the view to a node that has not installed it: a member then promises again, and no node accepts
-    // a proposal without it.
-    for (const [node, promise] of attempt.promises) {
-      const lags = promise.installed.number < view.number;
-      if (!lags || contains(attempt.caughtUp, node) || !counts(promise, node, view)) continue;
+    // Sends the view to a node that has not installed it: the node then promises again. What it has promised
+    // before says nothing of this view, which it may come to have under a later ballot than this one.
+    const lagging = counting.filter((node) => {
+      const { installed = view } = attempt.promises.get(node) ?? {};
+      return installed.number < view.number;
+    });
+    for (const node of lagging) {
+      if (contains(attempt.caughtUp, node)) continue;
       attempt.caughtUp |= only(node);
       counters.laggingMembers++;
       outbox.send(only(node), { type: "viewInstall", view: view.number, chosen: view });
     }
+    if (!isEnoughFor(view, setOf(counting) & ~setOf(lagging))) return undefined;
     const accepted = this.#acceptedFor(attempt, view);
     if (accepted !== undefined) {
       counters.proposalsRepeated++;
@@ -1024,9 +1028,8 @@ export class ViewChange {
     membership.install(view, this.#context.now);
     this.#host.onInstalled(before, wasMember);
     // Still frozen for a later ballot: send that promise again.
-    if (membership.isFrozen && membership.isMember) {
-      this.promiseAgain(); // Its record may come after that of the view.
-    }
+    // Its record may come after that of the view.
+    if (membership.isFrozen) this.promiseAgain();
     if (this.#asked !== undefined) this.#asked.isProposed &&= this.#attempt?.proposal !== undefined;
     this.#answerAsked();
   }

@@ -1,0 +1,114 @@
+/**
+ * Changes of the list of nodes, and two majorities that share no node: those of a list, and of the list
+ * that was before it.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { ballotName, type ViewPromise } from "../../src/two_phase/messages.ts";
+import type { Replica } from "../../src/two_phase/replica.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
+import { read, Script, write } from "./script.ts";
+
+function node(script: Script, index: number): Replica {
+  const replica = script.replicas[index];
+  if (replica === undefined) throw new Error(`there is no node ${index}`);
+  return replica;
+}
+
+function areIn(script: Script, number: number, ...nodes: readonly number[]): boolean {
+  return nodes.every((index) => node(script, index).membership.view.number === number);
+}
+
+/**
+ * n3 replaces n0. The proposer is n1, and n0 accepts the view, so that n0 and n1 have chosen it; n2 has
+ * promised, and hears of nothing more. Then n1 and n3 are in view 3, and n0 and n2 in view 2, cut off from
+ * them.
+ */
+function split(): Script {
+  const script = Script.completed(4, { founders: 3, timing: timingFor(5000) });
+  script.ask(0, "before", write({ k: "old" }));
+  script.deliverAll();
+  script.change(1, "C", { kind: "replace", name: "n3", replaces: "n0" });
+  script.goOnUntil(() => areIn(script, 2, 0, 1, 2));
+  script.connect(3, 1);
+  script.connect(3, 0);
+  script.connect(3, 2);
+  script.welcomeAll();
+  // n3 takes what it has from n1, which proposes.
+  const isProposed = () => node(script, 0).membership.acceptedDurably?.proposal.number === 3;
+  script.deliverUntil(isProposed, (from, to) => from === 1 && to === 2 && isAccepting(script));
+  script.cut(2, 1);
+  script.cut(2, 3);
+  script.cut(0, 3);
+  // That it has accepted still arrives, and nothing goes back.
+  while (script.deliver(0, 1));
+  script.cut(0, 1);
+  return script;
+}
+
+function isAccepting(script: Script): boolean {
+  return node(script, 1).membership.accepted?.proposal.number === 3;
+}
+
+Deno.test("no node gets a lease in a view that another list has followed, whatever its ballot", () => {
+  const script = split();
+  // Of the list of view 3, which is n1, n2 and n3, a majority goes on without n2.
+  script.goOnUntil(() => areIn(script, 4, 1, 3) && node(script, 1).membership.mayWrite);
+  script.ask(1, "W", write({ k: "new" }));
+  script.goOnUntil(() => script.outcomes.has("W"));
+  // Of the list of view 2, which is n0, n1 and n2, a majority proposes view 3 again, and later.
+  script.goOnUntil(() => areIn(script, 3, 0, 2));
+  const ballots = [1, 2].map((index) => node(script, index).membership.view.ballot);
+  assertEquals(ballots.map(ballotName), ["4.1", "4.2"]);
+  // The links come up again, and it takes n2 a while to write down view 4.
+  script.forcesAtOnce = false;
+  for (const peer of [1, 3]) script.connect(2, peer);
+  for (let i = 0; i < 20; i++) {
+    script.wait(20);
+    script.completeForces(0, 1, 3);
+    script.deliverAll();
+    assertEquals(node(script, 2).membership.mayRead(script.clocksOf(2)), false);
+  }
+  script.forcesAtOnce = true;
+  script.completeForces(0, 1, 2, 3);
+  script.welcomeAll();
+  script.goOnUntil(() => node(script, 2).membership.mayRead(script.clocksOf(2)));
+  script.ask(2, "R", read("k"));
+  assertEquals(script.outcomes.get("R"), { kind: "answered", reply: ["new"] });
+});
+
+Deno.test("a promise counts only from a node that has the view before the one to be chosen", () => {
+  const script = Script.completed(3, { timing: timingFor(5000) });
+  script.kill(1);
+  script.deliverUntil(
+    () => node(script, 0).membership.isFrozen,
+    (from, to) => from === 0 && to === 2,
+  );
+  const { membership } = node(script, 0);
+  const { view, promised: ballot } = membership;
+  const journal = node(script, 2).membership.identity.journal;
+  const numbers = [0, 0, 0];
+  const message: ViewPromise = {
+    type: "viewPromise",
+    view: 0,
+    ballot,
+    journal,
+    installed: { ...view, number: 0, ballot: 0 },
+    isMember: false,
+    isJoined: false,
+    accepted: { ballot: 1, journal, proposal: { ...view, number: 2 } },
+    table: [],
+    marks: [],
+    lastNumber: 0,
+    acknowledged: numbers,
+    met: numbers,
+    uptimeMs: 1e6,
+  };
+  script.step(0, { type: "message", from: 2, message });
+  assertEquals(membership.accepted, undefined);
+  const installed = { ...message, installed: view };
+  script.step(0, { type: "message", from: 2, message: installed });
+  assertEquals(membership.accepted?.proposal.number, 2);
+});
