@@ -952,7 +952,12 @@ export class ViewChange {
   #hasGivenUpReading(attempt: Attempt, node: NodeId): boolean {
     const { membership, timing } = this.#context;
     const promised = attempt.promises.get(node);
-    const gaveUp = promised?.readsNoMore === true ? promised.acknowledged[node] ?? 0 : 0;
+    const { view } = membership;
+    // A process on another journal says nothing of the one on the journal that counts; nor does one that has
+    // the view only since it promised.
+    const isOfView = promised !== undefined && counts(promised, node, view) &&
+      promised.installed.number === view.number;
+    const gaveUp = isOfView && promised.readsNoMore === true ? promised.acknowledged[node] ?? 0 : 0;
     const left = Math.max(membership.leftIncarnation(node), gaveUp);
     if (left === 0) return false;
     const withoutLease = [...attempt.promises].flatMap(([acceptor, promise]) => {

@@ -6,6 +6,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { leaseWaitMs } from "../../src/two_phase/lease.ts";
 import { ballotName, type ViewPromise } from "../../src/two_phase/messages.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { timingFor } from "../../src/two_phase/timing.ts";
@@ -111,4 +112,20 @@ Deno.test("a promise counts only from a node that has the view before the one to
   const installed = { ...message, installed: view };
   script.step(0, { type: "message", from: 2, message: installed });
   assertEquals(membership.accepted?.proposal.number, 2);
+});
+
+Deno.test("a node with a new journal gives up no lease of a process with the old one", () => {
+  const script = Script.completed(3, { timing: timingFor(5000) });
+  script.goOnUntil(() => node(script, 2).membership.mayRead(script.clocksOf(2)));
+  // Perhaps it is another machine, and the process with the old journal still reads.
+  script.wipe(2);
+  script.goOnUntil(() => areIn(script, 1, 2));
+  const before = script.now;
+  script.change(0, "C", { kind: "remove", name: "n2" });
+  script.wait(20);
+  script.deliverAll((from, to) => from + to !== 2); // n2 promises first.
+  script.goOnUntil(() => areIn(script, 2, 0, 1));
+  assertEquals(node(script, 0).counters.leasesGivenUp, 0);
+  const tookMs = script.now - before;
+  assertEquals(tookMs >= leaseWaitMs(timingFor(5000)), true, `it took ${tookMs} ms`);
 });
