@@ -2,7 +2,12 @@
 
 import { assertEquals } from "@std/assert";
 import { parseBackup } from "../src/client/backup_file.ts";
-import { PEER_PROTOCOL_VERSION } from "../src/node/peer/messages.ts";
+import {
+  describeProtocols,
+  PROTOCOL_NEWEST,
+  PROTOCOL_OLDEST,
+  saidProtocols,
+} from "../src/node/peer/protocols.ts";
 import { difference, type SharedConfig } from "../src/node/peer/handshake.ts";
 import { FORMAT } from "../src/node/storage/kv_layout.ts";
 
@@ -13,10 +18,12 @@ function versionOf(what: string): string | undefined {
 }
 
 Deno.test("docs/upgrade.md names the versions of the peer protocol, the journal and exports", () => {
-  assertEquals(versionOf("the protocol between nodes"), String(PEER_PROTOCOL_VERSION));
+  const said = saidProtocols({ oldest: PROTOCOL_OLDEST, newest: PROTOCOL_NEWEST });
+  const spoken = describeProtocols(said).replace(/^versions? /, "");
+  assertEquals(versionOf("the protocol between nodes"), spoken);
   assertEquals(versionOf("the format of the journal"), String(FORMAT));
   const config: SharedConfig = {
-    protocol: PEER_PROTOCOL_VERSION,
+    ...said,
     keyBytesMax: 1,
     valueBytesMax: 1,
     leaseMs: 1,

@@ -104,6 +104,11 @@ Deno.test("difference() names both values when two nodes are configured differen
     sentence({ protocol: 2 }),
     "b:1 speaks version 2 of the peer protocol, this node version 1: run the same dks everywhere",
   );
+  assertEquals(sentence({ newestProtocol: 2 }), undefined);
+  assertEquals(
+    sentence({ protocol: 2, newestProtocol: 3 }),
+    "b:1 speaks versions 2 to 3 of the peer protocol, this node version 1: run the same dks everywhere",
+  );
   assertEquals(
     sentence({ keyBytesMax: 11 }),
     "b:1 has --max-key-bytes 11, this node 10: give every node the same",

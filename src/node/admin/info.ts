@@ -14,6 +14,7 @@ import { CONNECTIONS_MAX } from "../../limits.ts";
 import { REDIS_VERSION, VERSION } from "../../version.ts";
 import { clocks } from "../../clock.ts";
 import { describeAsker, describeChange } from "../../list_change.ts";
+import { PROTOCOL_NEWEST, PROTOCOL_OLDEST } from "../peer/protocols.ts";
 import { doubtStatus, roleOf, type StatusSources } from "./status.ts";
 
 import type { TurnTimes } from "./turn_times.ts";
@@ -235,6 +236,12 @@ function viewFields(
     learners: (membership.view.learners ?? []).map(({ node }) => nameOf(node)).join(","),
     list_change: changeText(membership.view),
     linked: members(membership.linked).map(nameOf).join(","),
+    protocols: PROTOCOL_OLDEST === PROTOCOL_NEWEST
+      ? PROTOCOL_NEWEST
+      : `${PROTOCOL_OLDEST}-${PROTOCOL_NEWEST}`,
+    link_protocols: peers.links
+      .flatMap((link) => link === undefined ? [] : [`${nameOf(link.peer)}=${link.protocol}`])
+      .join(","),
     complete: membership.mayWrite ? 1 : 0,
     clock_off_ms: Math.round(membership.time.offMs(time)),
     clock_is_right: membership.time.mayExpire(time) ? 1 : 0,

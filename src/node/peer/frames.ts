@@ -33,6 +33,7 @@ import {
   readMessages,
   writeMessage,
 } from "./messages.ts";
+import { PROTOCOL_NEWEST } from "./protocols.ts";
 
 /** Bytes of a frame's header, and of the length of a large message. */
 const HEADER_BYTES = 4;
@@ -45,6 +46,7 @@ const KEPT_BYTES = 1024 * 1024;
 
 /** Collects messages for one peer into consecutive frames. */
 export class FrameWriter implements MessageSink {
+  readonly protocol: number;
   readonly #writer = new ByteWriter(4096);
   /** Where the frame that is being filled begins. */
   #start = 0;
@@ -57,7 +59,9 @@ export class FrameWriter implements MessageSink {
   #runFirst: TransactionNumber = 0;
   #runCount = 0;
 
-  constructor() {
+  /** @param protocol the version of the protocol that the messages are for */
+  constructor(protocol: number = PROTOCOL_NEWEST) {
+    this.protocol = protocol;
     this.#writer.uint32(0);
   }
 
@@ -210,6 +214,7 @@ const SPACE_BYTES_MIN = 16 * 1024;
  * link has at most two buffers, however many prepares still wait for a lock.
  */
 export class FrameReader {
+  readonly #protocol: number;
   #buffer: Uint8Array<ArrayBuffer>;
   #reader: ByteReader;
   /** The buffer, and the one before it, as prepares refer to them. */
@@ -221,12 +226,16 @@ export class FrameReader {
   /** The message of which some pieces, but not all, have arrived. */
   #large: LargeMessage | undefined;
 
-  /** @param received bytes that arrived on the connection before it switched to frames */
-  constructor(received: Uint8Array = new Uint8Array()) {
+  /**
+   * @param received bytes that arrived on the connection before it switched to frames
+   * @param protocol the version of the protocol that the messages are of
+   */
+  constructor(received: Uint8Array = new Uint8Array(), protocol: number = PROTOCOL_NEWEST) {
+    this.#protocol = protocol;
     this.#buffer = new Uint8Array(Math.max(BUFFER_BYTES, received.length));
     this.#present = { bytes: this.#buffer };
     this.#reader = new ByteReader(this.#buffer);
-    this.#source = { reader: this.#reader, buffer: this.#present };
+    this.#source = { protocol, reader: this.#reader, buffer: this.#present };
     this.#buffer.set(received);
     this.#end = received.length;
   }
@@ -298,7 +307,8 @@ export class FrameReader {
     this.#large.filled += end - at;
     if (this.#large.filled < bytes.length) return;
     this.#large = undefined;
-    const source = { reader: new ByteReader(bytes), buffer: { bytes } };
+    const protocol = this.#protocol;
+    const source = { protocol, reader: new ByteReader(bytes), buffer: { bytes } };
     while (source.reader.left > 0) readMessages(source, receive);
   }
 
@@ -320,6 +330,6 @@ export class FrameReader {
     this.#previous.bytes = undefined;
     this.#previous = this.#present;
     this.#present = { bytes: buffer };
-    this.#source = { reader: this.#reader, buffer: this.#present };
+    this.#source = { protocol: this.#protocol, reader: this.#reader, buffer: this.#present };
   }
 }

@@ -31,7 +31,14 @@ import type { ClusterId, JournalSighting } from "../../two_phase/messages.ts";
 import type { PeerIdentity } from "../../two_phase/membership.ts";
 import type { OutcomeAnswer } from "../../two_phase/replica.ts";
 import { describeClusterPosition, shown, SHOWN_MAX } from "../descriptions.ts";
-import { PEER_PROTOCOL_VERSION } from "./messages.ts";
+import {
+  commonProtocol,
+  describeProtocols,
+  PROTOCOL_NEWEST,
+  PROTOCOL_OLDEST,
+  type SaidProtocols,
+  saidProtocols,
+} from "./protocols.ts";
 import { challengeOf, type ClusterSecret, nonceOf } from "./secret.ts";
 import { closeQuietly, connect, type Socket, writeAll } from "../../socket.ts";
 import { connectTls, type TlsKeys } from "../../tls.ts";
@@ -52,10 +59,11 @@ export interface ViewTimes {
   readonly heartbeatMs: number;
 }
 
-/** The configuration that must be the same on all nodes. */
-export interface SharedConfig extends ViewTimes {
-  /** The version of the protocol between nodes. */
-  readonly protocol: number;
+/**
+ * The configuration that must be the same on all nodes; of the protocol between them, they must have one
+ * version in common.
+ */
+export interface SharedConfig extends ViewTimes, SaidProtocols {
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
 }
@@ -306,12 +314,20 @@ function isIntroduction(value: unknown): value is Introduction {
   const { config, instance, identity, clusterPosition, known, uptimeMs } = value as Partial<
     Introduction
   >;
-  return typeof config === "object" && config !== null && Number.isInteger(config.protocol) &&
+  return typeof config === "object" && config !== null && hasProtocols(config) &&
     typeof instance === "string" && typeof uptimeMs === "number" &&
     // Another version may have other fields.
-    (config.protocol !== PEER_PROTOCOL_VERSION ||
+    (commonProtocol(OWN_PROTOCOLS, config) === undefined ||
       hasNumbers(config) && isClusterPosition(clusterPosition) &&
         isSighting(identity) && (known === undefined || isSighting(known)));
+}
+
+/** What this program says of its versions. */
+const OWN_PROTOCOLS = saidProtocols({ oldest: PROTOCOL_OLDEST, newest: PROTOCOL_NEWEST });
+
+function hasProtocols(config: Partial<SharedConfig>): config is SaidProtocols {
+  const { protocol, newestProtocol = protocol } = config;
+  return Number.isInteger(protocol) && Number.isInteger(newestProtocol);
 }
 
 function isSighting(value: unknown): value is JournalSighting {
@@ -365,8 +381,9 @@ export function difference(
   options: { theirs: SharedConfig; name: string },
 ): string | undefined {
   const { theirs, name } = options;
-  if (theirs.protocol !== mine.protocol) {
-    return `${name} speaks version ${theirs.protocol} of the peer protocol, this node version ${mine.protocol}: run the same dks everywhere`;
+  if (commonProtocol(mine, theirs) === undefined) {
+    const [their, own] = [describeProtocols(theirs), describeProtocols(mine)];
+    return `${name} speaks ${their} of the peer protocol, this node ${own}: run the same dks everywhere`;
   }
   for (const [value, flag, unit] of COMPARED) {
     if (theirs[value] === mine[value]) continue;
@@ -423,7 +440,7 @@ export function sharedConfig(
   },
 ): SharedConfig {
   return {
-    protocol: PEER_PROTOCOL_VERSION,
+    ...OWN_PROTOCOLS,
     keyBytesMax: options.keyBytesMax,
     valueBytesMax: options.valueBytesMax,
     leaseMs: options.leaseMs,

@@ -49,6 +49,8 @@ export interface LinkOwner {
 /** An established connection to a peer. */
 export class PeerLink {
   readonly peer: NodeId;
+  /** The version of the protocol that the two nodes speak on this link. */
+  readonly protocol: number;
   /** Round-trip time of the last probe in milliseconds, `undefined` before the first answer. */
   roundTripMs: number | undefined;
   /** The peer's last report about itself; `undefined` before the first. */
@@ -56,7 +58,7 @@ export class PeerLink {
   readonly #socket: Socket;
   readonly #owner: LinkOwner;
   readonly #reader: FrameReader;
-  readonly #output = new LinkOutput();
+  readonly #output: LinkOutput;
   /** Bytes processed since the peer was last told. */
   #takenBytes = 0;
   #partHeardAt = 0;
@@ -74,14 +76,26 @@ export class PeerLink {
   readonly #onMessage = (message: LinkMessage) => this.#receive(message);
   readonly #closed = Promise.withResolvers<void>();
 
-  /** @param received bytes that came on `socket` after the handshake */
+  /**
+   * @param options `received`: bytes that came on `socket` after the handshake; `protocol`: the version of
+   * the protocol that both nodes speak
+   */
   constructor(
-    options: { peer: NodeId; socket: Socket; owner: LinkOwner; received: Uint8Array },
+    options: {
+      peer: NodeId;
+      protocol: number;
+      socket: Socket;
+      owner: LinkOwner;
+      received: Uint8Array;
+    },
   ) {
-    this.peer = options.peer;
+    const { peer, protocol, received } = options;
+    this.peer = peer;
+    this.protocol = protocol;
+    this.#output = new LinkOutput(protocol);
     this.#socket = options.socket;
     this.#owner = options.owner;
-    this.#reader = new FrameReader(options.received);
+    this.#reader = new FrameReader(received, protocol);
     this.#timer = setInterval(() => this.#probe(), PROBE_MS);
   }
 
@@ -267,24 +281,35 @@ function reasonOf(error: unknown): string {
 
 const scratch = new ByteWriter(4096);
 
-const scratchSink: MessageSink = {
-  begin: (kind) => {
-    scratch.uint8(kind);
-    return scratch;
-  },
-  addToRun: () => invariant(false, "a message of a run is not encoded by itself"),
-};
+function scratchSink(protocol: number): MessageSink {
+  return {
+    protocol,
+    begin: (kind) => {
+      scratch.uint8(kind);
+      return scratch;
+    },
+    addToRun: () => invariant(false, "a message of a run is not encoded by itself"),
+  };
+}
+
+/** By the version of the protocol. */
+const scratchSinks = new Map<number, MessageSink>();
 
 /** Memory that is kept between prepares. */
 const SCRATCH_BYTES_MAX = 1024 * 1024;
 
 /**
- * Returns the encoding of a message that goes to several peers. A short encoding shares memory with
+ * Returns the encoding of a message that goes to several peers whose links have the same version of the protocol. A short encoding shares memory with
  * the next one: pass it to {@linkcode PeerLink.sendEncoded} before you encode the next.
  */
-export function encodeOnce(prepare: Prepare): Uint8Array {
+export function encodeOnce(prepare: Prepare, protocol: number): Uint8Array {
   scratch.reset(SCRATCH_BYTES_MAX);
-  writeMessage(scratchSink, prepare);
+  let sink = scratchSinks.get(protocol);
+  if (sink === undefined) {
+    sink = scratchSink(protocol);
+    scratchSinks.set(protocol, sink);
+  }
+  writeMessage(sink, prepare);
   const { bytes } = scratch;
   return bytes.length > PIECE_BYTES ? bytes.slice() : bytes;
 }

@@ -18,6 +18,7 @@ import { PIECE_BYTES, UNTAKEN_BYTES_MAX } from "../../limits.ts";
 import { FrameWriter, PieceWriter } from "./frames.ts";
 import { MESSAGE_RULES, type MessageRule, type MessageType } from "../../two_phase/messages.ts";
 import type { LinkMessage } from "./messages.ts";
+import { PROTOCOL_NEWEST } from "./protocols.ts";
 
 /** The messages of links themselves: none of them may wait. */
 const OF_LINKS: ReadonlySet<string> = new Set(["probe", "probeAnswer", "taken"]);
@@ -67,17 +68,27 @@ class Frames {
 /** Orders the messages that leave over one link. */
 export class LinkOutput {
   /** The newest messages of the first lane. */
-  #filling = new FrameWriter();
+  #filling: FrameWriter;
   /** The earlier messages of the first lane, the oldest first. */
   readonly #queue: (Frames | PieceWriter)[] = [];
   #queuedBytes = 0;
   /** Used in turn with {@linkcode #filling}. */
-  #spare: FrameWriter | undefined = new FrameWriter();
+  #spare: FrameWriter | undefined;
   /** The second lane, and the part of it that is being sent. */
-  #urgent = new FrameWriter();
-  #urgentSending = new FrameWriter();
+  #urgent: FrameWriter;
+  #urgentSending: FrameWriter;
   readonly #piece = new ByteWriter();
   #untakenBytes = 0;
+  readonly #protocol: number;
+
+  /** @param protocol the version of the protocol that the link has */
+  constructor(protocol: number = PROTOCOL_NEWEST) {
+    this.#protocol = protocol;
+    this.#filling = new FrameWriter(protocol);
+    this.#spare = new FrameWriter(protocol);
+    this.#urgent = new FrameWriter(protocol);
+    this.#urgentSending = new FrameWriter(protocol);
+  }
 
   /** How many bytes wait. */
   get bytes(): number {
@@ -117,7 +128,7 @@ export class LinkOutput {
     const frames = new Frames(this.#filling);
     this.#queue.push(frames);
     this.#queuedBytes += frames.left;
-    this.#filling = this.#spare ?? new FrameWriter();
+    this.#filling = this.#spare ?? new FrameWriter(this.#protocol);
     this.#spare = undefined;
   }
 

@@ -38,6 +38,11 @@
  *
  * {@linkcode CODECS} has one row for each type of message: a type without one does not compile.
  *
+ * All this is as {@linkcode PROTOCOL_NEWEST} has it. Each codec is told which version the link has that it
+ * writes to or reads from, so that one of the version before gets what that one knows (`protocols.ts`). What
+ * `transaction_codec.ts` and `view_codec.ts` write also stands in journals, and is the same in all versions: a
+ * new field goes behind it.
+ *
  * @module
  */
 
@@ -83,9 +88,6 @@ import type {
   ViewPromise,
   Vote,
 } from "../../two_phase/messages.ts";
-
-/** The version of this format. Nodes of different versions do not talk to each other. */
-export const PEER_PROTOCOL_VERSION = 8;
 
 /** What a node reports about itself with every probe. */
 export interface NodeReport {
@@ -134,6 +136,8 @@ export type LinkMessage = LinkMessageByType[LinkMessageType];
 
 /** Collects messages in a form that can be sent. */
 export interface MessageSink {
+  /** The version of the protocol that the messages are for. */
+  readonly protocol: number;
   /** Returns the writer for one message, which begins with its kind. */
   begin(kind: number): ByteWriter;
   /** Adds a message that says the same of consecutive numbers. */
@@ -142,6 +146,8 @@ export interface MessageSink {
 
 /** What messages are read from. */
 export interface MessageSource {
+  /** The version of the protocol that the messages are of. */
+  readonly protocol: number;
   readonly reader: ByteReader;
   readonly buffer: ReadBuffer;
 }
@@ -159,12 +165,12 @@ interface Codec<Message> {
 /** A codec for messages with one kind. */
 function plain<Message>(
   kind: number,
-  write: (writer: ByteWriter, message: Message) => void,
+  write: (writer: ByteWriter, message: Message, protocol: number) => void,
   read: (reader: ByteReader, source: MessageSource) => Message,
 ): Codec<Message> {
   return {
     kinds: [kind],
-    write: (sink, message) => write(sink.begin(kind), message),
+    write: (sink, message) => write(sink.begin(kind), message, sink.protocol),
     read: (source, receive) => receive(read(source.reader, source)),
   };
 }

@@ -30,7 +30,13 @@ import {
 import { CommandDecoder } from "../../resp/command_decoder.ts";
 import { encodeValue } from "../../resp/encoder.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
-import type { JournalSighting, Message, NodeId, NodeSet } from "../../two_phase/messages.ts";
+import type {
+  JournalSighting,
+  Message,
+  NodeId,
+  NodeSet,
+  Prepare,
+} from "../../two_phase/messages.ts";
 import type { Membership, PeerIdentity } from "../../two_phase/membership.ts";
 import { invariant } from "../../invariant.ts";
 import { contains, size } from "../../two_phase/node_set.ts";
@@ -62,6 +68,7 @@ import {
 } from "./handshake.ts";
 import { challengeOf, type ClusterSecret, nonceOf, type Nonces } from "./secret.ts";
 import type { NodeOutcome } from "../../two_phase/outcome.ts";
+import { commonProtocol } from "./protocols.ts";
 import { encodeOnce, type LinkOwner, PeerLink } from "./link.ts";
 import type { NodeReport } from "./messages.ts";
 import { closeQuietly, isOutOfFiles, type Socket, writeAll } from "../../socket.ts";
@@ -608,15 +615,19 @@ export class Peers implements Transport, LinkOwner {
       epoch: number;
     },
   ): void {
-    const { name, socket, received, said: { identity, known }, epoch } = options;
+    const { name, socket, received, said: { config, identity, known }, epoch } = options;
     const peer = this.#names.indexOf(name);
-    if (this.#driver === undefined || peer < 0 || epoch !== this.#epoch) {
-      // This node has started over since it introduced itself, or has another list.
+    const protocol = commonProtocol(this.#options.config, config);
+    if (
+      this.#driver === undefined || peer < 0 || epoch !== this.#epoch || protocol === undefined
+    ) {
+      // This node has started over since it introduced itself, or has another list. Or the peer has said
+      // something else when it was asked back.
       closeQuietly(socket);
       return;
     }
     this.#links[peer]?.close("it has connected again");
-    const link = new PeerLink({ peer, socket, owner: this, received });
+    const link = new PeerLink({ peer, protocol, socket, owner: this, received });
     this.#links[peer] = link;
     const { logger } = this.#options;
     // The log reports the first time when the cluster is complete; later times are news.
@@ -672,6 +683,7 @@ export class Peers implements Transport, LinkOwner {
   async #decide(question: Question): Promise<Omit<LinkDecision, "epoch">> {
     const reply: Reply = this.#introduction();
     if (question.purpose === "find" || question.instance === this.instance) {
+      this.#noteForeignVersion(question);
       const { isStartingCluster = false, identity } = question;
       const journals = this.#driver?.replica.membership.peerJournals;
       const known = isStartingCluster ? journals?.ofJournal(identity.journal) : undefined;
@@ -705,6 +717,14 @@ export class Peers implements Transport, LinkOwner {
       return { reply: { ...latest, known: this.#knownOf(asker) }, peer: asker };
     }
     return { reply: { ...latest, ...refused }, peer: undefined };
+  }
+
+  /** Logs it if the asker cannot have a link: it may end as soon as it knows, and is not asked then. */
+  #noteForeignVersion({ config: theirs }: Question): void {
+    const { config } = this.#options;
+    const name = "a node that has asked this one";
+    if (commonProtocol(config, theirs) !== undefined) return;
+    this.#complain(name, difference(config, { theirs, name }) ?? "");
   }
 
   /** Returns which entry of this node's own list the asker claims to be. */
@@ -962,7 +982,7 @@ export class Peers implements Transport, LinkOwner {
 
   send(to: NodeSet, message: Message): void {
     if (message.type === "prepare" && size(to) > 1) {
-      this.#sendEncoded(to, encodeOnce(message));
+      this.#sendPrepare(to, message);
       return;
     }
     for (const link of this.#links) {
@@ -970,9 +990,16 @@ export class Peers implements Transport, LinkOwner {
     }
   }
 
-  #sendEncoded(to: NodeSet, bytes: Uint8Array): void {
+  /** Encodes a prepare once for all links of one version of the protocol: mostly that is all links. */
+  #sendPrepare(to: NodeSet, prepare: Prepare): void {
+    let encoded: { readonly protocol: number; readonly bytes: Uint8Array } | undefined;
     for (const link of this.#links) {
-      if (link !== undefined && contains(to, link.peer)) link.sendEncoded(bytes);
+      if (link === undefined || !contains(to, link.peer)) continue;
+      const { protocol } = link;
+      if (encoded?.protocol !== protocol) {
+        encoded = { protocol, bytes: encodeOnce(prepare, protocol) };
+      }
+      link.sendEncoded(encoded.bytes);
     }
   }
 

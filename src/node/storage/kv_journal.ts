@@ -46,7 +46,7 @@ import {
   type Blob,
   chunkKey,
   EMPTY_MANIFEST,
-  FORMAT,
+  formatAfter,
   type Manifest,
   MANIFEST_KEY,
   type Meta,
@@ -243,6 +243,8 @@ class ClosedError extends Error {
 
 class KvJournal implements Journal {
   #identity: JournalIdentity;
+  /** What the journal has once it is recovered. */
+  readonly #format: number;
   readonly place: string;
   readonly #store: KvStore;
   readonly #openAgain: () => Promise<KvStore | undefined>;
@@ -294,6 +296,7 @@ class KvJournal implements Journal {
   }) {
     const { meta } = options;
     this.#identity = { journal: meta.journal, incarnation: meta.incarnation + 1 };
+    this.#format = formatAfter(meta.format);
     this.place = options.place;
     this.#store = options.store;
     this.#openAgain = options.openAgain;
@@ -336,7 +339,7 @@ class KvJournal implements Journal {
       this.#manifest = manifest;
       this.#tailBytes = tailBytes;
       this.#nextChunk = nextChunk;
-      const meta: Meta = { format: FORMAT, ...this.identity };
+      const meta: Meta = { format: this.#format, ...this.identity };
       await this.#commit({
         sets: [
           { key: META_KEY, value: meta },
@@ -555,7 +558,7 @@ class KvJournal implements Journal {
 
   async renew(): Promise<void> {
     const identity: JournalIdentity = { journal: crypto.randomUUID(), incarnation: 1 };
-    const meta: Meta = { format: FORMAT, ...identity };
+    const meta: Meta = { format: this.#format, ...identity };
     // The id first: an empty journal with an id that counts would be a member without its promises.
     await this.#inBackground(() => this.#commit({ sets: [{ key: META_KEY, value: meta }] }));
     this.#identity = identity;

@@ -25,9 +25,15 @@ export const FORMAT = 5;
 
 /**
  * The formats that it reads. In format 4, views have no learners. A journal of any other format is left
- * alone; one of these has {@linkcode FORMAT} from its recovery on.
+ * alone; one of an earlier format has {@linkcode FORMAT} from its recovery on, and one of a later format,
+ * which the next release has begun to write, keeps that: the release before must not take it for its own.
  */
 export const FORMATS_READ: readonly number[] = [4, FORMAT];
+
+/** Returns the format that a journal has which had `format`, once this program has recovered it. */
+export function formatAfter(format: number): number {
+  return Math.max(format, FORMAT);
+}
 
 /** The first part of every key. */
 export const ROOT = "dks";

@@ -4,11 +4,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { callAnywhere, callOnce, Connector } from "../../../src/client/connector.ts";
-import { ErrorReply, type RespValue } from "../../../src/resp/value.ts";
+import { Connector } from "../../../src/client/connector.ts";
 import { binary } from "../../harness/binary.ts";
 import { Authority, tlsDocument } from "../../harness/certificates.ts";
 import { freePorts, LocalCluster, loopback, NodeProcess } from "../../harness/cluster.ts";
+import { CountingClient, SLOW_MS, TIMEOUT_MS } from "../../harness/counting_client.ts";
 import { withHome } from "../../harness/homes.ts";
 import { Lateness } from "../../harness/lateness.ts";
 import { execute, isInstalled, until } from "../../harness/processes.ts";
@@ -17,7 +17,7 @@ import { execute, isInstalled, until } from "../../harness/processes.ts";
 const CLIENTS_PER_NODE = 2;
 
 /** The longest that a request may take, in milliseconds. */
-const PAUSE_MS_MAX = 300;
+const PAUSE_MS_MAX = SLOW_MS;
 
 /**
  * A request waits for this many processes in turn, each of which may be as late as this one is on a busy
@@ -25,61 +25,7 @@ const PAUSE_MS_MAX = 300;
  */
 const PROCESSES = 4;
 
-/** How long all attempts of a request may take together, in milliseconds. */
-const TIMEOUT_MS = 10_000;
-
 const PASSWORD = "a-password-of-clients";
-
-/** Counts a key of its own up, and reads it, until it is stopped. */
-class CountingClient {
-  count = 0;
-  longestMs = 0;
-  /** How long its slow requests took, and what they were. */
-  readonly slow: string[] = [];
-  readonly failures: string[] = [];
-  readonly #connector: Connector;
-  readonly #key: string;
-  readonly #work: Promise<void>;
-  #isWanted = true;
-
-  constructor(connector: Connector, key: string) {
-    this.#connector = connector;
-    this.#key = key;
-    this.#work = this.#run();
-  }
-
-  async #run(): Promise<void> {
-    const options = { connector: this.#connector, timeoutMs: TIMEOUT_MS };
-    while (this.#isWanted) {
-      const expected = this.count + 1;
-      const incr = () => callOnce(["INCR", this.#key], options);
-      const get = () => callAnywhere(["GET", this.#key], { ...options, mayRepeat: true });
-      const isRight = await this.#ask("INCR", incr, expected) &&
-        await this.#ask("GET", get, String(expected));
-      if (!isRight) break;
-      this.count = expected;
-    }
-    this.#connector.close();
-  }
-
-  /** Tells whether the reply is the one that was expected. */
-  async #ask(what: string, ask: () => Promise<RespValue>, expected: RespValue): Promise<boolean> {
-    const beganAt = performance.now();
-    const reply = await ask().catch((error) => new ErrorReply("THROWN", String(error)));
-    const tookMs = performance.now() - beganAt;
-    this.longestMs = Math.max(this.longestMs, tookMs);
-    if (tookMs > PAUSE_MS_MAX) this.slow.push(`${what} ${Math.round(tookMs)} ms`);
-    if (reply === expected) return true;
-    const said = reply instanceof ErrorReply ? `${reply.code} ${reply.message}` : String(reply);
-    this.failures.push(`${what} ${this.#key}: ${said}, not ${expected}`);
-    return false;
-  }
-
-  async stop(): Promise<void> {
-    this.#isWanted = false;
-    await this.#work;
-  }
-}
 
 Deno.test({
   name: "a rolling restart of five nodes under load fails no request, and holds none up for 0.3 s",

@@ -2,6 +2,9 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { LINK_BYTES_MAX } from "../../../src/limits.ts";
 import { FrameReader, FrameWriter } from "../../../src/node/peer/frames.ts";
 import { type LinkOwner, PeerLink } from "../../../src/node/peer/link.ts";
+import { PROTOCOL_NEWEST } from "../../../src/node/peer/protocols.ts";
+
+const protocol = PROTOCOL_NEWEST;
 
 /** Returns both ends of a connection. */
 async function connection(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
@@ -29,7 +32,7 @@ Deno.test("PeerLink.flush() closes the link when the peer does not take in what 
   const [conn, peer] = await connection();
   const reasons: string[] = [];
   const received = new Uint8Array();
-  const link = new PeerLink({ peer: 1, socket: conn, owner: owner(reasons), received });
+  const link = new PeerLink({ peer: 1, protocol, socket: conn, owner: owner(reasons), received });
   const message = new Uint8Array(16 * 1024 * 1024);
   for (let sent = 0; sent < 2 * LINK_BYTES_MAX && reasons.length === 0; sent += message.length) {
     link.sendEncoded(message);
@@ -56,7 +59,13 @@ Deno.test("PeerLink closes the link when bytes are malformed, and throws what it
   };
   for (const received of [Uint8Array.of(1, 0, 0, 0, 99), commit]) {
     const [conn, peer] = await connection();
-    const link = new PeerLink({ peer: 1, socket: conn, owner: owner(reasons, broken), received });
+    const link = new PeerLink({
+      peer: 1,
+      protocol,
+      socket: conn,
+      owner: owner(reasons, broken),
+      received,
+    });
     link.start();
     await new Promise((resolve) => setTimeout(resolve, 10));
     link.close("the end");
@@ -70,7 +79,7 @@ Deno.test("PeerLink closes the link when bytes are malformed, and throws what it
 Deno.test("PeerLink sends probes though nothing else is sent, and otherwise along with something", async () => {
   const [conn, peer] = await connection();
   const received = new Uint8Array();
-  const link = new PeerLink({ peer: 1, socket: conn, owner: owner([]), received });
+  const link = new PeerLink({ peer: 1, protocol, socket: conn, owner: owner([]), received });
   const reader = new FrameReader();
   /** The messages of the next read. */
   const next = async () => {

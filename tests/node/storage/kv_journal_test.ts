@@ -4,7 +4,13 @@ import type { ByteString } from "../../../src/byte_string.ts";
 import { FatalError } from "../../../src/errors.ts";
 import type { Journal, RecoveryTarget } from "../../../src/node/storage/journal.ts";
 import { type KvJournalOptions, openKvJournal } from "../../../src/node/storage/kv_journal.ts";
-import { chunkKey, FORMAT, META_KEY, parseMeta } from "../../../src/node/storage/kv_layout.ts";
+import {
+  chunkKey,
+  FORMAT,
+  formatAfter,
+  META_KEY,
+  parseMeta,
+} from "../../../src/node/storage/kv_layout.ts";
 import {
   type KvBatch,
   type KvItem,
@@ -476,6 +482,10 @@ Deno.test("openKvJournal() reads format 4, which then has the present format", a
   assertEquals((await read({ store })).records, [{ type: "clock", stamp: 7 }]);
   const { value: after } = await store.get(META_KEY);
   assertEquals(parseMeta(after).format, FORMAT);
+});
+
+Deno.test("formatAfter() leaves a journal the later format that the next release has begun to write", () => {
+  assertEquals([4, FORMAT, FORMAT + 1].map(formatAfter), [FORMAT, FORMAT, FORMAT + 1]);
 });
 
 Deno.test("openKvJournal() names the path when it cannot be opened", async () => {
