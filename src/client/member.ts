@@ -25,6 +25,9 @@ import type { Output } from "./terminal.ts";
 /** How often it looks how far a new node is, in milliseconds. */
 const POLL_MS = 200;
 
+/** A new node is not said to be missing before this time: it has to learn that it is in the list. */
+const MISSING_MS = 2000;
+
 /** How often that is printed where there is no terminal, in milliseconds. */
 const NOTE_MS = 5000;
 
@@ -125,6 +128,7 @@ class MemberSession {
 
   /** Waits until the node counts, and says meanwhile how far it is. */
   async #wait(node: string): Promise<number> {
+    const missingAt = now() + MISSING_MS;
     for (;;) {
       const found = await this.#fetchList().catch((error) => {
         if (error instanceof ConnectionError) return undefined;
@@ -141,9 +145,10 @@ class MemberSession {
         await this.#output.write(`view ${found.view}: ${node} counts\n`);
         return EXIT.ok;
       }
-      await this.#progress(
-        row === undefined ? "no node answers: trying on" : progressOf(row, found?.nodes ?? []),
-      );
+      if (row === undefined) await this.#progress("no node answers: trying on");
+      else if (row.role !== "down" || now() >= missingAt) {
+        await this.#progress(progressOf(row, found?.nodes ?? []));
+      }
       await delay(POLL_MS);
     }
   }
@@ -205,9 +210,10 @@ function progressOf(
   nodes: MemberList["nodes"],
 ): string {
   if (role === "down") {
-    const others = nodes.filter((one) => !one.isLearner).map((one) => one.address).join(",");
-    return `${address} is not there yet: start it with dks serve --join ${others} ` +
-      `--advertise ${address}`;
+    const others = nodes.filter((one) => !one.isLearner && one.role !== "down");
+    const names = others.map((one) => one.address).join(",");
+    return `${address} is not there yet: if it does not run, start it with dks serve ` +
+      `--join ${names} --advertise ${address}`;
   }
   const all = Math.max(0, ...nodes.map((one) => one.isLearner ? 0 : one.keys ?? 0));
   const part = all === 0 || keys === null ? "" : `, ${keys} of ${all} keys`;

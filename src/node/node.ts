@@ -689,10 +689,11 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     const complaints = known === undefined ? this.#noListComplaints : this.#notListedComplaints;
     complaints.say(() => {
       const server = known?.names.find((name) => name !== "") ?? "";
+      const name = own ?? `NAME:${this.port}`;
       const advice = known === undefined
         ? "it asks again and again"
         : "it serves nothing, and waits. To let it in, run: dks client -s " +
-          `${server} member add ${own ?? `NAME:${this.port}`}`;
+          `${server} member add ${name}, or member replace OLD ${name}`;
       logger.warn(`${this.#notListed}: ${advice}`);
     });
   }

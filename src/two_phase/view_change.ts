@@ -353,8 +353,10 @@ export class ViewChange {
     }
     if (suspected === NOBODY) this.#deferredSince = undefined;
     if (this.#asked !== undefined) {
-      const { change: { kind, name }, by } = this.#asked.request;
-      return `${by} asks to ${kind} ${name}`;
+      const { change, by } = this.#asked.request;
+      const { kind, name } = change;
+      const what = kind === "replace" ? `${change.replaces} by ${name}` : name;
+      return `${by} asks to ${kind} ${what}`;
     }
     const slow = this.#slow(suspected);
     if (slow !== NOBODY) return `slow disk at ${membership.namesOf(slow)}`;

@@ -109,7 +109,9 @@ export class EventLog {
 
   /** One line for a new view: its members, and the nodes that have left it. */
   #describeView(view: View, before: View): string {
-    const list = (set: NodeSet) => members(set).map((node) => view.names[node]).join(", ");
+    // A node that was removed has no name any more: the next line says who it was.
+    const list = (set: NodeSet) =>
+      members(set).map((node) => view.names[node] ?? "").filter((name) => name !== "").join(", ");
     const out = list(before.members & ~view.members);
     const isIn = contains(view.members, this.#host.peers.self);
     const { cluster: { id, origin } } = view;
