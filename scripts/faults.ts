@@ -1,15 +1,16 @@
 // deno-lint-ignore-file no-console -- a script that talks to people
 /**
- * `deno task faults`: five nodes under a steady load, and everything that may befall them.
+ * `deno task faults`: nodes under a steady load, and everything that may befall them, also while the
+ * list of nodes changes.
  *
- * Makes five machines (network namespaces; needs root and `ip`), runs `fault_cases.ts` where all of
+ * Makes six machines (network namespaces; needs root and `ip`), runs `fault_cases.ts` where all of
  * them can be reached, and takes everything away again. Without root the nodes stand side by side at
  * the loopback address, and the faults of the network are left out.
  *
  *     deno task faults [--write] [--only WORDS] [--verbose]
  *
- * `--write` puts the table into `docs/faults.md`; `--only` takes the faults whose name contains WORDS;
- * `--verbose` shows what the nodes print.
+ * `--write` puts the tables into `docs/faults.md`; `--only` takes the cases whose name contains WORDS
+ * (the names of those that change the list begin with "members: "); `--verbose` shows what the nodes print.
  *
  * @module
  */
@@ -17,7 +18,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { binaryPath } from "../tests/harness/binary.ts";
 import { canMakeNamespaces, TestNetwork } from "../tests/harness/namespaces.ts";
-import { FAULT_NODES, type FaultsSetup } from "../tests/harness/fault_cases.ts";
+import { type FaultsSetup, MACHINES } from "../tests/harness/machines.ts";
 
 const args = parseArgs([...Deno.args], {
   boolean: ["write", "verbose"],
@@ -30,7 +31,7 @@ if (!hasNetwork) {
   console.log("without root and ip: all nodes at the loopback address, no faults of the network\n");
 }
 const folder = await Deno.makeTempDir({ prefix: "dks-faults-" });
-const network = hasNetwork ? await TestNetwork.create(FAULT_NODES) : undefined;
+const network = hasNetwork ? await TestNetwork.create(MACHINES) : undefined;
 try {
   const setup: FaultsSetup = {
     dks,

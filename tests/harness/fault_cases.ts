@@ -6,35 +6,20 @@
  */
 
 import { delay } from "@std/async/delay";
-import type { Address } from "../../src/address.ts";
-import { ClientConnection } from "../../src/client/connection.ts";
-import { formatTable } from "../../src/client/table.ts";
-import type { ClusterStatus } from "../../src/cluster_status.ts";
-import { type NetworkNames, TestNetwork } from "./namespaces.ts";
-import { Workload } from "./workload.ts";
-import { freePorts, NodeProcess } from "./cluster.ts";
+import { runMemberCases } from "./member_cases.ts";
+import {
+  compare,
+  Gaps,
+  loadOf,
+  seconds,
+  type Table,
+  tableText,
+  writeTables,
+} from "./fault_rows.ts";
+import { type FaultsSetup, Machines, PATIENCE_MS, statusOf } from "./machines.ts";
 
 /** How many nodes there are. */
-export const FAULT_NODES = 5;
-
-/** What the outer script has made. */
-export interface FaultsSetup {
-  /** The program. */
-  readonly dks: string;
-  /** Where journals may be kept until the end. */
-  readonly folder: string;
-  /** The machines; `undefined`: all nodes at the loopback address. */
-  readonly network: NetworkNames | undefined;
-  /** Whether the table is written into the document. */
-  readonly isWritten: boolean;
-  /** Only faults whose name contains this. */
-  readonly only: string;
-  /** Whether what the nodes print is shown. */
-  readonly isVerbose: boolean;
-}
-
-/** All nodes listen at the same port, as on machines of their own. */
-const PORT = 5000;
+const FAULT_NODES = 5;
 
 /** Load before a fault, during it unless the case says otherwise, and after it, in milliseconds. */
 const BEFORE_MS = 1500;
@@ -47,19 +32,10 @@ const LONG_MS = 75_000;
 /** In its beginning the view may change more often, in milliseconds. */
 const FIRST_MS = 15_000;
 
-/** Longer than any answer may take, with the nodes' own deadline of 5 s. */
-const CLIENT_TIMEOUT_MS = 20_000;
-
-/** All nodes must be members again within this. */
-const PATIENCE_MS = 30_000;
-
 /** One of the nodes takes more requests than the others: their clients rest for longer, in ms. */
 const BUSY = 3;
-const REST_MS = 40;
 const BUSY_REST_MS = 5;
-
-/** Time for one answer when a node is asked for its status, in milliseconds. */
-const STATUS_MS = 1000;
+const REST_MS = 40;
 
 /** What was measured of one fault. */
 interface Row {
@@ -84,124 +60,7 @@ interface Fault {
   /** The nodes that it does not concern. */
   readonly others: readonly number[];
   /** Has it happen, and undoes it. Returns what else is to be said of it. */
-  readonly happen: (cluster: Five, note: NoteGaps) => Promise<string | void>;
-}
-
-/**
- * Takes down the gaps at these nodes since the last time; those at others are forgotten. Returns the
- * longest time without a write that whichever node acknowledged, in milliseconds.
- */
-type NoteGaps = (nodes: readonly number[]) => number;
-
-/** Five nodes with journals, of which each can be ended and started again. */
-class Five {
-  readonly addresses: readonly Address[];
-  readonly network: TestNetwork | undefined;
-  readonly #setup: FaultsSetup;
-  readonly #nodes: (NodeProcess | undefined)[];
-
-  constructor(setup: FaultsSetup) {
-    this.#setup = setup;
-    this.network = setup.network && TestNetwork.existing(setup.network);
-    this.addresses = setup.network === undefined
-      ? freePorts(FAULT_NODES).map((port) => ({ hostname: "127.0.0.1", port }))
-      : setup.network.addresses.map((hostname) => ({ hostname, port: PORT }));
-    this.#nodes = this.addresses.map(() => undefined);
-  }
-
-  start(...indices: number[]): void {
-    for (const index of indices) this.#nodes[index] = this.#newNode(index);
-  }
-
-  #newNode(index: number): NodeProcess {
-    const { dks, network, folder, isVerbose } = this.#setup;
-    const host = network?.hosts[index];
-    const data = this.#dataOf(index);
-    const peers = this.addresses.map(({ hostname, port }) => `${hostname}:${port}`).join(",");
-    return new NodeProcess({
-      program: host === undefined
-        ? { file: dks, args: [] }
-        : { file: "ip", args: ["netns", "exec", host, dks] },
-      port: this.addresses[index]?.port ?? PORT,
-      args: ["--peers", peers],
-      storage: [],
-      ...(isVerbose ? { onLine: (line: string) => console.log(`  ${index} ${line}`) } : {}),
-      // Each machine has a disk of its own, but unpacks the program at the same place.
-      env: { HOME: folder, XDG_CACHE_HOME: `${folder}/cache`, XDG_DATA_HOME: data },
-    });
-  }
-
-  #dataOf(index: number): string {
-    return `${this.#setup.folder}/node-${index}`;
-  }
-
-  node(index: number): NodeProcess {
-    const node = this.#nodes[index];
-    if (node === undefined) throw new Error(`node ${index} does not run`);
-    return node;
-  }
-
-  async kill(...indices: number[]): Promise<void> {
-    await Promise.all(indices.map((index) => this.node(index).stop("SIGKILL")));
-  }
-
-  /** Takes away what a node that does not run has stored. */
-  async wipe(index: number): Promise<void> {
-    await Deno.remove(this.#dataOf(index), { recursive: true });
-  }
-
-  async cutBetween(some: readonly number[], others: readonly number[]): Promise<void> {
-    for (const a of some) for (const b of others) await this.network?.cut(a, b);
-  }
-
-  /** Waits until all nodes are members of one view. Returns its number; nothing after the patience. */
-  async untilAllAreMembers(): Promise<number | undefined> {
-    const end = performance.now() + PATIENCE_MS;
-    while (performance.now() < end) {
-      const all = await Promise.all(this.addresses.map(statusOf));
-      const views = new Set(all.map((one) => one?.view));
-      const areMembers = all.every((one) =>
-        one?.isComplete === true && one.nodes.every((node) => node.isInView)
-      );
-      if (areMembers && views.size === 1) return all[0]?.view;
-      await delay(20);
-    }
-    return undefined;
-  }
-
-  /** The latest view that any node knows. */
-  async latestView(): Promise<number> {
-    const all = await Promise.all(this.addresses.map(statusOf));
-    return Math.max(0, ...all.map((one) => one?.view ?? 0));
-  }
-
-  /** Everything that the nodes that run have printed. */
-  get printed(): string {
-    return this.#nodes.map((node, index) => `--- node ${index}\n${node?.printed ?? ""}`).join("\n");
-  }
-
-  /** Ends all processes. */
-  async stop(): Promise<void> {
-    await Promise.all(this.#nodes.map((node) => node?.stop("SIGKILL")));
-  }
-}
-
-async function statusOf(address: Address): Promise<ClusterStatus | undefined> {
-  const reply = await callOnceAt(address, ["DKS.STATUS"], STATUS_MS).catch(() => undefined);
-  return typeof reply === "string" ? JSON.parse(reply) as ClusterStatus : undefined;
-}
-
-async function callOnceAt(
-  address: Address,
-  words: readonly string[],
-  timeoutMs: number,
-): Promise<unknown> {
-  const connection = await ClientConnection.open([address], { timeoutMs });
-  try {
-    return await connection.call(words);
-  } finally {
-    connection.close();
-  }
+  readonly happen: (cluster: Machines, gaps: Gaps) => Promise<string | void>;
 }
 
 const ALL = [0, 1, 2, 3, 4];
@@ -236,7 +95,7 @@ type Kill = readonly [node: number, at: number, downMs: number];
 
 /** Nodes are killed one shortly after the other, and started again. Says how long there was no write. */
 function storms(all: readonly (readonly Kill[])[]): Fault["happen"] {
-  return async (cluster, note) => {
+  return async (cluster, gaps) => {
     const pauses: number[] = [];
     for (const kills of all) {
       const lastAt = Math.max(...kills.map(([, at]) => at));
@@ -247,7 +106,7 @@ function storms(all: readonly (readonly Kill[])[]): Fault["happen"] {
         const after = (async () => {
           await delay(at);
           await before;
-          if (at === lastAt) note(ALL);
+          if (at === lastAt) gaps.note(ALL);
           await cluster.kill(node);
           await delay(downMs);
           cluster.start(node);
@@ -256,7 +115,7 @@ function storms(all: readonly (readonly Kill[])[]): Fault["happen"] {
         return after;
       }));
       if (await cluster.untilAllAreMembers() === undefined) break;
-      pauses.push(note(ALL));
+      pauses.push(gaps.note(ALL));
       await delay(BEFORE_MS);
     }
     const seconds = pauses.map((ms) => (ms / 1000).toFixed(2));
@@ -276,7 +135,7 @@ const STORMS: readonly (readonly Kill[])[] = [
   [[4, 0, 1200], [3, 500, 400], [3, 1000, 200], [2, 1250, 1000]],
 ];
 
-function cutOff(cut: (cluster: Five) => Promise<void>): Fault["happen"] {
+function cutOff(cut: (cluster: Machines) => Promise<void>): Fault["happen"] {
   return async (cluster) => {
     await cut(cluster);
     await delay(DURING_MS);
@@ -336,12 +195,12 @@ const FAULTS: readonly Fault[] = [
   {
     name: "rolling restart of all five, SIGTERM",
     others: ALL,
-    happen: async (cluster, note) => {
+    happen: async (cluster, gaps) => {
       for (const index of ALL) {
         await cluster.node(index).stop("SIGTERM");
         cluster.start(index);
         if (await cluster.untilAllAreMembers() === undefined) return;
-        note(without(index));
+        gaps.note(without(index));
       }
     },
   },
@@ -358,43 +217,28 @@ const FAULTS: readonly Fault[] = [
 ];
 
 /** Has one fault happen under a load of its own. */
-async function measure(fault: Fault, cluster: Five, number: number): Promise<Row> {
-  const workload = new Workload({
-    addresses: cluster.addresses,
-    writersPerNode: 2,
-    readersPerNode: 2,
-    keysPerWriter: 5,
-    timeoutMs: CLIENT_TIMEOUT_MS,
+async function measure(fault: Fault, cluster: Machines, number: number): Promise<Row> {
+  const workload = loadOf(cluster.addresses, {
     prefix: `fault:${number}`,
-    pauseMs: (node) => node === BUSY ? BUSY_REST_MS : REST_MS,
+    restMs: (node) => node === BUSY ? BUSY_REST_MS : REST_MS,
   });
   try {
-    const before = await statusOf(cluster.addresses[0] ?? { hostname: "", port: 0 });
+    const before = await statusOf(cluster.address(0));
     await delay(BEFORE_MS);
-    workload.resetGaps();
-    const worst = { all: 0, write: 0, read: 0 };
-    const note = (nodes: readonly number[]) => {
-      const gaps = workload.gapsMs(nodes);
-      const { writeGapMs } = workload;
-      worst.all = Math.max(worst.all, writeGapMs);
-      worst.write = Math.max(worst.write, gaps.write);
-      worst.read = Math.max(worst.read, gaps.read);
-      workload.resetGaps();
-      return writeGapMs;
-    };
-    const said = await fault.happen(cluster, note);
+    const gaps = new Gaps(workload);
+    const said = await fault.happen(cluster, gaps);
     const endedAt = performance.now();
     const view = await cluster.untilAllAreMembers();
     const membersMs = performance.now() - endedAt;
     await delay(AFTER_MS);
-    note(fault.others);
+    gaps.note(fault.others);
     await workload.stop();
-    const { lost, remark } = await compare(workload, cluster);
+    const { lost, remark } = await compare(workload, cluster.addresses);
     return {
       fault: fault.name,
-      writeGapMs: worst.all,
-      writeGapAtOneMs: worst.write,
-      readGapAtOneMs: worst.read,
+      writeGapMs: gaps.allMs,
+      writeGapAtOneMs: gaps.writeMs,
+      readGapAtOneMs: gaps.readMs,
       lost,
       wrong: workload.wrong.length,
       membersMs: view === undefined ? undefined : membersMs,
@@ -405,28 +249,6 @@ async function measure(fault: Fault, cluster: Five, number: number): Promise<Row
   } finally {
     await workload.stop();
   }
-}
-
-/** Looks at what the nodes hold at rest: whether it is the same, and not older than acknowledged. */
-async function compare(
-  workload: Workload,
-  cluster: Five,
-): Promise<{ readonly lost: number; readonly remark: string }> {
-  const names = workload.keys.map(({ name }) => name);
-  const contents = await Promise.all(
-    cluster.addresses.map((address) => callOnceAt(address, ["MGET", ...names], CLIENT_TIMEOUT_MS)),
-  ).catch((error) => String(error));
-  if (!Array.isArray(contents)) return { lost: NaN, remark: `cannot be read: ${contents}` };
-  const unread = contents.findIndex((content) => !Array.isArray(content));
-  if (unread >= 0) return { lost: NaN, remark: `node ${unread} answers ${contents[unread]}` };
-  const areAlike = contents.every((content) => String(content) === String(contents[0]));
-  let lost = 0;
-  workload.keys.forEach((key, index) => {
-    const values = (contents as unknown[][]).map((content) => Number(content[index] ?? 0));
-    const isKept = values.every((value) => value >= key.acknowledged || key.unknown.has(value));
-    if (!isKept) lost++;
-  });
-  return { lost, remark: areAlike ? "" : "the nodes do not hold the same" };
 }
 
 const HEADING = [
@@ -441,7 +263,6 @@ const HEADING = [
 ];
 
 function cellsOf(row: Row): string[] {
-  const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`;
   return [
     row.fault,
     seconds(row.writeGapMs),
@@ -454,63 +275,52 @@ function cellsOf(row: Row): string[] {
   ];
 }
 
-/** The table stands between these two lines. */
+/** Stands in front of the table in the document. */
 const BEGIN = "<!-- begin: deno task faults --write -->";
-const END = "<!-- end -->";
 
-async function writeDocument(rows: readonly Row[]): Promise<void> {
-  const file = new URL("../../docs/faults.md", import.meta.url);
-  const text = await Deno.readTextFile(file);
-  const [head, rest] = text.split(BEGIN);
-  const tail = rest?.split(END)[1];
-  if (head === undefined || tail === undefined) throw new Error("docs/faults.md has no marks");
-  const lines = [HEADING, HEADING.map((_, column) => column === 0 ? "---" : "--:")];
-  const table = [...lines, ...rows.map(cellsOf)].map((cells) => `| ${cells.join(" | ")} |\n`);
-  await Deno.writeTextFile(file, `${head}${BEGIN}\n\n${table.join("")}\n${END}${tail}`);
-  const fmt = new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", file.pathname] });
-  if (!(await fmt.output()).success) throw new Error("docs/faults.md cannot be formatted");
-}
-
-/** Has all faults happen. Returns whether nothing was lost or wrong, and all nodes came back. */
-async function main(setup: FaultsSetup): Promise<boolean> {
-  let cluster = new Five(setup);
+/** Has all faults happen. Returns the table, and whether nothing was lost or wrong. */
+async function runFaults(setup: FaultsSetup): Promise<{ table: Table; isGood: boolean }> {
   const faults = FAULTS.filter((fault) =>
     fault.name.includes(setup.only) && (setup.network !== undefined || !fault.needsNetwork)
   );
-  const stop = () => cluster.stop().finally(() => Deno.exit(130));
-  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
   const rows: Row[] = [];
   let isGood = true;
-  try {
-    cluster.start(...ALL);
-    if (await cluster.untilAllAreMembers() === undefined) throw new Error(cluster.printed);
-    for (const [number, fault] of faults.entries()) {
-      const row = await measure(fault, cluster, number);
-      rows.push(row);
-      const cells = cellsOf(row);
-      console.log(HEADING.map((title, column) => `${title}: ${cells[column]}`).slice(1).join(", "));
-      console.log(`  of: ${row.fault}${row.remark === "" ? "" : ` (${row.remark})`}`);
-      if (row.lost !== 0 || row.wrong !== 0 || row.membersMs === undefined) {
-        isGood = false;
-        console.log(cluster.printed);
-      }
-      if (row.membersMs !== undefined) continue;
-      // What comes next is measured from a good state.
-      await cluster.stop();
-      await cluster.network?.heal();
-      for (const index of ALL) await cluster.wipe(index);
-      cluster = new Five(setup);
-      cluster.start(...ALL);
-      if (await cluster.untilAllAreMembers() === undefined) throw new Error(cluster.printed);
+  let cluster: Machines | undefined;
+  for (const [number, fault] of faults.entries()) {
+    cluster ??= await Machines.startAll(setup, FAULT_NODES);
+    const row = await measure(fault, cluster, number);
+    rows.push(row);
+    const cells = cellsOf(row);
+    console.log(HEADING.map((title, column) => `${title}: ${cells[column]}`).slice(1).join(", "));
+    console.log(`  of: ${row.fault}${row.remark === "" ? "" : ` (${row.remark})`}`);
+    if (row.lost !== 0 || row.wrong !== 0 || row.membersMs === undefined) {
+      isGood = false;
+      console.log(cluster.printed);
     }
-  } finally {
+    if (row.membersMs !== undefined) continue;
+    // What comes next is measured from a good state.
     await cluster.stop();
+    cluster = undefined;
+  }
+  await cluster?.stop();
+  const table = { begin: BEGIN, heading: HEADING, words: 1, rows: rows.map(cellsOf) };
+  return { table, isGood };
+}
+
+/** Runs everything that is asked for. Returns whether all of it was good, all nodes came back included. */
+async function main(setup: FaultsSetup): Promise<boolean> {
+  const stop = () => Machines.stopAll().finally(() => Deno.exit(130));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
+  try {
+    const results = [await runFaults(setup), await runMemberCases(setup)];
+    const tables = results.map(({ table }) => table).filter(({ rows }) => rows.length > 0);
+    for (const table of tables) console.log(`\n${tableText(table)}`);
+    if (setup.isWritten) await writeTables(tables);
+    return results.every(({ isGood }) => isGood);
+  } finally {
+    await Machines.stopAll();
     for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(signal, stop);
   }
-  const right = HEADING.map((_, column) => column === 0 ? "left" as const : "right" as const);
-  console.log(`\n${formatTable(HEADING, rows.map(cellsOf), right)}`);
-  if (setup.isWritten) await writeDocument(rows);
-  return isGood;
 }
 
 if (import.meta.main) {
