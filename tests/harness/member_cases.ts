@@ -313,7 +313,8 @@ class Cluster {
       change.kind === "remove" ? change.node : -1,
     );
     const list = await this.#listAt(witness ?? 0);
-    const counting = list?.nodes.filter(({ isLearner }) => !isLearner) ?? [];
+    if (list === undefined) return;
+    const counting = list.nodes.filter(({ isLearner }) => !isLearner);
     const running = counting.filter(({ address }) => !down.includes(address));
     if (running.length >= majority(counting.length)) return;
     const skipped = measures?.gaps.skip() ?? 0;
