@@ -7,6 +7,7 @@ complete -c dks -n "__fish_seen_subcommand_from serve" -l config -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l port -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l host -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l peers -x
+complete -c dks -n "__fish_seen_subcommand_from serve" -l nodes -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l join -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l advertise -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l data -x

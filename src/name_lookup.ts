@@ -9,6 +9,8 @@
  * @module
  */
 
+import type { Address } from "./address.ts";
+
 /** Most names that are looked up at a time. */
 const LOOKUPS_MAX = 8;
 
@@ -17,11 +19,27 @@ export class UnknownHostError extends Error {
   override name = "UnknownHostError";
 }
 
+/** Finds what names stand for. */
+export interface Resolver {
+  /**
+   * Returns the addresses of a host name, at least one.
+   *
+   * @throws {UnknownHostError} if there are none.
+   */
+  addressesOf(hostname: string): Promise<readonly string[]>;
+  /**
+   * Returns the hosts and ports of a service (an SRV record), at least one.
+   *
+   * @throws {UnknownHostError} if there are none.
+   */
+  servicesOf(name: string): Promise<readonly Address[]>;
+}
+
 /** Returns the addresses of a name, at least one. */
 type LookUp = (hostname: string) => Promise<readonly string[]>;
 
 /** Lookups under way. */
-export class NameLookups {
+export class NameLookups implements Resolver {
   readonly #lookUp: LookUp;
   readonly #underWay = new Map<string, Promise<readonly string[]>>();
   readonly #waiting: (() => void)[] = [];
@@ -42,6 +60,26 @@ export class NameLookups {
     const underWay = this.#underWay.get(hostname) ?? this.#begin(hostname);
     this.#underWay.set(hostname, underWay);
     return underWay;
+  }
+
+  /** @param nameServer whom to ask; the system's resolvers, if not given */
+  async servicesOf(name: string, nameServer?: Address): Promise<readonly Address[]> {
+    const options = nameServer === undefined
+      ? {}
+      : { nameServer: { ipAddr: nameServer.hostname, port: nameServer.port } };
+    let found: Deno.SrvRecord[] = [];
+    let reason = "it is not known";
+    try {
+      found = await Deno.resolveDns(name, "SRV", options);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) reason = reasonOf(error);
+    }
+    const services = found.map(({ target, port }) => ({
+      hostname: target.replace(/\.$/, "").toLowerCase(),
+      port,
+    }));
+    if (services.length > 0) return services;
+    throw new UnknownHostError(`the service "${name}" has no host now: ${reason}`);
   }
 
   async #begin(hostname: string): Promise<readonly string[]> {

@@ -59,7 +59,8 @@ export async function connect(address: Address, timeoutMs: number): Promise<Sock
   throw new UnknownHostError(`the host name "${address.hostname}" has no address`);
 }
 
-const LOOKUPS = new NameLookups();
+/** All lookups of this process. */
+export const LOOKUPS = new NameLookups();
 
 async function connectTo(address: Address, timeoutMs: number): Promise<Socket> {
   const aborter = new AbortController();

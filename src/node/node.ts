@@ -12,6 +12,7 @@ import { ErrorReply } from "../resp/value.ts";
 import { INPUT_BYTES_SUM_MAX, OUTPUT_BYTES_SUM_MAX, WRITE_BYTES_MAX } from "../limits.ts";
 import { USERS_KEY } from "../reserved_keys.ts";
 import { Seldom } from "../seldom.ts";
+import { LOOKUPS } from "../socket.ts";
 import { contains, members } from "../two_phase/node_set.ts";
 import type { ChangeOutcome } from "../two_phase/member_changes.ts";
 import type { KeyRecord, MemberChange, View } from "../two_phase/messages.ts";
@@ -54,6 +55,7 @@ import {
   sharedConfig,
   type ViewTimes,
 } from "./peer/handshake.ts";
+import { discover, type DiscoveryOptions } from "./peer/discovery.ts";
 import { findList, type FoundList } from "./peer/list_search.ts";
 import type { NodeReport } from "./peer/messages.ts";
 import { type ClusterList, Peers, UnfoundError } from "./peer/peers.ts";
@@ -93,9 +95,14 @@ export interface NodeOptions extends ViewTimes {
   readonly hostname: string;
   /**
    * All nodes of the first start, sorted, this one included; `undefined` for a cluster of one, or if
-   * `join` is given. Once there is a view in the journal, its list counts.
+   * `discover` or `join` is given. Once there is a view in the journal, its list counts.
    */
   readonly peers: readonly Address[] | undefined;
+  /**
+   * Names that stand for the nodes of the first start, this one included, and how many these are, see
+   * `peer/discovery.ts`; instead of `peers`.
+   */
+  readonly discover?: Pick<DiscoveryOptions, "names" | "count"> | undefined;
   /** Nodes of the cluster that this node joins, which know the list; not with `peers`. */
   readonly join?: readonly Address[] | undefined;
   /** This node's entry in the list, if it is known. */
@@ -354,12 +361,13 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     const { tls } = opened;
     this.#tls = tls;
     const { records } = opened.recovered;
+    const isAlone = options.join === undefined && options.discover === undefined;
     const addresses = options.peers ??
-      (options.join === undefined ? [options.advertise ?? this.#ownAddress] : []);
+      (isAlone ? [options.advertise ?? this.#ownAddress] : []);
     const given = addresses.map(formatAddress);
     const list = options.forcesNewCluster
       ? { view: 0, names: given }
-      : startList(records, { given, mayRename: options.join === undefined });
+      : startList(records, { given, mayRename: isAlone || options.peers !== undefined });
     this.#listView = list.view;
     this.#peers = new Peers({
       addresses,
@@ -505,6 +513,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   async #begin(): Promise<void> {
     const peers = this.#peers;
     const { forcesNewCluster } = this.#options;
+    if (!await this.#discoverList()) return;
     const name = await this.#findOwnName();
     if (name === undefined) {
       await this.#beginToWait(undefined);
@@ -556,6 +565,44 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   }
 
   // --- The list of nodes -----------------------------------------------------------------------
+
+  /**
+   * Finds the nodes of the first start, if there is no view yet and they have to be found. Returns false
+   * if the node stops before.
+   */
+  async #discoverList(): Promise<boolean> {
+    const { discover: sought, advertise, logger } = this.#options;
+    if (sought === undefined || this.#listView > 0) return true;
+    const { signal } = this.#stopping;
+    const complaints = new Seldom(NOT_LISTED_MS);
+    const onWaiting = (found: readonly string[], reasons: readonly string[]) =>
+      complaints.say(() => {
+        const those = found.length === 0 ? "none" : found.join(", ");
+        const why = reasons.length === 0 ? "" : ` (${reasons.join("; ")})`;
+        logger.warn(
+          `waits for the ${sought.count} nodes of the first start: the names of --peers stand for ` +
+            `${those} now${why}`,
+        );
+      });
+    let names: readonly string[];
+    try {
+      names = await discover({ ...sought, resolver: LOOKUPS, onWaiting, signal });
+    } catch (error) {
+      if (signal.aborted) return false;
+      throw error;
+    }
+    logger.info(`the nodes of the first start are ${names.join(", ")}`);
+    if (advertise !== undefined && !names.includes(formatAddress(advertise))) {
+      throw new FatalError(
+        `--advertise ${
+          formatAddress(advertise)
+        } is none of the nodes that the names of --peers stand ` +
+          `for: ${names.join(", ")}`,
+      );
+    }
+    this.#setList({ view: 0, names });
+    return true;
+  }
 
   /** Returns this node's name in the list; `undefined` if the list does not have it. */
   async #findOwnName(): Promise<string | undefined> {

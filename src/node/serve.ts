@@ -19,6 +19,7 @@ import {
   CONFIG_BYTES_MAX,
   KEY_BYTES_LIMIT,
   KEY_BYTES_MAX,
+  NODES_MAX,
   VALUE_BYTES_LIMIT,
   VALUE_BYTES_MAX,
 } from "../limits.ts";
@@ -48,6 +49,9 @@ usage: dks serve [options]
                          is this node's own. The same list on every node.
                          Without it: a cluster of one. Later the journal knows
                          the list, and dks client member changes it
+      --nodes N          the first start has N nodes, and names in --peers may
+                         stand for several: a host name for each of its
+                         addresses, _NAME for each host of an SRV record
       --join LIST        instead, for a node that is added to a cluster: nodes
                          that know the list. It waits until the list has it
       --advertise ADDR   this node's own entry in the list, if it cannot find
@@ -286,11 +290,15 @@ function parseTls(set: ServeSettings): TlsSettings | undefined {
 function parsePeers(
   set: ServeSettings,
   port: number,
-): Pick<NodeOptions, "peers" | "join" | "advertise"> {
+): Pick<NodeOptions, "peers" | "discover" | "join" | "advertise"> {
   const [list, own, join] = [set.value("peers"), set.value("advertise"), set.value("join")];
   const advertise = own === undefined
     ? undefined
     : parseAddress(own, { defaultPort: port, name: set.label("advertise") });
+  const count = set.value("nodes");
+  if (count !== undefined && list === undefined) {
+    throw new UsageError(`${set.label("nodes")} is of no use without --peers`);
+  }
   if (join !== undefined) {
     if (list !== undefined) {
       throw new UsageError(
@@ -305,6 +313,16 @@ function parsePeers(
     return { peers: undefined, join: seeds, advertise };
   }
   if (list === undefined) return { peers: undefined, advertise };
+  if (count !== undefined) {
+    if (set.has("force-new-cluster")) {
+      throw new UsageError("--force-new-cluster takes the names of the nodes, without --nodes");
+    }
+    const discover = {
+      names: parseAddresses(list, { defaultPort: port, name: set.label("peers") }),
+      count: parseInteger(count, { name: set.label("nodes"), min: 2, max: NODES_MAX }),
+    };
+    return { peers: undefined, discover, advertise };
+  }
   const peers = parseAddressList(list, { defaultPort: port, name: set.label("peers") });
   const name = advertise === undefined ? undefined : formatAddress(advertise);
   if (name !== undefined && !peers.some((peer) => formatAddress(peer) === name)) {

@@ -56,6 +56,10 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     type: "list",
     summary: "All nodes of the first start, this one included: host, or host:port",
   },
+  "nodes": {
+    type: "integer",
+    summary: "How many nodes the first start has, if names of peers stand for several",
+  },
   "join": { type: "list", summary: "Nodes of the cluster that this node is added to" },
   "advertise": text("This node's own entry among the peers"),
   "data": text("The file or the folder of the journal"),
@@ -196,7 +200,9 @@ export class ServeSettings {
   }
 
   #isOverruled(name: string): boolean {
-    const group = [PLACE, NODES].find((names) => names.includes(name)) ?? [];
+    const group = name === "nodes"
+      ? NODES
+      : [PLACE, NODES].find((names) => names.includes(name)) ?? [];
     return group.some((one) => this.#line.value(one) !== undefined || this.#line.has(one));
   }
 }

@@ -64,7 +64,9 @@ for (const [how, flag] of [["--join", "--join"], ["an empty journal and --peers"
       const line = await node.untilPrinted(
         /is not in the list of view \d+, which is .* run: dks client/,
       );
-      assertMatch(line, new RegExp(`run: dks client -s [^ ]+ member add ${nameOf(stranger)}$`));
+      const name = nameOf(stranger);
+      const commands = `member add ${name}, or member replace OLD ${name}`;
+      assertMatch(line, new RegExp(`run: dks client -s [^ ]+ ${commands}$`));
       const { code, stderr } = await client(stranger, ["get", "k"]);
       assertEquals(code, 3);
       assertMatch(stderr, /CLUSTERDOWN REJECTED this node, [^ ]+, is not in the list of view 1/);
@@ -77,3 +79,37 @@ for (const [how, flag] of [["--join", "--join"], ["an empty journal and --peers"
     }
   });
 }
+
+Deno.test("the nodes of a first start are found by names that stand for several", async () => {
+  const ports = freePorts(2);
+  const [a = 0, b = 0] = ports;
+  const program = await binary();
+  // The name stands for one node here, as all addresses of it would have one port.
+  const args = ["--peers", `localhost:${a},127.0.0.1:${b}`];
+  const nodes: NodeProcess[] = [];
+  const start = (port: number, ...more: string[]) => {
+    const node = new NodeProcess({ program, port, args: [...args, ...more] });
+    nodes.push(node);
+    return node;
+  };
+  try {
+    const many = start(a, "--nodes", "3");
+    assertMatch(
+      await many.untilPrinted(/waits for/),
+      /the 3 nodes of the first start: the names of --peers stand for [^ ]+, [^ ]+ now$/,
+    );
+    await many.stop();
+    const first = start(a, "--nodes", "2");
+    const second = start(b, "--nodes", "2", "--advertise", nameOf(b));
+    await first.untilPrinted(new RegExp(`listening on port ${a}, .* as ${nameOf(a)}$`));
+    await second.untilPrinted(/the cluster is complete/);
+    assertEquals((await client(a, ["put", "k", "v"])).code, 0);
+    assertEquals((await client(b, ["get", "k"])).stdout, "v");
+    await second.stop();
+    const stranger = start(b, "--nodes", "2", "--advertise", "elsewhere");
+    assertEquals(await stranger.untilEnded(), 1);
+    assertStringIncludes(stranger.printed, `--advertise elsewhere:${b} is none of the nodes`);
+  } finally {
+    await Promise.all(nodes.map((node) => node.stop()));
+  }
+});

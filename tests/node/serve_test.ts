@@ -31,6 +31,15 @@ Deno.test("parseServeOptions() reads every flag", () => {
   assertEquals([options.slowForceMs, options.excludesSlow], [50, true]);
 });
 
+Deno.test("parseServeOptions() reads names that stand for several nodes", () => {
+  const { peers, discover } = parse("--peers _dks._tcp.b,a:7000 --nodes 5 --advertise n1");
+  assertEquals(peers, undefined);
+  assertEquals(discover, {
+    names: [{ hostname: "_dks._tcp.b", port: 5000 }, { hostname: "a", port: 7000 }],
+    count: 5,
+  });
+});
+
 Deno.test("parseServeOptions() has defaults", () => {
   const options = parse("");
   assertEquals([options.port, options.hostname, options.timeoutMs], [5000, "0.0.0.0", 5000]);
@@ -57,6 +66,13 @@ Deno.test("parseServeOptions() throws an error that names the value when a flag 
     ["-p 70000", '--port takes a port from 1 to 65535, not "70000"'],
     ["--port", "--port needs a value"],
     ["-p 1 -p 2", "--port was given more than once"],
+    ["--nodes 3", "--nodes is of no use without --peers"],
+    ["--nodes 3 --join a", "--nodes is of no use without --peers"],
+    ["--peers a --nodes 1", '--nodes takes an integer from 2 to 31, not "1"'],
+    [
+      "--peers a --nodes 2 --force-new-cluster",
+      "--force-new-cluster takes the names of the nodes, without --nodes",
+    ],
     ["--peers a,,b", '--peers takes host or host:port, not ""'],
     ["--peers a,a:5000", "--peers names a:5000 twice"],
     ["--peers a:x", '--peers takes host or host:port, not "a:x"'],
