@@ -17,12 +17,12 @@ _dks() {
       esac
     done
     case "$command" in
-    "") words="--server --port --user --pass --tls --cacert --timeout --help put get delete exists outcome raw export import status top member wait-ready watch run bench" ;;
+    "") words="--server --port --user --pass --tls --cacert --timeout --json --help put get delete exists outcome raw export import status top member wait-ready watch run bench" ;;
     status) words="--json" ;;
-    member) words="--json --no-wait" ;;
+    member) words="--no-wait" ;;
     wait-ready) words="--timeout" ;;
-    run) words="--connections --pipeline --repeat --reconnect --retry --json" ;;
-    bench) words="--clients --pipeline --size --keys --ratio --command --rate --duration --json" ;;
+    run) words="--connections --pipeline --repeat --reconnect --retry" ;;
+    bench) words="--clients --pipeline --size --keys --ratio --command --rate --duration" ;;
     esac
     case "$before" in
     -s | -p | --server | --port | --user | --pass | --cacert | --timeout) words="" ;;

@@ -41,9 +41,9 @@ complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subc
 complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l tls
 complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l cacert -x
 complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l timeout -x
+complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l json
 complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l help
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from status" -l json
-complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from member" -l json
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from member" -l no-wait
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from wait-ready" -l timeout -x
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from run" -l connections -x
@@ -51,7 +51,6 @@ complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcomma
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from run" -l repeat -x
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from run" -l reconnect
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from run" -l retry
-complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from run" -l json
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from bench" -l clients -x
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from bench" -l pipeline -x
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from bench" -l size -x
@@ -60,4 +59,3 @@ complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcomma
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from bench" -l command -x
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from bench" -l rate -x
 complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from bench" -l duration -x
-complete -c dks -n "__fish_seen_subcommand_from client; and __fish_seen_subcommand_from bench" -l json

@@ -11,6 +11,7 @@ import { BackupError, BackupWriter, type Pair, parseBackup } from "./backup_file
 import { type ClientConnection, ConnectionError } from "./connection.ts";
 import { callAnywhere, callOnce, type Connector } from "./connector.ts";
 import { formatError } from "./format.ts";
+import { jsonLine } from "./json.ts";
 import { EXIT } from "./one_shot.ts";
 import { ProgressBar } from "./progress_bar.ts";
 import type { Output } from "./terminal.ts";
@@ -92,9 +93,9 @@ function isListOfWords(value: RespValue): value is readonly (string | number | n
 /** Writes all keys of a file, once it is known to be complete. Returns the exit code. */
 export async function importKeys(
   bytes: Uint8Array,
-  options: { connector: Connector; timeoutMs: number; output: Output },
+  options: { connector: Connector; timeoutMs: number; output: Output; asJson: boolean },
 ): Promise<number> {
-  const { output } = options;
+  const { output, asJson } = options;
   let pairs: Pair[];
   try {
     pairs = parseBackup(bytes);
@@ -117,7 +118,7 @@ export async function importKeys(
   await Promise.all(Array.from({ length: BATCHES_AT_ONCE }, work));
   bar.finish();
   if (failure === undefined) {
-    await output.write(`imported ${done} keys\n`);
+    await output.write(asJson ? jsonLine({ imported: done }) : `imported ${done} keys\n`);
     return EXIT.ok;
   }
   await output.note(`dks: ${done} of ${pairs.length} keys were imported, then: ${failure}\n`);

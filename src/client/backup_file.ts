@@ -16,8 +16,9 @@
  */
 
 import { createHash, type Hash } from "node:crypto";
-import { type ByteString, fromText, toText } from "../byte_string.ts";
+import { type ByteString, fromText } from "../byte_string.ts";
 import { messageOf } from "../errors.ts";
+import { keyField, valueField } from "./json.ts";
 
 const FORMAT = "dks-export";
 /** The version that is written, and those that are read. Version 1 has no expiries. */
@@ -82,10 +83,9 @@ function lineOf(
   value: ByteString,
   expiresAtMs: ByteString | number | null | undefined,
 ): string {
-  const [keyText, valueText] = [toText(key), toText(value)];
   return JSON.stringify({
-    ...(keyText === undefined ? { key64: btoa(key) } : { key: keyText }),
-    ...(valueText === undefined ? { value64: btoa(value) } : { value: valueText }),
+    ...keyField(key),
+    ...valueField(value),
     ...(typeof expiresAtMs === "number" ? { expiresAtMs } : {}),
   });
 }

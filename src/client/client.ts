@@ -18,6 +18,7 @@ import { ConnectionError } from "./connection.ts";
 import { callAnywhere, callOnce, Connector } from "./connector.ts";
 import { type Credentials, credentialsOf, parseServers } from "./credentials.ts";
 import { checkOneShot, EXIT, runOneShot } from "./one_shot.ts";
+import { jsonLine, jsonText } from "./json.ts";
 import { member } from "./member.ts";
 import { parseOperations } from "./operations_file.ts";
 import { LiveLine } from "./progress_bar.ts";
@@ -50,6 +51,8 @@ usage: dks client [options]                  an interactive prompt
                        certificates, in PEM, from standard input; a private
                        key there, and its certificate, are the client's own
       --timeout TIME   how long to wait for an answer (10s)
+      --json           prints the result of the command as JSON; errors stay
+                       one line on standard error, and exit codes what they are
   -h, --help           prints this
 
 commands:
@@ -70,7 +73,6 @@ commands:
                        prints the nodes of the cluster, or changes them; add
                        and replace wait until the new node holds everything
                        and counts, cancel calls that off
-      --json           list: as JSON
       --no-wait        add and replace: without waiting
   wait-ready [--timeout TIME]
                        waits until each node of LIST is a member with a lease
@@ -86,7 +88,6 @@ commands:
       --reconnect      opens a new connection for each operation
       --retry          sends a write again if its connection broke; the nodes
                        keep a token for each write, and do it once
-      --json           prints the result as JSON
   bench [options]      loads any server of the Redis protocol, and prints
                        latencies and throughput; its clients are spread over
                        all nodes of LIST
@@ -101,7 +102,6 @@ commands:
                        to wait for earlier replies counts from when it was due;
                        without it each client waits for its replies
       --duration TIME  how long (10s); Ctrl-C ends it earlier
-      --json           prints the result as JSON
 
 Exit codes: 0 done, 1 the key does not exist, 2 wrong usage, 3 failed.
 `;
@@ -111,6 +111,8 @@ interface ClientOptions {
   readonly timeoutMs: number;
   readonly credentials: Credentials | undefined;
   readonly tls: TlsKeys | undefined;
+  /** The result is JSON. */
+  readonly asJson: boolean;
   readonly words: readonly string[];
 }
 
@@ -139,7 +141,7 @@ export async function client(args: readonly string[]): Promise<number> {
 async function parseClientOptions(args: readonly string[]): Promise<ClientOptions | "help"> {
   const line = readCommandLine(args, {
     values: ["server", "port", "timeout", "user", "pass", "cacert"],
-    switches: ["help", "tls"],
+    switches: ["help", "tls", "json"],
     alias: { s: "server", p: "port", h: "help" },
   }, { stopsAtWord: true });
   if (line.has("help")) return "help";
@@ -159,7 +161,11 @@ async function parseClientOptions(args: readonly string[]): Promise<ClientOption
   }
   const credentials = credentialsOf({ user: line.value("user") ?? servers.user, password });
   const tls = await readTls(line, { isTls: servers.isTls || line.has("tls"), words });
-  return { addresses: servers.addresses, timeoutMs, credentials, tls, words };
+  const asJson = line.has("json");
+  if (asJson && words.length === 0) {
+    throw new UsageError("--json is for commands: dks client --json COMMAND");
+  }
+  return { addresses: servers.addresses, timeoutMs, credentials, tls, asJson, words };
 }
 
 /** Returns whom to believe; `undefined` if TLS is not spoken. */
@@ -205,20 +211,16 @@ async function runCommand(options: ClientOptions): Promise<number> {
     case "status":
       return await status(words, options);
     case "top": {
-      const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
-      if (extra !== undefined) throw new UsageError(`top takes no argument "${extra}"`);
-      await top({ ...options, output: standardOutput });
+      const asJson = readJsonSwitch("top", words, options);
+      await top({ ...options, asJson, output: standardOutput });
       return EXIT.ok;
     }
     case "wait-ready":
       return await untilReady(words, options);
     case "member":
       return await member(words, { ...options, output: standardOutput });
-    case "watch": {
-      const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
-      if (extra !== undefined) throw new UsageError(`watch takes no argument "${extra}"`);
-      return await watch(options, standardOutput);
-    }
+    case "watch":
+      return await watch(options, standardOutput, readJsonSwitch("watch", words, options));
     case "export":
     case "import":
       return await backUp(name, words, options);
@@ -233,6 +235,7 @@ async function runCommand(options: ClientOptions): Promise<number> {
       read: (words) => callAnywhere(words, { connector, timeoutMs, mayRepeat: true }),
       write: (words) => callOnce(words, { connector, timeoutMs }),
       output: standardOutput,
+      asJson: options.asJson,
       readInput,
     });
   } finally {
@@ -240,13 +243,24 @@ async function runCommand(options: ClientOptions): Promise<number> {
   }
 }
 
+/** Returns whether the result of a command that takes nothing else is JSON. */
+function readJsonSwitch(
+  name: string,
+  words: readonly string[],
+  options: Pick<ClientOptions, "asJson">,
+): boolean {
+  const line = readCommandLine(words, { values: [], switches: ["json"] });
+  const [extra] = line.words;
+  if (extra !== undefined) throw new UsageError(`${name} takes no argument "${extra}"`);
+  return options.asJson || line.has("json");
+}
+
 async function backUp(
   name: "export" | "import",
   words: readonly string[],
   options: ClientOptions,
 ): Promise<number> {
-  const [extra] = readCommandLine(words, { values: [], switches: [] }).words;
-  if (extra !== undefined) throw new UsageError(`${name} takes no argument "${extra}"`);
+  const asJson = readJsonSwitch(name, words, options);
   if (name === "export" && Deno.stdout.isTerminal()) {
     throw new UsageError("export writes to standard output: dks client export > FILE");
   }
@@ -262,23 +276,20 @@ async function backUp(
       return await exportKeys({ connector, timeoutMs, output: standardOutput });
     }
     const bytes = await readInput();
-    return await importKeys(bytes, { connector, timeoutMs, output: standardOutput });
+    return await importKeys(bytes, { connector, timeoutMs, output: standardOutput, asJson });
   } finally {
     connector.close();
   }
 }
 
 async function status(words: readonly string[], options: ClientOptions): Promise<number> {
-  const line = readCommandLine(words, { values: [], switches: ["json"] });
-  const [extra] = line.words;
-  if (extra !== undefined) throw new UsageError(`status takes no argument "${extra}"`);
+  const asJson = readJsonSwitch("status", words, options);
   const { timeoutMs } = options;
   const connector = new Connector(options);
   try {
     const reply = await callAnywhere(["DKS.STATUS"], { connector, timeoutMs, mayRepeat: true });
     const found = statusOf(reply, connector.name);
-    const text = line.has("json") ? `${JSON.stringify(found, null, 2)}\n` : formatStatus(found);
-    await standardOutput.write(text);
+    await standardOutput.write(asJson ? jsonText(found) : formatStatus(found));
   } finally {
     connector.close();
   }
@@ -286,12 +297,16 @@ async function status(words: readonly string[], options: ClientOptions): Promise
 }
 
 async function untilReady(words: readonly string[], options: ClientOptions): Promise<number> {
-  const line = readCommandLine(words, { values: ["timeout"], switches: [] });
+  const line = readCommandLine(words, { values: ["timeout"], switches: ["json"] });
   const [extra] = line.words;
   if (extra !== undefined) throw new UsageError(`wait-ready takes no argument "${extra}"`);
   const given = line.value("timeout") ?? "30s";
   const timeoutMs = parseDurationMs(given, "--timeout");
   const reasons = await waitReady({ ...options, timeoutMs });
+  if (options.asJson || line.has("json")) {
+    await standardOutput.write(jsonLine({ isReady: reasons.length === 0, reasons }));
+    return reasons.length === 0 ? EXIT.ok : EXIT.failed;
+  }
   if (reasons.length === 0) return EXIT.ok;
   await standardOutput.note(`dks: not ready after ${given}: ${reasons.join("; ")}\n`);
   return EXIT.failed;
@@ -328,7 +343,7 @@ async function measure(words: readonly string[], options: ClientOptions): Promis
     rate: line.value("rate") === undefined ? undefined : number("rate", "", { max: RATE_MAX }),
     durationMs: parseDurationMs(line.value("duration") ?? "10s", "--duration"),
   };
-  return await runBench(bench, line.has("json"));
+  return await runBench(bench, options.asJson || line.has("json"));
 }
 
 /** Returns how many SETs there are for how many GETs. */
@@ -365,7 +380,7 @@ async function runBench(options: BenchOptions, asJson: boolean): Promise<number>
       ...live.isShown ? { onSecond: (text: string) => live.show(text) } : {},
     });
     live.remove();
-    const text = asJson ? `${JSON.stringify(report, null, 2)}\n` : formatBench(report);
+    const text = asJson ? jsonText(report) : formatBench(report);
     await standardOutput.write(text);
     return report.failed === 0 ? EXIT.ok : EXIT.failed;
   } finally {
@@ -405,12 +420,13 @@ async function replay(words: readonly string[], options: ClientOptions): Promise
     throw new UsageError(`nothing was run: ${[...shown, ...more].join("; ")}`);
   }
   if (operations.length === 0) throw new UsageError("the operations file is empty");
-  return await replayOperations({ ...flags, ...options, operations }, line.has("json"));
+  const asJson = options.asJson || line.has("json");
+  return await replayOperations({ ...flags, ...options, operations }, asJson);
 }
 
 async function replayOperations(options: RunOptions, asJson: boolean): Promise<number> {
   const report = await run(options);
-  const text = asJson ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report);
+  const text = asJson ? jsonText(report) : formatReport(report);
   await standardOutput.write(text);
   return report.failed === 0 ? EXIT.ok : EXIT.failed;
 }

@@ -17,6 +17,7 @@ import { ConnectionError } from "./connection.ts";
 import { addressesOf, callAnywhere, Connector } from "./connector.ts";
 import type { Credentials } from "./credentials.ts";
 import { formatError } from "./format.ts";
+import { jsonLine, jsonText } from "./json.ts";
 import { EXIT } from "./one_shot.ts";
 import { formatList, formatRole } from "./status.ts";
 import { formatTable } from "./table.ts";
@@ -38,6 +39,8 @@ export interface MemberOptions {
   readonly credentials: Credentials | undefined;
   readonly tls: TlsKeys | undefined;
   readonly output: Output;
+  /** The result is JSON. */
+  readonly asJson?: boolean;
 }
 
 /** What the node is asked to do: the subcommand and how many nodes it takes. */
@@ -66,7 +69,6 @@ export async function member(words: readonly string[], options: MemberOptions): 
   if (given.length !== count) {
     throw new UsageError(`member ${name} takes ${count} nodes, not ${given.length}: ${USAGE}`);
   }
-  if (line.has("json") && name !== "list") throw new UsageError("--json is for member list");
   const mayWait = name === "add" || name === "replace";
   if (line.has("no-wait") && !mayWait) {
     throw new UsageError("--no-wait is for member add and member replace");
@@ -76,9 +78,10 @@ export async function member(words: readonly string[], options: MemberOptions): 
   const nodes = given.map((word) =>
     formatAddress(parseAddress(word, { defaultPort, name: `member ${name}` }))
   );
-  const session = new MemberSession(options);
+  const asJson = options.asJson === true || line.has("json");
+  const session = new MemberSession({ ...options, asJson });
   try {
-    if (name === "list") return await session.list(line.has("json"));
+    if (name === "list") return await session.list();
     return await session.change(name, nodes, { isWaiting: mayWait && !line.has("no-wait") });
   } finally {
     session.close();
@@ -89,6 +92,7 @@ class MemberSession {
   readonly #connector: Connector;
   readonly #output: Output;
   readonly #timeoutMs: number;
+  readonly #asJson: boolean;
   #line = "";
   #notedAt = -Infinity;
 
@@ -96,17 +100,18 @@ class MemberSession {
     this.#connector = new Connector({ ...options, learns: true });
     this.#output = options.output;
     this.#timeoutMs = options.timeoutMs;
+    this.#asJson = options.asJson === true;
   }
 
   close(): void {
     this.#connector.close();
   }
 
-  async list(asJson: boolean): Promise<number> {
+  async list(): Promise<number> {
     const found = await this.#fetchList();
     if (typeof found === "string") return await this.#fail(found);
     await this.#output.write(
-      asJson ? `${JSON.stringify(found, null, 2)}\n` : formatMemberList(found),
+      this.#asJson ? jsonText(found) : formatMemberList(found),
     );
     return EXIT.ok;
   }
@@ -122,7 +127,11 @@ class MemberSession {
     if (reply instanceof ErrorReply) return await this.#fail(formatError(reply));
     const node = nodes.at(-1) ?? "";
     if (isWaiting) return await this.#wait(node);
-    await this.#output.write(`view ${String(reply)}: ${doneText(name, nodes)}\n`);
+    await this.#tell(`view ${String(reply)}: ${doneText(name, nodes)}`, {
+      view: reply,
+      change: name,
+      nodes,
+    });
     return EXIT.ok;
   }
 
@@ -142,7 +151,11 @@ class MemberSession {
       }
       if (found !== undefined && row !== undefined && !row.isLearner) {
         await this.#clear();
-        await this.#output.write(`view ${found.view}: ${node} counts\n`);
+        await this.#tell(`view ${found.view}: ${node} counts`, {
+          view: found.view,
+          node,
+          counts: true,
+        });
         return EXIT.ok;
       }
       if (row === undefined) await this.#progress("no node answers: trying on");
@@ -151,6 +164,10 @@ class MemberSession {
       }
       await delay(POLL_MS);
     }
+  }
+
+  async #tell(text: string, result: unknown): Promise<void> {
+    await this.#output.write(this.#asJson ? jsonLine(result) : `${text}\n`);
   }
 
   async #progress(line: string): Promise<void> {

@@ -8,6 +8,7 @@ import { type ByteString, fromBytes, fromText, toBytes, toText } from "../byte_s
 import { UsageError } from "../errors.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { formatError, formatReply } from "./format.ts";
+import { jsonLine, jsonOf, keyField, valueField } from "./json.ts";
 import type { Output } from "./terminal.ts";
 
 /** The exit codes of `dks client`. */
@@ -22,6 +23,8 @@ export interface OneShotContext {
   /** Sends a write, which is repeated under a token while its outcome is not known. */
   readonly write: (words: readonly ByteString[]) => Promise<RespValue>;
   readonly output: Output;
+  /** Results are JSON. */
+  readonly asJson: boolean;
   /** Returns all of standard input. */
   readonly readInput: () => Promise<Uint8Array>;
 }
@@ -76,13 +79,19 @@ async function put(words: readonly string[], context: OneShotContext): Promise<n
   const [key = "", word = ""] = words;
   const value = word === "-" ? fromBytes(await context.readInput()) : fromText(word);
   return await write(context, ["PUT", fromText(key), value], async () => {
-    if (context.output.isTerminal) await context.output.write("OK\n");
+    if (context.asJson) await tell(context, { ...keyField(fromText(key)), isSet: true });
+    else if (context.output.isTerminal) await context.output.write("OK\n");
     return EXIT.ok;
   });
 }
 
 async function get([key = ""]: readonly string[], context: OneShotContext): Promise<number> {
   return await read(context, ["GET", fromText(key)], async (reply) => {
+    if (context.asJson) {
+      const value = typeof reply === "string" ? valueField(reply) : { value: null };
+      await tell(context, { ...keyField(fromText(key)), ...value });
+      return typeof reply === "string" ? EXIT.ok : EXIT.notFound;
+    }
     if (typeof reply !== "string") return await notFound(context, key);
     const { output } = context;
     await output.write(toBytes(reply));
@@ -94,6 +103,10 @@ async function get([key = ""]: readonly string[], context: OneShotContext): Prom
 
 async function remove(words: readonly string[], context: OneShotContext): Promise<number> {
   return await write(context, ["DELETE", ...words.map(fromText)], async (reply) => {
+    if (context.asJson) {
+      await tell(context, { deleted: reply });
+      return reply === 0 ? EXIT.notFound : EXIT.ok;
+    }
     if (reply === 0) return await notFound(context, words.join(", "));
     const isSeveral = words.length > 1;
     if (context.output.isTerminal || isSeveral) await context.output.write(`${reply}\n`);
@@ -103,7 +116,9 @@ async function remove(words: readonly string[], context: OneShotContext): Promis
 
 async function exists([key = ""]: readonly string[], context: OneShotContext): Promise<number> {
   return await read(context, ["EXISTS", fromText(key)], async (reply) => {
-    await context.output.write(reply === 1 ? "yes\n" : "no\n");
+    if (context.asJson) {
+      await tell(context, { ...keyField(fromText(key)), exists: reply === 1 });
+    } else await context.output.write(reply === 1 ? "yes\n" : "no\n");
     return reply === 1 ? EXIT.ok : EXIT.notFound;
   });
 }
@@ -112,7 +127,8 @@ async function exists([key = ""]: readonly string[], context: OneShotContext): P
 async function outcome([id = ""]: readonly string[], context: OneShotContext): Promise<number> {
   return await read(context, ["DKS.OUTCOME", fromText(id)], async (reply) => {
     const text = typeof reply === "string" ? toText(reply) ?? reply : formatReply(reply);
-    await context.output.write(`${text}\n`);
+    if (context.asJson) await tell(context, { transaction: id, outcome: text });
+    else await context.output.write(`${text}\n`);
     if (text === "committed") return EXIT.ok;
     return text === "aborted" ? EXIT.aborted : EXIT.failed;
   });
@@ -120,9 +136,14 @@ async function outcome([id = ""]: readonly string[], context: OneShotContext): P
 
 async function raw(words: readonly string[], context: OneShotContext): Promise<number> {
   return await call(context, words.map(fromText), async (reply) => {
-    await context.output.write(`${formatReply(reply)}\n`);
+    if (context.asJson) await tell(context, jsonOf(reply));
+    else await context.output.write(`${formatReply(reply)}\n`);
     return EXIT.ok;
   });
+}
+
+async function tell(context: OneShotContext, result: unknown): Promise<void> {
+  await context.output.write(jsonLine(result));
 }
 
 async function notFound(context: OneShotContext, key: string): Promise<number> {

@@ -11,6 +11,7 @@ import { type ByteString, quote } from "../byte_string.ts";
 import type { ClusterStatus } from "../cluster_status.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { callAnywhere, Connector } from "./connector.ts";
+import { jsonText } from "./json.ts";
 import type { Credentials } from "./credentials.ts";
 import type { TlsKeys } from "../tls.ts";
 import { formatStatus, statusOf } from "./status.ts";
@@ -56,6 +57,8 @@ export interface TopOptions {
   readonly credentials?: Credentials | undefined;
   readonly tls?: TlsKeys | undefined;
   readonly output: Output;
+  /** Writes it once, as JSON. */
+  readonly asJson?: boolean;
 }
 
 /**
@@ -67,7 +70,9 @@ export async function top(options: TopOptions): Promise<void> {
   const { output } = options;
   const connector = new Connector({ ...options, learns: true });
   try {
-    if (output.isTerminal && Deno.stdin.isTerminal()) await draw(connector, options);
+    if (options.asJson === true) {
+      await output.write(jsonText(await look(connector, options.timeoutMs)));
+    } else if (output.isTerminal && Deno.stdin.isTerminal()) await draw(connector, options);
     else await output.write(formatGlance(await look(connector, options.timeoutMs)));
   } finally {
     connector.close();

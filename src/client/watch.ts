@@ -14,6 +14,7 @@ import { AccessError, ConnectionError } from "./connection.ts";
 import { Connector } from "./connector.ts";
 import type { TlsKeys } from "../tls.ts";
 import type { Credentials } from "./credentials.ts";
+import { jsonLine } from "./json.ts";
 import { fetchStatus } from "./status.ts";
 import type { Output } from "./terminal.ts";
 
@@ -26,6 +27,8 @@ const ANSWER_MS = 1000;
 /**
  * Prints a line for each change, until the process is ended.
  *
+ * @param asJson whether each line is JSON
+ *
  * @throws {AccessError} if a node does not let the client in.
  */
 export async function watch(
@@ -35,6 +38,7 @@ export async function watch(
     readonly tls?: TlsKeys | undefined;
   },
   output: Output,
+  asJson: boolean,
 ): Promise<never> {
   const nodes = addresses.map((address) => new WatchedNode(address, { credentials, tls }));
   let last: ClusterStatus | undefined;
@@ -47,7 +51,12 @@ export async function watch(
       last = status;
     }
     const time = new Date().toISOString();
-    for (const line of lines) await output.write(`${time} ${line}\n`);
+    for (const line of lines) {
+      const { view = 0, isComplete = false } = last ?? {};
+      await output.write(
+        asJson ? jsonLine({ time, view, isComplete, change: line }) : `${time} ${line}\n`,
+      );
+    }
     await delay(POLL_MS);
   }
 }

@@ -50,6 +50,52 @@ Deno.test("dks client against a cluster of three", async (t) => {
       assertEquals([ended.code, ended.bytes.length, ended.stderr], [0, 10, ""]);
     });
 
+    await t.step("--json prints every result as JSON, with the same exit codes", async () => {
+      const json = async (...words: readonly string[]) => {
+        const { code, stdout, stderr } = await client(one, ["--json", ...words]);
+        assertEquals(stderr, "", words.join(" "));
+        return [code, JSON.parse(stdout)];
+      };
+      assertEquals(await json("put", "j", "ö"), [0, { key: "j", isSet: true }]);
+      assertEquals(await json("get", "j"), [0, { key: "j", value: "ö" }]);
+      assertEquals(await json("exists", "j"), [0, { key: "j", exists: true }]);
+      assertEquals(await json("delete", "j", "absent"), [0, { deleted: 1 }]);
+      assertEquals(await json("delete", "j"), [1, { deleted: 0 }]);
+      assertEquals(await json("get", "j"), [1, { key: "j", value: null }]);
+      assertEquals(await json("exists", "j"), [1, { key: "j", exists: false }]);
+      assertEquals((await client(one, ["put", "b", "-"], Uint8Array.of(255))).code, 0);
+      assertEquals(await json("get", "b"), [0, { key: "b", value64: "/w==" }]);
+      assertEquals(await json("raw", "MGET", "b", "absent"), [0, [{ base64: "/w==" }, null]]);
+      const [code, outcome] = await json("outcome", "0.1.1.000000");
+      assertEquals([code, outcome.transaction], [3, "0.1.1.000000"]);
+      assertMatch(outcome.outcome, /./);
+      assertEquals(await json("wait-ready"), [0, { isReady: true, reasons: [] }]);
+      const [, status] = await json("status");
+      assertEquals(status.nodes.length, 3);
+      const [, glance] = await json("top");
+      assertEquals(glance.status.view, status.view);
+      const [, list] = await json("member", "list");
+      assertEquals(list.view, status.view);
+      const file = await client(one, ["export"]);
+      const imported = await client(one, ["--json", "import"], file.stdout);
+      assertEquals(imported.stdout, '{"imported":2}\n');
+      assertEquals((await client(one, ["delete", "b"])).code, 0);
+      const wrong = await client(one, ["--json", "raw", "nonsense"]);
+      assertEquals([wrong.code, wrong.stdout], [3, ""]);
+      assertMatch(wrong.stderr, /^dks: ERR unknown command/);
+      const watching = new Deno.Command(await binaryPath(), {
+        args: ["client", "-s", "127.0.0.1", "-p", String(one), "watch", "--json"],
+        stdout: "piped",
+      }).spawn();
+      const reader = watching.stdout.pipeThrough(new TextDecoderStream()).getReader();
+      const { value = "" } = await reader.read();
+      const [first = ""] = value.split("\n");
+      assertMatch(JSON.parse(first).change, /^view \d+ with /);
+      watching.kill("SIGTERM");
+      await watching.status;
+      await reader.cancel();
+    });
+
     await t.step("raw sends any command", async () => {
       assertEquals((await client(one, ["raw", "MSET", "a", "1", "b", "2"])).stdout, "OK\n");
       const mget = await client(two, ["raw", "mget", "a", "x", "b"]);
