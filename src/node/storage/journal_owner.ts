@@ -77,10 +77,19 @@ export async function askOwner(owner: JournalOwner): Promise<OwnerState> {
     if (answer === instance) return "alive";
     return answer === "" ? "silent" : "dead";
   } catch (error) {
-    return error instanceof Deno.errors.ConnectionRefused ? "dead" : "silent";
+    return isGivenUp(error) ? "dead" : "silent";
   } finally {
     if (socket !== undefined) closeQuietly(socket);
   }
+}
+
+/**
+ * Tells whether nobody listens at the port any more: the system refuses a connection then, and resets one
+ * that had waited to be accepted.
+ */
+function isGivenUp(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionRefused ||
+    error instanceof Deno.errors.ConnectionReset;
 }
 
 /** Reads `length` characters, or fewer if the stream ends. */

@@ -3,6 +3,7 @@ import { EVERYTHING } from "../../../src/reserved_keys.ts";
 import type { ByteString } from "../../../src/byte_string.ts";
 import { FatalError } from "../../../src/errors.ts";
 import type { Journal, RecoveryTarget } from "../../../src/node/storage/journal.ts";
+import { askOwner, OwnerBeacon } from "../../../src/node/storage/journal_owner.ts";
 import { type KvJournalOptions, openKvJournal } from "../../../src/node/storage/kv_journal.ts";
 import {
   chunkKey,
@@ -621,6 +622,14 @@ Deno.test("a journal is taken from a silent owner two seconds before it is used"
   assertEquals(performance.now() - beganAt > 1900, true);
   await second.close();
   await first.close();
+});
+
+Deno.test("askOwner() finds an owner dead that gives up its port while the question waits there", async () => {
+  const beacon = new OwnerBeacon();
+  assertEquals(await askOwner(beacon.owner), "alive");
+  beacon.close();
+  // The system may still take the connection, and resets it when the port is gone.
+  assertEquals(await askOwner(beacon.owner), "dead");
 });
 
 Deno.test("of several that open a journal at the same time one gets it", async () => {
