@@ -211,7 +211,12 @@ export class CommandSource {
     const name = picked.startsWith("flush") && this.random.chance(0.8) ? "get" : picked;
     const words = this.#spoiled([this.#spelled(name), ...SHAPES[name]?.(this) ?? []]);
     const difference = DIFFERENCES.find(({ concerns }) => concerns(words));
-    if (difference === undefined) return [{ words, comparison: comparisonOf(words) }];
+    if (difference === undefined) {
+      const step = { words, comparison: comparisonOf(words) };
+      if (!setsExpired(words)) return [step];
+      // Redis counts the key until its sweep, or until somebody looks for it; dks deletes it at once.
+      return [step, { words: ["EXISTS", words[1] ?? ""], comparison: { kind: "exact" } }];
+    }
     const command = COMMANDS.find(words);
     const keys = command === undefined ? [] : keysOf(command, words);
     const { reason } = difference;
@@ -417,6 +422,19 @@ export class CommandSource {
   times(max: number, make: () => readonly ByteString[]): ByteString[] {
     return Array.from({ length: 1 + this.random.integer(max) }, make).flat();
   }
+}
+
+/** Tells whether a SET may give its key a time that is long over. */
+function setsExpired(words: readonly ByteString[]): boolean {
+  return nameOf(words) === "set" &&
+    words.some((word, at) =>
+      at > 2 && /^[ep]xat$/i.test(word) && isOver(words[at + 1] ?? "", word)
+    );
+}
+
+function isOver(time: ByteString, unit: ByteString): boolean {
+  const ms = Number(time) * (unit.toLowerCase() === "pxat" ? 1 : 1000);
+  return ms > 0 && ms < Date.now();
 }
 
 /** Returns how the replies to a command are compared that is on no list. */
