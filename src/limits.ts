@@ -30,11 +30,11 @@ export const KEYS_PER_COMMAND_MAX = 64 * 1024;
  */
 export const ARGUMENTS_MAX = 4 * KEYS_PER_COMMAND_MAX + 1;
 
-/** Most bytes of the arguments of one command, so of the effects of one transaction. */
-export const COMMAND_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
-
-/** What one command may have besides one value of the most bytes that are configured. */
+/** What one command may have besides two values of the most bytes that are configured. */
 export const COMMAND_BYTES_EXTRA = 8 * 1024 * 1024;
+
+/** Most bytes of the arguments of one command, whatever is configured. */
+export const COMMAND_BYTES_MAX = 2 * VALUE_BYTES_LIMIT + COMMAND_BYTES_EXTRA;
 
 /** Most bytes of an inline command (Redis: PROTO_INLINE_MAX_SIZE). */
 export const INLINE_BYTES_MAX = 64 * 1024;
@@ -66,19 +66,23 @@ export const TAKEN_BYTES_STEP = 128 * 1024;
  */
 export const TRANSACTIONS_MAX = 16_384;
 
+/** Most bytes of all values that one BITOP combines: it takes up the node until it has done that. */
+export const BITOP_BYTES_MAX = 16 * 1024 * 1024;
+
 /**
  * Most bytes of a message between two nodes. The largest is a prepare, with the bytes of its keys and
  * values, the lengths and flags of these, and the transactions that it follows; or the table of all
- * transactions in a promise.
+ * transactions in a promise. Keys and values are the words of one command, or what BITOP makes; a
+ * transaction of MULTI has fewer (`TRANSACTION_BYTES_MAX`).
  */
-export const MESSAGE_BYTES_MAX = COMMAND_BYTES_MAX + 16 * ARGUMENTS_MAX + 8 * TRANSACTIONS_MAX +
-  16 * NODES_MAX * TRANSACTIONS_MAX + 1024;
+export const MESSAGE_BYTES_MAX = COMMAND_BYTES_MAX + BITOP_BYTES_MAX + 16 * ARGUMENTS_MAX +
+  8 * TRANSACTIONS_MAX + 16 * NODES_MAX * TRANSACTIONS_MAX + 1024;
 
 /** While a member has sent this many bytes of keys to a joiner that has not reported them, it sends none. */
 export const TRANSFER_BYTES_AHEAD = 1024 * 1024;
 
 /** Most bytes that may wait for one peer's socket before its link is closed as too slow. */
-export const LINK_BYTES_MAX = 4 * MESSAGE_BYTES_MAX;
+export const LINK_BYTES_MAX = 2 * MESSAGE_BYTES_MAX;
 
 /** Most bytes of a node's name: those of a host name, a colon and a port. */
 export const NAME_BYTES_MAX = 253 + 6;
@@ -122,17 +126,17 @@ export const FILES_FOR_PEERS = 64;
  */
 export const PIPELINE_MAX = 4096;
 
-/** Most bytes of all values that one BITOP combines: it takes up the node until it has done that. */
-export const BITOP_BYTES_MAX = 16 * 1024 * 1024;
-
 /** Most keys that one SCAN looks at, whatever its COUNT: it must not take up the node. */
 export const SCAN_LOOKS_MAX = 10_000;
 
 /** Most commands of one MULTI. */
 export const QUEUED_COMMANDS_MAX = KEYS_PER_COMMAND_MAX;
 
-/** Most bytes of the words of all commands of one MULTI, and of what the keys get that it changes. */
-export const TRANSACTION_BYTES_MAX = COMMAND_BYTES_MAX;
+/**
+ * Most bytes of the words of all commands of one MULTI; and of its keys, watched ones too, with what those
+ * get that it changes.
+ */
+export const TRANSACTION_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 
 /** Most bytes of one reply: an MGET of more is an error. */
 export const REPLY_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
@@ -196,6 +200,9 @@ export const SWEEP_DELETIONS_MAX = 1000;
 
 /** Most keys that are deleted by one transaction because they have expired. */
 export const EXPIRIES_PER_SWEEP_MAX = 500;
+
+/** Most bytes of these keys, unless a single one has more. */
+export const EXPIRY_BYTES_PER_SWEEP_MAX = 1024 * 1024;
 
 /** Most exports under way at a node: each keeps overwritten values in memory. */
 export const EXPORTS_MAX = 4;

@@ -9,7 +9,7 @@
  */
 
 import type { ByteString } from "../byte_string.ts";
-import { EXPIRIES_PER_SWEEP_MAX } from "../limits.ts";
+import { EXPIRIES_PER_SWEEP_MAX, EXPIRY_BYTES_PER_SWEEP_MAX } from "../limits.ts";
 import type { Outcome, ReadRequest, Requester } from "../two_phase/request.ts";
 import type { Store } from "../two_phase/store.ts";
 
@@ -39,8 +39,10 @@ export class ExpirySweeper {
     const { store, nowMs, isMyTurn, submit, later } = this.#options;
     if (this.#isSweeping || store.expiring === 0 || !isMyTurn()) return;
     // What is locked waits for its transaction, and need not hold the others up.
-    const keys = store.expired(nowMs(), EXPIRIES_PER_SWEEP_MAX)
-      .filter(({ lock }) => lock === undefined).map(({ key }) => key);
+    const keys = someOf(
+      store.expired(nowMs(), EXPIRIES_PER_SWEEP_MAX)
+        .filter(({ lock }) => lock === undefined).map(({ key }) => key),
+    );
     if (keys.length === 0) return;
     this.#isSweeping = true;
     submit(readOf(keys), {
@@ -51,6 +53,13 @@ export class ExpirySweeper {
       },
     });
   }
+}
+
+/** Returns the first of `keys`, at least one: the transaction that deletes them must not be too large. */
+function someOf(keys: readonly ByteString[]): readonly ByteString[] {
+  let bytes = 0;
+  const end = keys.findIndex((key) => (bytes += key.length) > EXPIRY_BYTES_PER_SWEEP_MAX);
+  return end < 0 ? keys : keys.slice(0, Math.max(1, end));
 }
 
 function readOf(keys: readonly ByteString[]): ReadRequest {

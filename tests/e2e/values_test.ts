@@ -4,8 +4,10 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import { fromBytes } from "../../src/byte_string.ts";
 import { ClientConnection } from "../../src/client/connection.ts";
+import { VALUE_BYTES_LIMIT, WRITE_BYTES_MAX } from "../../src/limits.ts";
 import { ErrorReply, OK, type RespValue } from "../../src/resp/value.ts";
 import { binary } from "../harness/binary.ts";
+import { until } from "../harness/processes.ts";
 
 const TIMEOUT_MS = 30_000;
 
@@ -130,6 +132,28 @@ Deno.test("values on a cluster of five", async (t) => {
         assertMatch(String(await connection.call(["INFO", "transactions"])), /keys_locked:0\r\n/);
       }
     });
+  } finally {
+    for (const connection of connections) connection.close();
+    await cluster.stop();
+  }
+});
+
+Deno.test("a value with more bytes than all writes together may have is written on a cluster", async () => {
+  const ports = freePorts(3);
+  const cluster = await LocalCluster.start({
+    places: loopback(ports, await binary()),
+    args: ["--max-value-bytes", String(VALUE_BYTES_LIMIT)],
+  });
+  const connections = await Promise.all(ports.slice(0, 2).map(connect));
+  const [one, two] = connections;
+  if (one === undefined || two === undefined) throw new Error("no nodes");
+  try {
+    const value = "v".repeat(WRITE_BYTES_MAX + 1);
+    // A busy machine may take so long that the view is changed meanwhile.
+    await until("it is written", async () => {
+      return !(await one.call(["SET", "k", value]) instanceof ErrorReply);
+    });
+    await until("it is read", async () => await two.call(["STRLEN", "k"]) === value.length);
   } finally {
     for (const connection of connections) connection.close();
     await cluster.stop();

@@ -75,6 +75,32 @@ Deno.test("MULTI takes so many commands and bytes, and EXEC does nothing after o
   assertEquals(database.run("EXEC", of), aborted);
 });
 
+Deno.test("EXEC takes so many bytes of keys and of what it writes: more would fit in no message to peers", () => {
+  const plain = session();
+  const half = TRANSACTION_BYTES_MAX / 2;
+  const of = { ...plain, node: { ...plain.node, keyBytesMax: half, valueBytesMax: half } };
+  const database = new Database();
+  const say = (lines: readonly (readonly string[])[]) =>
+    lines.map((words) => database.run(words, of)).at(-1);
+  const message =
+    `the keys of a transaction, and what it writes, have at most ${TRANSACTION_BYTES_MAX} bytes together`;
+  const refused = new ErrorReply("ERR", message);
+  const [a, b, c] = ["a", "b", "c"].map((letter) => letter.padEnd(half, "."));
+  if (a === undefined || b === undefined || c === undefined) throw new Error("three keys");
+  // Keys that are only watched, or only read, go to the peers too.
+  assertEquals(say([["WATCH", a], ["WATCH", b], ["MULTI"], ["SET", "k", "v"], ["EXEC"]]), refused);
+  assertEquals(say([["WATCH", a], ["MULTI"], ["SET", "k", "v"], ["EXEC"]]), [OK]);
+  // What is written has not come with the words.
+  const large = "x".repeat(half - 1000);
+  assertEquals(say([["SET", "from", large]]), OK);
+  const copy = ["COPY", "from", "to"];
+  assertEquals(say([["MULTI"], ["GET", a], copy, ["EXEC"]]), [null, 1]);
+  assertEquals(say([["MULTI"], ["GET", a], copy, ["COPY", "from", "2"], ["EXEC"]]), [null, 0, 1]);
+  const copies = [["COPY", "from", "3"], ["COPY", "from", "4"]];
+  assertEquals(say([["MULTI"], ["GET", a], ...copies, ["EXEC"]]), refused);
+  assertEquals([database.value("3"), database.value("4")], [undefined, undefined]);
+});
+
 Deno.test("WATCH takes so many keys of a connection", () => {
   const of = session();
   const watch = (from: number, to: number): unknown => {

@@ -63,7 +63,7 @@ Deno.test("CommandDecoder.next() throws when the input is no command", () => {
 });
 
 Deno.test("CommandDecoder.next() throws when the arguments of one command are too many bytes", () => {
-  const decoder = new CommandDecoder(64 * 1024 * 1024);
+  const decoder = new CommandDecoder(64 * 1024 * 1024, 72 * 1024 * 1024);
   const half = 40 * 1024 * 1024;
   assertThrows(
     () => {

@@ -194,7 +194,7 @@ export const LIMITS: readonly Limit[] = [
   ),
   bytes(
     "dks-queued-bytes",
-    "these commands, and what they write",
+    "these commands; and their keys, watched ones too, and what they write",
     TRANSACTION_BYTES_MAX,
     "an error, and EXEC does nothing",
   ),

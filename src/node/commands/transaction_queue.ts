@@ -65,6 +65,12 @@ const EXEC_ABORTED = new ErrorReply(
   "Transaction discarded because of previous errors.",
 );
 
+/** Peers take no transaction with more. */
+const TOO_LARGE = new ErrorReply(
+  "ERR",
+  `the keys of a transaction, and what it writes, have at most ${TRANSACTION_BYTES_MAX} bytes together`,
+);
+
 /** What a client has begun with MULTI or WATCH. */
 export class TransactionQueue implements ClientTransaction {
   /** What was queued since MULTI; `undefined` if there is none under way. */
@@ -250,11 +256,14 @@ export class TransactionQueue implements ClientTransaction {
     if (keys.size > KEYS_PER_COMMAND_MAX) {
       return new ErrorReply("ERR", `more than ${KEYS_PER_COMMAND_MAX} keys in one transaction`);
     }
+    let keyBytes = 0;
+    for (const key of keys) keyBytes += key.length;
+    if (keyBytes > TRANSACTION_BYTES_MAX) return TOO_LARGE;
     const evaluate = (read: KeyReader, facts: KeyFacts): Evaluation => {
       for (const [key, version] of watched) {
         if (versionOf(key, facts) !== version) return { effects: [], reply: NULL_ARRAY };
       }
-      return evaluateAll(queue, new Overlay(read, facts));
+      return evaluateAll(queue, new Overlay(read, facts), keyBytes);
     };
     return requests.some(({ kind }) => kind === "write")
       ? { kind: "write", keys: [...keys], evaluate }
@@ -286,16 +295,13 @@ function versionOf(key: ByteString, facts: KeyFacts): Stamp {
 }
 
 /** Evaluates the queued requests one after the other. */
-function evaluateAll(queue: readonly Queued[], keys: Overlay): Evaluation {
+function evaluateAll(queue: readonly Queued[], keys: Overlay, keyBytes: number): Evaluation {
   const replies: RespValue[] = [];
   for (const one of queue) {
     if ("request" in one) replies.push(keys.evaluate(one.request));
     // A place is kept for what runs late.
     else replies.push("reply" in one ? one.reply : null);
-    if (keys.bytes > TRANSACTION_BYTES_MAX) {
-      const message = `a transaction may write ${TRANSACTION_BYTES_MAX} bytes at the most`;
-      return { effects: [], reply: new ErrorReply("ERR", message) };
-    }
+    if (keyBytes + keys.bytes > TRANSACTION_BYTES_MAX) return { effects: [], reply: TOO_LARGE };
   }
   return { effects: keys.effects, reply: replies };
 }
@@ -340,7 +346,7 @@ class Overlay implements KeyFacts {
     return [...this.#effects.values()];
   }
 
-  /** How many bytes the keys and values of the effects have. */
+  /** How many bytes the values and events of the effects have. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -351,8 +357,9 @@ class Overlay implements KeyFacts {
     const { effects, reply } = request.evaluate(this.read, this);
     for (const effect of effects) {
       const before = this.#effects.get(effect.key);
-      this.#bytes += bytesOf(effect) - bytesOf(before);
-      this.#effects.set(effect.key, before === undefined ? effect : behind(before, effect));
+      const after = before === undefined ? effect : behind(before, effect);
+      this.#bytes += bytesOf(after) - bytesOf(before);
+      this.#effects.set(effect.key, after);
     }
     return reply as RespValue;
   }
@@ -383,5 +390,5 @@ function behind(before: Effect, effect: Effect): Effect {
 }
 
 function bytesOf(effect: Effect | undefined): number {
-  return effect === undefined ? 0 : effect.key.length + (effect.value?.length ?? 0);
+  return (effect?.value?.length ?? 0) + (effect?.events?.length ?? 0);
 }

@@ -26,7 +26,7 @@ interface Waiter {
 
 /** What {@linkcode Admission} needs. */
 export interface AdmissionOptions {
-  /** Most bytes of large writes under way; a single one that is larger goes alone. */
+  /** Most bytes of large writes under way; one that is larger goes when nothing but small ones is. */
   readonly bytesMax: number;
   /** A write that has waited for this long is resumed all the same, so that it is rejected. */
   readonly waitMsMax: number;
@@ -71,7 +71,7 @@ export class Admission {
     const { bytesMax, backlogBytes } = this.#options;
     // What has ended may still wait for a slow peer, and what is under way mostly does.
     const used = Math.max(this.#bytes, backlogBytes());
-    return used === 0 || used + bytes <= bytesMax;
+    return used < SMALL_BYTES || used + bytes <= bytesMax;
   }
 
   /** A write begins. */

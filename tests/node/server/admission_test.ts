@@ -68,6 +68,14 @@ Deno.test("Admission lets a write in that is larger than all room when nothing e
   scene.admission.close();
 });
 
+Deno.test("Admission lets such a write in beside the few bytes that always wait for a peer", () => {
+  const scene = new Scene();
+  scene.backlogBytes = 4;
+  assertEquals(scene.write("huge", 100 * MIB), true);
+  assertEquals(scene.write("another", 100 * MIB), false);
+  scene.admission.close();
+});
+
 Deno.test("Admission counts what a slow peer has not taken in yet", () => {
   const scene = new Scene();
   scene.backlogBytes = 30 * MIB;
