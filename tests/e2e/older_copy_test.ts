@@ -9,15 +9,15 @@ import { withHome } from "../harness/homes.ts";
 /** `at` is the place in the list: nodes dial those behind them, and are dialed by those before them. */
 for (const at of [0, 1, 2]) {
   Deno.test(`node ${at} on an older copy of its journal says so, serves nothing old, and joins from empty`, async () => {
-    await withHome(async (_env, home) => {
+    await withHome(async (env, home) => {
       const program = await binary();
       const places = loopback(freePorts(3), program);
       const peers = places.map(({ address }) => address).join(",");
-      /** Each node has a home of its own, as on a machine of its own. */
+      /** Each node has data of its own, as on a machine of its own. */
       const start = (index: number) => {
-        const env = { HOME: `${home}/${index}`, XDG_DATA_HOME: `${home}/${index}/data` };
+        const own = { ...env, XDG_DATA_HOME: `${home}/${index}/data` };
         const port = places[index]?.port ?? 0;
-        return new NodeProcess({ program, port, args: ["--peers", peers], storage: [], env });
+        return new NodeProcess({ program, port, args: ["--peers", peers], storage: [], env: own });
       };
       const startAll = async () => {
         const nodes = [0, 1, 2].map(start);

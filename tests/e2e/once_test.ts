@@ -9,6 +9,7 @@ import { callOnce, Connector } from "../../src/client/connector.ts";
 import { OK, type RespValue } from "../../src/resp/value.ts";
 import { binary } from "../harness/binary.ts";
 import { call } from "../harness/checks.ts";
+import { withHome } from "../harness/homes.ts";
 import { client, until } from "../harness/processes.ts";
 
 const ROUNDS = 3;
@@ -16,52 +17,51 @@ const WRITERS = 12;
 const TIMEOUT_MS = 60_000;
 
 Deno.test("a write under a token is done once, through kill -9 of all nodes", async () => {
-  const home = await Deno.makeTempDir({ prefix: "dks-home-" });
-  const env = { HOME: home, XDG_DATA_HOME: `${home}/data`, XDG_CACHE_HOME: `${home}/cache` };
-  const places = loopback(freePorts(3), await binary());
-  const addresses = places.map(({ port }): Address => ({ hostname: "127.0.0.1", port }));
-  const [first, second] = addresses;
-  if (first === undefined || second === undefined) throw new Error("no nodes");
-  const start = () => LocalCluster.start({ places, storage: [], env });
-  let cluster = await start();
-  try {
-    const command = ["DKS.ONCE", "a token", "SET", "key", "value", "NX"];
-    assertEquals(await call(first, command), OK);
-    const replies: RespValue[] = [];
-    let isWriting = true;
-    // Each creates keys that no other client does, so the answer to a write that is done once is OK.
-    const writers = Array.from({ length: WRITERS }, async (_, writer) => {
-      const own = [...addresses.slice(writer % 3), ...addresses.slice(0, writer % 3)];
-      const connector = new Connector({ addresses: own, timeoutMs: TIMEOUT_MS });
-      for (let i = 0; isWriting; i++) {
-        try {
-          const words = ["SET", `${writer}:${i}`, "v", "NX"];
-          const reply = await callOnce(words, { connector, timeoutMs: TIMEOUT_MS });
-          if (isRejection(reply)) i--; // All nodes were starting.
-          else replies.push(reply);
-        } catch (error) {
-          if (!(error instanceof ConnectionError) || error.maybeDone) throw error;
-          i--; // All nodes were down before anything was sent.
+  await withHome(async (env) => {
+    const places = loopback(freePorts(3), await binary());
+    const addresses = places.map(({ port }): Address => ({ hostname: "127.0.0.1", port }));
+    const [first, second] = addresses;
+    if (first === undefined || second === undefined) throw new Error("no nodes");
+    const start = () => LocalCluster.start({ places, storage: [], env });
+    let cluster = await start();
+    try {
+      const command = ["DKS.ONCE", "a token", "SET", "key", "value", "NX"];
+      assertEquals(await call(first, command), OK);
+      const replies: RespValue[] = [];
+      let isWriting = true;
+      // Each creates keys that no other client does, so the answer to a write that is done once is OK.
+      const writers = Array.from({ length: WRITERS }, async (_, writer) => {
+        const own = [...addresses.slice(writer % 3), ...addresses.slice(0, writer % 3)];
+        const connector = new Connector({ addresses: own, timeoutMs: TIMEOUT_MS });
+        for (let i = 0; isWriting; i++) {
+          try {
+            const words = ["SET", `${writer}:${i}`, "v", "NX"];
+            const reply = await callOnce(words, { connector, timeoutMs: TIMEOUT_MS });
+            if (isRejection(reply)) i--; // All nodes were starting.
+            else replies.push(reply);
+          } catch (error) {
+            if (!(error instanceof ConnectionError) || error.maybeDone) throw error;
+            i--; // All nodes were down before anything was sent.
+          }
         }
+        connector.close();
+      });
+      for (let round = 0; round < ROUNDS; round++) {
+        const goal = replies.length + 300 + Math.floor(Math.random() * 300);
+        await until("there are more writes", () => replies.length >= goal);
+        await Promise.all(cluster.nodes.map((node) => node.stop("SIGKILL")));
+        cluster = await start();
       }
-      connector.close();
-    });
-    for (let round = 0; round < ROUNDS; round++) {
-      const goal = replies.length + 300 + Math.floor(Math.random() * 300);
-      await until("there are more writes", () => replies.length >= goal);
-      await Promise.all(cluster.nodes.map((node) => node.stop("SIGKILL")));
-      cluster = await start();
-    }
-    isWriting = false;
-    await Promise.all(writers);
-    assertEquals(replies.filter((reply) => JSON.stringify(reply) !== JSON.stringify(OK)), []);
+      isWriting = false;
+      await Promise.all(writers);
+      assertEquals(replies.filter((reply) => JSON.stringify(reply) !== JSON.stringify(OK)), []);
 
-    assertEquals(await call(second, command), OK, "repeated after the restarts, elsewhere");
-    assertEquals(await call(second, ["DBSIZE"]), replies.length + 1, "tokens do not count");
-  } finally {
-    await cluster.stop();
-    await Deno.remove(home, { recursive: true });
-  }
+      assertEquals(await call(second, command), OK, "repeated after the restarts, elsewhere");
+      assertEquals(await call(second, ["DBSIZE"]), replies.length + 1, "tokens do not count");
+    } finally {
+      await cluster.stop();
+    }
+  });
 });
 
 Deno.test("outcome tells from any node how a transaction ended", async () => {
