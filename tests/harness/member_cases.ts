@@ -45,7 +45,7 @@ const COLOURS = new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, "g");
  * A case beyond its goal, in which this process itself stood still for longer than this, is measured
  * again, so many times: then it was not the cluster that stood still.
  */
-const STOOD_STILL_MS = 250;
+const STOOD_STILL_MS = 100;
 const MEASURED_AGAIN = 2;
 
 /** The goals, in milliseconds. */
