@@ -18,7 +18,7 @@ import { FatalError } from "../errors.ts";
 import { leaseWaitMs } from "../two_phase/lease.ts";
 import { type ClusterStart, recoverCluster } from "../two_phase/new_cluster.ts";
 import type { JournalSighting, View } from "../two_phase/messages.ts";
-import { majority } from "../two_phase/quorum.ts";
+import { quorumOf } from "../two_phase/quorum.ts";
 import { isOlderCopy } from "../two_phase/peer_journals.ts";
 import { Replica } from "../two_phase/replica.ts";
 import type { Timing } from "../two_phase/timing.ts";
@@ -60,7 +60,7 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
     );
   }
   const { origin } = old.cluster;
-  if (origin !== undefined && isSameList(configuredNames(old), list)) {
+  if (origin !== undefined && isStarted(old, list)) {
     logger.warn(
       `--force-new-cluster does nothing: this cluster is ${describeOrigin(origin)} already. Take ` +
         "the flag away; or, if a majority of this one is lost too, begin with --peers of this node " +
@@ -95,6 +95,17 @@ export async function startNewCluster(options: NewClusterOptions): Promise<Recov
       "the same --peers and empty journals, and take --force-new-cluster away here",
   );
   return { store, records: beginning.records, isTrusted: true };
+}
+
+/**
+ * Tells whether the cluster of `old` was started by force with `list`, as far as can be told: since then
+ * the list may have been changed while the cluster lived. A list of one node is meant as it is given.
+ */
+export function isStarted(old: View, list: readonly string[]): boolean {
+  const { cluster: { origin }, change } = old;
+  if (origin === undefined) return false;
+  const isChanged = change !== undefined && change.view > origin.view;
+  return isSameList(configuredNames(old), list) || isChanged && list.length > 1;
 }
 
 /** The node in its old cluster, recovered, but never run. */
@@ -164,8 +175,8 @@ export function whyNotNow(
   const counting = living.filter(({ name, reply }) =>
     reply.identity.journal === old.journals[old.names.indexOf(name)]
   );
-  const { length: nodes } = configuredNames(old);
-  if (counting.length === 0 || counting.length + 1 < majority(nodes)) return undefined;
+  const { needed, size: nodes } = quorumOf(old); // Learners do not count.
+  if (counting.length === 0 || counting.length + 1 < needed) return undefined;
   return `${namesOf(counting)} of the old cluster answer: with this node they are a majority of ` +
     `its ${nodes} nodes, which goes on by itself. Start this node without the flag, with --peers ` +
     configuredNames(old).join(",");

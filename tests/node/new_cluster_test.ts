@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/errors.ts";
 import type { JournalSighting, View } from "../../src/two_phase/messages.ts";
 import type { FoundNode } from "../../src/node/peer/peers.ts";
-import { whyNotNow } from "../../src/node/new_cluster.ts";
+import { isStarted, whyNotNow } from "../../src/node/new_cluster.ts";
 import {
   clusterDifference,
   type ClusterPosition,
@@ -99,6 +99,35 @@ Deno.test("whyNotNow() refuses a forced beginning where others know more or get 
     const reason = whyNotNow(OLD, { found: nodes, own: OWN });
     if (why === undefined) assertEquals(reason, undefined, what);
     else assertMatch(reason ?? "", why, what);
+  }
+});
+
+Deno.test("whyNotNow() counts no learner: a majority of the others goes on by itself", () => {
+  const learners = [3, 4].map((learner) => ({ node: learner, by: "ops", at: 0 }));
+  const old = { ...OLD, members: 0b111, journals: ["ja", "jb", "jc", "", ""], learners };
+  assertMatch(
+    whyNotNow(old, { found: [found("b:1", "jb")], own: OWN }) ?? "",
+    /^b:1 of the old cluster answer: with this node they are a majority of its 3 nodes/,
+  );
+});
+
+Deno.test("isStarted() takes a list that was changed since for that with which a cluster was started", () => {
+  const origin = { by: "a:1", at: 0, view: 5 };
+  const started = { ...OLD, cluster: { id: "new", origin } };
+  const change = { kind: "admit", name: "e:1", replaces: "f:1", by: "ops", at: 1 } as const;
+  const changed = { ...started, number: 9, change: { ...change, view: 7 } };
+  const before = { ...started, change: { ...change, view: 4 } };
+  const first = ["a:1", "b:1", "c:1", "d:1", "f:1"];
+  const table: [View, readonly string[], boolean][] = [
+    [OLD, OLD.names, false],
+    [started, OLD.names, true],
+    [started, first, false],
+    [changed, first, true],
+    [changed, ["a:1"], false],
+    [before, first, false],
+  ];
+  for (const [view, list, expected] of table) {
+    assertEquals(isStarted(view, list), expected, `${view.number} ${list.join()}`);
   }
 });
 
