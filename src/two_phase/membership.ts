@@ -321,6 +321,7 @@ export class Membership {
     this.#forgetLeaving(before, view);
     this.#heartbeatAt = -Infinity;
     this.announce(this.#connected & this.others);
+    this.#verify(); // Other nodes may count now.
     this.#reportComplete();
   }
 

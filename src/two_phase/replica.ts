@@ -475,9 +475,11 @@ export class Replica {
   #onUnlisted(from: NodeId, message: Message): void {
     const { membership, counters } = this.context;
     counters.stale++;
-    if (!membership.isVerified) return;
-    if (message.type === "viewInstall") this.#viewChange.onMessage(from, message);
-    else if (message.type === "viewInstalled") this.#viewChange.tellUnlisted(from, message);
+    if (message.type === "viewInstall" && this.#isHeeded(message)) {
+      this.#viewChange.onMessage(from, message);
+    } else if (message.type === "viewInstalled" && membership.isVerified) {
+      this.#viewChange.tellUnlisted(from, message);
+    }
   }
 
   #onMessage(from: NodeId, message: Message): void {
@@ -485,10 +487,8 @@ export class Replica {
     if (from !== this.#heardFrom && !this.#hear(from, message)) return;
     if (isControl(message)) {
       this.#heardFrom = undefined;
-      const rule: MessageRule = MESSAGE_RULES[message.type];
-      if (membership.isVerified || rule.isHeededAtOnce === true) {
-        this.#onControl(from, message);
-      } else this.#heldBack.add(from, message);
+      if (this.#isHeeded(message)) this.#onControl(from, message);
+      else this.#heldBack.add(from, message);
       return;
     }
     // A frozen node neither sends nor handles messages about transactions. Messages about a view
@@ -526,6 +526,17 @@ export class Replica {
       default:
         message satisfies never;
     }
+  }
+
+  /**
+   * Tells whether this node acts on `message`, though it may not take part yet. A view with other nodes is
+   * one: those of the list that this node knows may be gone, and the others can vouch for its journal.
+   */
+  #isHeeded(message: ControlMessage): boolean {
+    const { isVerified, view } = this.context.membership;
+    const rule: MessageRule = MESSAGE_RULES[message.type];
+    if (isVerified || rule.isHeededAtOnce === true) return true;
+    return message.type === "viewInstall" && view.number > 0 && !isSameList(message.chosen, view);
   }
 
   #onControl(from: NodeId, message: ControlMessage): void {

@@ -1,0 +1,89 @@
+/**
+ * Nodes that were off while the list of nodes changed, and start again with the journals that they had.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import type { Replica } from "../../src/two_phase/replica.ts";
+import { timingFor } from "../../src/two_phase/timing.ts";
+import { read, Script, write } from "./script.ts";
+
+function node(script: Script, index: number): Replica {
+  const replica = script.replicas[index];
+  if (replica === undefined) throw new Error(`there is no node ${index}`);
+  return replica;
+}
+
+function areIn(script: Script, number: number, ...nodes: readonly number[]): boolean {
+  return nodes.every((index) => node(script, index).membership.view.number === number);
+}
+
+function begin(nodes: number, founders: number): Script {
+  const script = Script.completed(nodes, { founders, timing: timingFor(5000) });
+  script.ask(0, "before", write({ k: "1" }));
+  script.deliverAll();
+  return script;
+}
+
+/** Replaces `old` by `next`, which is linked to `to`; the proposer is the lowest of those. */
+function replace(script: Script, old: number, next: number, to: readonly number[]): void {
+  const [asked = 0] = to;
+  const view = node(script, asked).membership.view.number;
+  script.change(asked, `${old} by ${next}`, {
+    kind: "replace",
+    name: `n${next}`,
+    replaces: `n${old}`,
+  });
+  script.goOnUntil(() => node(script, asked).membership.view.number > view);
+  for (const peer of to) script.connect(next, peer);
+  script.welcomeAll();
+  script.goOnUntil(() => node(script, asked).membership.view.names[old] === "");
+}
+
+Deno.test("a node that slept while most of its list was replaced is vouched for by those of today", () => {
+  const script = begin(8, 5);
+  script.kill(4);
+  script.goOnUntil(() => areIn(script, 2, 0, 1, 2, 3));
+  for (const [old, next] of [[1, 5], [2, 6], [3, 7]] as const) {
+    replace(script, old, next, [
+      0,
+      ...[1, 2, 3, 5, 6].filter((one) => one >= old && one < next && one !== 4),
+    ]);
+    script.kill(old);
+  }
+  // Of the list that n4 knows, n0 alone is left.
+  const { number } = node(script, 0).membership.view;
+  assertEquals(node(script, 0).membership.view.names.filter((name) => name !== "").length, 5);
+  script.start(4, [0]);
+  script.welcomeAll();
+  script.goOnUntil(() => areIn(script, number, 4));
+  for (const peer of [5, 6, 7]) script.connect(4, peer);
+  script.welcomeAll();
+  script.goOnUntil(() => node(script, 4).membership.mayRead(script.clocksOf(4)));
+  script.ask(4, "R", read("k"));
+  assertEquals(script.outcomes.get("R"), { kind: "answered", reply: ["1"] });
+});
+
+Deno.test("one of two nodes crashes while the other one is replaced, and continues with the new one", () => {
+  const script = begin(3, 2);
+  script.change(0, "C", { kind: "replace", name: "n2", replaces: "n1" });
+  script.goOnUntil(() => areIn(script, 2, 0, 1));
+  for (const peer of [0, 1]) script.connect(2, peer);
+  script.welcomeAll();
+  // n1 proposes. n0 accepts, and crashes before it has the view. The two that are left need each other.
+  const { membership } = node(script, 0);
+  script.deliverUntil(() => membership.acceptedDurably?.proposal.number === 3);
+  while (membership.view.number === 2 && script.deliver(0, 1));
+  script.kill(0);
+  script.goOnUntil(() => areIn(script, 3, 1, 2));
+  assertEquals(node(script, 1).membership.isRemoved, true);
+  script.kill(1);
+  // It is started with --join n2, so it has a link to a node that its own view does not list.
+  script.start(0, [2]);
+  script.welcomeAll();
+  script.goOnUntil(() => [0, 2].every((index) => node(script, index).membership.mayWrite));
+  script.ask(0, "R", read("k"));
+  script.goOnUntil(() => script.outcomes.has("R"));
+  assertEquals(script.outcomes.get("R"), { kind: "answered", reply: ["1"] });
+});
