@@ -361,13 +361,14 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     const { tls } = opened;
     this.#tls = tls;
     const { records } = opened.recovered;
+    const { journal } = opened.journal.identity;
     const isAlone = options.join === undefined && options.discover === undefined;
     const addresses = options.peers ??
       (isAlone ? [options.advertise ?? this.#ownAddress] : []);
     const given = addresses.map(formatAddress);
     const list = options.forcesNewCluster
       ? { view: 0, names: given }
-      : startList(records, { given, mayRename: isAlone || options.peers !== undefined });
+      : startList(records, { given, mayRename: isAlone || options.peers !== undefined, journal });
     this.#listView = list.view;
     this.#peers = new Peers({
       addresses,
@@ -528,7 +529,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
           timing: this.#timing,
           logger: this.#options.logger,
         });
-        this.#setList(startList(this.#recovered.records, { given: peers.list, mayRename: false }));
+        const { journal } = this.#journal.identity;
+        const { records } = this.#recovered;
+        this.#setList(startList(records, { given: peers.list, mayRename: false, journal }));
       } else if (this.#listView > 0) {
         this.#keepName(name);
         await this.#catchUp();
@@ -610,12 +613,13 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     const { records } = this.#recovered;
     const peers = this.#peers;
     const view = this.#listView;
+    const { journal } = this.#journal.identity;
     if (view > 0 && given !== undefined) {
-      const difference = howListDiffers(records, given.map(formatAddress));
+      const difference = howListDiffers(records, { given: given.map(formatAddress), journal });
       if (difference !== undefined) logger.warn(difference);
     }
     if (peers.list.length === 0) return undefined;
-    const owner = ownerOf(records, this.#journal.identity.journal);
+    const owner = ownerOf(records, journal);
     if (advertise !== undefined) {
       const name = formatAddress(advertise);
       if (peers.list.includes(name)) return name;
@@ -626,7 +630,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
           `advertise ${ownerName}, or start with an empty journal`,
       );
     }
-    if (given === undefined && join === undefined && peers.list.length === 1) return peers.list[0];
+    const isAlone = peers.list.length === 1 && (view === 0 || owner !== undefined);
+    if (given === undefined && join === undefined && isAlone) return peers.list[0];
     try {
       return await peers.findSelf();
     } catch (error) {
@@ -643,10 +648,11 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
    * @param list the list that does not have it, if that is known
    */
   async #beginToWait(list: ClusterList | undefined): Promise<void> {
-    if (list !== undefined || this.#listView > 0) this.#sayNotListed(list);
+    const { logger } = this.#options;
+    if (list?.names.includes(this.#peers.ownName) === true) logger.warn(describeBack(list));
+    else if (list !== undefined || this.#listView > 0) this.#sayNotListed(list);
     const found = await this.#waitForList();
     if (found === undefined) return;
-    const { logger } = this.#options;
     this.#notListed = undefined;
     logger.info(`is in the list of view ${found.list.view} as ${found.ownName}`);
     const isFresh = this.#listView === 0 && lastView(this.#recovered.records) === undefined;
@@ -656,11 +662,11 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   }
 
   /**
-   * A node that has slept through many changes may know no node that is still there: then those of
-   * `--join` tell it, and it joins from empty, as all that it has promised was to nodes that are gone.
+   * A node that has slept through changes may know no node that is still there. Then those of `--join` tell
+   * it whom to have links to, and these send it the view.
    */
   async #catchUp(): Promise<void> {
-    const { join = [], logger } = this.#options;
+    const { join = [] } = this.#options;
     const peers = this.#peers;
     const replies = await Promise.all(join.map((address) => peers.find(address)));
     let latest: ClusterList = { view: this.#listView, names: peers.names };
@@ -670,17 +676,16 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     }
     const { view, names } = latest;
     if (view === this.#listView) return;
-    if (!names.includes(peers.ownName)) {
-      await this.#beginToWait({ view, names });
-      return;
-    }
-    const others = peers.list.filter((name) => name !== peers.ownName);
-    if (others.length === 0 || others.some((name) => names.includes(name))) return;
-    logger.warn(
-      `all other nodes that this node knew are gone (${describeList(others)}): it goes on with ` +
-        `a new journal, and joins ${describeList(names)} from empty`,
-    );
-    await this.#beginFromEmpty({ view, names });
+    if (this.#isListedIn(names)) this.#setList({ view, names });
+    else await this.#beginToWait({ view, names });
+  }
+
+  /**
+   * Tells whether a list has this node under its present id. If it has only its name, the node was removed
+   * and then added again: for the cluster it is another one.
+   */
+  #isListedIn(names: readonly string[]): boolean {
+    return names[this.#peers.self] === this.#peers.ownName;
   }
 
   /** Has this node begin with a new journal, and with the nodes of `list`. */
@@ -749,8 +754,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   #leaveCluster(list: ClusterList): void {
     if (this.#driver === undefined || this.#notListed !== undefined || this.#isDraining) return;
     const isMember = this.#listView > 0;
-    this.#notListed = describeNotListed(list, "this node");
-    if (isMember) {
+    const isBack = list.names.includes(this.#peers.ownName);
+    this.#notListed = isBack ? describeBack(list) : describeNotListed(list, "this node");
+    if (isMember && !isBack) {
       this.#options.logger.error(
         `THIS NODE WAS REMOVED from the cluster: ${this.#notListed}. It serves nothing from now on`,
       );
@@ -1104,7 +1110,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   }
 
   #onListChanged({ number, names }: View): void {
-    if (!names.includes(this.#peers.ownName)) {
+    if (!this.#isListedIn(names)) {
       this.#leaveCluster({ view: number, names });
       return;
     }
@@ -1349,6 +1355,12 @@ function reportOf(replica: Replica | undefined, statistics: Statistics): NodeRep
 /** Says that `list` does not have the node that the sentence calls `who`. */
 function describeNotListed({ view, names }: ClusterList, who: string): string {
   return `${who} is not in the list of view ${view}, which is ${describeList(names)}`;
+}
+
+/** Says that `list` has the name of this node, but as that of another node than this one was. */
+function describeBack({ view }: ClusterList): string {
+  return `this node was removed from the cluster and is in the list of view ${view} again: it begins ` +
+    "with a new journal, and joins from empty";
 }
 
 /** Returns the hosts of nodes by their names. */

@@ -12,16 +12,21 @@ const nameOf = (port: number) => `127.0.0.1:${port}`;
 class Nodes {
   readonly ports: readonly number[];
   readonly #program: Program;
+  readonly #home: string | undefined;
   readonly #running = new Map<number, NodeProcess>();
 
-  constructor(program: Program, count: number) {
+  /** @param home where the nodes keep their journals; nowhere, if not given */
+  constructor(program: Program, count: number, home?: string) {
     this.#program = program;
+    this.#home = home;
     this.ports = freePorts(count);
   }
 
   start(port: number, args: readonly string[]): NodeProcess {
     const all = [...args, "--advertise", nameOf(port)];
-    const node = new NodeProcess({ program: this.#program, port, args: all });
+    const options = { program: this.#program, port, args: all };
+    const stored = { storage: [], env: { XDG_DATA_HOME: this.#home ?? "" } };
+    const node = new NodeProcess({ ...options, ...this.#home === undefined ? {} : stored });
     this.#running.set(port, node);
     return node;
   }
@@ -52,16 +57,16 @@ async function namesAt(port: number): Promise<string[]> {
     .map(({ address }) => address).toSorted();
 }
 
+/** Waits until the node at port `at` says that the members are those of `ports`. */
+async function areMembers(at: number, ...ports: number[]): Promise<void> {
+  const names = ports.map(nameOf).toSorted().join();
+  await until(`the members are ${ports}`, async () => (await namesAt(at)).join() === names);
+}
+
 Deno.test("a cluster grows from one node to three, its nodes are replaced, and it shrinks", async (t) => {
   const nodes = new Nodes(await binary(), 5);
   const [a = 0, b = 0, c = 0, d = 0, e = 0] = nodes.ports;
   const workload = { now: undefined as Workload | undefined };
-  const sorted = (...ports: number[]) => ports.map(nameOf).toSorted();
-  const areMembers = (at: number, ...ports: number[]) =>
-    until(
-      `the members are ${ports}`,
-      async () => (await namesAt(at)).join() === sorted(...ports).join(),
-    );
   try {
     await nodes.start(a, ["--peers", nameOf(a)]).untilPrinted(/cluster is complete/);
     workload.now = new Workload({
@@ -113,5 +118,51 @@ Deno.test("a cluster grows from one node to three, its nodes are replaced, and i
   } finally {
     await workload.now?.stop();
     await nodes.stop();
+  }
+});
+
+Deno.test("a node that was off while the list changed finds its place, with the journal that it has", async (t) => {
+  const home = await Deno.makeTempDir();
+  const nodes = new Nodes(await binary(), 5, home);
+  const [a = 0, b = 0, c = 0, d = 0, e = 0] = nodes.ports;
+  const value = async (at: number) => (await client(at, ["get", "k"])).stdout;
+  const all = ["--peers", [a, b, c].map(nameOf).join()];
+  try {
+    for (const port of [a, b, c]) nodes.start(port, all);
+    await nodes.node(c).untilPrinted(/cluster is complete/);
+    assertEquals((await client(a, ["put", "k", "v"])).code, 0);
+    await t.step("it was removed, and added again: it is another node", async () => {
+      await nodes.node(c).stop("SIGKILL");
+      await member(a, "remove", nameOf(c));
+      await member(a, "add", nameOf(c), "--no-wait");
+      const again = nodes.start(c, all);
+      await again.untilPrinted(/this node was removed .* and is in the list of view \d+ again/);
+      await areMembers(a, a, b, c);
+      assertEquals(await value(c), "v");
+    });
+    await t.step("all others that it knew were replaced", async () => {
+      await nodes.node(c).stop("SIGKILL");
+      nodes.start(d, ["--join", nameOf(a)]);
+      await member(a, "replace", nameOf(b), nameOf(d));
+      nodes.start(e, ["--join", nameOf(a)]);
+      await member(d, "replace", nameOf(a), nameOf(e));
+      await Promise.all([a, b].map((port) => nodes.node(port).stop()));
+      const again = nodes.start(c, ["--join", nameOf(d)]);
+      await areMembers(d, c, d, e);
+      assertEquals(await value(c), "v");
+      assertEquals(/new journal/.test(again.printed), false, again.printed);
+    });
+    await t.step("it was removed, and does not take the name of the one that is left", async () => {
+      await member(d, "remove", nameOf(c));
+      await member(d, "remove", nameOf(e));
+      await nodes.node(e).untilPrinted(/THIS NODE WAS REMOVED/);
+      await nodes.node(e).stop();
+      const again = nodes.start(e, ["--peers", nameOf(e)]);
+      await again.untilPrinted(/is not in the list of view \d+, which is .* member add/);
+      assertEquals(await value(d), "v");
+    });
+  } finally {
+    await nodes.stop();
+    await Deno.remove(home, { recursive: true });
   }
 });

@@ -134,7 +134,7 @@ export interface PeersOptions {
    * one is in no view yet.
    */
   readonly onOtherIds: (list: ClusterList) => void;
-  /** Called if the list of a later view than this node's does not have this node. */
+  /** Called if the list of a later view than this node's does not have this node, or under another id. */
   readonly onNotListed: (list: ClusterList) => void;
 }
 
@@ -904,7 +904,10 @@ export class Peers implements Transport, LinkOwner {
    */
   #agreesOnIds({ clusterPosition: theirs }: Introduction, name: string): boolean {
     const mine = this.#options.clusterPosition();
-    const isListed = theirs.names.includes(this.ownName);
+    // Under another id it was removed, and added again since.
+    const isListed = mine.view > 0
+      ? theirs.names[this.self] === this.ownName
+      : theirs.names.includes(this.ownName);
     if (theirs.view > 0 && theirs.view > mine.view && !isListed) {
       this.#options.onNotListed(theirs);
       return false;

@@ -34,9 +34,21 @@ export function describeList(names: readonly string[]): string {
   return names.filter((name) => name !== "").toSorted().join(", ");
 }
 
-/** A cluster of one: it may have another name than before. */
-function isAlone(view: View, given: readonly string[]): boolean {
-  return given.length === 1 && configuredNames(view).length === 1;
+/**
+ * Tells whether the node with this journal is a cluster of one, and is given one name: it may have another one
+ * than before. (The one node of the list may be another, if this one was removed.)
+ */
+function isAlone(view: View, { given, journal }: StartOptions): boolean {
+  const isOwn = view.journals.includes(journal);
+  return given.length === 1 && configuredNames(view).length === 1 && isOwn;
+}
+
+/** With what a node starts. */
+export interface StartOptions {
+  /** The names on the command line, sorted. */
+  readonly given: readonly string[];
+  /** The id of the node's journal. */
+  readonly journal: string;
 }
 
 /**
@@ -44,18 +56,17 @@ function isAlone(view: View, given: readonly string[]): boolean {
  * the view that lists them. The list of the last view counts. Without a view it is the list that was
  * given, and a node's id is the place of its name; the number of the view is 0 then.
  *
- * @param options `given`: the names on the command line, sorted; `mayRename`: a cluster of one takes
- * the name that is given
+ * @param options `mayRename`: a cluster of one takes the name that is given
  */
 export function startList(
   records: readonly JournalRecord[],
-  options: { readonly given: readonly string[]; readonly mayRename: boolean },
+  options: StartOptions & { readonly mayRename: boolean },
 ): { readonly view: number; readonly names: readonly string[] } {
   const { given, mayRename } = options;
   const view = lastView(records);
   if (view === undefined) return { view: 0, names: given };
   const [alone] = given;
-  const names = mayRename && alone !== undefined && isAlone(view, given)
+  const names = mayRename && alone !== undefined && isAlone(view, options)
     ? view.names.map((name) => name === "" ? "" : alone)
     : view.names;
   return { view: view.number, names };
@@ -76,15 +87,14 @@ export function renamed(records: readonly JournalRecord[], name: string): readon
 /**
  * Returns how the list on the command line of a node with these records differs from that of its
  * journal, which counts; `undefined` if it does not.
- *
- * @param given the names on the command line, sorted
  */
 export function howListDiffers(
   records: readonly JournalRecord[],
-  given: readonly string[],
+  options: StartOptions,
 ): string | undefined {
+  const { given } = options;
   const view = lastView(records);
-  if (view === undefined || isAlone(view, given)) return undefined;
+  if (view === undefined || isAlone(view, options)) return undefined;
   const names = configuredNames(view);
   if (isSameList(names, given)) return undefined;
   return `the nodes of the cluster are ${

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import {
   howListDiffers,
   lastView,
@@ -39,10 +39,14 @@ Deno.test("howListDiffers() names both lists if --peers is another than the jour
     [[installed(1, ["a:1"]), installed(2, ["a:1", "b:1"])], ["a:1", "c:1"], true],
   ];
   for (const [records, names, differs] of table) {
-    assertEquals(howListDiffers(records, names) !== undefined, differs, names.join());
+    assertEquals(
+      howListDiffers(records, { given: names, journal: "j" }) !== undefined,
+      differs,
+      names.join(),
+    );
   }
   assertEquals(
-    howListDiffers([installed(7, ["b:1", "a:1"])], ["a:1"]),
+    howListDiffers([installed(7, ["b:1", "a:1"])], { given: ["a:1"], journal: "j" }),
     "the nodes of the cluster are a:1, b:1 (view 7 in the journal), and --peers is a:1: the journal " +
       "counts. To change the nodes, use dks client member; if a majority of them is lost for good, " +
       "see --force-new-cluster",
@@ -59,12 +63,17 @@ Deno.test("startList() has each node at the id that the latest view gives it", (
     [[installed(4, ["b:1", "", "a:1"])], [], ["b:1", "", "a:1"]],
   ];
   for (const [records, given, expected] of table) {
-    const { view, names } = startList(records, { given, mayRename: true });
+    const { view, names } = startList(records, { given, mayRename: true, journal: "j" });
     assertEquals(names, expected);
     assertEquals(view, records.length === 0 ? 0 : 4);
   }
   const alone = [installed(4, ["", "a:1"])];
-  assertEquals(startList(alone, { given: ["new:1"], mayRename: false }).names, ["", "a:1"]);
+  const options = { given: ["new:1"], mayRename: false, journal: "j" };
+  assertEquals(startList(alone, options).names, ["", "a:1"]);
+  // The node with this journal was removed: the one that is left is another one.
+  const removed = { given: ["b:1"], mayRename: true, journal: "other" };
+  assertEquals(startList(alone, removed).names, ["", "a:1"]);
+  assertMatch(howListDiffers(alone, removed) ?? "", /^the nodes of the cluster are a:1 \(view 4/);
 });
 
 Deno.test("renamed() has the view say the name that a cluster of one has now", () => {
