@@ -60,7 +60,7 @@ Deno.test({
     ]);
     assertEquals(await offered("dks", "client", "wait-ready", "-"), ["--timeout"]);
     assertEquals(await offered("dks", "client", "-p", "1", "status", "--"), ["--json"]);
-    assertEquals((await offered("dks", "client", "run", "--")).length, 6);
+    assertEquals((await offered("dks", "client", "run", "--")).length, 5);
     assertEquals(await offered("dks", "client", "get", ""), []);
   },
 });
