@@ -203,7 +203,7 @@ export const LIMITS: readonly Limit[] = [
     "dks-tracked-reads",
     "reads that are noted for CLIENT TRACKING",
     TRACKED_READS_MAX,
-    "the oldest key is told as changed, and forgotten",
+    "a key is told as changed, and forgotten",
   ),
   count(
     "dks-tracking-prefixes",

@@ -51,7 +51,7 @@ export class Tracking implements TrackingHost {
   readonly #clients = new Map<number, Session>();
   /** By key, the clients that read it; some may no longer track. */
   #readers = new KeyMap<Set<number>>();
-  /** How many keys were told because there were too many: the next is of the next shard. */
+  /** How many keys were told because there were too many: the next is of another place. */
   #evictions = 0;
   #reads = 0;
   readonly #byPrefix = new Map<ByteString, Set<number>>();
@@ -127,7 +127,7 @@ export class Tracking implements TrackingHost {
       readers.add(session.id);
       this.#reads++;
     }
-    // In each shard, the key that has been there the longest is the first.
+    // Any keys do: to know which were read least lately would cost more than to tell of one too early.
     while (this.#reads > this.#readsMax) {
       const { value: old } = this.#readers.keys(this.#evictions++).next();
       if (old === undefined) break;
