@@ -82,7 +82,12 @@ export function planChange(
   const node = idOf(view, name);
   const learner = node === undefined ? undefined : learnerOf(view, node);
   const already = whyAlready(view, change);
-  if (already !== undefined) return { kind: "none", reason: already };
+  if (already !== undefined) {
+    const isToLeave = kind === "remove" || kind === "cancel";
+    // It may be asked for twice. Otherwise a name that is not there is a slip of whoever asks.
+    const isSlip = isToLeave && !hasLeftLast(view, name);
+    return isSlip ? refused(already) : { kind: "none", reason: already };
+  }
   if (name === "") return refused("a node has a name");
   if (kind === "cancel") {
     if (learner === undefined) return refused(`${name} is a member already: remove it instead`);
@@ -111,6 +116,13 @@ export function planChange(
   const { by, at } = about;
   const learners = [{ node: id, ...replaced === undefined ? {} : { replaces: replaced }, by, at }];
   return { kind: "list", list: { names, learners, change: { ...change, ...about } } };
+}
+
+/** Tells whether the last change took the node with this name out of the list. */
+function hasLeftLast({ change }: NodeList, name: string): boolean {
+  if (change === undefined) return false;
+  if (change.kind === "admit") return change.replaces === name;
+  return change.name === name && (change.kind === "remove" || change.kind === "cancel");
 }
 
 function refused(reason: string): ChangePlan {

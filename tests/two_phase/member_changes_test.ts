@@ -67,9 +67,15 @@ Deno.test("planChange() gives ids that were never used, and then those of nodes 
 Deno.test("planChange() refuses what cannot be, and says that it is so already", () => {
   const adding = listOf(plan(THREE, { kind: "add", name: "d" }));
   const replacing = listOf(plan(THREE, { kind: "replace", name: "d", replaces: "b" }));
+  const removed = listOf(plan(THREE, { kind: "remove", name: "c" }));
+  const replaced = admitLearners(replacing, 0b1101, 4);
   const cases: [NodeList, MemberChange, "none" | "refused", string][] = [
     [THREE, { kind: "add", name: "a" }, "none", "a is a node of the cluster already"],
-    [THREE, { kind: "remove", name: "d" }, "none", "d is not in the list, which is a, b, c"],
+    [THREE, { kind: "remove", name: "d" }, "refused", "d is not in the list, which is a, b, c"],
+    [THREE, { kind: "cancel", name: "d" }, "refused", "d is not in the list, which is a, b, c"],
+    [removed, { kind: "remove", name: "c" }, "none", "c is not in the list, which is a, b"],
+    [removed, { kind: "remove", name: "d" }, "refused", "d is not in the list, which is a, b"],
+    [replaced, { kind: "remove", name: "b" }, "none", "b is not in the list, which is a, c, d"],
     [THREE, { kind: "cancel", name: "a" }, "refused", "a is a member already"],
     [THREE, { kind: "replace", name: "a", replaces: "b" }, "refused", "a is a node"],
     [THREE, { kind: "replace", name: "d", replaces: "x" }, "refused", "x is not in the list"],
