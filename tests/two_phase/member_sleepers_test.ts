@@ -87,3 +87,33 @@ Deno.test("one of two nodes crashes while the other one is replaced, and continu
   script.goOnUntil(() => script.outcomes.has("R"));
   assertEquals(script.outcomes.get("R"), { kind: "answered", reply: ["1"] });
 });
+
+Deno.test("nodes that were removed while they slept make no cluster of their own when they wake up", () => {
+  const script = begin(5, 5);
+  // One after the other: together they are three of the five that there were.
+  for (const index of [4, 3, 2]) {
+    const { number } = node(script, 0).membership.view;
+    script.kill(index);
+    script.goOnUntil(() => areIn(script, number + 1, 0, 1) && node(script, 0).membership.mayWrite);
+    script.change(0, `without ${index}`, { kind: "remove", name: `n${index}` });
+    script.goOnUntil(() => areIn(script, number + 2, 0, 1) && node(script, 0).membership.mayWrite);
+  }
+  script.ask(0, "W", write({ k: "2" }));
+  script.goOnUntil(() => script.outcomes.has("W"));
+  assertEquals(script.outcomes.get("W"), { kind: "answered", reply: "OK" });
+  for (const index of [4, 3, 2]) {
+    script.start(index, [2, 3, 4].filter((peer) => peer > index));
+  }
+  script.welcomeAll();
+  for (let i = 0; i < 500; i++) {
+    script.wait(20);
+    script.deliverAll();
+    for (const index of [2, 3, 4]) {
+      const { membership } = node(script, index);
+      assertEquals(membership.mayRead(script.clocksOf(index)), false, `n${index} reads`);
+      assertEquals(membership.mayWrite, false, `n${index} writes`);
+    }
+  }
+  // None has chosen a view: each has the one that it had.
+  assertEquals([2, 3, 4].map((index) => node(script, index).membership.view.number), [5, 3, 1]);
+});
