@@ -4,6 +4,7 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import type { Logger } from "@std/log";
 import { type Address, formatAddress, isLoopback, parseAddress } from "../address.ts";
 import { type ByteString, fromText } from "../byte_string.ts";
@@ -17,6 +18,7 @@ import { contains, members } from "../two_phase/node_set.ts";
 import type { ChangeOutcome } from "../two_phase/member_changes.ts";
 import type { KeyRecord, MemberChange, View } from "../two_phase/messages.ts";
 import type { Change, ProtocolEvent } from "../two_phase/outbox.ts";
+import { majority } from "../two_phase/quorum.ts";
 import { Replica } from "../two_phase/replica.ts";
 import type { Refusal } from "../two_phase/request.ts";
 import { Store } from "../two_phase/store.ts";
@@ -163,6 +165,9 @@ const DRAIN_CHECK_MS = 5;
 /** How long a node that stops waits for the others to continue without it. */
 const LEAVE_MS = 1000;
 
+/** How often a node that was removed asks whether the others know it, in milliseconds. */
+const REMOVAL_KNOWN_MS = 300;
+
 /** How long it then waits for clients to read the last answers, in milliseconds. */
 const LAST_ANSWERS_MS = 500;
 
@@ -249,6 +254,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   #isStartingOver = false;
   /** The view whose list this node has; 0: the list is `--peers`, or there is none yet. */
   #listView = 0;
+  /** The latest view that is known to lack this node; 0: none. */
+  #lackedBy = 0;
   /** Why this node is no part of the cluster: its list does not have it; `undefined` if it has. */
   #notListed: string | undefined;
   readonly #notListedComplaints = new Seldom(NOT_LISTED_MS);
@@ -386,7 +393,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       pubsub: this.#pubsub,
       onFatal: (error) => this.onFatal(error),
       onOtherIds: (list) => this.#takeList(list),
-      onNotListed: (list) => this.#leaveCluster(list),
+      onNotListed: (list) => this.#leaveOnceKnown(list),
     });
     this.#peers.setNames(list.names);
     this.#http?.allow(hostsOf(this.#peers.list));
@@ -651,7 +658,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     const { logger } = this.#options;
     if (list?.names.includes(this.#peers.ownName) === true) logger.warn(describeBack(list));
     else if (list !== undefined || this.#listView > 0) this.#sayNotListed(list);
-    const found = await this.#waitForList();
+    // An older list is that of a node that is behind.
+    const found = await this.#waitForList(list?.view ?? this.#listView);
     if (found === undefined) return;
     this.#notListed = undefined;
     logger.info(`is in the list of view ${found.list.view} as ${found.ownName}`);
@@ -676,8 +684,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     }
     const { view, names } = latest;
     if (view === this.#listView) return;
-    if (this.#isListedIn(names)) this.#setList({ view, names });
-    else await this.#beginToWait({ view, names });
+    if (this.#isListedIn(names)) this.#setList(latest);
+    else if (await this.#isKnown(latest)) await this.#beginToWait(latest);
+    else this.#leaveOnceKnown(latest);
   }
 
   /**
@@ -698,13 +707,14 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   }
 
   /** Returns the list that has this node; `undefined` if the node stops before. */
-  async #waitForList(): Promise<FoundList | undefined> {
+  async #waitForList(since: number): Promise<FoundList | undefined> {
     const { join = [], peers: given = [] } = this.#options;
     const { signal } = this.#stopping;
     try {
       return await findList({
         seeds: [...join, ...given, ...this.#peers.addresses],
         ownName: this.#nameIfKnown,
+        since,
         ask: (address) => this.#peers.find(address),
         instance: this.#peers.instance,
         onWaiting: (list) => this.#sayNotListed(list),
@@ -748,6 +758,43 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
           `${server} member add ${name}, or member replace OLD ${name}`;
       logger.warn(`${this.#notListed}: ${advice}`);
     });
+  }
+
+  /**
+   * A later view does not list this node, which goes on until a majority of that list has the view. Until then
+   * the others may need this node, to hear of the view or to have it chosen once more.
+   */
+  #leaveOnceKnown(list: ClusterList): void {
+    if (this.#lackedBy >= list.view) return;
+    this.#lackedBy = list.view;
+    this.#leaveWhenKnown(list).catch((error) => {
+      if (!this.#stopping.signal.aborted) this.#ended.reject(error);
+    });
+  }
+
+  async #leaveWhenKnown(list: ClusterList): Promise<void> {
+    const { signal } = this.#stopping;
+    const isBefore = () => (this.#driver?.replica.membership.view.number ?? 0) < list.view;
+    // After that, the view that it has says whether it is listed.
+    while (isBefore()) {
+      if (this.#driver !== undefined && await this.#isKnown(list)) {
+        if (isBefore()) this.#leaveCluster(list);
+        return;
+      }
+      await delay(REMOVAL_KNOWN_MS, { signal });
+    }
+  }
+
+  /** Tells whether a majority of the nodes of `list` has its view, or a later one. */
+  async #isKnown({ view, names }: ClusterList): Promise<boolean> {
+    const listed = names.filter((name) => name !== "");
+    const replies = await Promise.all(
+      listed.map((name) =>
+        this.#peers.find(parseAddress(name, { defaultPort: 0, name: "the list of nodes" }))
+      ),
+    );
+    const knowing = replies.filter((reply) => (reply?.clusterPosition.view ?? 0) >= view);
+    return knowing.length >= majority(listed.length);
   }
 
   /** The list of a later view than this node's does not have this node: it is no part of the cluster. */
@@ -1101,6 +1148,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
         this.#driver?.afterTurn(() => {
           this.#beginToStartOver({ view: this.#listView, names: this.#peers.names });
         });
+        return;
+      case "isRemoved":
+        this.#leaveOnceKnown({ view: event.view.number, names: event.view.names });
         return;
       case "listChanged":
         // After the turn: messages to nodes that are not in it any more still leave.

@@ -320,7 +320,8 @@ export class Membership {
     for (const node of members(view.members)) this.#hear(this.#nodes.of(node), now);
     this.#forgetLeaving(before, view);
     this.#heartbeatAt = -Infinity;
-    this.announce(this.#connected & this.others);
+    // A node that the view removes waits for that, see `ViewChange`.
+    this.announce(this.#connected & ~only(this.#self));
     this.#verify(); // Other nodes may count now.
     this.#reportComplete();
   }

@@ -63,6 +63,11 @@ export type ProtocolEvent =
    * list end, and those to nodes that it lists begin. It comes after `viewInstalled`.
    */
   | { readonly type: "listChanged"; readonly view: View; readonly before: View }
+  /**
+   * The next view is chosen, and does not list this node. It goes over to it, and has nothing to do any
+   * more, as soon as it hears that a majority of the list has it.
+   */
+  | { readonly type: "isRemoved"; readonly view: View }
   /** A peer turns out to be of another cluster: drop the link to it. */
   | { readonly type: "foreignPeer"; readonly peer: NodeId }
   /**

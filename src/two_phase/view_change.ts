@@ -107,6 +107,13 @@ interface AskedChange {
   isProposed: boolean;
 }
 
+/** A chosen view that removes this node: see `ViewChange.install`. */
+interface Farewell {
+  readonly view: View;
+  /** Nodes of its list that have said that they have it, or a later one. */
+  known: NodeSet;
+}
+
 /** An attempt of this node to have a view chosen. */
 interface Attempt {
   readonly ballot: Ballot;
@@ -162,6 +169,8 @@ export class ViewChange {
   #promisedAt = -Infinity;
   /** What somebody has asked for, and has no answer to yet. */
   #asked: AskedChange | undefined;
+  /** What removes this node from the list, until this node goes over to it. */
+  #farewell: Farewell | undefined;
   /** Since when this node leaves it to others to exclude a silent node; `undefined` if it does not. */
   #deferredSince: number | undefined;
 
@@ -337,8 +346,8 @@ export class ViewChange {
     if (membership.isLeaving || !membership.isVerified) return undefined;
     if (membership.isStuck(now)) return undefined; // Without its disk it can promise nothing.
     if (this.#isAnotherAtIt) return undefined;
-    // The next view is chosen, and only waits for the disk.
-    if (membership.installing !== undefined) return undefined;
+    // The next view is chosen, and only waits for the disk, or for others to have it.
+    if (membership.installing !== undefined || this.#farewell !== undefined) return undefined;
     // A node that is already in a view sends it as soon as it may.
     if (membership.view.number === 0) {
       return membership.preceding.length > 0 ? undefined : "the nodes have met";
@@ -678,7 +687,7 @@ export class ViewChange {
 
   /** Returns the proposal, or `undefined` if it is too early to make one. */
   #proposalFor(attempt: Attempt): View | undefined {
-    const { membership, self, now, outbox, counters } = this.#context;
+    const { membership, self, now, counters } = this.#context;
     if (!attempt.promises.has(self)) return undefined;
     const view = this.#highest(attempt);
     const counting = [...attempt.promises].flatMap(([node, promise]) =>
@@ -704,7 +713,7 @@ export class ViewChange {
       if (contains(attempt.caughtUp, node)) continue;
       attempt.caughtUp |= only(node);
       counters.laggingMembers++;
-      outbox.send(only(node), { type: "viewInstall", view: view.number, chosen: view });
+      this.#sendChosen(only(node), view);
     }
     if (!isEnoughFor(view, setOf(counting) & ~setOf(lagging))) return undefined;
     const accepted = this.#acceptedFor(attempt, view);
@@ -974,17 +983,17 @@ export class ViewChange {
   // --- Installing ----------------------------------------------------------------------------
 
   #finish(attempt: Attempt): void {
-    const { membership, outbox } = this.#context;
+    const { membership } = this.#context;
     const { proposal } = attempt;
     if (proposal === undefined) return;
     this.#attempt = undefined;
     this.#tryAt = -Infinity;
-    outbox.send(membership.linked & membership.others, {
-      type: "viewInstall",
-      view: proposal.number,
-      chosen: proposal,
-    });
+    this.#sendChosen(membership.linked & membership.others, proposal);
     this.install(proposal);
+  }
+
+  #sendChosen(to: NodeSet, chosen: View): void {
+    this.#context.outbox.send(to, { type: "viewInstall", view: chosen.number, chosen });
   }
 
   #onViewInstall(chosen: View): void {
@@ -995,7 +1004,12 @@ export class ViewChange {
     else this.install(chosen);
   }
 
-  /** Makes a chosen view durable, then switches to it. */
+  /**
+   * Makes a chosen view durable, then switches to it.
+   *
+   * A node that the view removes does so last, when a majority of the new list has the view. Until then the
+   * others may need this node, to hear of the view or to have it chosen once more; afterwards it ends.
+   */
   install(view: View): void {
     const { membership, outbox, self, counters } = this.#context;
     if (
@@ -1005,6 +1019,7 @@ export class ViewChange {
       counters.foreign++;
       return;
     }
+    if (this.#isRemovedBy(view) && !this.#isKnown(view)) return;
     membership.installing = view;
     const base = view.bases[self] ?? 0;
     // Also outside the view: once a later view admits this node, it gives numbers above the base.
@@ -1019,11 +1034,34 @@ export class ViewChange {
     });
   }
 
+  /** Tells whether this node is in the list of the installed view, and not in that of `view`. */
+  #isRemovedBy({ names }: View): boolean {
+    const { membership, self } = this.#context;
+    const { view } = membership;
+    return view.number > 0 && !membership.isRemoved && names[self] !== view.names[self];
+  }
+
+  /** Tells whether a majority of the list of `view`, which removes this node, is known to have it. */
+  #isKnown(view: View): boolean {
+    const { membership, nodes, outbox } = this.#context;
+    if (view.number > (this.#farewell?.view.number ?? 0)) {
+      const known = setOf(
+        members(membership.linked & membership.others).filter((node) =>
+          (nodes.of(node).announced?.view ?? 0) >= view.number
+        ),
+      );
+      this.#farewell = { view, known };
+      outbox.report({ type: "isRemoved", view });
+    }
+    return quorumOf(view).isReachedBy(this.#farewell?.known ?? NOBODY);
+  }
+
   #goOver(view: View): void {
     const { membership, counters } = this.#context;
     const { view: before, isMember: wasMember } = membership;
     if (view.number <= before.number) return;
     counters.viewsInstalled++;
+    if (view.number >= (this.#farewell?.view.number ?? 0)) this.#farewell = undefined;
     if (this.#attempt !== undefined && this.#attempt.ballot <= view.ballot) {
       this.#attempt = undefined;
       this.#tryAt = -Infinity;
@@ -1035,8 +1073,8 @@ export class ViewChange {
     membership.install(view, this.#context.now);
     this.#host.onInstalled(before, wasMember);
     // Still frozen for a later ballot: send that promise again.
-    // Its record may come after that of the view.
-    if (membership.isFrozen) this.promiseAgain();
+    // Its record may come after that of the view. A node that does not take part yet promises nothing.
+    if (membership.isFrozen && membership.isVerified) this.promiseAgain();
     if (this.#asked !== undefined) this.#asked.isProposed &&= this.#attempt?.proposal !== undefined;
     this.#answerAsked();
   }
@@ -1061,12 +1099,20 @@ export class ViewChange {
     }
   }
 
-  /** Sends the installed view to a peer that is in an earlier one. */
+  /** `peer` is in the view `theirs`: if that is an earlier one, this node sends it the latest that it knows. */
   catchUp(peer: NodeId, theirs: number): void {
     const { membership, outbox } = this.#context;
     const { view } = membership;
+    const farewell = this.#farewell;
+    if (farewell !== undefined) {
+      if (theirs >= farewell.view.number) {
+        farewell.known |= only(peer);
+        this.install(farewell.view);
+      } else if (membership.mayShowView(peer)) this.#sendChosen(only(peer), farewell.view);
+      return;
+    }
     if (theirs >= view.number || !membership.mayShowView(peer)) return;
-    outbox.send(only(peer), { type: "viewInstall", view: view.number, chosen: view });
+    this.#sendChosen(only(peer), view);
     // It could not accept this node's proposal before.
     const { ballot, proposal } = this.#attempt ?? {};
     if (ballot === undefined || proposal === undefined || proposal.number !== view.number + 1) {
@@ -1077,9 +1123,9 @@ export class ViewChange {
 
   /** Sends the installed view, which does not list `peer`, to it: so it learns that it was removed. */
   tellUnlisted(peer: NodeId, { view: theirs, cluster }: ViewInstalled): void {
-    const { membership: { view }, outbox } = this.#context;
+    const { membership: { view } } = this.#context;
     if (theirs >= view.number || theirs === 0 || cluster !== view.cluster.id) return;
-    outbox.send(only(peer), { type: "viewInstall", view: view.number, chosen: view });
+    this.#sendChosen(only(peer), view);
   }
 
   /** Handles a message about the choice of views. */

@@ -5,6 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { ballotOf } from "../../src/two_phase/messages.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { timingFor } from "../../src/two_phase/timing.ts";
 import { read, Script, write } from "./script.ts";
@@ -76,8 +77,7 @@ Deno.test("one of two nodes crashes while the other one is replaced, and continu
   script.deliverUntil(() => membership.acceptedDurably?.proposal.number === 3);
   while (membership.view.number === 2 && script.deliver(0, 1));
   script.kill(0);
-  script.goOnUntil(() => areIn(script, 3, 1, 2));
-  assertEquals(node(script, 1).membership.isRemoved, true);
+  script.goOnUntil(() => areIn(script, 3, 2));
   script.kill(1);
   // It is started with --join n2, so it has a link to a node that its own view does not list.
   script.start(0, [2]);
@@ -116,4 +116,26 @@ Deno.test("nodes that were removed while they slept make no cluster of their own
   }
   // None has chosen a view: each has the one that it had.
   assertEquals([2, 3, 4].map((index) => node(script, index).membership.view.number), [5, 3, 1]);
+});
+
+Deno.test("a node that takes in a view with another list before it takes part promises nothing", () => {
+  const script = begin(5, 4);
+  script.kill(3);
+  script.goOnUntil(() => areIn(script, 2, 0, 1, 2));
+  replace(script, 1, 4, [0, 2]);
+  const chosen = node(script, 0).membership.view;
+  script.start(3, []);
+  const { membership, outbox } = node(script, 3).context;
+  // It had promised more than that view came to.
+  membership.promise(ballotOf(99, 0), "j0");
+  const sent: string[] = [];
+  const send = outbox.send.bind(outbox);
+  outbox.send = (to, message) => {
+    if (to !== 0) sent.push(message.type);
+    send(to, message);
+  };
+  const message = { type: "viewInstall", view: chosen.number, chosen } as const;
+  script.step(3, { type: "message", from: 0, message });
+  assertEquals([membership.view.number, membership.isVerified], [chosen.number, false]);
+  assertEquals(sent.includes("viewPromise"), false);
 });

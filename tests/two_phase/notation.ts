@@ -169,6 +169,8 @@ export function formatEvent(event: ProtocolEvent): string {
       return `event begins ballot ${event.ballot}: ${event.reason}`;
     case "listChanged":
       return `event the nodes are ${event.view.names.join(" ")}`;
+    case "isRemoved":
+      return `event ${formatView(event.view)} does not list it`;
     case "foreignPeer":
       return `event n${event.peer} is of another cluster`;
     case "olderCopy":

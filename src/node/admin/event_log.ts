@@ -50,6 +50,8 @@ export class EventLog {
       case "listChanged":
         logger.info(describeListChange(event.view));
         return;
+      case "isRemoved":
+        return; // The log says so when the node has gone over to the view.
       case "foreignPeer":
         return; // The peer is refused, and the log says so, when it dials again.
       case "olderCopy":

@@ -19,6 +19,8 @@ export interface ListSearchOptions {
   readonly seeds: readonly Address[];
   /** The name of this node, if it is known. */
   readonly ownName: string | undefined;
+  /** Lists of earlier views than this one are those of nodes that are behind: they do not count. */
+  readonly since: number;
   /**
    * Asks a node who it is. Returns `undefined` if it does not answer, or is of another cluster or
    * another configuration.
@@ -43,7 +45,7 @@ export interface FoundList {
  * @throws the reason of the signal, if it is aborted.
  */
 export async function findList(options: ListSearchOptions): Promise<FoundList> {
-  const { seeds, ask, instance, onWaiting, signal } = options;
+  const { seeds, since, ask, instance, onWaiting, signal } = options;
   /** By name. */
   const addresses = new Map(seeds.map((one) => [formatAddress(one), one]));
   let { ownName } = options;
@@ -60,7 +62,7 @@ export async function findList(options: ListSearchOptions): Promise<FoundList> {
         continue;
       }
       const { view, names } = reply.clusterPosition;
-      if (view > (latest?.view ?? 0)) latest = { view, names };
+      if (view >= since && view > (latest?.view ?? 0)) latest = { view, names };
     }
     if (latest !== undefined && ownName !== undefined && latest.names.includes(ownName)) {
       return { list: latest, ownName };

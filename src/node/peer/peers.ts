@@ -919,7 +919,7 @@ export class Peers implements Transport, LinkOwner {
     if (isAgreed) return true;
     if (mine.view === 0 && theirs.view > 0) this.#options.onOtherIds(theirs);
     // A node that is in no view is told by one that is in a view.
-    else if (mine.view > 0 && theirs.view > 0 && isListed) {
+    else if (mine.view > 0 && theirs.view > 0 && theirs.names.includes(this.ownName)) {
       this.#complain(name, `${name} knows the nodes of the cluster by other ids than this node`);
     }
     return false;
