@@ -19,6 +19,7 @@ export interface Violation {
     | "lost write"
     | "freshness"
     | "outcome"
+    | "change"
     | "sum"
     | "scan"
     | "deadline"

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { NODES_MAX } from "../../src/limits.ts";
 import { combineOutcomes } from "../../src/two_phase/outcome.ts";
 import type { JournalRecord, NodeId, View } from "../../src/two_phase/messages.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
@@ -50,7 +51,7 @@ export class Claims {
 
   /** Asks `replicas` how the transaction ended that clients know as `name`. */
   ask(name: string, replicas: readonly (Replica | undefined)[]): void {
-    const parsed = parseTransactionName(name, { nodes: replicas.length, shown: name });
+    const parsed = parseTransactionName(name, { nodes: NODES_MAX, shown: name });
     if (typeof parsed === "string") throw new Error(parsed);
     const answers = replicas.map((replica, index) => ({
       name: `n${index}`,

@@ -30,6 +30,7 @@ const HELP = `deno task sim: runs whole clusters in one process, a seed each
   --from M         the first seed (0)
   --jobs J         threads (2)
   --workload NAME  ${WORKLOADS.join(", ")}; by the seed, if not given
+  --changes        the list of nodes changes, too
   --plant NAME     breaks a rule on purpose, see docs/simulation.md
   --plant-all      says for each such rule how many of the seeds it takes to see it broken
   --trace          prints what happened, of the first seed alone
@@ -60,7 +61,7 @@ interface Options extends Task {
 function parseOptions(args: readonly string[]): Options | "help" {
   const line = readCommandLine(args, {
     values: ["seeds", "from", "jobs", "workload", "plant"],
-    switches: ["trace", "shrink", "counters", "plant-all", "help"],
+    switches: ["trace", "shrink", "counters", "plant-all", "changes", "help"],
     alias: { h: "help" },
   });
   if (line.has("help")) return "help";
@@ -81,6 +82,7 @@ function parseOptions(args: readonly string[]): Options | "help" {
     from: parseInteger(line.value("from") ?? "0", { name: "--from", min: 0, max: 2 ** 52 }),
     jobs: parseInteger(line.value("jobs") ?? "2", { name: "--jobs", min: 1, max: 256 }),
     workload,
+    changes: line.has("changes"),
     plantedFault: line.value("plant"),
     shrinks: line.has("shrink"),
     traces,
@@ -91,14 +93,14 @@ function parseOptions(args: readonly string[]): Options | "help" {
 
 /** Makes all runs, on `jobs` threads. */
 async function runAll(options: Options): Promise<Summary> {
-  const { workload, plantedFault, jobs } = options;
+  const { workload, changes, plantedFault, jobs } = options;
   const bar = new ProgressBar("seeds", options.count);
   let summary = EMPTY;
   await runOnThreads<Summary>(options, {
     script: new URL("./worker.ts", import.meta.url),
     jobs,
     chunk: CHUNK,
-    taskOf: (seeds): Task => ({ ...seeds, workload, plantedFault }),
+    taskOf: (seeds): Task => ({ ...seeds, workload, changes, plantedFault }),
     onPart: (part) => {
       summary = merge(summary, part);
       bar.update(summary.seeds);
@@ -130,14 +132,15 @@ function printFailure({ seed, violations }: Failure, options: Options): void {
   for (const { checker, text } of violations.slice(0, 3)) {
     console.log(`  ${checker}: ${text.slice(0, TEXT_MAX)}`);
   }
-  const extra = options.workload === undefined ? "" : ` --workload ${options.workload}`;
+  const extra = (options.workload === undefined ? "" : ` --workload ${options.workload}`) +
+    (options.changes === true ? " --changes" : "");
   const plant = options.plantedFault === undefined ? "" : ` --plant "${options.plantedFault}"`;
   console.log(`  replay it: deno task sim --trace --from ${seed}${extra}${plant}`);
 }
 
 function printShrunk(seed: number, options: Options): void {
   const plant = findPlantedFault(options.plantedFault);
-  const { scenario, runs } = shrink(scenarioOf(seed, { workload: options.workload }), plant);
+  const { scenario, runs } = shrink(scenarioOf(seed, options), plant);
   const result = simulate(scenario, { plantedFault: plant?.(), trace: true });
   console.log(`\nseed ${seed}, made smaller in ${runs} runs:`);
   console.log(
@@ -173,14 +176,16 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Prints the table of `docs/simulation.md`. */
-function printPlanted({ from, count, workload }: Options): number {
+function printPlanted({ from, count, workload, changes }: Options): number {
   let missed = 0;
   for (const plant of PLANTED_FAULTS) {
     const { name } = plant();
     let seed = from;
     let seenBy: string[] = [];
     for (; seed < from + count && seenBy.length === 0; seed++) {
-      const { violations } = simulate(scenarioOf(seed, { workload }), { plantedFault: plant() });
+      const { violations } = simulate(scenarioOf(seed, { workload, changes }), {
+        plantedFault: plant(),
+      });
       seenBy = [...new Set(violations.map(({ checker }) => checker))];
     }
     if (seenBy.length === 0) missed++;
@@ -192,7 +197,7 @@ function printPlanted({ from, count, workload }: Options): number {
 
 function printTrace(options: Options): number {
   const plant = findPlantedFault(options.plantedFault);
-  const scenario = scenarioOf(options.from, { workload: options.workload });
+  const scenario = scenarioOf(options.from, options);
   const result = simulate(scenario, { plantedFault: plant?.(), trace: true });
   for (const fault of scenario.faults) console.log(formatFault(fault));
   console.log(result.trace.join("\n"));

@@ -31,15 +31,29 @@ const DUPLICATES_MAX = 8;
 export interface Greeting {
   readonly identity: PeerIdentity;
   readonly known: JournalSighting | undefined;
+  /** The list of nodes that it has. */
+  readonly list: ListGreeting;
 }
 
-/** What a node is to the network. */
+/** What a node says of its list of nodes when a connection is made. */
+export interface ListGreeting {
+  /** The view that it has installed, and its cluster; 0: none. */
+  readonly view: number;
+  readonly cluster: string;
+  /** The view whose list that is; 0: it is that of the founders. */
+  readonly listView: number;
+  readonly names: readonly string[];
+}
+
+/** What a node is to the network, which knows it by the number of its machine, not by its id. */
 export interface Endpoint {
   /** The process runs, and is not paused: it accepts connections. */
   readonly isReachable: boolean;
   readonly index: NodeId;
   /** What it says to `peer` when a connection is made. */
   greet(peer: NodeId): Greeting | undefined;
+  /** Tells whether it and `peer` know each other by the same ids. What it learns, it acts upon. */
+  agrees(peer: NodeId, list: ListGreeting): boolean;
   onConnected(peer: NodeId, greeting: Greeting): void;
   onDisconnected(peer: NodeId): void;
   onMessage(from: NodeId, message: Message): void;
@@ -168,6 +182,11 @@ export class Network {
     this.#close(link, a, { peer: b, isTold: true });
   }
 
+  /** Tells whether anything passes between two nodes, in both directions. */
+  passes(a: NodeId, b: NodeId): boolean {
+    return !this.#isBlocked(a, b) && !this.#isBlocked(b, a);
+  }
+
   /** Stops everything from `from` to `to`. */
   block(from: NodeId, to: NodeId): void {
     this.#add(this.#blocks, { from, to, amount: 1 });
@@ -233,6 +252,8 @@ export class Network {
     const greetings = [dialer.greet(b), acceptor.greet(a)] as const;
     if (greetings[0] === undefined || greetings[1] === undefined) return;
     const [ofDialer, ofAcceptor] = greetings;
+    const doAgree = [dialer.agrees(b, ofAcceptor.list), acceptor.agrees(a, ofDialer.list)];
+    if (doAgree.includes(false)) return;
     const ends = [a, b] as const;
     const link = new Link(ends, ends.map((node) => [node, this.#ended[node] ?? 0]));
     this.#adopt(acceptor, { peer: a, greeting: ofDialer, link });

@@ -78,6 +78,27 @@ export type Fault =
     | { readonly kind: "hold"; readonly from: NodeId; readonly to: NodeId }
   );
 
+/** Somebody asks for a change of the list of nodes. Numbers from 0 to 1 pick from what there is then. */
+export interface PlannedChange {
+  readonly at: number;
+  readonly kind: "add" | "remove" | "replace" | "cancel";
+  /** Which node is asked. */
+  readonly asked: number;
+  /** Which machine is added, or called off. */
+  readonly machine: number;
+  /** Which node is removed, or replaced. */
+  readonly target: number;
+}
+
+/** Changes of the list of nodes, and what they need. */
+export interface ChangeScenario {
+  /** How many machines there are beside those that found the cluster. */
+  readonly spares: number;
+  /** Only as many ids are left as there are spares, so that those of nodes that are gone are used again. */
+  readonly reusesIds: boolean;
+  readonly planned: readonly PlannedChange[];
+}
+
 /** The kinds of operations that clients mix. */
 export const WORKLOADS = [
   "registers",
@@ -134,6 +155,8 @@ export interface Scenario {
   readonly delayMsMax: number;
   readonly forceMsMax: number;
   readonly faults: readonly Fault[];
+  /** `undefined`: the list of nodes stays as it is. */
+  readonly changes?: ChangeScenario | undefined;
 }
 
 /** By how much the rate of a clock may be off, as a part of 1: the protocol must stand that. */
@@ -142,15 +165,90 @@ export const CLOCK_DRIFT_MAX = VIEW_TIMING.driftMax;
 /** Every commit must pass the seeds 0 up to this. */
 export const FIXED_SET = 1700;
 
+/** And these, with changes of the list of nodes. */
+export const FIXED_SET_WITH_CHANGES = 400;
+
+/** More machines than any scenario has. */
+const MACHINES_MAX = 8;
+
 /** Which faults scenarios may have. */
 export interface ScenarioOptions {
   readonly workload?: Workload | undefined;
   /** Without faults, for a start. */
   readonly calm?: boolean;
+  /** The list of nodes changes. */
+  readonly changes?: boolean | undefined;
 }
 
 /** Returns the scenario of `seed`. */
 export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenario {
+  const scenario = scenarioWithoutChanges(seed, options);
+  return options.changes === true ? withChanges(scenario, options) : scenario;
+}
+
+/** Adds changes of the list, and faults near them: of a stream of its own. */
+function withChanges(scenario: Scenario, { calm = false }: ScenarioOptions): Scenario {
+  const random = new Random(scenario.seed, 16);
+  const { nodes } = scenario;
+  const spares = 1 + random.integer(Math.min(3, MACHINES_MAX - nodes));
+  const count = random.pick([1, 2, 2, 3, 4, 6]);
+  const planned: PlannedChange[] = [];
+  const faults: Fault[] = [];
+  const indices = Array.from({ length: nodes + spares }, (_, index) => index);
+  let at = random.between(400, 1500);
+  for (let i = 0; i < count; i++) {
+    planned.push(randomChange(random, at));
+    // Two at the same time, asked of different nodes.
+    if (random.chance(0.25)) planned.push(randomChange(random, at + random.between(0, 60)));
+    if (!calm && random.chance(0.4)) {
+      const fault = randomFault(random, { indices, healAt: 1, isQuick: false });
+      const isBad = LOSES_DISK.has(fault.kind) || fault.kind === "swap";
+      if (!isBad) faults.push({ ...fault, at: at + random.between(-200, 600) });
+    }
+    at += random.skewed(50, 2500);
+  }
+  // Somebody sleeps through it all.
+  if (!calm && count > 2 && random.chance(0.5)) {
+    const node = random.integer(nodes);
+    const sleep = { at: random.between(200, 700), ms: at - random.between(0, 500) };
+    faults.push(
+      random.chance(0.5)
+        ? { ...sleep, kind: "crash", node, point: "at once" }
+        : random.chance(0.5)
+        ? { ...sleep, kind: "pause", node }
+        : { ...sleep, kind: "partition", from: [node], isTwoWay: true },
+    );
+  }
+  return {
+    ...scenario,
+    thinkMsMax: Math.max(scenario.thinkMsMax, random.between(20, 200)),
+    healAt: Math.max(scenario.healAt, at + random.between(0, 1500)),
+    faults: [...scenario.faults, ...faults].sort((a, b) => a.at - b.at),
+    clockDrift: [
+      ...scenario.clockDrift,
+      ...Array.from({ length: spares }, () => random.between(-0.01, 0.01)),
+    ],
+    changes: { spares, reusesIds: random.chance(0.3), planned },
+  };
+}
+
+const CHANGES = [
+  "add",
+  "add",
+  "add",
+  "remove",
+  "remove",
+  "replace",
+  "replace",
+  "cancel",
+] as const;
+
+function randomChange(random: Random, at: number): PlannedChange {
+  const kind = random.pick(CHANGES);
+  return { at, kind, asked: random.next(), machine: random.next(), target: random.next() };
+}
+
+function scenarioWithoutChanges(seed: number, options: ScenarioOptions): Scenario {
   const random = new Random(seed, 1);
   const nodes = random.pick([1, 3, 3, 3, 3, 5, 5, 7]);
   const indices = Array.from({ length: nodes }, (_, index) => index);

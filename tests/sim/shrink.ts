@@ -42,12 +42,17 @@ function* smaller(scenario: Scenario): Generator<Scenario> {
   for (let i = 0; i < faults.length; i++) {
     yield { ...scenario, faults: faults.filter((_, at) => at !== i) };
   }
+  const planned = scenario.changes?.planned ?? [];
+  for (let i = 0; scenario.changes !== undefined && i < planned.length; i++) {
+    const left = planned.filter((_, at) => at !== i);
+    yield { ...scenario, changes: { ...scenario.changes, planned: left } };
+  }
   if (operations > 1) {
     yield { ...scenario, operations: Math.floor(operations / 2) };
     yield { ...scenario, operations: operations - 1 };
   }
   if (clients > 1) yield { ...scenario, clients: clients - 1 };
-  const lastAt = Math.max(0, ...faults.map(({ at }) => at));
+  const lastAt = Math.max(0, ...[...faults, ...planned].map(({ at }) => at));
   if (healAt > lastAt + 200) yield { ...scenario, healAt: (healAt + lastAt + 100) / 2 };
   if (scenario.clockOffset.some((offset) => offset !== 0)) {
     yield { ...scenario, clockOffset: scenario.clockOffset.map(() => 0) };

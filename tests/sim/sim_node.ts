@@ -18,7 +18,9 @@ import type {
   Message,
   NodeId,
   Prepare,
+  View,
 } from "../../src/two_phase/messages.ts";
+import type { ChangeRequest } from "../../src/two_phase/member_changes.ts";
 import { recoverCluster } from "../../src/two_phase/new_cluster.ts";
 import { SCAN_PROCESSES } from "../../src/node/commands/command.ts";
 import { members } from "../../src/two_phase/node_set.ts";
@@ -28,7 +30,7 @@ import type { Request, Requester } from "../../src/two_phase/request.ts";
 import type { Store } from "../../src/two_phase/store.ts";
 import type { WhiteBox } from "../white_box/white_box.ts";
 import { Disk, type DiskCopy } from "./disk.ts";
-import type { Endpoint, Greeting, Network } from "./network.ts";
+import type { Endpoint, Greeting, ListGreeting, Network } from "./network.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 import type { Random } from "./random.ts";
 import { CRASH_POINTS, type CrashPoint, type Scenario } from "./scenario.ts";
@@ -90,12 +92,42 @@ export const HAPPENINGS = [
   "a scan has come to its end",
 ] as const;
 
+/** What happens only where the list of nodes changes. */
+export const CHANGE_HAPPENINGS = [
+  "a node learns that it was removed",
+  "a node that waits is in the list",
+  "a node takes the list of the cluster",
+] as const;
+
 /** See {@linkcode HAPPENINGS}. */
-export type Happening = typeof HAPPENINGS[number];
+export type Happening = typeof HAPPENINGS[number] | typeof CHANGE_HAPPENINGS[number];
+
+/** A list of nodes, by id, and the view that it is of; 0: it is that of the founders. */
+export interface NodeNames {
+  readonly view: number;
+  readonly names: readonly string[];
+}
+
+/** Returns the name of the machine `index`. */
+export function nameOf(index: number): string {
+  return `n${index}`;
+}
+
+/** Returns the machine with this name. */
+export function machineOf(name: string): number {
+  return Number(name.slice(1));
+}
 
 /** What a node needs of the simulation. */
 export interface SimNodeOptions {
-  readonly index: NodeId;
+  /** The number of the machine. It is the id of the node, but where the list of nodes changes. */
+  readonly index: number;
+  /** The list that it starts with; `undefined`: it waits until the list of a cluster has it. */
+  readonly founders: readonly string[] | undefined;
+  /** Returns the latest list that the machine `index` can ask for. */
+  readonly findList: (index: number) => NodeNames | undefined;
+  /** Tells whether a majority of a list, of those that the machine `index` can ask, has its view. */
+  readonly isKnown: (index: number, list: NodeNames) => boolean;
   readonly scenario: Scenario;
   readonly scheduler: Scheduler;
   readonly network: Network;
@@ -108,13 +140,16 @@ export interface SimNodeOptions {
   readonly onPrepare: (prepare: Prepare) => void;
   /** A process has opened its disk, and is about to recover what it finds there. */
   readonly onOpen: (store: Store) => void;
+  /** Told when a process goes over to a view with another list. */
+  readonly onListChanged: (change: { readonly view: View; readonly before: View }) => void;
   /** Told of all records that a replica appends. */
   readonly onAppend: (replica: Replica, records: readonly JournalRecord[]) => void;
 }
 
 /** One simulated node. */
 export class SimNode implements Endpoint {
-  readonly index: NodeId;
+  readonly index: number;
+  readonly name: string;
   #disk: Disk;
   /** The id of the journal that the last process of this node was started on. */
   #journal: string;
@@ -151,9 +186,20 @@ export class SimNode implements Endpoint {
   #hasBegunCluster = false;
   #restartMs = 0;
   #wipes = 0;
+  /** The list by which it knows its peers. */
+  #list: NodeNames = { view: 0, names: [] };
+  /** By machine: the id that it had when the link came up. */
+  readonly #linkedAs = new Map<number, NodeId>();
+  /** The latest view that is known to lack this node; 0: none. */
+  #farewell = 0;
+  /** It does not run, as no list that it knows has it. */
+  #isWaiting = false;
+  /** It has had a view, on this disk or an earlier one: so there is a cluster. */
+  #hasHadView = false;
 
   constructor(options: SimNodeOptions) {
     this.index = options.index;
+    this.name = nameOf(options.index);
     this.#options = options;
     this.#journal = `journal ${options.index}`;
     this.#clockOffset = options.scenario.clockOffset[options.index] ?? 0;
@@ -187,19 +233,47 @@ export class SimNode implements Endpoint {
   // --- The process ---------------------------------------------------------------------------
 
   /** Whose journal is on the disk, as far as it says so itself. */
-  get #owner(): NodeId | undefined {
-    return ownerOf(this.#disk.records, this.#disk.journal);
+  get #owner(): string | undefined {
+    const { records, journal } = this.#disk;
+    const owner = ownerOf(records, journal);
+    return owner === undefined ? undefined : lastView(records)?.names[owner];
+  }
+
+  /** It waits until the list of a cluster has it. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
+  }
+
+  /** The view that it has; if it does not run, that on its disk. */
+  get view(): View | undefined {
+    return this.#replica?.membership.view ?? lastView(this.#disk.records);
+  }
+
+  /** The list that a process begins with; `undefined` if none is known that has this node. */
+  get #startList(): NodeNames | undefined {
+    const view = lastView(this.#disk.records);
+    const { founders, scenario } = this.#options;
+    // A node that loses its disk is started as a new one, where the list may have changed.
+    const mayFound = !this.#hasHadView || scenario.changes === undefined;
+    if (view === undefined) {
+      return mayFound && founders !== undefined ? { view: 0, names: founders } : undefined;
+    }
+    return view.names.includes(this.name) ? { view: view.number, names: view.names } : undefined;
   }
 
   /**
    * Starts a process on the disk: which ends at once, as a real node's does, where the journal there
    * is that of another node.
    */
-  start(): void {
-    if (this.#replica !== undefined) return;
+  start(list: NodeNames | undefined = this.#startList): void {
+    if (this.#replica !== undefined || this.#isWaiting) return;
     const { index, trace, plantedFault, onHappening } = this.#options;
+    const isOthers = (this.#owner ?? this.name) !== this.name;
+    if (list === undefined && !isOthers) {
+      this.#waitForList();
+      return;
+    }
     const { store, records, incarnation } = this.#disk.open();
-    const isOthers = (this.#owner ?? index) !== index;
     if (isOthers && plantedFault?.acceptsOthersJournal !== true) {
       onHappening("another node's journal refused");
       trace.note(index, `ends: ${this.#disk.journal} is not its own`);
@@ -209,6 +283,9 @@ export class SimNode implements Endpoint {
     const journal = isOthers ? this.#journal : this.#disk.journal;
     this.#journal = journal;
     this.#process++;
+    this.#list = list ?? { view: 0, names: this.#options.founders ?? [] };
+    this.#linkedAs.clear();
+    this.#farewell = 0;
     this.#isFlushPlanned = false;
     this.#isStartingCluster = false;
     this.#forces.length = 0;
@@ -234,6 +311,127 @@ export class SimNode implements Endpoint {
     this.#planTick(this.#process);
   }
 
+  // --- The list of nodes ---------------------------------------------------------------------
+
+  /** Asks those that it can reach for their list, again and again, until one has this node. */
+  #waitForList(): void {
+    const { scheduler, random, trace, index, findList, onHappening } = this.#options;
+    this.#isWaiting = true;
+    trace.note(index, "waits until it is in the list");
+    const ask = () => {
+      const list = findList(index);
+      // An earlier list than the one on the disk is of a node that is behind.
+      const isLater = (list?.view ?? 0) > (lastView(this.#disk.records)?.number ?? 0);
+      if (list?.names.includes(this.name) !== true || !isLater) {
+        scheduler.after(random.between(100, 500), ask);
+        return;
+      }
+      this.#isWaiting = false;
+      onHappening("a node that waits is in the list");
+      if (lastView(this.#disk.records) !== undefined) this.#renewJournal();
+      this.start(list);
+    };
+    scheduler.after(random.between(0, 100), ask);
+  }
+
+  #renewJournal(): void {
+    this.#disk.wipe(`journal ${this.index} renewed ${++this.#wipes}`);
+  }
+
+  /** A later view does not have this node under its id: it serves nothing, and waits. */
+  #leaveCluster(): void {
+    if (this.#replica === undefined) return;
+    const { onHappening, trace, index } = this.#options;
+    onHappening("a node learns that it was removed");
+    trace.note(index, "was removed");
+    const reason = "this node is not a node of the cluster any more";
+    this.#step({ type: "abandon", refusal: { obstacle: "down", reason } });
+    this.#flush();
+    this.#end();
+    this.#waitForList();
+  }
+
+  /** It goes on until it can hear that a majority of the list that lacks it has its view. */
+  #leaveOnceKnown({ number, names }: Pick<View, "number" | "names">): void {
+    if (this.#farewell >= number) return;
+    this.#farewell = number;
+    const { isKnown, random, index } = this.#options;
+    const ask = () => {
+      if ((this.view?.number ?? 0) >= number) return;
+      if (isKnown(index, { view: number, names })) this.#leaveCluster();
+      else this.#later(random.between(100, 500), ask);
+    };
+    ask();
+  }
+
+  /** A node in no view gets the ids by which the cluster knows its nodes: it begins from empty with them. */
+  #takeList({ view, names }: ListGreeting): void {
+    this.#options.onHappening("a node takes the list of the cluster");
+    this.#end();
+    this.#renewJournal();
+    this.start({ view, names });
+  }
+
+  /** The installed view has another list than the one before: links follow it. */
+  #changeList({ number, names }: View): void {
+    const replica = this.#replica;
+    if (replica === undefined) return;
+    if (names[replica.context.self] !== this.name) {
+      this.#leaveCluster();
+      return;
+    }
+    const before = this.#list.names;
+    this.#list = { view: number, names };
+    for (const [machine, id] of [...this.#linkedAs]) {
+      if (names[id] !== before[id]) this.#options.network.cut(this.index, machine);
+    }
+  }
+
+  #idOf(machine: number): NodeId | undefined {
+    const id = this.#list.names.indexOf(nameOf(machine));
+    return id < 0 ? undefined : id;
+  }
+
+  get #greetedList(): ListGreeting {
+    const view = this.#replica?.membership.view;
+    const number = view?.number ?? 0;
+    const { names, view: listView } = this.#list;
+    return {
+      view: number,
+      cluster: view?.cluster.id ?? "",
+      listView: number > 0 ? number : listView,
+      names,
+    };
+  }
+
+  agrees(peer: number, theirs: ListGreeting): boolean {
+    const mine = this.#greetedList;
+    const self = mine.names.indexOf(this.name);
+    const isForeign = mine.view > 0 && theirs.view > 0 && mine.cluster !== theirs.cluster;
+    const isListed = theirs.names[self] === this.name;
+    const mayTake = theirs.names.includes(this.name) && mine.view === 0;
+    if (theirs.view > mine.view && !isListed && !mayTake && !isForeign) {
+      this.#later(0, () => this.#leaveOnceKnown({ number: theirs.view, names: theirs.names }));
+      return false;
+    }
+    const isFirstList = mine.listView === 0 || theirs.listView === 0;
+    const id = this.#idOf(peer);
+    const isAgreed = isFirstList
+      ? theirs.names.join() === mine.names.join()
+      : id !== undefined && theirs.names[id] === nameOf(peer) && isListed;
+    if (!isAgreed && mine.view === 0 && theirs.view > 0) {
+      this.#later(0, () => this.#takeList(theirs));
+    }
+    return isAgreed;
+  }
+
+  /** Somebody asks for a change of the list. */
+  change(request: ChangeRequest): void {
+    this.whenRunning(() => this.#step({ type: "changeMembers", request }));
+  }
+
+  // --- How a process begins and ends -----------------------------------------------------------
+
   #newReplica(
     found: {
       store: Store;
@@ -241,13 +439,15 @@ export class SimNode implements Endpoint {
       journal: string;
       incarnation: number;
       isTrusted?: boolean;
+      names?: readonly string[] | undefined;
     },
   ): Replica {
     const { scenario, index, random } = this.#options;
     const { store, records, journal, incarnation, isTrusted = false } = found;
+    const names = found.names ?? this.#list.names;
     return new Replica({
-      self: index,
-      names: Array.from({ length: scenario.nodes }, (_, node) => `n${node}`),
+      self: names.indexOf(this.name),
+      names,
       identity: { journal, incarnation, process: `${index}, process ${this.#process}` },
       timing: timingFor(scenario.timeoutMs, {
         ...VIEW_TIMING,
@@ -266,12 +466,18 @@ export class SimNode implements Endpoint {
 
   /** Ends the process as `kill -9` or a power failure would. It starts again after `ms`. */
   crash(ms: number): void {
+    if (this.#replica === undefined) return;
+    this.#end();
+    this.#options.scheduler.after(ms, () => this.start());
+  }
+
+  #end(): void {
     const replica = this.#replica;
     if (replica === undefined) return;
-    const { network, random, scheduler, trace, onHappening, index } = this.#options;
+    const { network, random, trace, onHappening, index } = this.#options;
     for (const holder of replica.context.transactions.holdingLocks()) {
       onHappening(
-        holder.coordinator === index
+        holder.coordinator === replica.context.self
           ? "crash with a transaction of its own in doubt"
           : "crash with another's transaction in doubt",
       );
@@ -294,7 +500,6 @@ export class SimNode implements Endpoint {
     for (const { otherwise } of this.#delayed.splice(0)) otherwise?.();
     for (const client of this.#clients) client.lost();
     this.#clients.clear();
-    scheduler.after(ms, () => this.start());
   }
 
   /** Ends the process at the next `point` of a journal write. */
@@ -323,7 +528,7 @@ export class SimNode implements Endpoint {
    */
   static swapDisks(a: SimNode, b: SimNode): boolean {
     for (const node of [a, b]) node.crash(SWAP_MS);
-    if (a.#owner !== a.index || b.#owner !== b.index) return false;
+    if (a.#owner !== a.name || b.#owner !== b.name) return false;
     a.#options.onHappening("two disks swapped");
     a.#exchange(b);
     return true;
@@ -364,8 +569,8 @@ export class SimNode implements Endpoint {
    * Tells whether the disk of this node says that the journal of `node` has got beyond `copy`: by its
    * records, as a node that starts more than once before it meets another one passes any incarnation.
    */
-  knowsMoreThan(copy: DiskCopy, node: NodeId): boolean {
-    const seen = this.#sightingOf(node);
+  knowsMoreThan(copy: DiskCopy, machine: number): boolean {
+    const seen = this.#sightingOf(this.view?.names.indexOf(nameOf(machine)) ?? machine);
     return seen?.journal === copy.journal && seen.position > progressOf(copy.records);
   }
 
@@ -393,7 +598,9 @@ export class SimNode implements Endpoint {
     const { plantedFault } = this.#options;
     const { store, records, incarnation } = this.#disk.open();
     const found = plantedFault?.onInspect?.(records) ?? records;
-    return this.#newReplica({ store, records: found, journal: this.#disk.journal, incarnation });
+    const names = lastView(records)?.names;
+    const { journal } = this.#disk;
+    return this.#newReplica({ store, records: found, journal, incarnation, names });
   }
 
   /**
@@ -406,8 +613,8 @@ export class SimNode implements Endpoint {
     const replica = this.inspect();
     const at = scheduler.now;
     const id = `forced by ${index} at ${at}`;
-    const { names } = replica.membership.view;
-    const cluster = { nodes: names, name: names[index] ?? "", id, at };
+    const nodes = replica.membership.view.names.filter((name) => name !== "");
+    const cluster = { nodes, name: this.name, id, at };
     const { records, committed, view } = recoverCluster(replica, cluster);
     onHappening("a cluster is started by force");
     if (committed > 0) onHappening("a cluster is started by force, and commits what was in doubt");
@@ -554,23 +761,36 @@ export class SimNode implements Endpoint {
   greet(peer: NodeId): Greeting | undefined {
     if (this.#replica === undefined) return undefined;
     const { identity, peerJournals } = this.#replica.membership;
-    return { identity, known: peerJournals.of(peer) };
+    const id = this.#idOf(peer);
+    const known = id === undefined ? undefined : peerJournals.of(id);
+    return { identity, known, list: this.#greetedList };
   }
 
-  onConnected(peer: NodeId, greeting: Greeting): void {
+  onConnected(peer: number, { identity, known }: Greeting): void {
     if (this.#replica === undefined) return;
+    const id = this.#idOf(peer);
+    if (id === undefined) {
+      // The list has changed since the two have greeted each other.
+      this.#options.network.cut(this.index, peer);
+      return;
+    }
+    this.#linkedAs.set(peer, id);
     this.#options.trace.note(this.index, `is linked to n${peer}`);
-    this.#step({ type: "peerUp", peer, ...greeting });
+    this.#step({ type: "peerUp", peer: id, identity, known });
   }
 
-  onDisconnected(peer: NodeId): void {
-    if (this.#replica === undefined) return;
+  onDisconnected(peer: number): void {
+    const id = this.#linkedAs.get(peer);
+    if (this.#replica === undefined || id === undefined) return;
+    this.#linkedAs.delete(peer);
     this.#options.trace.note(this.index, `has lost the link to n${peer}`);
-    this.#step({ type: "peerDown", peer });
+    this.#step({ type: "peerDown", peer: id });
   }
 
-  onMessage(from: NodeId, message: Message): void {
-    this.#options.trace.received(from, this.index, message);
+  onMessage(peer: number, message: Message): void {
+    const from = this.#linkedAs.get(peer);
+    if (from === undefined) return;
+    this.#options.trace.received(peer, this.index, message);
     this.#options.whiteBox.onMessage(this.index, from, message);
     this.#step({ type: "message", from, message });
   }
@@ -617,6 +837,7 @@ export class SimNode implements Endpoint {
 
   #carryOut(effects: Effects): void {
     const { plantedFault } = this.#options;
+    const self = this.#replica?.context.self ?? this.index;
     if (effects.records.length > 0 && this.#crashesAt("before the append")) return;
     this.#disk.append(effects.records);
     if (this.#replica !== undefined) this.#options.onAppend(this.#replica, effects.records);
@@ -625,11 +846,14 @@ export class SimNode implements Endpoint {
     for (const { to, message } of effects.sends) {
       if (message.type === "prepare") this.#options.onPrepare(message);
       for (const receiver of members(to)) {
-        const altered = plantedFault?.onSend?.(message, this.index, receiver) ?? message;
+        const altered = plantedFault?.onSend?.(message, self, receiver) ?? message;
         if (altered !== message) {
           this.#options.whiteBox.onAltered(this.index, receiver, { made: message, altered });
         }
-        this.#options.network.send(this.index, receiver, altered);
+        const name = this.#list.names[receiver];
+        if (name !== undefined && name !== "") {
+          this.#options.network.send(this.index, machineOf(name), altered);
+        }
       }
     }
     if (effects.records.length > 0 && this.#crashesAt("after the sends")) return;
@@ -638,14 +862,21 @@ export class SimNode implements Endpoint {
       const isLate = term?.holds(now) === false && plantedFault?.ignoresLeaseEnd !== true;
       requester.onOutcome(isLate ? LEASE_OVER : outcome);
     }
+    for (const { requester, outcome } of effects.changeAnswers) requester.onChangeOutcome(outcome);
     for (const event of effects.events) {
       if (event.type === "viewInstalled") {
-        const { number, members: set } = event.view;
-        const list = members(set).map((node) => `n${node}`).join(" ");
+        this.#hasHadView = true;
+        const { number, members: set, names } = event.view;
+        const list = members(set).map((node) => names[node]).join(" ");
         this.#options.trace.note(this.index, `installs view ${number} of ${list}`);
-        const isOut = (set & (1 << this.index)) === 0;
+        const isOut = (set & (1 << self)) === 0;
         if (this.#isStopping && isOut) this.#later(0, () => this.crash(this.#restartMs));
-      } else if (event.type === "olderCopy") {
+      } else if (event.type === "listChanged") {
+        const { view } = event;
+        this.#options.onListChanged(event);
+        this.#later(0, () => this.#changeList(view));
+      } else if (event.type === "isRemoved") this.#leaveOnceKnown(event.view);
+      else if (event.type === "olderCopy") {
         this.#options.onHappening("an older copy of a journal noticed");
       } else if (event.type === "startOver") {
         this.#options.onHappening("an older copy of a journal given up");
@@ -656,7 +887,7 @@ export class SimNode implements Endpoint {
       }
     }
     if (!effects.force || this.#replica === undefined) return;
-    if (plantedFault?.skipsForce?.(effects, this.index) === true) {
+    if (plantedFault?.skipsForce?.(effects, self) === true) {
       this.#step({ type: "forced", position: effects.position });
     }
     this.#forces.push(effects.position);

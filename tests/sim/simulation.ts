@@ -10,13 +10,25 @@
 
 import type { ByteString } from "../../src/byte_string.ts";
 import type { Counters } from "../../src/two_phase/counters.ts";
-import { type Prepare, type Stamp, transactionName } from "../../src/two_phase/messages.ts";
-import { majority } from "../../src/two_phase/quorum.ts";
+import {
+  type MemberChange,
+  type Prepare,
+  type Stamp,
+  transactionName,
+  type View,
+} from "../../src/two_phase/messages.ts";
+import { NODES_MAX } from "../../src/limits.ts";
+import { isSameList } from "../../src/two_phase/member_changes.ts";
+import { members } from "../../src/two_phase/node_set.ts";
+import { majority, voters } from "../../src/two_phase/quorum.ts";
 import type { Outcome, Request, WriteRequest } from "../../src/two_phase/request.ts";
 import { WhiteBox } from "../white_box/white_box.ts";
 import * as checkers from "./checkers.ts";
 import type { MemberAtRest, Violation } from "./checkers.ts";
+import { lastView } from "../../src/node/storage/journal_identity.ts";
+import { ChangeLog, learnerIn } from "./change_log.ts";
 import { Claims } from "./claims.ts";
+import type { DiskCopy } from "./disk.ts";
 import { Freshness } from "./freshness.ts";
 import { type Call, endingOf, formatCall, History } from "./history.ts";
 import { Network } from "./network.ts";
@@ -24,9 +36,9 @@ import { bare, get, type Operation, requestFor, set } from "./operations.ts";
 import { OperationSource } from "./operation_source.ts";
 import type { PlantedFault } from "./planted_faults.ts";
 import { Random } from "./random.ts";
-import { CLOCK_DRIFT_MAX, type Fault, type Scenario } from "./scenario.ts";
+import { CLOCK_DRIFT_MAX, type Fault, type PlannedChange, type Scenario } from "./scenario.ts";
 import { Scheduler } from "./scheduler.ts";
-import { type Happening, SimNode } from "./sim_node.ts";
+import { type Happening, machineOf, nameOf, type NodeNames, SimNode } from "./sim_node.ts";
 import { Trace } from "./trace.ts";
 
 /** A client gives its connection up if there is no answer this long after the deadline. */
@@ -93,6 +105,9 @@ class Simulation {
   readonly #violations: Violation[] = [];
   readonly #freshness = new Freshness();
   readonly #claims = new Claims();
+  readonly #changeLog = new ChangeLog((name) =>
+    this.#nodes[machineOf(name)]?.replica !== undefined
+  );
   readonly #whiteBox = new WhiteBox();
   /** Names of transactions from errors, about which clients may ask. */
   readonly #named = new Set<string>();
@@ -108,9 +123,14 @@ class Simulation {
     this.#source = new OperationSource(scenario, new Random(scenario.seed, 3));
     const { delayMsMax } = scenario;
     this.#network = new Network({ scheduler: this.#scheduler, random: this.#random, delayMsMax });
-    for (let index = 0; index < scenario.nodes; index++) {
+    const { nodes, changes } = scenario;
+    const founders = namesOfFounders(scenario);
+    for (let index = 0; index < nodes + (changes?.spares ?? 0); index++) {
       const node = new SimNode({
         index,
+        founders: index < nodes ? founders : undefined,
+        findList: (machine) => this.#findList(machine),
+        isKnown: (machine, list) => this.#isKnown(machine, list),
         scenario,
         scheduler: this.#scheduler,
         network: this.#network,
@@ -121,7 +141,14 @@ class Simulation {
         onHappening: (happening) => this.#count(happening),
         onPrepare: (prepare) => this.#takeNote(prepare),
         onOpen: (store) => this.#freshness.follow(store),
-        onAppend: (replica, records) => this.#claims.onAppend(replica, records),
+        onListChanged: ({ before, view }) => {
+          if (before.number === 0 || this.#changeLog.changesBetween(before, view) < 2) return;
+          this.#count("a node has slept through several changes");
+        },
+        onAppend: (replica, records) => {
+          this.#claims.onAppend(replica, records);
+          this.#changeLog.onAppend(records);
+        },
       });
       this.#nodes.push(node);
       this.#network.add(node);
@@ -143,6 +170,7 @@ class Simulation {
       ...checkers.sums(calls),
       ...checkers.scans(calls),
       ...this.#claims.violations(),
+      ...this.#changeLog.violations(),
       ...this.#whiteBox.violations.map((text) => ({ checker: "white box" as const, text })),
       ...this.#deadlines(),
       ...this.#priorityChanges(),
@@ -173,8 +201,11 @@ class Simulation {
   }
 
   #runPhases(): void {
-    const { healAt, clients, faults } = this.#scenario;
+    const { healAt, clients, faults, changes } = this.#scenario;
     for (const fault of faults) this.#scheduler.after(fault.at, () => this.#begin(fault));
+    for (const planned of changes?.planned ?? []) {
+      this.#scheduler.after(planned.at, () => this.#askForChange(planned));
+    }
     for (let client = 0; client < clients; client++) {
       this.#scheduler.after(this.#random.between(0, 300), () => this.#work(client));
     }
@@ -182,6 +213,106 @@ class Simulation {
     this.#scheduler.run(healAt);
     this.#heal();
     this.#runFinalPhase();
+  }
+
+  // --- The list of nodes ---------------------------------------------------------------------
+
+  /** The latest view that any node has; `undefined` before the first. */
+  get #latestView(): View | undefined {
+    let latest: View | undefined;
+    for (const { view } of this.#nodes) {
+      if (view !== undefined && view.number > (latest?.number ?? 0)) latest = view;
+    }
+    return latest;
+  }
+
+  /** The nodes of the list of the latest view. */
+  get #listed(): readonly SimNode[] {
+    if (this.#scenario.changes === undefined) return this.#nodes;
+    const view = this.#latestView;
+    return this.#nodes.filter(({ name, index }) =>
+      view === undefined ? index < this.#scenario.nodes : view.names.includes(name)
+    );
+  }
+
+  /** The nodes that count in `view`. */
+  #votersOf(view: View): SimNode[] {
+    return members(voters(view)).flatMap((id) =>
+      this.#nodes[machineOf(view.names[id] ?? "")] ?? []
+    );
+  }
+
+  /** Returns the latest list that a machine can ask for. */
+  #findList(machine: number): NodeNames | undefined {
+    let latest: NodeNames | undefined;
+    for (const { index, replica, isReachable } of this.#nodes) {
+      if (replica === undefined || !isReachable || !this.#network.passes(machine, index)) continue;
+      const { number, names } = replica.membership.view;
+      if (number > (latest?.view ?? 0)) latest = { view: number, names };
+    }
+    return latest;
+  }
+
+  /** Tells whether a majority of a list, of those that a machine can ask, has its view or a later one. */
+  #isKnown(machine: number, { view, names }: NodeNames): boolean {
+    const all = names.filter((name) => name !== "");
+    const knowing = all.filter((name) => {
+      const node = this.#nodes[machineOf(name)];
+      return node?.isReachable === true && this.#network.passes(machine, node.index) &&
+        (node.view?.number ?? 0) >= view;
+    });
+    return knowing.length >= majority(all.length);
+  }
+
+  #askForChange(planned: PlannedChange): void {
+    if (this.#isHealing) return;
+    const nodes = this.#listed.filter(({ replica }) => replica !== undefined);
+    const node = pickAt(nodes, planned.asked);
+    if (node?.replica === undefined) return;
+    const { view } = node.replica.membership;
+    const change = this.#changeOf(planned, view);
+    if (change === undefined) return;
+    this.#count(`asked to ${change.kind}`);
+    this.#trace.client(`n${node.index} is asked for ${JSON.stringify(change)}`);
+    const nowMs = () => this.#scheduler.now;
+    node.change(this.#changeLog.ask(change, { nowMs, inView: view.number }));
+  }
+
+  /** Returns the change that is planned, of the list of `view`. */
+  #changeOf({ kind, machine, target }: PlannedChange, view: View): MemberChange | undefined {
+    const present = view.names.filter((name) => name !== "");
+    const absent = this.#nodes.map(({ name }) => name).filter((name) => !present.includes(name));
+    const added = pickAt(absent, machine);
+    const leaving = pickAt(present, target);
+    switch (kind) {
+      case "cancel": {
+        const name = learnerIn(view) ?? leaving;
+        return name === undefined ? undefined : { kind, name };
+      }
+      case "remove":
+        return leaving === undefined ? undefined : { kind, name: leaving };
+      case "add":
+        return added === undefined ? undefined : { kind, name: added };
+      case "replace":
+        if (added === undefined || leaving === undefined) return undefined;
+        return { kind, name: added, replaces: leaving };
+    }
+  }
+
+  /**
+   * Tells whether the disk of `node` may be lost: a majority is left, also by the lists that may be chosen
+   * next. A majority that has lost its memory is lost for good, and of two nodes one is a majority's half.
+   */
+  #mayLoseDisk(): boolean {
+    if (this.#scenario.changes === undefined) return true;
+    const latest = this.#latestView;
+    if (latest === undefined) return true;
+    const next = this.#nodes.flatMap(({ replica }) => {
+      const proposal = replica?.membership.accepted?.proposal;
+      return proposal !== undefined && proposal.number > latest.number ? [proposal] : [];
+    });
+    const needed = this.#changeLog.mayBeRemoving(this.#scheduler.now) ? 4 : 3;
+    return [latest, ...next].every((view) => this.#votersOf(view).length >= needed);
   }
 
   // --- Faults --------------------------------------------------------------------------------
@@ -198,7 +329,7 @@ class Simulation {
         this.#nodes[fault.node]?.crashAt("failed force", ms);
         return;
       case "wipe":
-        this.#nodes[fault.node]?.wipe(ms);
+        if (this.#mayLoseDisk()) this.#nodes[fault.node]?.wipe(ms);
         return;
       case "older copy":
         this.#putBackLater(fault.node, ms);
@@ -271,9 +402,21 @@ class Simulation {
         other !== node && other.knowsMoreThan(copy, index)
       );
       // A majority without any of the nodes that know it would take it back.
-      const { length: nodes } = this.#nodes;
-      if (nodes - knowing.length < majority(nodes)) node.putBack(copy);
+      const counting = this.#countingFor(copy);
+      const unknowing = counting.filter((other) => !knowing.includes(other));
+      const isKnown = unknowing.length < majority(counting.length);
+      if (counting.length > 0 && isKnown) node.putBack(copy);
     });
+  }
+
+  /** The nodes that vouch for a copy of a disk; none if the list has changed since, or may change. */
+  #countingFor({ records }: DiskCopy): readonly SimNode[] {
+    if (this.#scenario.changes === undefined) return this.#nodes;
+    const latest = this.#latestView;
+    const then = lastView(records);
+    const isSame = latest !== undefined && then !== undefined && isSameList(latest, then);
+    const mayChange = this.#changeLog.mayBeRemoving(this.#scheduler.now);
+    return isSame && !mayChange && this.#mayLoseDisk() ? this.#votersOf(latest) : [];
   }
 
   #swap(a: number, b: number, ms: number): void {
@@ -290,7 +433,7 @@ class Simulation {
   #loseMajority(ms: number): void {
     const restartMs = () => this.#random.between(1, 1000);
     for (const node of this.#nodes) node.crash(restartMs());
-    const found = this.#nodes.map((node) => ({ node, membership: node.inspect().membership }));
+    const found = this.#listed.map((node) => ({ node, membership: node.inspect().membership }));
     const latest = Math.max(...found.map(({ membership }) => membership.view.number));
     const best = found.filter(({ membership: { isMember, view } }) =>
       isMember && view.number === latest
@@ -300,7 +443,9 @@ class Simulation {
     const { node: survivor } = this.#random.pick(best);
     const others = this.#nodes.filter((node) => node !== survivor);
     const { length: nodes } = this.#nodes;
-    const kept = this.#random.integer(nodes - majority(nodes));
+    // By an earlier list, few nodes might be a majority.
+    const isListFixed = this.#scenario.changes === undefined;
+    const kept = isListFixed ? this.#random.integer(nodes - majority(nodes)) : 0;
     for (let i = 0; i < kept; i++) {
       const [old] = others.splice(this.#random.integer(others.length), 1);
       this.#count("a node of a cluster that is left behind comes back");
@@ -365,7 +510,7 @@ class Simulation {
   #work(client: number): void {
     if (this.#asked >= this.#scenario.operations || this.#isHealing) return;
     this.#asked++;
-    const node = this.#random.integer(this.#nodes.length);
+    const node = this.#anyNode();
     this.#go({ client, node, operation: this.#source.next() });
   }
 
@@ -391,8 +536,14 @@ class Simulation {
   #repeat(call: Call): void {
     const { client, operation } = call;
     this.#count("a client repeats an indeterminate write");
-    const node = this.#random.integer(this.#nodes.length);
+    const node = this.#anyNode();
     this.#ask({ client, node, operation }, () => this.#work(client));
+  }
+
+  /** Returns a machine that clients know: it may be down, but it does not wait for its first list. */
+  #anyNode(): number {
+    if (this.#scenario.changes === undefined) return this.#random.integer(this.#nodes.length);
+    return this.#random.pick(this.#nodes.filter(({ isWaiting }) => !isWaiting)).index;
   }
 
   #ask(
@@ -452,7 +603,7 @@ class Simulation {
           if (isDoubtful && left > 0 && !this.#isHealing) {
             this.#count("a write is repeated under its token");
             const pause = this.#random.between(RETRY_MS_MIN, RETRY_MS_MAX);
-            const next = this.#random.integer(this.#nodes.length);
+            const next = this.#anyNode();
             this.#scheduler.after(pause, () => attempt(left - 1, next));
             return;
           }
@@ -559,7 +710,7 @@ class Simulation {
       return;
     }
     // Reads of all keys at all nodes, as part of the history.
-    for (let node = 0; node < nodes; node++) {
+    for (const { index: node } of this.#listed) {
       const operations = keys.map((key) => ({ node, operation: get(key) }));
       this.#askUntilDone(1000 + node, operations);
     }
@@ -591,15 +742,16 @@ class Simulation {
 
   /** All nodes are members of one view. */
   #isWhole(): boolean {
-    return new Set(this.#views()).size === 1 &&
-      this.#nodes.every(({ replica }) => replica?.membership.isMember === true);
+    const listed = this.#listed;
+    return new Set(listed.map(({ view }) => view?.number)).size === 1 &&
+      listed.every(({ replica }) => replica?.membership.isMember === true);
   }
 
   #views(): string[] {
-    return this.#nodes.map(({ replica }) => {
-      if (replica === undefined) return "down";
+    return this.#listed.map(({ replica, isWaiting, name }) => {
+      if (replica === undefined) return `${name} ${isWaiting ? "waits" : "down"}`;
       const { view, isMember } = replica.membership;
-      return `view ${view.number}${isMember ? "" : " (outside)"}`;
+      return `${name} view ${view.number}${isMember ? "" : " (outside)"}`;
     });
   }
 
@@ -629,7 +781,11 @@ class Simulation {
         this.#busy--;
         return;
       }
-      this.#ask({ client, ...what }, (call) => {
+      // A client goes on to another node if its own is not in the list any more.
+      const listed = this.#listed;
+      const isListed = listed.some(({ index }) => index === what.node);
+      const node = isListed ? what.node : this.#random.pick(listed).index;
+      this.#ask({ client, ...what, node }, (call) => {
         if (call.ending === "done") {
           next(at + 1);
           return;
@@ -641,11 +797,11 @@ class Simulation {
   }
 
   #members(): MemberAtRest[] {
-    return this.#nodes.flatMap(({ index, replica }) => {
+    return this.#listed.flatMap(({ index, replica }) => {
       if (replica === undefined) return [];
       const { store, locks, context } = replica;
       const undecided: string[] = [];
-      for (let coordinator = 0; coordinator < this.#nodes.length; coordinator++) {
+      for (const coordinator of context.transactions.coordinators()) {
         for (const [number, known] of context.transactions.of(coordinator)) {
           if (typeof known !== "string" && known.undecided) {
             undecided.push(`${transactionName(coordinator, number)} (${known.state})`);
@@ -718,11 +874,23 @@ class Simulation {
   #allCounters(): Map<string, number> {
     const all = new Map(this.#counters);
     for (const [word, count] of this.#claims.counts) all.set(`outcome: ${word}`, count);
+    for (const [word, count] of this.#changeLog.counts) all.set(word, count);
     for (const node of this.#nodes) {
       for (const counters of node.counters) addCounters(all, counters);
     }
     return all;
   }
+}
+
+/** Returns the list that a cluster begins with, by id. */
+function namesOfFounders({ nodes, changes }: Scenario): string[] {
+  const places = changes?.reusesIds === true ? NODES_MAX : nodes;
+  return Array.from({ length: places }, (_, id) => id < nodes ? nameOf(id) : "");
+}
+
+/** Returns the item at `place`, from 0 to 1, of `items`. */
+function pickAt<Item>(items: readonly Item[], place: number): Item | undefined {
+  return items[Math.floor(place * items.length)];
 }
 
 function addCounters(all: Map<string, number>, counters: Readonly<Counters>): void {

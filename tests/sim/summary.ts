@@ -22,6 +22,8 @@ export interface Task {
   readonly from: number;
   readonly count: number;
   readonly workload: Workload | undefined;
+  /** Whether the list of nodes changes. */
+  readonly changes?: boolean | undefined;
   /** The name of a planted fault. */
   readonly plantedFault: string | undefined;
 }
@@ -79,7 +81,7 @@ export function runTask(task: Task): Summary {
   const failures: Failure[] = [];
   let [events, operations, answered, virtualMs, undecided] = [0, 0, 0, 0, 0];
   for (let seed = task.from; seed < task.from + task.count; seed++) {
-    const scenario = scenarioOf(seed, { workload: task.workload });
+    const scenario = scenarioOf(seed, task);
     const result = simulate(scenario, { plantedFault: plant?.() });
     events += result.events;
     operations += result.calls.length;

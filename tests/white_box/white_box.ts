@@ -9,6 +9,10 @@
  *   transactions stays as it is. A node that does not take part does none of that either.
  * - A transaction is committed when all members of its view have a durable prepared record of it, and
  *   never both committed and aborted in one view by its coordinator.
+ * - A number is decided once, by the majority of the list of the view before. What a node takes for its list is
+ *   that of a chosen view; from one view to the next there is one change. A node that is new in a list or in
+ *   its members holds everything, and a majority of the list are members. A proposal is accepted only behind
+ *   the view before it. Only members say anything about transactions.
  * - No key has two values under one version, or a lower version than before, at a node or anywhere, and no number of a journal means two transactions.
  *
  * The simulator reports what disks do to the checks; they see the rest by wrapping the outbox and
@@ -21,6 +25,7 @@ import type { ByteString } from "../../src/byte_string.ts";
 import {
   type Ballot,
   ballotName,
+  isRecoveredCluster,
   type JournalRecord,
   type Message,
   MESSAGE_RULES,
@@ -34,8 +39,8 @@ import {
   type View,
   type ViewPromise,
 } from "../../src/two_phase/messages.ts";
-import { members, only } from "../../src/two_phase/node_set.ts";
-import { type Quorum, quorumOf } from "../../src/two_phase/quorum.ts";
+import { contains, members, only, setOf, size } from "../../src/two_phase/node_set.ts";
+import { quorumOf, voters } from "../../src/two_phase/quorum.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { whatIsNotDurable } from "./assertions.ts";
 import { Ledger } from "./ledger.ts";
@@ -45,13 +50,29 @@ const VIOLATIONS_MAX = 5;
 
 /** What is known of one process. */
 interface Process {
+  /** By what it is told apart from others: an id may be that of several machines, one after the other. */
+  readonly machine: number;
   readonly replica: Replica;
+  /** The id of the node. */
+  readonly self: NodeId;
   readonly journal: string;
   readonly name: string;
   readonly ledger: Ledger;
   readonly starts: number;
   /** Parts of transfers that have come, by sender, transfer and number. */
   readonly parts: Map<string, object>;
+}
+
+/** A view that was chosen, and the nodes that count in it. */
+interface Chosen {
+  readonly view: View;
+  readonly voters: NodeSet;
+}
+
+/** A node that has accepted a proposal. */
+interface Acceptor {
+  readonly node: NodeId;
+  readonly journal: string;
 }
 
 /** Looks into all nodes of one run. */
@@ -64,10 +85,12 @@ export class WhiteBox {
   readonly #proposers = new Map<string, string>();
   readonly #proposals = new Map<string, string>();
   readonly #views = new Map<string, string>();
-  /** By cluster and number: the quorum of the nodes that choose the view after it. */
-  readonly #quorums = new Map<string, Quorum>();
-  /** By ballot and content: the nodes that have a proposal durably. */
-  readonly #acceptors = new Map<string, NodeSet>();
+  /** By cluster and number: the view as it was chosen, under the lowest ballot that was seen. */
+  readonly #chosen = new Map<string, Chosen>();
+  /** By cluster and number: what a majority has accepted under one ballot. */
+  readonly #decided = new Map<string, string>();
+  /** By ballot and content: the nodes that have a proposal durably, with their journals. */
+  readonly #acceptors = new Map<string, Map<string, Acceptor>>();
   /** By transaction: the nodes that had a prepared record durably, at any time. */
   readonly #prepared = new Map<string, NodeSet>();
   readonly #numbers = new Map<string, Prepare>();
@@ -86,16 +109,21 @@ export class WhiteBox {
     const { journal, starts, records } = disk;
     const ledger = new Ledger(records);
     const { process: name } = replica.membership.identity;
-    const process = { replica, journal, name, ledger, starts, parts: new Map<string, object>() };
+    const { self } = replica.context;
+    const parts = new Map<string, object>();
+    const process = { machine: node, replica, self, journal, name, ledger, starts, parts };
     this.#processes.set(node, process);
     this.#compare(node, process);
-    for (const record of records) this.#onDurable(node, record);
+    for (const record of records) this.#onDurable(process, record);
     this.#watch(node, process);
   }
 
   /** The world begins with this view: all of its members have accepted it. */
   begin(view: View): void {
-    this.#acceptors.set(`${view.ballot} ${contentOf(view)}`, view.members);
+    for (const node of members(view.members)) {
+      this.#noteAcceptor(view, { node, journal: view.journals[node] ?? "" });
+    }
+    this.#noteChosen(view);
     this.#ballots.set(view.number, view.ballot);
   }
 
@@ -125,9 +153,11 @@ export class WhiteBox {
   /** These records are on the disk of `node`. */
   onDurable(node: NodeId, records: readonly JournalRecord[]): void {
     const process = this.#processes.get(node);
+    if (process === undefined) return;
     for (const record of records) {
-      process?.ledger.add(record);
-      this.#onDurable(node, record);
+      process.ledger.add(record);
+      this.#onDurable(process, record);
+      if (record.type === "accepted") this.#checkAcceptance(process, record.proposal);
     }
   }
 
@@ -148,7 +178,7 @@ export class WhiteBox {
     if (process === undefined) return;
     if (altered.type === "viewPromise") this.#onReport(node, process, altered);
     // More may be durable by now than when it was made.
-    if (this.#missing(node, { to, message: made, process }) !== undefined) return;
+    if (this.#missing({ to, message: made, process }) !== undefined) return;
     this.#assert(node, { to, message: altered, process });
   }
 
@@ -182,19 +212,18 @@ export class WhiteBox {
   }
 
   #assert(node: NodeId, about: { to: NodeId; message: Message; process: Process }): void {
-    const missing = this.#missing(node, about);
+    const missing = this.#missing(about);
     if (missing === undefined) return;
     const { to, message: { type } } = about;
     this.#say(node, `sends n${to} ${type}, and does not have on its disk ${missing}`);
   }
 
   #missing(
-    node: NodeId,
     about: { to: NodeId; message: Message; process: Process },
   ): string | undefined {
-    const { to, message, process: { replica, ledger, starts, parts } } = about;
+    const { to, message, process: { replica, self, ledger, starts, parts } } = about;
     return whatIsNotDurable(message, {
-      self: node,
+      self,
       to,
       ledger,
       starts,
@@ -210,6 +239,9 @@ export class WhiteBox {
     if (isFrozen(process.replica) && rule.about === "transaction") {
       this.#say(node, `is frozen, and sends ${message.type}`);
     }
+    if (rule.about === "transaction" && !isInView(process)) {
+      this.#say(node, `is no member of view ${membership.view.number}, and sends ${message.type}`);
+    } else if (rule.about === "view") this.#checkList(process);
     const takesPart = rule.about === "transaction" || TAKING_PART.has(message.type);
     if (takesPart && !membership.isVerified) {
       this.#say(node, `does not take part yet, and sends ${message.type}`);
@@ -294,7 +326,7 @@ export class WhiteBox {
   }
 
   #onAppend(node: NodeId, process: Process, record: JournalRecord): void {
-    const { replica, journal } = process;
+    const { replica, journal, self } = process;
     const { membership } = replica;
     const isOfTransaction = record.type === "prepared" || record.type === "committed" ||
       record.type === "aborted";
@@ -303,12 +335,12 @@ export class WhiteBox {
     }
     switch (record.type) {
       case "prepared":
-        if (record.coordinator === node) this.#onNumber(node, journal, record.prepare);
+        if (record.coordinator === self) this.#onNumber(process, record.prepare);
         return;
       case "committed":
-        if (record.coordinator === node) {
-          this.#onCommit(node, membership.view, record.number);
-          this.#onNewVersions(node, this.#numbers.get(`${journal} ${node} ${record.number}`));
+        if (record.coordinator === self) {
+          this.#onCommit(process, membership.view, record.number);
+          this.#onNewVersions(node, this.#numbers.get(`${journal} ${self} ${record.number}`));
         }
         return;
       case "view":
@@ -322,21 +354,21 @@ export class WhiteBox {
     }
   }
 
-  #onNumber(node: NodeId, journal: string, prepare: Prepare): void {
-    const key = `${journal} ${node} ${prepare.number}`;
+  #onNumber({ machine: node, self, journal }: Process, prepare: Prepare): void {
+    const key = `${journal} ${self} ${prepare.number}`;
     const before = this.#numbers.get(key);
     if (before === undefined) this.#numbers.set(key, prepare);
     else if (before !== prepare && JSON.stringify(before) !== JSON.stringify(prepare)) {
-      this.#say(node, `gives the number ${transactionName(node, prepare.number)} twice`);
+      this.#say(node, `gives the number ${transactionName(self, prepare.number)} twice`);
     }
   }
 
-  #onCommit(node: NodeId, view: View, number: TransactionNumber): void {
-    const holders = this.#prepared.get(preparedKey(view, node, number)) ?? 0;
+  #onCommit({ machine: node, self }: Process, view: View, number: TransactionNumber): void {
+    const holders = this.#prepared.get(preparedKey(view, self, number)) ?? 0;
     const missing = view.members & ~holders;
     if (missing === 0) return;
     const names = members(missing).map((member) => `n${member}`).join(", ");
-    this.#say(node, `commits ${transactionName(node, number)}, which is not durable at ${names}`);
+    this.#say(node, `commits ${transactionName(self, number)}, which is not durable at ${names}`);
   }
 
   /** A write has a higher version than whatever was committed of the key before, deletions too. */
@@ -366,26 +398,128 @@ export class WhiteBox {
     );
     // The first views of a cluster that was started by force are chosen by one node.
     if (view.cluster.origin !== undefined) return;
-    const acceptors = this.#acceptors.get(`${view.ballot} ${content}`) ?? 0;
-    // The list of the view before decides who chooses this one.
-    const quorum = this.#quorums.get(`${view.cluster.id} ${view.number - 1}`) ?? quorumOf(view);
-    this.#quorums.set(key, quorumOf(view));
-    if (!quorum.isReachedBy(acceptors)) {
+    const before = this.#chosen.get(`${view.cluster.id} ${view.number - 1}`);
+    const isNew = !this.#chosen.has(key);
+    this.#noteChosen(view);
+    if (!this.#isDecided(view, before?.view ?? view)) {
       this.#say(node, `installs view ${view.number}, which no majority has accepted`);
+    }
+    if (isNew && before !== undefined) this.#compareLists(node, before, view);
+  }
+
+  // --- Lists of nodes --------------------------------------------------------------------------
+
+  /** The first ballot under which a view is known is the lowest, but where two proposers had it chosen. */
+  #noteChosen(view: View): void {
+    const key = keyOf(view);
+    const known = this.#chosen.get(key);
+    if (known !== undefined && known.view.ballot <= view.ballot) return;
+    this.#chosen.set(key, { view, voters: voters(view) });
+  }
+
+  #noteAcceptor(proposal: View, acceptor: Acceptor): void {
+    const key = acceptedKey(proposal);
+    let known = this.#acceptors.get(key);
+    if (known === undefined) this.#acceptors.set(key, known = new Map());
+    known.set(`${acceptor.node} ${acceptor.journal}`, acceptor);
+  }
+
+  /**
+   * Tells whether a majority has accepted `proposal`: of the nodes that count in the view `before`, each with
+   * the journal that is listed there. All count in the first view.
+   */
+  #isDecided(proposal: View, before: View): boolean {
+    const isFirst = before.number === proposal.number;
+    const acceptors = [...this.#acceptors.get(acceptedKey(proposal))?.values() ?? []];
+    const counting = acceptors.filter(({ node, journal }) =>
+      isFirst || before.journals[node] === journal
+    );
+    return quorumOf(before).isReachedBy(setOf(counting.map(({ node }) => node)));
+  }
+
+  /** A number is decided once, whether a node has heard of it or not. */
+  #checkDecision(node: NodeId, proposal: View): void {
+    const before = this.#chosen.get(`${proposal.cluster.id} ${proposal.number - 1}`)?.view;
+    if (before === undefined || isRecoveredCluster(before)) return;
+    if (!this.#isDecided(proposal, before)) return;
+    const { number } = proposal;
+    this.#once(
+      this.#decided,
+      keyOf(proposal),
+      contentOf(proposal),
+      (other) =>
+        this.#say(node, `decides view ${number} ${contentOf(proposal)}, which was ${other}`),
+    );
+  }
+
+  /** What a node takes for its list is that of a view that was chosen. */
+  #checkList({ machine, replica: { membership } }: Process): void {
+    const { view, quorum } = membership;
+    const chosen = this.#chosen.get(keyOf(view));
+    if (chosen === undefined || quorum.nodes === chosen.voters) return;
+    const namesOf = (set: NodeSet) => members(set).join(" ");
+    this.#say(
+      machine,
+      `counts the nodes ${namesOf(quorum.nodes)} in view ${view.number}, in which ` +
+        `${namesOf(chosen.voters)} count`,
+    );
+  }
+
+  /** What may change from one view to the next. */
+  #compareLists(node: NodeId, before: Chosen, view: View): void {
+    const { number, learners = [] } = view;
+    const after = voters(view);
+    const come = after & ~before.voters;
+    const gone = before.voters & ~after;
+    if (learners.length > 1) this.#say(node, `installs view ${number}, which has two learners`);
+    if (size(come) > 1 || size(gone) > 1) {
+      this.#say(node, `installs view ${number}, which makes two changes of the list at once`);
+    }
+    if ((come & ~view.members) !== 0) {
+      this.#say(node, `installs view ${number}, in which a new node counts that is no member`);
+    }
+    if ((view.members & ~after) !== 0) {
+      this.#say(node, `installs view ${number}, with a member that does not count`);
+    }
+    if (!quorumOf(view).isReachedBy(view.members)) {
+      this.#say(node, `installs view ${number}, whose members are no majority of its list`);
+    }
+    for (const member of members(view.members)) {
+      const journal = view.journals[member] ?? "";
+      const was = contains(before.view.members, member) &&
+        before.view.journals[member] === journal;
+      const ledger = was ? undefined : this.#ledgerOf(journal);
+      if (ledger === undefined) continue;
+      if ([...ledger.joined].some((ballot) => ballot > before.view.ballot)) continue;
+      this.#say(node, `installs view ${number}, whose member n${member} does not hold everything`);
     }
   }
 
-  #onDurable(node: NodeId, record: JournalRecord): void {
+  /** What is durable in the journal with this id, or was when its last process ended. */
+  #ledgerOf(journal: string): Ledger | undefined {
+    for (const process of this.#processes.values()) {
+      if (process.journal === journal) return process.ledger;
+    }
+    return this.#past.get(journal);
+  }
+
+  /** A node that lacks the view before might forget what it has accepted for that number. */
+  #checkAcceptance({ machine, ledger }: Process, { number }: View): void {
+    if ((ledger.view?.number ?? 0) >= number - 1) return;
+    this.#say(machine, `accepts view ${number} in view ${ledger.view?.number ?? 0}`);
+  }
+
+  #onDurable({ machine, self: node, journal, ledger }: Process, record: JournalRecord): void {
     if (record.type === "prepared") {
       const { prepare, coordinator } = record;
-      const view = this.#processes.get(node)?.ledger.view;
+      const { view } = ledger;
       // A record that a later process finds is of a view that it has not left.
       if (view === undefined || view.number !== prepare.view) return;
       const key = preparedKey(view, coordinator, prepare.number);
       this.#prepared.set(key, (this.#prepared.get(key) ?? 0) | only(node));
     } else if (record.type === "accepted") {
-      const key = `${record.ballot} ${contentOf(record.proposal)}`;
-      this.#acceptors.set(key, (this.#acceptors.get(key) ?? 0) | only(node));
+      this.#noteAcceptor(record.proposal, { node, journal });
+      this.#checkDecision(machine, record.proposal);
     } else if (record.type === "view" || record.type === "membership") {
       this.#noteBallot(record.view);
     }
@@ -453,6 +587,19 @@ function isFrozen({ membership: { promised, view } }: Replica): boolean {
 /** A view, but for the ballot: it may be chosen again under a later one. */
 function contentOf(view: View): string {
   return JSON.stringify({ ...view, ballot: 0 });
+}
+
+/** By its numbers, whatever the protocol says of itself. */
+function isInView({ self, journal, replica: { membership: { view } } }: Process): boolean {
+  return contains(view.members, self) && view.journals[self] === journal;
+}
+
+function keyOf({ cluster, number }: View): string {
+  return `${cluster.id} ${number}`;
+}
+
+function acceptedKey(proposal: View): string {
+  return `${proposal.ballot} ${contentOf(proposal)}`;
 }
 
 function preparedKey({ cluster, number: view }: View, node: NodeId, number: number): string {
