@@ -5,7 +5,7 @@ _dks() {
   COMPREPLY=()
   case "${COMP_WORDS[1]}" in
   serve)
-    [ "$COMP_CWORD" -gt 1 ] && words="--config --port --host --peers --nodes --join --advertise --data --http --http-host --http-name --ephemeral --force-new-cluster --timeout --idle-timeout --lease --suspicion --heartbeat --slow-force --slow-member --max-key-bytes --max-value-bytes --max-memory --notify-keyspace-events --enable-debug-command --log-level --log-format --tls-auth-clients --tls-plain-clients --help"
+    [ "$COMP_CWORD" -gt 1 ] && words="--config --port --host --peers --nodes --join --advertise --data --http --http-host --http-name --ephemeral --force-new-cluster --timeout --idle-timeout --lease --suspicion --heartbeat --slow-force --slow-member --max-key-bytes --max-value-bytes --max-memory --notify-keyspace-events --enable-debug-command --log-level --log-format --tls-auth-clients --tls-plain-clients --plain-peers --help"
     ;;
   client)
     # The first word that is no option and no value of one is the command.

@@ -32,6 +32,7 @@ complete -c dks -n "__fish_seen_subcommand_from serve" -l log-level -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l log-format -x
 complete -c dks -n "__fish_seen_subcommand_from serve" -l tls-auth-clients
 complete -c dks -n "__fish_seen_subcommand_from serve" -l tls-plain-clients
+complete -c dks -n "__fish_seen_subcommand_from serve" -l plain-peers
 complete -c dks -n "__fish_seen_subcommand_from serve" -l help
 complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -a "put get delete exists outcome raw export import status top member wait-ready watch run bench"
 complete -c dks -n "__fish_seen_subcommand_from client; and not __fish_seen_subcommand_from put get delete exists outcome raw export import status top member wait-ready watch run bench" -l server -x

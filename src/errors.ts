@@ -19,7 +19,12 @@ export class FatalError extends Error {
 
 /** A connection is not TLS as it should be: the other end is another than it should be, or speaks it wrong. */
 export class TlsError extends Error {
-  override name = "TlsError";
+  override name: string = "TlsError";
+}
+
+/** The other end does not speak TLS at all. */
+export class NoTlsError extends TlsError {
+  override name = "NoTlsError";
 }
 
 /** Returns the message of `error`, in one line. */

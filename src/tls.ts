@@ -13,7 +13,7 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { type Address, formatAddress } from "./address.ts";
 import { now } from "./clock.ts";
-import { TlsError } from "./errors.ts";
+import { NoTlsError, TlsError } from "./errors.ts";
 import {
   closeQuietly,
   connect,
@@ -312,6 +312,9 @@ class TlsSocket implements Socket {
   /** What has happened, in words: what the other end's certificate lacks, most of all. */
   #named(error: Error): Error {
     if (error instanceof TlsError || isDisconnect(error)) return error;
+    if (this.#name !== "" && error.message.includes(FOREIGN_RECORD)) {
+      return new NoTlsError(`${this.#name} does not speak TLS`);
+    }
     return new TlsError(reasonOf(error, this.#name));
   }
 }
@@ -458,6 +461,9 @@ const FAULTS: Readonly<Record<string, string>> = {
   CERT_SIGNATURE_FAILURE: "is of no authority that is trusted here",
 };
 
+/** In an error: what came is no record of TLS. */
+const FOREIGN_RECORD = "InvalidContentType";
+
 /** @param name the other end; nothing if it is the one that has connected */
 function reasonOf(error: Error, name: string): string {
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
@@ -466,7 +472,6 @@ function reasonOf(error: Error, name: string): string {
   if (fault !== undefined) return `${whose} ${fault}`;
   const { message } = error;
   if (code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") return "it shows no certificate";
-  if (name !== "" && message.includes("InvalidContentType")) return `${name} does not speak TLS`;
   const alert = /received fatal alert: (\w+)/.exec(message)?.[1];
   if (alert !== undefined) return `the other end refuses TLS with this one: ${alert}`;
   return `TLS failed: ${message.replace(/ \(SSL routines:.*\)$/, "")}`;

@@ -51,7 +51,7 @@ Deno.test({
   ignore: !isInstalled("bash"),
   fn: async () => {
     assertEquals(await offered("dks", ""), ["serve", "client", "--help", "--version"]);
-    assertEquals(await offered("dks", "serve", "--p"), ["--port", "--peers"]);
+    assertEquals(await offered("dks", "serve", "--p"), ["--port", "--peers", "--plain-peers"]);
     assertEquals(await offered("dks", "client", "-s", "n1", "wa"), ["wait-ready", "watch"]);
     assertEquals(await offered("dks", "client", "--server", ""), []);
     assertEquals(await offered("dks", "client", "--tls", "--cacert", "-", "wa"), [
@@ -100,7 +100,7 @@ Deno.test({
       return stdout.trim().split("\n").filter((word) => word !== "");
     };
     assertEquals(await offeredByFish("dks "), ["client", "serve"]);
-    assertEquals(await offeredByFish("dks serve --p"), ["--peers", "--port"]);
+    assertEquals(await offeredByFish("dks serve --p"), ["--peers", "--plain-peers", "--port"]);
     assertEquals(await offeredByFish("dks client --server n1 wa"), ["wait-ready", "watch"]);
     assertEquals(await offeredByFish("dks client wait-ready --"), ["--timeout"]);
     assertEquals(await offeredByFish("dks client status --"), ["--json"]);

@@ -127,6 +127,8 @@ export interface NodeOptions extends ViewTimes {
   readonly http: HttpOptions | undefined;
   /** What all nodes of the cluster know, and nobody else; `undefined` for nothing. */
   readonly clusterSecret: string | undefined;
+  /** While a cluster gets a secret or TLS, or loses it: nodes without are talked to as well. */
+  readonly allowsPlainPeers: boolean;
   /** `undefined`: there is no TLS. */
   readonly tls?: TlsSettings | undefined;
   /** Users that this node has whatever is stored, by name. */
@@ -388,6 +390,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       clusterPosition: () => this.#clusterPosition,
       logger: options.logger,
       ...tls === undefined ? {} : { tlsKeys: () => tls.keys },
+      allowsPlainPeers: options.allowsPlainPeers,
       onOutOfFiles: () => this.#listener.makeRoom(),
       report: () => reportOf(this.#driver?.replica, this.#statistics),
       pubsub: this.#pubsub,
@@ -553,7 +556,12 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       `listening on port ${this.port}, peers reach this node as ${peers.ownName}`,
     );
     this.#options.logger.info(this.#whereStored);
-    if (this.#isOpenToPeers) {
+    if (this.#options.allowsPlainPeers) {
+      this.#options.logger.warn(
+        "NODES ARE LET IN WITHOUT PROOF (--plain-peers): start this one without the flag as soon as all " +
+          "others have the cluster secret, and the certificates, too; see docs/security.md",
+      );
+    } else if (this.#isOpenToPeers) {
       this.#options.logger.warn(
         "THERE IS NO CLUSTER SECRET: whoever reaches this port may be able to pose as a node; give all " +
           'nodes the same "cluster-secret" with --config -, see docs/security.md',
@@ -1095,10 +1103,10 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   /** Nothing tells the other nodes from somebody else who can reach this one. */
   get #isOpenToPeers(): boolean {
-    const { peers, join, hostname, clusterSecret, tls } = this.#options;
+    const { peers, join, hostname, clusterSecret, allowsPlainPeers, tls } = this.#options;
     const hasPeers = peers !== undefined || join !== undefined || this.#peers.list.length > 1;
-    return hasPeers && clusterSecret === undefined && tls === undefined &&
-      !isLoopback(hostname);
+    const isPlain = clusterSecret === undefined && tls === undefined;
+    return hasPeers && (isPlain || allowsPlainPeers) && !isLoopback(hostname);
   }
 
   get #whereStored(): string {
@@ -1355,7 +1363,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   readonly upgradeCommand = PEER_COMMAND;
 
   async onUpgrade(question: ByteString, asker: Asker): Promise<UpgradeAnswer> {
-    if (this.#tls !== undefined && !asker.isEncrypted) {
+    if (this.#tls !== undefined && !asker.isEncrypted && !this.#options.allowsPlainPeers) {
       this.#tls.onRefused(asker.address, "it asks for a link between nodes without TLS");
       return { reply: new ErrorReply("ERR", "the nodes of this cluster speak TLS") };
     }

@@ -104,6 +104,9 @@ usage: dks serve [options]
       --tls-auth-clients  with a certificate in the document of --config: lets
                          in only clients that show one too
       --tls-plain-clients  the same: serves clients without TLS too
+      --plain-peers      while a cluster gets a secret or TLS, or loses it, node
+                         by node: also talks to nodes that lack it, and serves
+                         clients without TLS (docs/security.md)
   -h, --help             prints this
 
 Exit codes: 0 stopped by SIGINT or SIGTERM, 1 cannot continue or ended by a
@@ -234,6 +237,7 @@ export function parseServeOptions(args: readonly string[], document?: Uint8Array
     tls: parseTls(set),
     users: set.users,
     clusterSecret: set.clusterSecret,
+    allowsPlainPeers: parsePlainPeers(set),
     storage: parseStorage(set),
     forcesNewCluster,
     logger: setUpLog(set),
@@ -265,11 +269,23 @@ function parseHttp(set: ServeSettings): HttpOptions | undefined {
   };
 }
 
+/** Tells whether nodes are talked to that lack what this one has. */
+function parsePlainPeers(set: ServeSettings): boolean {
+  if (!set.has("plain-peers")) return false;
+  if (set.clusterSecret !== undefined || set.value("tls-cert") !== undefined) return true;
+  throw new UsageError(
+    `${
+      set.label("plain-peers")
+    } is of no use without "cluster-secret" or "tls-cert" in the configuration`,
+  );
+}
+
 /** Returns how TLS is spoken; `undefined` if there is no certificate: then it is not. */
 function parseTls(set: ServeSettings): TlsSettings | undefined {
   const [cert, key, ca] = [set.value("tls-cert"), set.value("tls-key"), set.value("tls-ca")];
   const demandsCertificates = set.has("tls-auth-clients");
-  const allowsPlain = set.has("tls-plain-clients");
+  // A node that connects without TLS looks like a client until it says what it wants.
+  const allowsPlain = set.has("tls-plain-clients") || set.has("plain-peers");
   if (cert === undefined && key === undefined) {
     const extra = ["tls-ca", "tls-auth-clients", "tls-plain-clients"]
       .find((name) => set.value(name) !== undefined || set.has(name));

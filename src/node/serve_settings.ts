@@ -98,6 +98,10 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     summary: "Let in only clients that show a certificate of tls-ca",
   },
   "tls-plain-clients": { type: "switch", summary: "Serve clients without TLS too" },
+  "plain-peers": {
+    type: "switch",
+    summary: "Also talk to nodes without the secret or TLS, while a cluster gets or loses it",
+  },
   "cluster-secret": { type: "secret", summary: "What all nodes know, and nobody else" },
   "tls-cert": pem("This node's certificate and those between it and the authority; TLS needs it"),
   "tls-key": pem("The private key of this certificate"),

@@ -220,3 +220,11 @@ Deno.test("what the help lists can be said in the document, too", () => {
   const others = ["cluster-secret", "tls-cert", "tls-key", "tls-ca", "users"];
   assertEquals([...flags.filter((name) => name !== "config"), ...others], Object.keys(properties));
 });
+
+Deno.test("plain-peers needs something that other nodes may lack", () => {
+  assertThrows(
+    () => parse({ "plain-peers": true }),
+    UsageError,
+    '"plain-peers" in the configuration is of no use without "cluster-secret" or "tls-cert" in the configuration',
+  );
+});

@@ -22,7 +22,7 @@
 import { deadline } from "@std/async/deadline";
 import { type Address, formatAddress } from "../../address.ts";
 import { type ByteString, fromText, quote, toBytes, toText } from "../../byte_string.ts";
-import { messageOf } from "../../errors.ts";
+import { messageOf, NoTlsError } from "../../errors.ts";
 import { NODES_MAX } from "../../limits.ts";
 import { encodeCommand } from "../../resp/encoder.ts";
 import { ReplyDecoder } from "../../resp/reply_decoder.ts";
@@ -155,6 +155,16 @@ export interface Proof {
   readonly secret: ClusterSecret | undefined;
   /** If they are given, TLS is spoken, and the certificate of the asked node is verified. */
   readonly keys: TlsKeys | undefined;
+  /** Nodes that have no secret, or another one, or do not speak TLS, are asked without: `--plain-peers`. */
+  readonly allowsLess: boolean;
+}
+
+/** Returns what a node is asked with that has failed at `by` for lack of it; `undefined` if nothing is left. */
+function lessThan(by: Proof, error: unknown): Proof | undefined {
+  if (!by.allowsLess || !(error instanceof HandshakeError)) return undefined;
+  if (by.keys !== undefined && error.cause instanceof NoTlsError) return { ...by, keys: undefined };
+  const isUnproven = error instanceof SecretError && by.secret !== undefined;
+  return isUnproven ? { ...by, secret: undefined } : undefined;
 }
 
 /**
@@ -169,6 +179,16 @@ export async function ask(
   question: Question,
   by: Proof,
 ): Promise<Answered> {
+  try {
+    return await askBy(address, question, by);
+  } catch (error) {
+    const less = lessThan(by, error);
+    if (less === undefined) throw error;
+    return await ask(address, question, less);
+  }
+}
+
+async function askBy(address: Address, question: Question, by: Proof): Promise<Answered> {
   const { secret, keys } = by;
   const socket = await dial(address, keys);
   const conversation = new Conversation(socket, address);

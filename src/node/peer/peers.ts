@@ -125,6 +125,8 @@ export interface PeersOptions {
   readonly pubsub: PeerListener;
   /** What links speak TLS with, at the moment; `undefined` if they do not. */
   readonly tlsKeys?: () => TlsKeys;
+  /** Nodes without the secret, and without TLS, are talked to as well. */
+  readonly allowsPlainPeers?: boolean;
   /** Called when the process has as many files open as it may: a link could not be made for that. */
   readonly onOutOfFiles: () => void;
   /** Called when the process must end. */
@@ -756,11 +758,10 @@ export class Peers implements Transport, LinkOwner {
         `a question of ${text.length} bytes, at most ${QUESTION_BYTES_MAX} are allowed`;
       return { reply: new ErrorReply("ERR", message) };
     }
-    const { secret } = this.#options;
+    const { secret, allowsPlainPeers } = this.#options;
     const nonce = nonceOf(text);
-    if (secret !== undefined) {
-      return nonce === undefined ? this.#refuse(NO_PROOF) : this.#challenge(secret, nonce);
-    }
+    if (secret !== undefined && nonce !== undefined) return this.#challenge(secret, nonce);
+    if (secret !== undefined && allowsPlainPeers !== true) return this.#refuse(NO_PROOF);
     if (nonce !== undefined) return this.#refuse(NO_SECRET);
     const question = parseQuestion(text);
     if (question === undefined) {
@@ -942,8 +943,8 @@ export class Peers implements Transport, LinkOwner {
   }
 
   get #proof(): Proof {
-    const { secret, tlsKeys } = this.#options;
-    return { secret, keys: tlsKeys?.() };
+    const { secret, tlsKeys, allowsPlainPeers = false } = this.#options;
+    return { secret, keys: tlsKeys?.(), allowsLess: allowsPlainPeers };
   }
 
   get #uptimeMs(): number {
