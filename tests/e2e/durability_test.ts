@@ -18,7 +18,7 @@ import { client, until } from "../harness/processes.ts";
 import { withHome } from "../harness/homes.ts";
 import { Workload } from "../harness/workload.ts";
 
-const ROUNDS = IS_NIGHTLY ? 20 : 6;
+const ROUNDS = IS_NIGHTLY ? 20 : 3;
 
 const loopbackAddress = (port: number): Address => ({ hostname: "127.0.0.1", port });
 
