@@ -10,6 +10,7 @@ import { ProgressBar } from "../../src/client/progress_bar.ts";
 import { parseInteger, readCommandLine } from "../../src/command_line.ts";
 import { UsageError } from "../../src/errors.ts";
 import { formatCall } from "./history.ts";
+import { PLANTED_CHANGE_FAULTS } from "./planted_change_faults.ts";
 import { PLANTED_FAULTS } from "./planted_faults.ts";
 import { type Fault, scenarioOf, WORKLOADS } from "./scenario.ts";
 import { shrink } from "./shrink.ts";
@@ -32,7 +33,8 @@ const HELP = `deno task sim: runs whole clusters in one process, a seed each
   --workload NAME  ${WORKLOADS.join(", ")}; by the seed, if not given
   --changes        the list of nodes changes, too
   --plant NAME     breaks a rule on purpose, see docs/simulation.md
-  --plant-all      says for each such rule how many of the seeds it takes to see it broken
+  --plant-all      says for each such rule how many of the seeds it takes to see it broken; with --changes
+                   for each rule of changes
   --trace          prints what happened, of the first seed alone
   --shrink         makes the first failing scenario smaller, and prints what happens in it
   --counters       prints how often every path was walked
@@ -178,7 +180,7 @@ async function main(args: readonly string[]): Promise<number> {
 /** Prints the table of `docs/simulation.md`. */
 function printPlanted({ from, count, workload, changes }: Options): number {
   let missed = 0;
-  for (const plant of PLANTED_FAULTS) {
+  for (const plant of changes === true ? PLANTED_CHANGE_FAULTS : PLANTED_FAULTS) {
     const { name } = plant();
     let seed = from;
     let seenBy: string[] = [];

@@ -7,8 +7,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { IS_NIGHTLY } from "../harness/nightly.ts";
+import { PLANTED_CHANGE_FAULTS } from "./planted_change_faults.ts";
 import { PLANTED_FAULTS } from "./planted_faults.ts";
-import { FIXED_SET, scenarioOf } from "./scenario.ts";
+import { FIXED_SET, FIXED_SET_WITH_CHANGES, scenarioOf } from "./scenario.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulation.ts";
 
@@ -35,6 +36,16 @@ for (const plant of PLANTED_FAULTS) {
       }
       throw new Error(`no seed up to ${FIXED_SET} shows it`);
     },
+  });
+}
+
+for (const plant of PLANTED_CHANGE_FAULTS) {
+  Deno.test(`the fixed set with changes finds the planted fault "${plant().name}"`, () => {
+    for (let seed = 0; seed < FIXED_SET_WITH_CHANGES; seed++) {
+      const scenario = scenarioOf(seed, { changes: true });
+      if (simulate(scenario, { plantedFault: plant() }).violations.length > 0) return;
+    }
+    throw new Error(`no seed up to ${FIXED_SET_WITH_CHANGES} shows it`);
   });
 }
 

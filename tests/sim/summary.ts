@@ -6,12 +6,14 @@
 
 import type { Violation } from "./checkers.ts";
 import { DIRECTED_PLANTED_FAULTS, EXPLORED_PLANTED_FAULTS } from "./explored_planted_faults.ts";
+import { PLANTED_CHANGE_FAULTS } from "./planted_change_faults.ts";
 import { PLANTED_FAULTS, RARE_PLANTED_FAULTS } from "./planted_faults.ts";
 import { scenarioOf, type Workload } from "./scenario.ts";
 import { simulate } from "./simulation.ts";
 
 const ALL_PLANTED_FAULTS = [
   ...PLANTED_FAULTS,
+  ...PLANTED_CHANGE_FAULTS,
   ...EXPLORED_PLANTED_FAULTS,
   ...Object.values(DIRECTED_PLANTED_FAULTS),
   ...RARE_PLANTED_FAULTS,

@@ -39,8 +39,9 @@ import {
   type View,
   type ViewPromise,
 } from "../../src/two_phase/messages.ts";
+import { learnerOf } from "../../src/two_phase/member_changes.ts";
 import { contains, members, only, setOf, size } from "../../src/two_phase/node_set.ts";
-import { quorumOf, voters } from "../../src/two_phase/quorum.ts";
+import { configuredNodes, quorumOf, voters } from "../../src/two_phase/quorum.ts";
 import type { Replica } from "../../src/two_phase/replica.ts";
 import { whatIsNotDurable } from "./assertions.ts";
 import { Ledger } from "./ledger.ts";
@@ -67,6 +68,8 @@ interface Process {
 interface Chosen {
   readonly view: View;
   readonly voters: NodeSet;
+  /** Those, and the learners. */
+  readonly listed: NodeSet;
 }
 
 /** A node that has accepted a proposal. */
@@ -414,7 +417,7 @@ export class WhiteBox {
     const key = keyOf(view);
     const known = this.#chosen.get(key);
     if (known !== undefined && known.view.ballot <= view.ballot) return;
-    this.#chosen.set(key, { view, voters: voters(view) });
+    this.#chosen.set(key, { view, voters: voters(view), listed: configuredNodes(view) });
   }
 
   #noteAcceptor(proposal: View, acceptor: Acceptor): void {
@@ -454,14 +457,15 @@ export class WhiteBox {
 
   /** What a node takes for its list is that of a view that was chosen. */
   #checkList({ machine, replica: { membership } }: Process): void {
-    const { view, quorum } = membership;
+    const { view, quorum, all } = membership;
     const chosen = this.#chosen.get(keyOf(view));
-    if (chosen === undefined || quorum.nodes === chosen.voters) return;
+    if (chosen === undefined) return;
+    if (quorum.nodes === chosen.voters && all === chosen.listed) return;
     const namesOf = (set: NodeSet) => members(set).join(" ");
     this.#say(
       machine,
-      `counts the nodes ${namesOf(quorum.nodes)} in view ${view.number}, in which ` +
-        `${namesOf(chosen.voters)} count`,
+      `counts the nodes ${namesOf(quorum.nodes)} of ${namesOf(all)} in view ${view.number}, in ` +
+        `which ${namesOf(chosen.voters)} of ${namesOf(chosen.listed)} count`,
     );
   }
 
@@ -472,7 +476,8 @@ export class WhiteBox {
     const come = after & ~before.voters;
     const gone = before.voters & ~after;
     if (learners.length > 1) this.#say(node, `installs view ${number}, which has two learners`);
-    if (size(come) > 1 || size(gone) > 1) {
+    const isWaiting = learners.some(({ node }) => learnerOf(before.view, node) !== undefined);
+    if (size(come) > 1 || size(gone) > 1 || isWaiting && (come | gone) !== 0) {
       this.#say(node, `installs view ${number}, which makes two changes of the list at once`);
     }
     if ((come & ~view.members) !== 0) {

@@ -228,3 +228,41 @@ Deno.test("WhiteBox sees a commit that is not durable everywhere, and a number g
   outbox.append({ type: "prepared", coordinator: 0, prepare: { ...prepare, version: 3 } });
   assert(whiteBox.violations.at(-1)?.includes("twice"));
 });
+
+Deno.test("WhiteBox sees a proposal accepted without the view before it", () => {
+  const { whiteBox } = node();
+  const accepted = { type: "accepted", ballot, journal: "journal 0" } as const;
+  whiteBox.onDurable(0, [{ ...accepted, proposal: { ...VIEW, ballot, number: 2 } }]);
+  assertEquals(whiteBox.violations, []);
+  whiteBox.onDurable(0, [{ ...accepted, proposal: { ...VIEW, ballot, number: 3 } }]);
+  assertEquals(whiteBox.violations, ["n0 accepts view 3 in view 1"]);
+});
+
+Deno.test("WhiteBox sees a list that is not that of the view", () => {
+  const { whiteBox, replica: { membership } } = node();
+  whiteBox.begin(VIEW);
+  membership.announce(0b010);
+  assertEquals(whiteBox.violations, []);
+  membership.restore({ ...VIEW, names: ["n0", "n1", ""] });
+  membership.announce(0b010);
+  assertStringIncludes(whiteBox.violations.join("\n"), "counts the nodes 0 1 of 0 1 in view 1");
+});
+
+Deno.test("WhiteBox sees what may not change from one view to the next", () => {
+  const learner = { node: 3, by: "ops", at: 0 };
+  const names = [...NAMES, "n3"];
+  const journals = [...JOURNALS, ""];
+  const cases: [Partial<View>, string][] = [
+    [{ names, journals }, "a new node counts that is no member"],
+    [{ names: ["n0", "", ""] }, "two changes of the list at once"],
+    [{ names: [...names, "n4"], learners: [learner, { ...learner, node: 4 }] }, "two learners"],
+    [{ names, learners: [learner], members: 0b1111 }, "a member that does not count"],
+    [{ members: 0b001 }, "are no majority of its list"],
+  ];
+  for (const [change, text] of cases) {
+    const { whiteBox, replica: { context: { outbox } } } = node();
+    whiteBox.begin(VIEW);
+    outbox.append({ type: "view", view: { ...VIEW, number: 2, ballot, ...change } });
+    assertStringIncludes(whiteBox.violations.join("\n"), text);
+  }
+});
