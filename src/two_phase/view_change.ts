@@ -886,6 +886,8 @@ export class ViewChange {
   #propose(attempt: Attempt, proposal: View): void {
     const { membership, outbox, self } = this.#context;
     attempt.proposal = proposal;
+    // A node alone has a lease that does not end by itself, whatever is waited for.
+    if (!contains(proposal.members, self)) membership.giveUpReading();
     const { ballot } = attempt;
     const message: ViewAccept = {
       type: "viewAccept",

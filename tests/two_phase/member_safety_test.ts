@@ -129,3 +129,36 @@ Deno.test("a node with a new journal gives up no lease of a process with the old
   const tookMs = script.now - before;
   assertEquals(tookMs >= leaseWaitMs(timingFor(5000)), true, `it took ${tookMs} ms`);
 });
+
+Deno.test("a node alone reads no more once it has proposed the view in which another one replaces it", () => {
+  const script = Script.completed(2, { founders: 1, timing: timingFor(500) });
+  script.ask(0, "before", write({ k: "old" }));
+  script.change(0, "C", { kind: "replace", name: "n1", replaces: "n0" });
+  script.goOnUntil(() => areIn(script, 2, 0));
+  script.goOnUntil(() => node(script, 0).membership.mayRead(script.clocksOf(0)));
+  // The disk of n0 hangs while somebody calls the change off, and for longer than that has time.
+  script.forcesAtOnce = false;
+  script.change(0, "X", { kind: "cancel", name: "n1" });
+  script.goOnUntil(() => script.changeOutcomes.has("X"));
+  // Meanwhile n1 gets everything. The view change that goes on then lets it in.
+  script.connect(0, 1);
+  script.welcomeAll();
+  const goOn = () => {
+    script.wait(20);
+    script.completeForces(1);
+    script.deliverAll();
+  };
+  for (let i = 0; i < 100 && node(script, 1).chunksReceived !== 1; i++) goOn();
+  script.completeForces(1);
+  script.deliverAll();
+  const { membership } = node(script, 1);
+  for (let i = 0; i < 100 && membership.view.number < 3; i++) {
+    script.completeForces(0);
+    goOn();
+  }
+  for (let i = 0; i < 100 && !membership.mayWrite; i++) goOn();
+  script.ask(1, "W", write({ k: "new" }));
+  for (let i = 0; i < 100 && !script.outcomes.has("W"); i++) goOn();
+  assertEquals(script.outcomes.get("W"), { kind: "answered", reply: "OK" });
+  assertEquals(node(script, 0).membership.mayRead(script.clocksOf(0)), false);
+});
