@@ -10,6 +10,8 @@ import {
   DIRECTED_PLANTED_FAULTS,
   EXPLORED_PLANTED_FAULTS,
 } from "../sim/explored_planted_faults.ts";
+import { CHANGE_PATHS } from "../sim/change_log.ts";
+import { PLANTED_CHANGE_FAULTS } from "../sim/planted_change_faults.ts";
 import { findPlantedFault } from "../sim/summary.ts";
 import { lastPartAhead, numberGivenAgain } from "./directed.ts";
 import { exhaust } from "./exhaustive.ts";
@@ -30,6 +32,32 @@ Deno.test("the fixed set of runs passes, and changes views", () => {
   assertEquals(summary.failures, []);
   assert(summary.views > FIXED_SET, `only ${summary.views} views`);
 });
+
+/** And these, in which the list of nodes changes. */
+const FIXED_SET_WITH_CHANGES = 600;
+
+Deno.test("the fixed set of runs with changes of the list passes, and changes it in every way", () => {
+  const counts = new Map<string, number>();
+  for (let seed = 0; seed < FIXED_SET_WITH_CHANGES; seed++) {
+    const { violations, changes } = explore(seed, "changes");
+    assertEquals(violations, [], `run ${seed}`);
+    for (const [path, count] of changes) counts.set(path, (counts.get(path) ?? 0) + count);
+  }
+  // No id is used again before 31 are used, and nobody counts how long a node has slept.
+  const missed = CHANGE_PATHS.filter((path) =>
+    !counts.has(path) && path !== "id reused" && path !== "a node has slept through several changes"
+  );
+  assertEquals(missed, [], "paths that no run of the fixed set walks");
+});
+
+for (const plant of PLANTED_CHANGE_FAULTS) {
+  Deno.test(`the fixed set of runs with changes finds the planted fault "${plant().name}"`, () => {
+    let seed = 0;
+    const isShown = () => explore(seed, "changes", plant).violations.length > 0;
+    while (seed < FIXED_SET_WITH_CHANGES && !isShown()) seed++;
+    assert(seed < FIXED_SET_WITH_CHANGES, "no run shows it");
+  });
+}
 
 const WHITE_BOX_FAULTS = [
   "viewPrepare before the promise is durable",

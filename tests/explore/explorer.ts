@@ -25,8 +25,11 @@ import {
 /** What runs of a profile are about. */
 export const PROFILES = ["views", "paxos", "joins", "transactions", "disks"] as const;
 
-/** See {@linkcode PROFILES}. */
-export type Profile = typeof PROFILES[number];
+/** These, and runs in which the list of nodes changes. */
+export const ALL_PROFILES = [...PROFILES, "changes"] as const;
+
+/** See {@linkcode ALL_PROFILES}. */
+export type Profile = typeof ALL_PROFILES[number];
 
 /** What goes wrong. */
 const FAULTS = [
@@ -39,6 +42,7 @@ const FAULTS = [
   "wipe",
   "leave",
   "checkpoint",
+  "change",
 ] as const;
 
 type Fault = typeof FAULTS[number];
@@ -53,7 +57,12 @@ interface ProfileRules {
   readonly operations: number;
   readonly names: readonly OperationName[];
   readonly isNewChance: number;
+  /** How many changes of the list are asked for, at most; absent: none. */
+  readonly changes?: number;
 }
+
+/** What is asked of the list of nodes. */
+const CHANGES = ["add", "add", "remove", "replace", "replace", "cancel"] as const;
 
 const VIEW_EVENTS = [
   "append promise",
@@ -139,6 +148,26 @@ const RULES: { readonly [Name in Profile]: ProfileRules } = {
     names: ["set", "delete", "get", "increment"],
     isNewChance: 0.1,
   },
+  changes: {
+    steps: 1200,
+    events: [...VIEW_EVENTS, "append joined", "send joinFinal", "send joinConfirmed"],
+    faults: [
+      "crash",
+      "crash",
+      "crash another",
+      "hang the disk",
+      "starve a link",
+      "starve the node",
+      "cut",
+      "change",
+      "checkpoint",
+    ],
+    armedMax: 5,
+    operations: 6,
+    names: ["set", "get"],
+    isNewChance: 0,
+    changes: 5,
+  },
 };
 
 /** A run: what the world is like at first, and what happens in it. Plain values. */
@@ -153,6 +182,8 @@ export interface RunResult {
   readonly violations: readonly Violation[];
   /** How many views were installed, over all nodes. */
   readonly views: number;
+  /** What became of the changes of the list, and how often. */
+  readonly changes: ReadonlyMap<string, number>;
 }
 
 /** Ticks come so often. */
@@ -206,18 +237,23 @@ class Explorer {
   readonly #changeChance: number;
   readonly #askChance: number;
   readonly #startChance: number;
+  readonly #listChance: number;
   #asked = 0;
+  #changesAsked = 0;
   #wipes = 0;
   #views = 0;
 
   constructor(seed: number, profile: Profile, plant: (() => PlantedFault) | undefined) {
-    const random = new Random(seed, 7 + PROFILES.indexOf(profile));
+    const random = new Random(seed, 7 + ALL_PROFILES.indexOf(profile));
     this.#random = random;
     this.#rules = RULES[profile];
-    const nodes = random.chance(0.85) ? 3 : random.pick([4, 5]);
+    const { changes } = this.#rules;
+    const usual = random.chance(0.85) ? 3 : random.pick([4, 5]);
+    const nodes = changes === undefined ? usual : random.pick([1, 2, 3, 3, 3, 4]);
     this.#options = {
       seed,
       nodes,
+      ...changes === undefined ? {} : { spares: 1 + random.integer(3) },
       isNew: random.chance(this.#rules.isNewChance),
       hungAtTheEnd: profile === "disks" && random.chance(0.2) ? random.integer(nodes) : undefined,
       sequencesMax: random.chance(0.7) ? undefined : random.pick([1, 3]),
@@ -233,6 +269,7 @@ class Explorer {
       ? 0
       : this.#rules.operations / this.#rules.steps * random.pick([1, 2, 6]);
     this.#startChance = random.pick([0.005, 0.03, 0.2]);
+    this.#listChance = (changes ?? 0) / this.#rules.steps * random.pick([1, 2, 6]);
     const armed = random.integer(this.#rules.armedMax + 1);
     for (let i = 0; i < armed; i++) {
       this.#armed.push({
@@ -259,6 +296,7 @@ class Explorer {
       run: { world: this.#options, steps: this.#steps },
       violations,
       views: this.#views,
+      changes: this.#world.changes,
     };
   }
 
@@ -291,6 +329,9 @@ class Explorer {
       this.#asked++;
       const node = random.integer(this.#options.nodes);
       this.#take(["ask", node, random.pick(this.#rules.names), random.integer(KEYS)]);
+    }
+    if (this.#listChance > 0 && random.chance(this.#listChance)) {
+      this.#fail("change", random.integer(this.#world.nodes.length));
     }
     const possible = this.#possible();
     const awake = possible.filter(({ priority }) => priority >= this.#timePriority);
@@ -356,7 +397,7 @@ class Explorer {
 
   #fail(fault: Fault, node: number): void {
     const random = this.#random;
-    const { nodes } = this.#options;
+    const { length: nodes } = this.#world.nodes;
     const other = (node + 1 + random.integer(nodes - 1)) % nodes;
     const kept = random.chance(0.3) ? random.integer(4) : 0;
     switch (fault) {
@@ -389,6 +430,10 @@ class Explorer {
         return;
       case "checkpoint":
         this.#take(["checkpoint", node]);
+        return;
+      case "change":
+        if (this.#changesAsked++ >= (this.#rules.changes ?? 0)) return;
+        this.#take(["change", node, random.pick(CHANGES), random.integer(nodes)]);
         return;
     }
   }

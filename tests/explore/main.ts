@@ -11,7 +11,7 @@ import { UsageError } from "../../src/errors.ts";
 import { findPlantedFault } from "../sim/summary.ts";
 import { coordinatorOf, formatMessage } from "../two_phase/notation.ts";
 import { exhaust } from "./exhaustive.ts";
-import { explore, type Profile, PROFILES, replay, type Run } from "./explorer.ts";
+import { ALL_PROFILES, explore, type Profile, replay, type Run } from "./explorer.ts";
 import { shrink } from "./shrink.ts";
 import { EMPTY, merge, type Summary, type Task } from "./summary.ts";
 import { runOnThreads } from "../sim/threads.ts";
@@ -21,7 +21,7 @@ const HELP = `deno task explore: chooses what happens in a cluster, step by step
   --runs N         how many runs (1000)
   --seed S         the seed of the first (0)
   --jobs J         threads (2)
-  --profile NAME   ${PROFILES.join(", ")}; by turns, if not given
+  --profile NAME   ${ALL_PROFILES.join(", ")}; by turns, if not given
   --plant NAME     breaks a rule on purpose, see docs/simulation.md
   --shrink         makes the first failing run shorter, and prints its steps
   --save FILE      writes the first failing run to this file, the shorter one with --shrink
@@ -171,15 +171,15 @@ async function main(args: readonly string[]): Promise<number> {
     return searchAll({ crashes, ticks, states: integer("states", 1e7, 1e9), plantedFault });
   }
   const name = line.value("profile");
-  const profile = PROFILES.find((known) => known === name);
+  const profile = ALL_PROFILES.find((known) => known === name);
   if (name !== undefined && profile === undefined) {
-    throw new UsageError(`--profile takes ${PROFILES.join(", ")}, not "${name}"`);
+    throw new UsageError(`--profile takes ${ALL_PROFILES.join(", ")}, not "${name}"`);
   }
   return await exploreAll({
     from: integer("seed", 0, 2 ** 52, 0),
     count: integer("runs", 1000, 1e9),
     jobs: integer("jobs", 2, 256),
-    profiles: profile === undefined ? PROFILES : [profile],
+    profiles: profile === undefined ? ALL_PROFILES : [profile],
     plantedFault,
     shrinks: line.has("shrink"),
     file: line.value("save"),

@@ -9,10 +9,12 @@
  * @module
  */
 
+import { lastView } from "../../src/node/storage/journal_identity.ts";
 import type { Clocks } from "../../src/two_phase/clocks.ts";
 import {
   ballotOf,
   type JournalSighting,
+  type MemberChange,
   type Message,
   type NodeId,
   transactionName,
@@ -20,11 +22,13 @@ import {
 } from "../../src/two_phase/messages.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import { members, only, setOf } from "../../src/two_phase/node_set.ts";
+import { majority } from "../../src/two_phase/quorum.ts";
 import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome, Request } from "../../src/two_phase/request.ts";
 import type { Store } from "../../src/two_phase/store.ts";
 import { type Timing, timingFor } from "../../src/two_phase/timing.ts";
+import { ChangeLog, learnerIn } from "../sim/change_log.ts";
 import * as checkers from "../sim/checkers.ts";
 import type { Violation } from "../sim/checkers.ts";
 import { Claims } from "../sim/claims.ts";
@@ -94,12 +98,16 @@ export type Step =
   | readonly ["cut", node: NodeId, peer: NodeId]
   /** `node` learns that the other end is gone. */
   | readonly ["lost", node: NodeId, peer: NodeId]
-  | readonly ["ask", node: NodeId, operation: OperationName, key: number];
+  | readonly ["ask", node: NodeId, operation: OperationName, key: number]
+  /** `node` is asked to change the list: to remove or replace `target`, or add the next node that is spare. */
+  | readonly ["change", node: NodeId, kind: MemberChange["kind"], target: NodeId];
 
 /** What a world is like at first. */
 export interface WorldOptions {
   readonly seed: number;
   readonly nodes: number;
+  /** How many more may come into the list: with the ids behind those, each once. */
+  readonly spares?: number | undefined;
   /** All nodes start from empty; else they are members of view 1, and linked. */
   readonly isNew?: boolean;
   readonly sequencesMax?: number | undefined;
@@ -136,6 +144,8 @@ interface Node {
   localMs: number;
   wipes: number;
   readonly clients: Set<() => void>;
+  /** A later view that does not list this node, which goes on until a majority of that list has it. */
+  lackedBy: Pick<View, "number" | "names"> | undefined;
 }
 
 /** How many keys clients use. */
@@ -152,6 +162,9 @@ export class World {
   readonly #history = new History();
   readonly #freshness = new Freshness();
   readonly #claims = new Claims();
+  readonly #changeLog = new ChangeLog((name) =>
+    this.nodes.some(({ index, replica }) => `n${index}` === name && replica !== undefined)
+  );
   readonly #named = new Set<string>();
   readonly #violations: Violation[] = [];
   #links = 0;
@@ -161,7 +174,8 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.#options = options;
-    const indices = Array.from({ length: options.nodes }, (_, index) => index);
+    const { nodes, spares = 0 } = options;
+    const indices = Array.from({ length: nodes + spares }, (_, index) => index);
     this.#queues = indices.map(() => indices.map(() => []));
     this.nodes = indices.map((index) => ({
       index,
@@ -175,8 +189,9 @@ export class World {
       localMs: 0,
       wipes: 0,
       clients: new Set(),
+      lackedBy: undefined,
     }));
-    if (options.isNew !== true) this.#install(indices);
+    if (options.isNew !== true) this.#install(indices.slice(0, nodes));
     for (const index of indices) this.apply(["start", index]);
     const [first] = this.nodes;
     if (first?.replica !== undefined && options.isNew !== true) {
@@ -200,7 +215,8 @@ export class World {
       bases: indices.map(() => 0),
     };
     this.whiteBox.begin(view);
-    for (const { disk } of this.nodes) {
+    for (const { disk, index } of this.nodes) {
+      if (!indices.includes(index)) continue;
       disk.append([{ type: "membership", view, isMember: true, joined: undefined, offset: 0 }]);
       disk.makeDurable(1);
       disk.incarnation = 1;
@@ -216,6 +232,11 @@ export class World {
 
   get isBroken(): boolean {
     return this.#violations.length > 0 || this.whiteBox.violations.length > 0;
+  }
+
+  /** What became of the changes of the list, and how often. */
+  get changes(): ReadonlyMap<string, number> {
+    return this.#changeLog.counts;
   }
 
   get calls(): readonly Call[] {
@@ -276,6 +297,8 @@ export class World {
       }
       case "ask":
         return this.#ask(this.#node(step[1]), step[2], step[3]);
+      case "change":
+        return this.#change(this.#node(step[1]), step[2], step[3]);
     }
   }
 
@@ -308,6 +331,7 @@ export class World {
     const { index, replica } = node;
     node.disk.append(effects.records);
     if (replica !== undefined) this.#claims.onAppend(replica, effects.records);
+    this.#changeLog.onAppend(effects.records);
     for (const { type } of effects.records) onEvent?.(index, `append ${type}`);
     for (const { to, message } of effects.sends) {
       onEvent?.(index, `send ${message.type}`);
@@ -326,9 +350,13 @@ export class World {
         plantedFault?.ignoresLeaseEnd !== true;
       requester.onOutcome(isLate ? LEASE_OVER : outcome);
     }
-    for (const { type } of effects.events) {
-      if (type === "startOver") onEvent?.(index, "startOver");
+    for (const { requester, outcome } of effects.changeAnswers) requester.onChangeOutcome(outcome);
+    for (const event of effects.events) {
+      if (event.type === "startOver") onEvent?.(index, "startOver");
+      else if (event.type === "isRemoved") node.lackedBy = event.view;
+      else if (event.type === "listChanged") this.#followList(node, event.view);
     }
+    if (node.replica === undefined) return; // It was removed.
     if (!effects.force) return;
     node.wanted = effects.position;
     if (node.forcing === 0) node.forcing = effects.position;
@@ -350,7 +378,10 @@ export class World {
   #start(node: Node): boolean {
     if (node.replica !== undefined) return false;
     const { index, disk } = node;
-    const { plantedFault, nodes, sequencesMax, seed } = this.#options;
+    const { plantedFault, sequencesMax, seed } = this.#options;
+    const names = this.#startList(node);
+    if (names[index] !== `n${index}`) return false;
+    node.lackedBy = undefined;
     const { store, records, incarnation } = disk.open();
     const process = ++node.processes;
     const random = new Random(seed, 100 + index * 100 + process);
@@ -360,7 +391,7 @@ export class World {
     this.#freshness.follow(store);
     node.replica = new Replica({
       self: index,
-      names: Array.from({ length: nodes }, (_, at) => `n${at}`),
+      names,
       identity: { journal, incarnation, process: `${index}, process ${process}` },
       timing: TIMING,
       sequencesMax,
@@ -413,6 +444,87 @@ export class World {
     });
   }
 
+  // --- The list of nodes ------------------------------------------------------------------------
+
+  /** The names by id with which a process of `node` starts: it does not, if they lack the node. */
+  #startList({ index, disk }: Node): readonly string[] {
+    const { nodes } = this.#options;
+    const own = lastView(disk.records);
+    if (own !== undefined) return own.names;
+    if (index < nodes) return Array.from({ length: nodes }, (_, at) => `n${at}`);
+    return this.#latestView?.names ?? [];
+  }
+
+  /** The latest view of all nodes that run; `undefined` if none has one. */
+  get #latestView(): View | undefined {
+    let latest: View | undefined;
+    for (const { replica } of this.nodes) {
+      const view = replica?.membership.view;
+      if (view !== undefined && view.number > (latest?.number ?? 0)) latest = view;
+    }
+    return latest;
+  }
+
+  /** The nodes of the list of the latest view. */
+  get #listed(): readonly Node[] {
+    const names = this.#latestView?.names;
+    const { nodes, spares } = this.#options;
+    if (spares === undefined) return this.nodes;
+    return this.nodes.filter(({ index }) =>
+      names === undefined ? index < nodes : (names[index] ?? "") !== ""
+    );
+  }
+
+  /** Links to nodes that are not in the list end; a node that is not in it ends. */
+  #followList(node: Node, { names }: View): void {
+    const isListed = (id: NodeId) => (names[id] ?? "") !== "";
+    if (!isListed(node.index)) this.#crash(node, 0);
+    for (const { index } of this.nodes) if (!isListed(index)) this.#close(node, index);
+  }
+
+  /** Tells whether both have each other in their lists. The one that is behind may learn that it is removed. */
+  #doAgree(a: Node, b: Node): boolean {
+    const [ofA, ofB] = [a.replica?.membership.view, b.replica?.membership.view];
+    if (ofA === undefined || ofB === undefined) return false;
+    if (ofB.number > ofA.number && (ofB.names[a.index] ?? "") === "") a.lackedBy = ofB;
+    if (ofA.number > ofB.number && (ofA.names[b.index] ?? "") === "") b.lackedBy = ofA;
+    return (ofA.names[b.index] ?? "") !== "" && (ofB.names[a.index] ?? "") !== "";
+  }
+
+  /** Ends the processes that lists lack of which a majority has the view. */
+  #endRemoved(): void {
+    for (const node of this.nodes) {
+      const { lackedBy, replica } = node;
+      if (lackedBy === undefined || replica === undefined) continue;
+      const listed = this.nodes.filter(({ index }) => (lackedBy.names[index] ?? "") !== "");
+      const knowing = listed.filter((other) =>
+        (other.replica?.membership.view.number ?? 0) >= lackedBy.number
+      );
+      if (knowing.length >= majority(listed.length)) this.#crash(node, 0);
+    }
+  }
+
+  #change(node: Node, kind: MemberChange["kind"], target: NodeId): boolean {
+    const view = node.replica?.membership.view;
+    if (view === undefined || view.number === 0) return false;
+    // Ids are given in their order.
+    const name = `n${view.names.length}`;
+    const isSpare = view.names.length < this.nodes.length;
+    const leaving = view.names[target] ?? "";
+    const learner = learnerIn(view);
+    if (kind === "cancel" ? learner === undefined : kind !== "add" && leaving === "") return false;
+    if ((kind === "add" || kind === "replace") && !isSpare) return false;
+    const change: MemberChange = kind === "cancel"
+      ? { kind, name: learner ?? "" }
+      : kind === "remove"
+      ? { kind, name: leaving }
+      : kind === "add"
+      ? { kind, name }
+      : { kind, name, replaces: leaving };
+    const about = { nowMs: () => this.now, inView: view.number };
+    return this.#step(node, { type: "changeMembers", request: this.#changeLog.ask(change, about) });
+  }
+
   // --- Connections ------------------------------------------------------------------------------
 
   #queue(from: NodeId, to: NodeId): { link: number; item: Message | Greeting }[] {
@@ -456,7 +568,7 @@ export class World {
   #connect(dialer: Node, acceptor: Node): boolean {
     const [a, b] = [dialer.index, acceptor.index];
     if (dialer.replica === undefined || acceptor.replica === undefined) return false;
-    if (dialer.links[b] !== 0) return false;
+    if (dialer.links[b] !== 0 || !this.#doAgree(dialer, acceptor)) return false;
     if (acceptor.links[a] !== 0) this.#close(acceptor, a);
     const greetings = [greet(dialer.replica, b), greet(acceptor.replica, a)] as const;
     const link = ++this.#links;
@@ -486,7 +598,11 @@ export class World {
     const { link, item } = first;
     const node = this.#node(to);
     if (item.type === "greeting") {
-      if (node.links[from] === 0) this.#adopt(node, { peer: from, link, greeting: item });
+      const view = node.replica?.membership.view;
+      const isListed = (view?.names[from] ?? "") !== "";
+      if (isListed && node.links[from] === 0) {
+        this.#adopt(node, { peer: from, link, greeting: item });
+      }
       return true;
     }
     if (node.links[from] !== link) return true; // Of a connection that is gone.
@@ -592,6 +708,7 @@ export class World {
         this.apply(["tick", a]);
       }
       this.#deliverAll();
+      this.#endRemoved();
     }
     return isDone();
   }
@@ -609,23 +726,24 @@ export class World {
   }
 
   #isWhole(): boolean {
-    const views = new Set(this.nodes.map(({ replica }) => replica?.membership.view.number));
+    const listed = this.#listed;
+    const views = new Set(listed.map(({ replica }) => replica?.membership.view.number));
     return views.size === 1 &&
-      this.nodes.every(({ replica }) =>
+      listed.every(({ replica }) =>
         replica?.membership.isMember === true && !replica.membership.isFrozen &&
         !replica.membership.isLeaving && replica.membership.mayWrite
       );
   }
 
   #mayAllRead(): boolean {
-    return this.nodes.every((node) =>
+    return this.#listed.every((node) =>
       node.replica?.membership.mayRead(this.#clocks(node)) === true
     );
   }
 
   #isAtRest(): boolean {
     return this.#isWhole() && this.#mayAllRead() &&
-      this.nodes.every(({ replica }) => replica?.transactions === 0 && replica.locks.size === 0);
+      this.#listed.every(({ replica }) => replica?.transactions === 0 && replica.locks.size === 0);
   }
 
   /** Everything is healed; what then must hold is looked at. Returns all violations. */
@@ -638,7 +756,7 @@ export class World {
         ...checkers.visibleAborts(calls),
       );
     }
-    this.#violations.push(...this.#claims.violations());
+    this.#violations.push(...this.#claims.violations(), ...this.#changeLog.violations());
     return this.violations;
   }
 
@@ -653,8 +771,8 @@ export class World {
     }
     this.askOutcomes();
     this.#hangADisk();
-    for (const { index } of this.nodes) this.apply(["ask", index, "getAll", 0]);
-    for (const { index } of this.nodes) this.apply(["ask", index, "set", 0]);
+    for (const { index } of this.#listed) this.apply(["ask", index, "getAll", 0]);
+    for (const { index } of this.#listed) this.apply(["ask", index, "set", 0]);
     const isServed = this.#settleDown(() => this.#isAtRest() && this.#isServed());
     if (this.isBroken) return;
     if (!isServed) {
@@ -666,7 +784,7 @@ export class World {
         if (this.#claims.hadNoEffect(transaction)) call.ending = "none";
       }
     }
-    this.#violations.push(...checkers.atRest(this.nodes.flatMap(({ index, replica }) => {
+    this.#violations.push(...checkers.atRest(this.#listed.flatMap(({ index, replica }) => {
       if (replica === undefined) return [];
       const { store, locks, transactions: remembered } = replica;
       const values = new Map<string, string>();
