@@ -40,8 +40,12 @@ export function statusOf(reply: RespValue, name: string): ClusterStatus {
   throw new ConnectionError(`${name} is no dks node${said}`, false);
 }
 
-/** Returns the status in human-readable form. */
-export function formatStatus(status: ClusterStatus): string {
+/**
+ * Returns the status in human-readable form.
+ *
+ * @param columnsMax how wide its tables may be
+ */
+export function formatStatus(status: ClusterStatus, columnsMax: number = Infinity): string {
   const up = status.nodes.filter((node) => node.isUp).length;
   const state = status.isComplete ? green("complete") : red("not complete: writes wait");
   const storage = status.isEphemeral
@@ -63,6 +67,7 @@ export function formatStatus(status: ClusterStatus): string {
     ["node", "role", "lease", "round trip", "force", "keys", "requests/s"],
     status.nodes.map(rowOf),
     ["left", "left", "left", "right", "right", "right", "right"],
+    columnsMax,
   );
   return head + table + formatDoubts(status);
 }

@@ -90,8 +90,9 @@ async function draw(connector: Connector, { output, timeoutMs }: TopOptions): Pr
   try {
     const ended = untilQuit();
     for (let glance = first, isOver = false; !isOver;) {
-      const text = formatGlance(glance) + dim("q ends");
-      const lines = fit(text, { columns: terminalColumns(), rows: terminalRows() });
+      const columns = terminalColumns();
+      const text = formatGlance(glance, columns) + dim("q ends");
+      const lines = fit(text, { columns, rows: terminalRows() });
       await output.write(`${HOME}${lines.join(`${CLEAR_LINE}\r\n`)}${CLEAR_LINE}${CLEAR_REST}`);
       isOver = await Promise.race([ended, delay(PERIOD_MS).then(() => false)]);
       if (!isOver) glance = await look(connector, timeoutMs);
@@ -145,18 +146,32 @@ export function slowIn(reply: RespValue): SlowCommand[] {
   }).sort((a, b) => b.micros - a.micros);
 }
 
-/** Returns the glance in human-readable form, lines of any length. */
-export function formatGlance({ status, times, slow }: Glance): string {
+/**
+ * Returns the glance in human-readable form, lines of any length.
+ *
+ * @param columnsMax how wide its tables may be
+ */
+export function formatGlance(
+  { status, times, slow }: Glance,
+  columnsMax: number = Infinity,
+): string {
   const rate = status.nodes.reduce((sum, node) => sum + (node.requestsPerSecond ?? 0), 0);
   const parts = [
-    `${formatStatus(status)}\n${bold(`${formatNumber(rate)} requests/s at all nodes`)}, ` +
+    `${formatStatus(status, columnsMax)}\n${
+      bold(`${formatNumber(rate)} requests/s at all nodes`)
+    }, ` +
     `${status.inDoubt} in doubt\n`,
   ];
   const name = status.nodes.find(({ isSelf }) => isSelf)?.address ?? "this node";
   if (times.length > 0) {
     const rows = times.slice(0, COMMANDS_MAX).map((one) => [one.name, ms(one.p50), ms(one.p99)]);
-    const heading = [`times at ${name}`, "median ms", "p99 ms"];
-    parts.push(formatTable(heading, rows, ["left", "right", "right"]));
+    const table = formatTable(
+      ["command", "median ms", "p99 ms"],
+      rows,
+      ["left", "right", "right"],
+      columnsMax,
+    );
+    parts.push(`times at ${name}\n${table}`);
   }
   if (slow.length > 0) {
     const rows = slow.slice(0, SLOW_MAX).map(({ micros, words }) => [ms(micros), words]);
@@ -170,12 +185,12 @@ function ms(micros: number): string {
 }
 
 /**
- * Returns the lines of `text` that fit on a screen, each cut to its width. A line that is cut loses its
- * colours.
+ * Returns the lines of `text` that fit on a screen, each cut to its width. A line that is cut ends with `…`,
+ * and loses its colours.
  */
 export function fit(text: string, screen: { columns: number; rows: number }): string[] {
   return text.split("\n").slice(0, screen.rows).map((line) => {
     const plain = stripAnsiCode(line);
-    return plain.length <= screen.columns ? line : plain.slice(0, screen.columns);
+    return plain.length <= screen.columns ? line : `${plain.slice(0, screen.columns - 1)}…`;
   });
 }

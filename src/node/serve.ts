@@ -104,9 +104,9 @@ usage: dks serve [options]
       --tls-auth-clients  with a certificate in the document of --config: lets
                          in only clients that show one too
       --tls-plain-clients  the same: serves clients without TLS too
-      --plain-peers      while a cluster gets a secret or TLS, or loses it, node
-                         by node: also talks to nodes that lack it, and serves
-                         clients without TLS (docs/security.md)
+      --plain-peers      while a cluster gets a secret or TLS, or loses it,
+                         node by node: also talks to nodes that lack it, and
+                         serves clients without TLS (docs/security.md)
   -h, --help             prints this
 
 Exit codes: 0 stopped by SIGINT or SIGTERM, 1 cannot continue or ended by a

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { bold } from "@std/fmt/colors";
+import { bold, stripAnsiCode } from "@std/fmt/colors";
+import { formatTable } from "../../src/client/table.ts";
 import { fit, slowIn, timesIn } from "../../src/client/top.ts";
 import { ErrorReply } from "../../src/resp/value.ts";
 
@@ -25,9 +26,22 @@ Deno.test("slowIn() returns the slowest commands first, in quotes and cut", () =
   assertEquals(slowIn([null, ["odd"]]), []);
 });
 
+Deno.test("formatTable() leaves out last columns, rather than cut a number", () => {
+  const table = (columnsMax: number) =>
+    formatTable(
+      ["node", "ms", "keys"],
+      [["a", "0.25", "12"]],
+      ["left", "right", "right"],
+      columnsMax,
+    );
+  assertEquals(stripAnsiCode(table(16)), "node    ms  keys\na     0.25    12\n");
+  assertEquals(stripAnsiCode(table(15)), "node    ms\na     0.25\n");
+  assertEquals(table(1), table(15));
+});
+
 Deno.test("fit() cuts lines to the width, and leaves out those below the screen", () => {
-  assertEquals(fit("abcdef\ng\nh\n", { columns: 4, rows: 2 }), ["abcd", "g"]);
+  assertEquals(fit("abcdef\ng\nh\n", { columns: 4, rows: 2 }), ["abc…", "g"]);
   const short = bold("abcd");
   assertEquals(fit(short, { columns: 4, rows: 2 }), [short]);
-  assertEquals(fit(bold("abcde"), { columns: 4, rows: 2 }), ["abcd"]);
+  assertEquals(fit(bold("abcde"), { columns: 4, rows: 2 }), ["abc…"]);
 });

@@ -214,7 +214,7 @@ Deno.test("dks client against a cluster of three", async (t) => {
       assertEquals([code, stdout.includes("\x1b")], [0, false]);
       assertMatch(stdout, /^view 1, 3 of 3 nodes up, complete/);
       assertMatch(stdout, /^[\d,.]+ requests\/s at all nodes, 0 in doubt$/m);
-      assertMatch(stdout, /^times at 127\.0\.0\.1:\d+ +median ms +p99 ms$/m);
+      assertMatch(stdout, /^times at 127\.0\.0\.1:\d+\ncommand +median ms +p99 ms$/m);
     });
 
     await t.step({

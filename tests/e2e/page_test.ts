@@ -126,6 +126,16 @@ const STATES: Readonly<Record<string, readonly [state: LiveState, headline: RegE
     liveState(["member", "joining", "member", "member", "member"]),
     /: n2:5000 is joining, 12 parts received\.$/,
   ],
+  "a node is being added": [
+    liveState(undefined, {
+      nodes: [
+        ...liveState(["member", "member", "down"]).status.nodes,
+        { ...nodeStatus("n6:5000", "joining"), isLearner: true, replaces: "n3:5000" },
+        { ...nodeStatus("n7:5000", "down"), isLearner: true },
+      ],
+    }),
+    /^! Requests are served\. 2 of 3 nodes are members: n3:5000 is down\. n6:5000 is being added, to replace n3:5000: 12 parts received\. n7:5000 is being added: it is not there yet\.$/,
+  ],
   slow: [
     liveState(undefined, {
       nodes: liveState().status.nodes.map((node, at) =>

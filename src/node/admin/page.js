@@ -98,17 +98,37 @@
 
   // --- How it is -----------------------------------------------------------------------------
 
-  const roleText = ({ role, chunks }) =>
-    role === "joining" && chunks !== null
-      ? `joining, ${plural(chunks, "part", "parts")} received`
-      : role;
+  const receivedText = (chunks) => `${plural(chunks, "part", "parts")} received`;
+
+  function roleText({ role, chunks, isLearner, replaces }) {
+    if (isLearner) {
+      const part = role === "down" ? ", down" : chunks === null ? "" : `, ${receivedText(chunks)}`;
+      return `learner${part}${replaces === null ? "" : `, replaces ${replaces}`}`;
+    }
+    return role === "joining" && chunks !== null ? `joining, ${receivedText(chunks)}` : role;
+  }
+
+  /** What a node looks like: one that is being added is not missed yet. */
+  const lookOf = ({ role, isLearner }) =>
+    isLearner ? role === "down" ? "outside" : "joining" : role;
+
+  function additionText({ address, role, chunks, replaces }) {
+    const aim = replaces === null ? "" : `, to replace ${replaces}`;
+    const part = role === "down"
+      ? ": it is not there yet"
+      : chunks === null
+      ? ""
+      : `: ${receivedText(chunks)}`;
+    return `${address} is being added${aim}${part}.`;
+  }
 
   /** The disk of a member is slow: every write waits for it. */
   const isWaitedFor = ({ isSlow, role }) => isSlow && role === "member";
 
   function verdict({ status, whyNotReady }) {
     const { nodes, isComplete, inDoubt } = status;
-    const others = nodes.filter(({ role }) => role !== "member");
+    const counting = nodes.filter(({ isLearner }) => !isLearner);
+    const others = counting.filter(({ role }) => role !== "member");
     const slow = nodes.filter(isWaitedFor).map(({ address }) => address);
     const self = nodes.find(({ isSelf }) => isSelf);
     if (whyNotReady !== null) {
@@ -121,8 +141,10 @@
     const notes = [];
     if (others.length > 0) {
       const list = others.map((node) => `${node.address} is ${roleText(node)}`).join(", ");
-      notes.push(`${nodes.length - others.length} of ${nodes.length} nodes are members: ${list}.`);
+      const members = counting.length - others.length;
+      notes.push(`${members} of ${counting.length} nodes are members: ${list}.`);
     }
+    notes.push(...nodes.filter(({ isLearner }) => isLearner).map(additionText));
     if (slow.length > 0) notes.push(`Every write waits for the slow disk of ${slow.join(", ")}.`);
     if (inDoubt > 0) {
       notes.push(`${plural(inDoubt, "transaction is", "transactions are")} in doubt.`);
@@ -170,7 +192,7 @@
       "nodes",
       nodes.map((node) => [
         node.address + (node.isSelf ? " (this one)" : ""),
-        { text: `${SIGNS[node.role]} ${roleText(node)}`, kind: CLASSES[node.role] },
+        { text: `${SIGNS[lookOf(node)]} ${roleText(node)}`, kind: CLASSES[lookOf(node)] },
         node.hasLease === null ? "–" : node.hasLease ? "held" : {
           text: "none",
           kind: node.role === "member" ? "bad" : "",
@@ -218,7 +240,7 @@
     const key = JSON.stringify([
       width,
       view,
-      nodes.map((one) => [one.address, one.role, one.isSlow]),
+      nodes.map((one) => [one.address, one.role, one.isSlow, one.isLearner]),
     ]);
     if (picture.dataset.shown === key) return;
     picture.dataset.shown = key;
@@ -235,12 +257,13 @@
     const shapes = nodes.map((node, at) => {
       const { x, y } = places[at];
       const text = (dy, kind, content) => svg("text", { x, y: y + dy, class: kind }, content);
-      const note = node.isSlow ? `${node.role}, slow disk` : node.role;
+      const role = node.isLearner ? "learner" : node.role;
+      const note = node.isSlow ? `${role}, slow disk` : role;
       return svg(
         "g",
-        { class: `node ${isWaitedFor(node) ? "slow" : node.role} ${node.isSelf ? "self" : ""}` },
+        { class: `node ${isWaitedFor(node) ? "slow" : lookOf(node)} ${node.isSelf ? "self" : ""}` },
         svg("circle", { cx: x, cy: y, r: 24 }),
-        text(6, "sign", isWaitedFor(node) ? "!" : SIGNS[node.role]),
+        text(6, "sign", isWaitedFor(node) ? "!" : SIGNS[lookOf(node)]),
         text(42, "name", short(node.address)),
         text(58, "dim", note + (node.isSelf ? ", this one" : "")),
       );
@@ -392,7 +415,7 @@
           count(view.number),
           stamp(view.at),
           count(view.members.length),
-          { text: changes.length === 0 ? "nothing" : changes.join(", "), kind: "long" },
+          { text: changes.length === 0 ? "the same members" : changes.join(", "), kind: "long" },
           { text: view.reason === "" ? "–" : view.reason, kind: "long" },
         ];
       }),

@@ -53,10 +53,11 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
     if (address === "") return [];
     const link = peers.links[index];
     const isSelf = replica !== undefined && index === peers.self;
+    const isUp = isSelf || link !== undefined;
     return [{
       address,
       isSelf,
-      isUp: isSelf || link !== undefined,
+      isUp,
       isInView: contains(inView, index),
       ...learnerOf(sources, index),
       ...roleOf(sources, index),
@@ -65,7 +66,8 @@ export function clusterStatus(sources: StatusSources): ClusterStatus {
       requestsPerSecond: isSelf
         ? statistics.requestsPerSecond
         : link?.report?.requestsPerSecond ?? null,
-      forceMs: replica?.slowMembers.forceMsOf(index) ?? null,
+      // What a node that is down has said last is no news.
+      forceMs: isUp ? replica?.slowMembers.forceMsOf(index) ?? null : null,
       isSlow: replica?.slowMembers.isSlow(index) ?? false,
     }];
   });
