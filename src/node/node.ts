@@ -1231,7 +1231,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     }
     const gone =
       `THE JOURNAL IS GONE from ${this.#journal.place}: its files were deleted or replaced`;
-    if (this.#peers.list.length > 1) {
+    // A learner may not hold anything yet.
+    if ((this.#driver?.replica.membership.quorum.size ?? this.#peers.list.length) > 1) {
       // A start makes a new journal, and gets from the others what this one held.
       this.#leaveAndEnd(() => this.#ended.reject(new FatalError(gone)));
       return;

@@ -376,6 +376,9 @@ Deno.test("a node alone whose journal was deleted says so, takes no more writes,
     try {
       await node.untilPrinted(/cluster is complete/);
       assertEquals((await client(port, ["put", "k", "v"])).code, 0);
+      // A node that does not count yet holds nothing.
+      const added = await client(port, ["member", "add", "localhost:1", "--no-wait"]);
+      assertEquals(added.code, 0, added.stderr);
       await Deno.remove(`${home}/data`, { recursive: true });
       const line = await node.untilPrinted(/THE JOURNAL IS GONE/);
       assertMatch(line, / ERROR .* from .*\/data\/dks \(port \d+\): .*: export its keys now$/);
