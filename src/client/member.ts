@@ -126,7 +126,7 @@ class MemberSession {
     const reply = await this.#call(words);
     if (reply instanceof ErrorReply) return await this.#fail(formatError(reply));
     const node = nodes.at(-1) ?? "";
-    if (isWaiting) return await this.#wait(node);
+    if (isWaiting) return await this.#wait(node, Number(reply));
     await this.#tell(`view ${String(reply)}: ${doneText(name, nodes)}`, {
       view: reply,
       change: name,
@@ -135,15 +135,22 @@ class MemberSession {
     return EXIT.ok;
   }
 
-  /** Waits until the node counts, and says meanwhile how far it is. */
-  async #wait(node: string): Promise<number> {
+  /**
+   * Waits until the node counts, and says meanwhile how far it is.
+   *
+   * @param since the view that lists it: a node that is behind, starts, or was removed itself knows nothing
+   * of it
+   */
+  async #wait(node: string, since: number): Promise<number> {
     const missingAt = now() + MISSING_MS;
     for (;;) {
-      const found = await this.#fetchList().catch((error) => {
+      const told = await this.#fetchList().catch((error) => {
         if (error instanceof ConnectionError) return undefined;
         throw error;
       });
-      if (typeof found === "string") return await this.#fail(found);
+      if (typeof told === "string") return await this.#fail(told);
+      const found = told !== undefined && told.view >= since ? told : undefined;
+      if (told !== found) await this.#goOnToNext();
       const row = found?.nodes.find(({ address }) => address === node);
       if (found !== undefined && row === undefined) {
         await this.#clear();
@@ -164,6 +171,13 @@ class MemberSession {
       }
       await delay(POLL_MS);
     }
+  }
+
+  /** The next question goes to another node, if one is known. */
+  async #goOnToNext(): Promise<void> {
+    if (this.#connector.size < 2) return;
+    const connection = await this.#connector.get().catch(() => undefined);
+    if (connection !== undefined) await this.#connector.giveUp(connection);
   }
 
   async #tell(text: string, result: unknown): Promise<void> {
