@@ -272,6 +272,9 @@ export class ViewChange {
     if (!isUnderWay && !membership.isFrozen) {
       const plan = planChange(view, change, { by, at, view: view.number + 1 });
       if (plan.kind === "refused") return plan;
+      // Else one view after the other would be chosen without the change, and each stops the writes.
+      const tooFew = plan.kind === "list" ? whyNoMajority(plan.list, view.members) : undefined;
+      if (tooFew !== undefined) return { kind: "refused", reason: tooFew };
     }
     if (now < asked.until && !membership.isRemoved) return undefined;
     const reason = "no view with the change was chosen in time";

@@ -352,3 +352,20 @@ Deno.test("what a removed node says does not count", () => {
   script.connect(1, 2);
   script.goOnUntil(() => node(script, 2).membership.isRemoved);
 });
+
+Deno.test("a change is refused when the view without it shows that no majority would be left", () => {
+  const script = cluster();
+  script.change(0, "C", { kind: "remove", name: "n1" });
+  // n2 stands still: of n0 and n2, which would be left, one is not enough.
+  for (let i = 0; i < 300; i++) {
+    script.wait(20);
+    script.deliverAll((from, to) => from === 2 || to === 2);
+  }
+  assertEquals(viewOf(script, 0).members, 0b011);
+  assertEquals(script.changeOutcomes.get("C"), {
+    kind: "refused",
+    reason: "of the nodes that would be left (n0, n2) 2 are needed, and only these are there and " +
+      "hold everything: n0",
+  });
+  assertEquals(viewOf(script, 0).number, 2, "one view is enough to see that");
+});
