@@ -49,7 +49,7 @@ const COLOURS = new RegExp(`${String.fromCharCode(27)}\\[\\d+m`, "g");
  * again, so many times: then it was not the cluster that stood still.
  */
 const STOOD_STILL_MS = 100;
-const MEASURED_AGAIN = 2;
+const MEASURED_AGAIN = 4;
 
 /** The goals, in milliseconds. */
 const PLANNED_MS_MAX = 300;
