@@ -332,7 +332,8 @@ export class ViewChange {
   }
 
   /**
-   * Tells whether another proposer has this node's promise, is linked, and has not had it for long.
+   * Tells whether another proposer has this node's promise, is linked and heard, and has not had it for
+   * long.
    */
   get #isAnotherAtIt(): boolean {
     const { membership, now, self, timing } = this.#context;
@@ -340,6 +341,8 @@ export class ViewChange {
     if (!membership.isFrozen || proposer === self || !contains(membership.linked, proposer)) {
       return false;
     }
+    // Nothing comes over its link any more: it may have been cut off, or stand still.
+    if (membership.isOnlySilent(proposer, now)) return false;
     return now - this.#promisedAt < timing.leaseMs + FROZEN_MS;
   }
 

@@ -369,3 +369,28 @@ Deno.test("a change is refused when the view without it shows that no majority w
   });
   assertEquals(viewOf(script, 0).number, 2, "one view is enough to see that");
 });
+
+for (const reached of [[0], [0, 1, 2]]) {
+  Deno.test(`a node that is cut off when its request for promises has reached n${reached} holds writes up no longer than any other`, () => {
+    const script = Script.completed(4, { timing: timingFor(5000) });
+    script.goOnUntil(() => [0, 1, 2].every((index) => node(script, index).membership.mayWrite));
+    script.change(3, "C", { kind: "remove", name: "n0" });
+    script.wait(0);
+    script.completeForces(3);
+    for (const to of reached) while (script.deliver(3, to));
+    assertEquals(node(script, 0).membership.isFrozen, true);
+    // Its links stay: nothing is said over them any more.
+    const isLost = (from: number, to: number) => from === 3 || to === 3;
+    const cutAt = script.now;
+    for (let turn = 0; script.now - cutAt < 2500; turn++) {
+      // What is written waits, also for nodes that have promised and vote no more.
+      for (const index of [0, 1, 2]) {
+        script.ask(index, `W${index} ${turn}`, write({ [`${index} ${turn}`]: "1" }));
+      }
+      script.wait(50);
+      script.deliverAll(isLost);
+    }
+    const { membership } = node(script, 2);
+    assertEquals([membership.mayWrite, membership.members], [true, 0b0111]);
+  });
+}
