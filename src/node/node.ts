@@ -18,7 +18,6 @@ import { contains, members } from "../two_phase/node_set.ts";
 import type { ChangeOutcome } from "../two_phase/member_changes.ts";
 import type { KeyRecord, MemberChange, View } from "../two_phase/messages.ts";
 import type { Change, ProtocolEvent } from "../two_phase/outbox.ts";
-import { majority } from "../two_phase/quorum.ts";
 import { Replica } from "../two_phase/replica.ts";
 import type { Refusal } from "../two_phase/request.ts";
 import { Store } from "../two_phase/store.ts";
@@ -769,7 +768,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   }
 
   /**
-   * A later view does not list this node, which goes on until a majority of that list has the view. Until then
+   * A later view does not list this node, which goes on until half of that list has the view. Until then
    * the others may need this node, to hear of the view or to have it chosen once more.
    */
   #leaveOnceKnown(list: ClusterList): void {
@@ -793,16 +792,19 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     }
   }
 
-  /** Tells whether a majority of the nodes of `list` has its view, or a later one. */
+  /**
+   * Tells whether half of the nodes of `list` have its view, or a later one: if the others are a majority, one
+   * of them can still hear of it. A node with this one's name is another one, and begins when this one ends.
+   */
   async #isKnown({ view, names }: ClusterList): Promise<boolean> {
-    const listed = names.filter((name) => name !== "");
+    const others = names.filter((name) => name !== "" && name !== this.#peers.ownName);
     const replies = await Promise.all(
-      listed.map((name) =>
+      others.map((name) =>
         this.#peers.find(parseAddress(name, { defaultPort: 0, name: "the list of nodes" }))
       ),
     );
     const knowing = replies.filter((reply) => (reply?.clusterPosition.view ?? 0) >= view);
-    return knowing.length >= majority(listed.length);
+    return knowing.length * 2 >= others.length;
   }
 
   /** The list of a later view than this node's does not have this node: it is no part of the cluster. */

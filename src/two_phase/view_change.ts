@@ -105,6 +105,8 @@ interface AskedChange {
   readonly until: number;
   /** A proposal has it, so it may happen even if this node gives it up. */
   isProposed: boolean;
+  /** That was proposed for a view that this node has missed, so it may have happened. */
+  isMissed: boolean;
 }
 
 /** A chosen view that removes this node: see `ViewChange.install`. */
@@ -217,7 +219,13 @@ export class ViewChange {
       outbox.answerChange(request.requester, outcome);
       return;
     }
-    this.#asked = { request, at, until: now + timing.timeoutMs, isProposed: false };
+    this.#asked = {
+      request,
+      at,
+      until: now + timing.timeoutMs,
+      isProposed: false,
+      isMissed: false,
+    };
     if (!membership.isFrozen) this.#tryAt = -Infinity;
   }
 
@@ -266,6 +274,12 @@ export class ViewChange {
     if (already !== undefined) {
       const isOwn = view.change?.at === at && view.change.by === by;
       return { kind: "done", view: view.number, ...isOwn ? {} : { wasSo: already } };
+    }
+    if (asked.isMissed) {
+      return {
+        kind: "indeterminate",
+        reason: "this node missed a view that may have made the change",
+      };
     }
     // What is proposed for the next number may still be chosen. After that number is given, it cannot.
     const isUnderWay = asked.isProposed || this.#attempt?.proposal !== undefined;
@@ -1083,7 +1097,11 @@ export class ViewChange {
     // Still frozen for a later ballot: send that promise again.
     // Its record may come after that of the view. A node that does not take part yet promises nothing.
     if (membership.isFrozen && membership.isVerified) this.promiseAgain();
-    if (this.#asked !== undefined) this.#asked.isProposed &&= this.#attempt?.proposal !== undefined;
+    const asked = this.#asked;
+    if (asked !== undefined) {
+      asked.isMissed ||= asked.isProposed && view.number > before.number + 1;
+      asked.isProposed &&= this.#attempt?.proposal !== undefined;
+    }
     this.#answerAsked();
   }
 

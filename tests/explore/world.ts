@@ -22,7 +22,6 @@ import {
 } from "../../src/two_phase/messages.ts";
 import type { PeerIdentity } from "../../src/two_phase/membership.ts";
 import { members, only, setOf } from "../../src/two_phase/node_set.ts";
-import { majority } from "../../src/two_phase/quorum.ts";
 import { type Effects, LEASE_OVER } from "../../src/two_phase/outbox.ts";
 import { type Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome, Request } from "../../src/two_phase/request.ts";
@@ -491,7 +490,7 @@ export class World {
     return (ofA.names[b.index] ?? "") !== "" && (ofB.names[a.index] ?? "") !== "";
   }
 
-  /** Ends the processes that lists lack of which a majority has the view. */
+  /** Ends the processes that lists lack of which half of the nodes have the view. */
   #endRemoved(): void {
     for (const node of this.nodes) {
       const { lackedBy, replica } = node;
@@ -500,7 +499,7 @@ export class World {
       const knowing = listed.filter((other) =>
         (other.replica?.membership.view.number ?? 0) >= lackedBy.number
       );
-      if (knowing.length >= majority(listed.length)) this.#crash(node, 0);
+      if (knowing.length * 2 >= listed.length) this.#crash(node, 0);
     }
   }
 

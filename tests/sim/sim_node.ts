@@ -307,8 +307,18 @@ export class SimNode implements Endpoint {
     this.#hasBegunCluster = false;
     this.#options.whiteBox.onStart(index, this.#replica, { journal, starts: incarnation, records });
     plantedFault?.onStart?.(this.#replica);
+    if (this.#list.view > 0) this.#askForLaterList(this.#replica.context.self);
     this.#planFlush();
     this.#planTick(this.#process);
+  }
+
+  /** A node that starts asks for a later list than its own, as with `--join`: it has links to those of that. */
+  #askForLaterList(self: NodeId): void {
+    const { scenario, findList, index } = this.#options;
+    const later = scenario.changes === undefined ? undefined : findList(index);
+    if (later === undefined || later.view <= this.#list.view) return;
+    if (later.names[self] === this.name) this.#list = later;
+    else this.#leaveOnceKnown({ number: later.view, names: later.names });
   }
 
   // --- The list of nodes ---------------------------------------------------------------------

@@ -253,15 +253,15 @@ class Simulation {
     return latest;
   }
 
-  /** Tells whether a majority of a list, of those that a machine can ask, has its view or a later one. */
+  /** Tells whether half of the others of a list, of those that a machine can ask, have its view or a later one. */
   #isKnown(machine: number, { view, names }: NodeNames): boolean {
-    const all = names.filter((name) => name !== "");
-    const knowing = all.filter((name) => {
+    const others = names.filter((name) => name !== "" && name !== nameOf(machine));
+    const knowing = others.filter((name) => {
       const node = this.#nodes[machineOf(name)];
       return node?.isReachable === true && this.#network.passes(machine, node.index) &&
         (node.view?.number ?? 0) >= view;
     });
-    return knowing.length >= majority(all.length);
+    return knowing.length * 2 >= others.length;
   }
 
   #askForChange(planned: PlannedChange): void {
@@ -501,6 +501,11 @@ class Simulation {
       node.disarm();
       node.resume();
       node.start();
+    }
+    const latest = this.#latestView;
+    for (const node of this.#scenario.changes === undefined ? [] : this.#nodes) {
+      // Nobody whom it knows is left, so nobody can tell it: who runs it starts it once more.
+      if (latest !== undefined && isLost(node, latest)) node.crash(1);
     }
   }
 
@@ -880,6 +885,13 @@ class Simulation {
     }
     return all;
   }
+}
+
+/** Tells whether `node` runs in an earlier view than `latest`, which has no other node of its list. */
+function isLost({ name, replica }: SimNode, latest: View): boolean {
+  const view = replica?.membership.view;
+  return view !== undefined && view.number > 0 && view.number < latest.number &&
+    view.names.every((other, id) => other === "" || other === name || latest.names[id] !== other);
 }
 
 /** Returns the list that a cluster begins with, by id. */

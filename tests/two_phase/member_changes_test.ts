@@ -265,6 +265,32 @@ Deno.test("a change is called off: the learner is no node of the list any more",
   });
 });
 
+Deno.test("a change that may have been made by a view that its node has missed is not refused", () => {
+  const script = cluster();
+  script.change(0, "C", { kind: "remove", name: "n2" });
+  const { membership } = node(script, 0);
+  script.deliverUntil(() => membership.accepted?.proposal.number === 2);
+  for (const peer of [1, 2]) script.cut(0, peer);
+  const { proposal } = membership.accepted ?? {};
+  if (proposal === undefined) throw new Error("nothing is accepted");
+  // That was chosen, by n1 and n2; and then somebody has added n2 again.
+  const chosen: View = {
+    ...proposal,
+    number: 3,
+    names: ["n0", "n1", "", "n2"],
+    journals: [...proposal.journals, ""],
+    bases: [...proposal.bases, 0],
+    learners: [{ node: 3, by: "somebody", at: 0 }],
+  };
+  const message = { type: "viewInstall", view: 3, chosen } as const;
+  script.step(0, { type: "message", from: 1, message });
+  script.goOnUntil(() => script.changeOutcomes.has("C"));
+  assertEquals(script.changeOutcomes.get("C"), {
+    kind: "indeterminate",
+    reason: "this node missed a view that may have made the change",
+  });
+});
+
 Deno.test("a node accepts a proposal only if it has the view before", () => {
   const script = cluster();
   const ballot = ballotOf(9, 1);
