@@ -167,10 +167,13 @@ export function sums(calls: readonly Call[]): Violation[] {
 
 /**
  * A SCAN that has come to its end has told every key that was there from its beginning on, and none that
- * nobody has ever named.
+ * nobody has ever named. What was there before FLUSHALL need not be.
  */
 export function scans(calls: readonly Call[]): Violation[] {
-  const setAt = new Map<ByteString, number>();
+  const setAt = new Map<ByteString, Call[]>();
+  const flushes = calls.filter(({ operation, ending }) =>
+    operation.isFlush === true && ending !== "none"
+  );
   const named = new Set<ByteString>();
   const told = new Map<number, { readonly since: number; readonly keys: Set<ByteString> }>();
   const violations: Violation[] = [];
@@ -178,16 +181,19 @@ export function scans(calls: readonly Call[]): Violation[] {
   for (const call of calls.toSorted((a, b) => a.returnedAt - b.returnedAt)) {
     if (call.ending !== "done") continue;
     const { keys, isRead, scan } = call.operation;
-    for (const key of isRead ? [] : keys) if (!setAt.has(key)) setAt.set(key, call.returnedAt);
+    if (!isRead && call.operation.isFlush !== true) {
+      for (const key of keys) setAt.set(key, [...setAt.get(key) ?? [], call]);
+    }
     if (scan === undefined || cursorOf(call.reply) === undefined) continue;
     const known = told.get(scan) ?? { since: call.calledAt, keys: new Set() };
     told.set(scan, known);
     const [cursor, ...now] = call.reply.split(" ");
     for (const key of now) if (key !== "") known.keys.add(key);
     if (cursor !== "0") continue;
-    const missed = STAYING.filter((key) =>
-      (setAt.get(key) ?? Infinity) < known.since && !known.keys.has(key)
-    );
+    const flushed = flushes.filter(({ calledAt }) => calledAt < call.returnedAt).map(endedAt);
+    const flushedAt = Math.max(-Infinity, ...flushed);
+    const isThere = (one: Call) => one.calledAt > flushedAt && one.returnedAt < known.since;
+    const missed = STAYING.filter((key) => setAt.get(key)?.some(isThere) && !known.keys.has(key));
     const invented = [...known.keys].filter((key) => !named.has(key));
     const wrong = [
       ...missed.map((key) => `has not told ${key}, which was there`),

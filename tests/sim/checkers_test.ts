@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import * as checkers from "./checkers.ts";
 import { type Call, type Ending, History } from "./history.ts";
-import { command, exec, scan, watch } from "./client_commands.ts";
+import { command, exec, execOnce, flushAll, longLifetime, scan, watch } from "./client_commands.ts";
 import { checkLinearizability } from "./linearizability.ts";
 import {
   ACCOUNTS,
@@ -56,7 +56,7 @@ const verdict = (...lines: readonly Line[]) =>
 const setX = (value: string) => command({ words: ["SET", "x0", value] });
 const setForAWhile = command({
   words: ["SET", "x0", "v1", "PX", "30"],
-  lifetime: { name: 9, ms: 30 },
+  lifetime: { name: "9", ms: 30 },
 });
 const [endOfX] = setForAWhile.held?.flatMap(({ ends }) => ends) ?? [];
 assert(endOfX !== undefined);
@@ -73,6 +73,11 @@ const [watchX, execX] = session("x0", ["INCR", "x1"], ["GET", "x0"]);
 
 const copyOf = (from: string, to: string) => command({ words: ["COPY", from, to, "REPLACE"] });
 const getX = command({ words: ["GET", "x0"] });
+
+function prolong(condition: string): Operation {
+  const lifetime = longLifetime(3);
+  return command({ words: ["PEXPIRE", "x0", String(lifetime.ms), condition], lifetime });
+}
 
 const HISTORIES: readonly {
   readonly name: string;
@@ -119,6 +124,44 @@ const HISTORIES: readonly {
       [9, 10, getX, "-"],
     ],
     isLinearizable: true,
+  },
+  ...([["0", "-"], ["1", "v1"]] as const).map(([persisted, found]) => ({
+    name: `a value that was kept by PERSIST: ${persisted}, and is ${found} after its time`,
+    lines: [
+      [1, 2, setForAWhile, "OK"],
+      [3, 4, command({ words: ["PERSIST", "x0"] }), persisted],
+      [2, 2, endOfX, "", "unknown"],
+      [5, 6, getX, found],
+    ] as const,
+    isLinearizable: true,
+  })),
+  {
+    name: "a value that was kept by PERSIST and ends",
+    lines: [
+      [1, 2, setForAWhile, "OK"],
+      [3, 4, command({ words: ["PERSIST", "x0"] }), "1"],
+      [4, 4, endOfX, "", "unknown"],
+      [5, 6, getX, "-"],
+    ],
+    isLinearizable: false,
+  },
+  ...([["NX", "0"], ["XX", "1"], ["GT", "1"], ["LT", "0"]] as const).map(([condition, reply]) => ({
+    name: `a longer time to live if ${condition}: ${reply}`,
+    lines: [[1, 2, setForAWhile, "OK"], [3, 4, prolong(condition), reply]] as const,
+    isLinearizable: true,
+  })),
+  {
+    name: "the same increments under a token, done twice",
+    lines: [
+      [
+        1,
+        2,
+        execOnce([{ words: ["INCR", "x0"] }, { words: ["APPEND", "x1", "v1"] }], "t"),
+        "1 appended",
+      ],
+      [3, 4, command({ words: ["MGET", "x0", "x1"] }), "2 v1v1"],
+    ],
+    isLinearizable: false,
   },
   {
     name: "a value that has ended and comes back by itself",
@@ -300,6 +343,18 @@ Deno.test("scans() asks nothing of a scan without an end, or of a key set meanwh
   const calls = history([1, 2, set, "OK"], [3, 4, scan(1, 1), "16"], [5, 6, scan(2, 9), "0 s0"]);
   assertEquals(checkers.scans(calls), []);
   assertEquals(checkers.scans(history([1, 4, set, "OK"], [3, 5, scan(1, 9), "0 "])), []);
+});
+
+Deno.test("scans() asks for no key that FLUSHALL may have deleted", () => {
+  const set = command({ words: ["SET", "s0", "v1"] });
+  const begin: Line[] = [[1, 2, set, "OK"]];
+  const end: Line = [7, 8, scan(1, 9), "0 "];
+  const found = (...lines: Line[]) => checkers.scans(history(...begin, ...lines, end)).length;
+  assertEquals(found(), 1);
+  assertEquals(found([3, 4, flushAll(), "OK"]), 0);
+  assertEquals(found([3, 4, flushAll(), "", "none"]), 1);
+  assertEquals(found([3, 4, flushAll(), "", "unknown"], [5, 6, set, "OK"]), 0);
+  assertEquals(found([3, 4, flushAll(), "OK"], [5, 6, set, "OK"]), 1);
 });
 
 Deno.test("visibleAborts() refuses a value of an aborted write", () => {

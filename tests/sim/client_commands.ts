@@ -3,7 +3,9 @@
  * written apart from it says what the checker expects.
  *
  * In the model a value with a time to live has the name of that behind it, as `v1@7`: it goes along when
- * the value is counted up, copied or renamed, and whoever has it may vanish when the time comes.
+ * the value is counted up, copied or renamed, and whoever has it may vanish when the time comes. One that
+ * is over long after the run has an L, as `v1@L7`: of two such, the one with the higher number is longer,
+ * whatever the clocks show. Where a value is made longer only its beginning counts.
  *
  * WATCH leaves a note for each of its keys, which only the model has: `absent`, or `clean` until somebody
  * writes the key, and then `dirty`. So it stands for a version without being one.
@@ -12,23 +14,48 @@
  */
 
 import type { ByteString } from "../../src/byte_string.ts";
-import type { CommandResult, RunnableCommand } from "../../src/node/commands/command.ts";
+import type { CommandResult, RunnableCommand, Session } from "../../src/node/commands/command.ts";
+import { VALUE_BYTES_MAX } from "../../src/limits.ts";
 import { COMMANDS } from "../../src/node/commands/table.ts";
 import { TransactionQueue } from "../../src/node/commands/transaction_queue.ts";
 import { ErrorReply, NULL_ARRAY, type RespValue, SimpleString } from "../../src/resp/value.ts";
 import type { Effect } from "../../src/two_phase/messages.ts";
 import type { KeyReader, Request } from "../../src/two_phase/request.ts";
 import { session } from "../node/commands/session.ts";
-import { bare, type Operation, show } from "./operations.ts";
+import { bare, type Operation, PADDING, show } from "./operations.ts";
 
 /** The words of a command, and the name of the time to live of what it sets. */
 export interface ClientCommand {
   readonly words: readonly ByteString[];
-  readonly lifetime?: { readonly name: number; readonly ms: number } | undefined;
+  readonly lifetime?: Lifetime | undefined;
 }
 
-/** What none of the commands here looks at, but SCAN. */
-const SESSION = session();
+/** A time to live. */
+export interface Lifetime {
+  /** A number; behind an L if it is over after the run. */
+  readonly name: string;
+  readonly ms: number;
+}
+
+/** Returns a time to live that is over after the run. */
+export function longLifetime(number: number): Lifetime {
+  return { name: `L${number}`, ms: 1e11 + number * 1e9 };
+}
+
+/** What few of the commands here look at. */
+const SESSION = sessionOf();
+
+function sessionOf(): Session {
+  const plain = session();
+  return { ...plain, node: { ...plain.node, valueBytesMax: VALUE_BYTES_MAX } };
+}
+
+const NO_FEATURES = {
+  subscriptions: undefined,
+  tracking: undefined,
+  silence: undefined,
+  isMonitor: false,
+};
 
 /** The keys whose values go from one to the other. */
 export const MOVING: readonly ByteString[] = ["x0", "x1", "x2"];
@@ -45,7 +72,7 @@ export function command(one: ClientCommand): Operation {
     ...aboutAll([one]),
     name: nameOf(one),
     request: () => requestOf(result),
-    finish: format,
+    finish: (reply) => formatOf(one, reply),
     apply: (read) => {
       const keys = new ModelKeys(read);
       const reply = keys.carryOut(one);
@@ -57,6 +84,42 @@ export function command(one: ClientCommand): Operation {
 /** MULTI, these commands, and EXEC: without WATCH. */
 export function exec(commands: readonly ClientCommand[]): Operation {
   return execute(new TransactionQueue(), commands, []);
+}
+
+/** MULTI, these commands, and DKS.ONCE token EXEC. A time to live could begin at any repetition: none does. */
+export function execOnce(commands: readonly ClientCommand[], token: ByteString): Operation {
+  const words = ["DKS.ONCE", token, "EXEC"];
+  return {
+    ...exec(commands),
+    name: `once ${token}: EXEC (${commands.map(nameOf).join("; ")})`,
+    token,
+    isRead: false,
+    request: () => {
+      const transaction = new TransactionQueue();
+      const of = { ...SESSION, features: { ...NO_FEATURES, transaction } };
+      transaction.begin();
+      for (const one of commands) transaction.add(runnable(one.words), one.words, of);
+      return requestOf(runnable(words).run(words, of));
+    },
+  };
+}
+
+/** FLUSHALL: the keys of this workload, and those of the last phase. */
+export function flushAll(): Operation {
+  const result = runnable(["FLUSHALL"]).run(["FLUSHALL"], SESSION);
+  const keys = [
+    ...[...MOVING, ...STAYING],
+    ...Array.from({ length: 16 }, (_, client) => `final${client}`),
+  ];
+  return {
+    name: "FLUSHALL",
+    keys,
+    isRead: false,
+    isFlush: true,
+    request: () => requestOf(result),
+    finish: format,
+    apply: () => ({ effects: keys.map((key) => ({ key, value: undefined })), reply: "OK" }),
+  };
 }
 
 /** WATCH; perhaps a GET of the first key; then {@linkcode exec} on the same connection. */
@@ -123,7 +186,10 @@ function execute(
         reply === "nil" ? "a watched key has changed" : "no watched key has changed",
     }),
     request: made,
-    finish: format,
+    finish: (replies) =>
+      Array.isArray(replies)
+        ? commands.map((one, at) => formatOf(one, replies[at])).join(" ")
+        : format(replies),
     apply: (read) => {
       const forgotten = notes.map(({ note }): Effect => ({ key: note, value: undefined }));
       if (isChanged(read)) return { effects: forgotten, reply: "nil" };
@@ -196,10 +262,15 @@ function format(reply: unknown): string {
   return Array.isArray(reply) ? reply.map(format).join(" ") : bare(String(reply));
 }
 
+/** As {@linkcode format}; the length that APPEND tells is not known to the model. */
+function formatOf({ words: [name] }: ClientCommand, reply: unknown): string {
+  return name === "APPEND" && typeof reply === "number" ? "appended" : format(reply);
+}
+
 function nameOf({ words }: ClientCommand): string {
   const [name, key, value, ...rest] = words;
-  const shown = name === "SET" ? ["SET", key, "=", bare(value ?? ""), ...rest] : words;
-  return shown.join(" ");
+  const isOfValue = name === "SET" || name === "APPEND";
+  return (isOfValue ? [name, key, "=", bare(value ?? ""), ...rest] : words).join(" ");
 }
 
 function keysOf({ words: [name, ...rest] }: ClientCommand): readonly ByteString[] {
@@ -226,17 +297,62 @@ function aboutAll(
  * The end of a time to live, at one of the keys that the value may have come to. A copy of the value
  * may come to the same key again when the first one has ended there: the nodes' clocks differ.
  */
-function endOf(key: ByteString, lifetime: number): Operation {
+function endOf(key: ByteString, lifetime: string): Operation {
   return {
     name: `end of @${lifetime} at ${key}`,
     keys: [key],
     isRead: false,
     repeats: true,
     apply: (read) => ({
-      effects: read(key)?.endsWith(`@${lifetime}`) === true ? [{ key, value: undefined }] : [],
+      effects: lifetimeOf(read(key)) === lifetime ? [{ key, value: undefined }] : [],
       reply: "OK",
     }),
   };
+}
+
+/** A value of the model, in its parts. */
+interface ModelValue {
+  /** Its beginning, as it is shown. */
+  readonly text: string;
+  readonly lifetime: string | undefined;
+  /** More is behind its beginning. */
+  readonly isLong: boolean;
+}
+
+function parse(value: ByteString): ModelValue {
+  const [text = "", lifetime] = bare(value).split("@");
+  return { text, lifetime, isLong: value.includes(PADDING) };
+}
+
+function join({ text, lifetime, isLong }: ModelValue): ByteString {
+  return text + (lifetime === undefined ? "" : `@${lifetime}`) + (isLong ? PADDING : "");
+}
+
+function lifetimeOf(value: ByteString | undefined): string | undefined {
+  return value === undefined ? undefined : parse(value).lifetime;
+}
+
+/** Tells whether a time to live may be replaced by another one. */
+function isMet(condition: ByteString | undefined, old: string | undefined, now: string): boolean {
+  switch (condition) {
+    case undefined:
+      return true;
+    case "NX":
+      return old === undefined;
+    case "XX":
+      return old !== undefined;
+    case "GT":
+      return old !== undefined && lengthOf(now) > lengthOf(old);
+    case "LT":
+      return old === undefined || lengthOf(now) < lengthOf(old);
+    default:
+      throw new RangeError(`the model has no condition ${condition}`);
+  }
+}
+
+/** Only those of after the run are compared, and with short ones. */
+function lengthOf(lifetime: string): number {
+  return lifetime.startsWith("L") ? Number(lifetime.slice(1)) : 0;
 }
 
 /** What commands do in the model, one after the other. */
@@ -266,8 +382,27 @@ class ModelKeys {
       case "MGET":
         return words.slice(1).map((one) => show(this.#get(one))).join(" ");
       case "SET":
-        this.#written.set(key, lifetime === undefined ? word : `${bare(word)}@${lifetime.name}`);
+        this.#written.set(key, join({ ...parse(word), lifetime: lifetime?.name }));
         return "OK";
+      case "GETDEL":
+        if (old !== undefined) this.#written.set(key, undefined);
+        return show(old);
+      case "APPEND": {
+        const { text, ...rest } = parse(old ?? "");
+        this.#written.set(key, join({ ...rest, text: rest.isLong ? text : text + word }));
+        return "appended";
+      }
+      case "EXPIRE":
+      case "PEXPIRE": {
+        const name = lifetime?.name ?? "";
+        if (old === undefined || !isMet(option, lifetimeOf(old), name)) return "0";
+        this.#written.set(key, join({ ...parse(old), lifetime: name }));
+        return "1";
+      }
+      case "PERSIST":
+        if (lifetimeOf(old) === undefined) return "0";
+        this.#written.set(key, join({ ...parse(old ?? ""), lifetime: undefined }));
+        return "1";
       case "DEL":
         if (old === undefined) return "0";
         this.#written.set(key, undefined);
@@ -289,10 +424,10 @@ class ModelKeys {
   }
 
   #increment(key: ByteString, old: ByteString): string {
-    const [digits = "", ...lifetime] = old.split("@");
-    if (!/^\d+$/.test(digits)) return "!value is not an integer or out of range";
-    const value = String(Number(digits) + 1);
-    this.#written.set(key, [value, ...lifetime].join("@"));
+    const { text, lifetime, isLong } = parse(old);
+    if (!/^\d+$/.test(text) || isLong) return "!value is not an integer or out of range";
+    const value = String(Number(text) + 1);
+    this.#written.set(key, join({ text: value, lifetime, isLong }));
     return value;
   }
 

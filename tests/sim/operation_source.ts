@@ -9,6 +9,7 @@ import * as commands from "./client_commands.ts";
 import type { ClientCommand } from "./client_commands.ts";
 import {
   ACCOUNTS,
+  bare,
   copy,
   EXPIRING,
   exportOf,
@@ -81,7 +82,7 @@ export class OperationSource {
   /** What must not be done twice, and now and then something else with the same keys. */
   #once(): Operation {
     const key = `o${this.#random.integer(2)}`;
-    switch (this.#random.integer(8)) {
+    switch (this.#random.integer(9)) {
       case 0:
         return get(key);
       case 1:
@@ -94,6 +95,11 @@ export class OperationSource {
         return once(this.#transfer(), this.#token);
       case 5:
         return get(...ACCOUNTS);
+      case 6:
+        return commands.execOnce(
+          [{ words: ["INCR", "o0"] }, { words: ["INCR", "o1"] }],
+          this.#token,
+        );
       default:
         return once(increment(key), this.#token);
     }
@@ -123,7 +129,13 @@ export class OperationSource {
 
   /** Commands of the node itself, alone and in transactions. */
   #commands(): Operation {
-    const kind = this.#random.integer(12);
+    const kind = this.#random.integer(14);
+    if (kind === 12) return commands.execOnce(this.#forOnce(), this.#token);
+    if (kind === 13) {
+      return this.#random.chance(0.4)
+        ? commands.flushAll()
+        : commands.command(this.#ofLifetimes(this.#random.pick(commands.MOVING)));
+    }
     if (kind < 5) return commands.command(this.#command());
     if (kind < 6) return commands.exec(this.#several(2));
     if (kind < 9) return this.#watch();
@@ -156,7 +168,10 @@ export class OperationSource {
 
   #command(): ClientCommand {
     const [key = "", other = ""] = this.#twoOf(commands.MOVING);
-    const kind = this.#random.integer(14);
+    const kind = this.#random.integer(18);
+    if (kind === 14) return { words: ["GETDEL", key] };
+    if (kind === 15) return { words: ["APPEND", key, bare(this.#value)] };
+    if (kind > 15) return this.#ofLifetimes(key);
     if (kind < 2) return { words: ["SET", key, this.#value] };
     if (kind < 5) return this.#setForAWhile(key, this.#random.pick(LIFETIMES_MS));
     if (kind < 6) return { words: ["DEL", key] };
@@ -167,10 +182,33 @@ export class OperationSource {
     return kind < 12 ? { words: ["MGET", ...commands.MOVING] } : { words: ["GET", key] };
   }
 
+  /** Gives a value that is there another time to live, or none. */
+  #ofLifetimes(key: ByteString): ClientCommand {
+    if (this.#random.chance(0.3)) return { words: ["PERSIST", key] };
+    const number = ++this.#names;
+    const condition = this.#random.pick(["NX", "XX", "GT", "LT", ""]);
+    // Which of two short ones is longer depends on the clocks.
+    const isLong = condition === "GT" || condition === "LT" || this.#random.chance(0.3);
+    const ms = this.#random.pick(LIFETIMES_MS);
+    const lifetime = isLong ? commands.longLifetime(number) : { name: String(number), ms };
+    const time = isLong && this.#random.chance(0.5)
+      ? ["EXPIRE", key, String(lifetime.ms / 1000)]
+      : ["PEXPIRE", key, String(lifetime.ms)];
+    return { words: condition === "" ? time : [...time, condition], lifetime };
+  }
+
+  /** For DKS.ONCE EXEC, which stores the replies: no value is among them, as those may be long. */
+  #forOnce(): readonly ClientCommand[] {
+    return this.#several(3)
+      .filter(({ words: [name], lifetime }) => lifetime === undefined && !/GET/.test(name ?? ""))
+      .concat({ words: ["INCR", this.#random.pick(commands.MOVING)] });
+  }
+
   #setForAWhile(key: ByteString, ms: number): ClientCommand {
-    const name = ++this.#names;
-    const value = this.#random.chance(0.5) ? String(1000 * name) : this.#value;
-    return { words: ["SET", key, value, "PX", String(ms)], lifetime: { name, ms } };
+    const number = ++this.#names;
+    const value = this.#random.chance(0.5) ? String(1000 * number) : this.#value;
+    const lifetime = { name: String(number), ms };
+    return { words: ["SET", key, value, "PX", String(ms)], lifetime };
   }
 
   #twoOf(keys: readonly ByteString[]): readonly ByteString[] {

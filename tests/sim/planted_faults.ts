@@ -28,6 +28,7 @@ import { majority } from "../../src/two_phase/quorum.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import type { Input, Replica } from "../../src/two_phase/replica.ts";
 import type { Evaluation, KeyFacts, Request, WriteRequest } from "../../src/two_phase/request.ts";
+import { ACCOUNTS } from "./operations.ts";
 import { PLANTED_PROTOCOL_FAULTS } from "./planted_protocol_faults.ts";
 
 /** A rule that is broken. */
@@ -174,6 +175,7 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     onSend: (message) => message.type === "recovered" ? { ...message, undecided: [] } : message,
   }),
   tokenStoredApart,
+  execForgetsToken,
   () => ({
     name: "a key is taken for expired by the local clock alone",
     onRequest: (request, { context }) => {
@@ -328,6 +330,24 @@ function tokenStoredApart(): PlantedFault {
         },
         requester: { onOutcome: () => {} },
       }));
+    },
+  };
+}
+
+/** DKS.ONCE EXEC does its work, and does not store that it has. */
+function execForgetsToken(): PlantedFault {
+  return {
+    name: "EXEC forgets its token",
+    onRequest: (request) => {
+      if (request.kind !== "write" || !request.keys.some(isReserved)) return request;
+      // Of the other writes with tokens, only a transfer has several keys.
+      const isTransfer = request.keys.some((key) => ACCOUNTS.includes(key));
+      if (request.keys.length < 3 || isTransfer) return request;
+      const evaluate: WriteRequest["evaluate"] = (read, facts) => {
+        const { effects, reply } = request.evaluate(read, facts);
+        return { effects: effects.filter(({ key }) => !isReserved(key)), reply };
+      };
+      return { ...request, evaluate };
     },
   };
 }

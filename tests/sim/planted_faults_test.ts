@@ -23,6 +23,7 @@ const RARELY_FOUND: ReadonlySet<string> = new Set([
   "a view missed says aborted of all that is not known",
   "journal of another node accepted",
   "grants while frozen",
+  "EXEC forgets its token",
 ]);
 
 for (const plant of PLANTED_FAULTS) {

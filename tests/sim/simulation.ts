@@ -596,6 +596,7 @@ class Simulation {
     then: (call: Call) => void,
   ): void {
     const call = this.#history.begin({ ...what, nowMs: this.#scheduler.now });
+    const { finish = String } = what.operation;
     let isDoubtful = false;
     const attempt = (left: number, index: number) => {
       let isOver = false;
@@ -623,7 +624,7 @@ class Simulation {
         onOutcome: (outcome: Outcome) => {
           this.#lookAround(outcome, what.operation);
           this.#askLater(outcome);
-          end(outcome.kind, outcome.kind === "answered" ? String(outcome.reply) : "");
+          end(outcome.kind, outcome.kind === "answered" ? finish(outcome.reply) : "");
         },
         lost: () => end("connection lost"),
       });
@@ -762,8 +763,10 @@ class Simulation {
 
   /** Here an operation is asked for until it is done, each time as a call of its own. */
   #nextWithoutToken(): Operation {
-    const { token: _token, ...operation } = this.#source.next();
-    return operation;
+    const { token, ...operation } = this.#source.next();
+    // Some have the token in the request that they make.
+    const isPartOfRequest = token !== undefined && operation.request !== undefined;
+    return isPartOfRequest ? this.#nextWithoutToken() : operation;
   }
 
   #keys(): ByteString[] {
