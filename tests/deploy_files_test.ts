@@ -45,6 +45,14 @@ Deno.test({
   },
 });
 
+Deno.test("systemd starts a node again for as long as it takes, but for a wrong configuration", async () => {
+  const [unit = "", service = ""] = (await read("dks.service")).split("[Service]");
+  assertMatch(unit, /^StartLimitIntervalSec=0$/m);
+  assertMatch(service, /^Restart=on-failure$/m);
+  // What `dks` ends with that was told something wrong.
+  assertMatch(service, /^RestartPreventExitStatus=2$/m);
+});
+
 Deno.test("the Dockerfile runs dks as a user that is not root, with its folders as its own", async () => {
   const text = await read("Dockerfile");
   const steps = text.split("\n").filter((line) => /^[A-Z]+ /.test(line));

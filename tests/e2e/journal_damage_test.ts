@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { freePorts, FROM_SOURCE, LocalCluster, loopback, NodeProcess } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
 import { type ByteString, fromBytes } from "../../src/byte_string.ts";
+import { ConnectionError } from "../../src/client/connection.ts";
 import { chunkKey } from "../../src/node/storage/kv_layout.ts";
 import { type RespValue, SimpleString } from "../../src/resp/value.ts";
 import { binary } from "../harness/binary.ts";
@@ -51,8 +52,41 @@ async function remountDisk(folder: string, options: string): Promise<void> {
   assertEquals(code, 0, stderr);
 }
 
+const FULL_AT_START =
+  /^dks: cannot \w+ the journal .*: the disk is full; nothing that was acknowledged is lost: make room and start it again, the journal of \d+ MB of keys and values takes up to \d+ MB$/;
+
+/** Makes a file that takes all room that is left on its disk. */
+async function fillWith(path: string): Promise<void> {
+  using file = await Deno.open(path, { createNew: true, write: true });
+  const bytes = new Uint8Array(4096);
+  try {
+    for (;;) await file.write(bytes);
+  } catch (error) {
+    assertStringIncludes(String(error), "No space left");
+  }
+}
+
 /** More than the disk takes. */
 const LONG_VALUES_MAX = 100;
+
+/**
+ * Writes long values at `port` until `node` says that its disk is full. Returns the keys of those that were
+ * acknowledged.
+ */
+async function fillDisk(port: number, node: NodeProcess): Promise<ByteString[]> {
+  const acknowledged: ByteString[] = [];
+  for (let number = 0; !node.printed.includes("THE DISK IS FULL"); number++) {
+    assert(number < LONG_VALUES_MAX, "the disk is never full");
+    const key = `long:${number}`;
+    try {
+      const reply = await call(loopbackAddress(port), ["SET", key, randomValue()]);
+      if (isOk(reply)) acknowledged.push(key);
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) throw error;
+    }
+  }
+  return acknowledged;
+}
 
 function isOk(reply: RespValue): boolean {
   return reply instanceof SimpleString && reply.text === "OK";
@@ -115,16 +149,7 @@ async function fillUp({ env, disk }: { env: Environment; disk: string }): Promis
     const [first, second, small] = nodes;
     if (first === undefined || second === undefined || small === undefined) throw new Error("3");
     // Long values fill the disk, short ones are checked.
-    const acknowledged: string[] = [];
-    for (let number = 0; !small.printed.includes("THE DISK IS FULL"); number++) {
-      assert(number < LONG_VALUES_MAX, "the disk is never full");
-      const reply = await call(loopbackAddress(first.port), [
-        "SET",
-        `long:${number}`,
-        randomValue(),
-      ]);
-      if (isOk(reply)) acknowledged.push(`long:${number}`);
-    }
+    const acknowledged = await fillDisk(first.port, small);
     assert(acknowledged.length > 0, "some fit");
     const said = await small.untilPrinted(/THE DISK IS FULL/);
     assertMatch(
@@ -204,12 +229,7 @@ Deno.test({
       try {
         await node.untilPrinted(/cluster is complete/);
         assertEquals((await client(port, ["put", "k", "v"])).code, 0);
-        const acknowledged: string[] = [];
-        for (let number = 0; !node.printed.includes("THE DISK IS FULL"); number++) {
-          assert(number < LONG_VALUES_MAX, "the disk is never full");
-          const reply = await call(loopbackAddress(port), ["SET", `long:${number}`, randomValue()]);
-          if (isOk(reply)) acknowledged.push(`long:${number}`);
-        }
+        const acknowledged = await fillDisk(port, node);
         for (let attempt = 0; attempt < 3; attempt++) {
           assertStringIncludes(
             (await client(port, ["put", "k", "w"])).stderr,
@@ -233,6 +253,48 @@ Deno.test({
         await again.stop();
       } finally {
         await node.stop();
+        await execute("umount", [disk]);
+      }
+    });
+  },
+});
+
+Deno.test({
+  name: "a start on a full disk ends with a line, or goes on, and one with room finds everything",
+  ignore: !mayMount,
+  fn: async () => {
+    await withHome(async (env, home) => {
+      const disk = `${home}/disk`;
+      if (!await mountDisk(disk, 16)) return;
+      const [port = 0] = freePorts(1);
+      const nodes: NodeProcess[] = [];
+      const start = async () => {
+        const node = await startAlone(port, { ...env, XDG_DATA_HOME: disk });
+        nodes.push(node);
+        return node;
+      };
+      try {
+        const node = await start();
+        await node.untilPrinted(/cluster is complete/);
+        const acknowledged = await fillDisk(port, node);
+        await node.stop("SIGKILL");
+        await fillWith(`${disk}/something else`);
+        // What a start writes may fit into the files that the journal has, by chance: then it goes on.
+        const second = await start();
+        await until("it has ended, or has started", () => {
+          return second.hasEnded || second.printed.includes("the cluster is complete");
+        });
+        if (second.hasEnded) assertMatch(await refusalOf(second), FULL_AT_START);
+        else await second.stop("SIGKILL");
+        await remountDisk(disk, "size=100m");
+        const again = await start();
+        await again.untilPrinted(/cluster is complete/);
+        assertEquals(
+          await call(loopbackAddress(port), ["EXISTS", ...acknowledged]),
+          acknowledged.length,
+        );
+      } finally {
+        await Promise.all(nodes.map((node) => node.stop()));
         await execute("umount", [disk]);
       }
     });
