@@ -772,7 +772,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
    * the others may need this node, to hear of the view or to have it chosen once more.
    */
   #leaveOnceKnown(list: ClusterList): void {
-    if (this.#lackedBy >= list.view) return;
+    if (this.#lackedBy >= list.view || this.#notListed !== undefined) return;
     this.#lackedBy = list.view;
     this.#leaveWhenKnown(list).catch((error) => {
       if (!this.#stopping.signal.aborted) this.#ended.reject(error);
@@ -781,7 +781,10 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   async #leaveWhenKnown(list: ClusterList): Promise<void> {
     const { signal } = this.#stopping;
-    const isBefore = () => (this.#driver?.replica.membership.view.number ?? 0) < list.view;
+    // Once this node has left, by this list or a later one, it may come back, in no view at first.
+    const isBefore = () =>
+      this.#lackedBy === list.view &&
+      (this.#driver?.replica.membership.view.number ?? 0) < list.view;
     // After that, the view that it has says whether it is listed.
     while (isBefore()) {
       if (this.#driver !== undefined && await this.#isKnown(list)) {
@@ -810,6 +813,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   /** The list of a later view than this node's does not have this node: it is no part of the cluster. */
   #leaveCluster(list: ClusterList): void {
     if (this.#driver === undefined || this.#notListed !== undefined || this.#isDraining) return;
+    this.#lackedBy = 0;
+    // The nodes that begin a cluster have their first list from --peers.
+    this.#listView = Math.max(this.#listView, this.#driver.replica.membership.view.number);
     const isMember = this.#listView > 0;
     const isBack = list.names.includes(this.#peers.ownName);
     this.#notListed = isBack ? describeBack(list) : describeNotListed(list, "this node");

@@ -909,7 +909,9 @@ export class Peers implements Transport, LinkOwner {
     const isListed = mine.view > 0
       ? theirs.names[this.self] === this.ownName
       : theirs.names.includes(this.ownName);
-    if (theirs.view > 0 && theirs.view > mine.view && !isListed) {
+    // A node in no view yet may have its list from a later one than a node that is behind.
+    const isLater = theirs.view > mine.listView;
+    if (isLater && !isListed) {
       this.#options.onNotListed(theirs);
       return false;
     }
@@ -918,7 +920,7 @@ export class Peers implements Transport, LinkOwner {
       ? theirs.names.join() === this.#names.join()
       : this.#isAgreed(theirs.names, name);
     if (isAgreed) return true;
-    if (mine.view === 0 && theirs.view > 0) this.#options.onOtherIds(theirs);
+    if (mine.view === 0 && isLater) this.#options.onOtherIds(theirs);
     // A node that is in no view is told by one that is in a view.
     else if (mine.view > 0 && theirs.view > 0 && theirs.names.includes(this.ownName)) {
       this.#complain(name, `${name} knows the nodes of the cluster by other ids than this node`);

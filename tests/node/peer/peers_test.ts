@@ -1,6 +1,7 @@
 /** Links between nodes: by whom, under which ids, and not for a process that has started over. */
 
 import { assertEquals } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { getLogger } from "@std/log";
 import type { Address } from "../../../src/address.ts";
 import { fromText, toBytes } from "../../../src/byte_string.ts";
@@ -188,4 +189,21 @@ Deno.test("a node in no view takes the ids of a cluster before there is a link",
   dialer.position = { ...dialer.position, names: ids, listView: 3 };
   await until("they are linked", () => dialer.told.length > 0);
   assertEquals(dialer.told, [`${dialer.journal} meets node 1 on ${answerer.journal}`]);
+});
+
+Deno.test("a node in no view heeds no list that is older than the one it has", async () => {
+  const [dialer, answerer] = twoNodes();
+  using _a = dialer;
+  using _b = answerer;
+  const { names } = dialer.position;
+  const without = ["", names[1] ?? ""];
+  answerer.position = { view: 2, cluster: { id: "c" }, names: without, listView: 2 };
+  dialer.position = { ...dialer.position, listView: 3 };
+  answerer.peers.start(answerer.driver());
+  dialer.peers.start(dialer.driver());
+  await delay(300);
+  assertEquals([dialer.notListed, dialer.otherIds], [[], []]);
+  answerer.position = { ...answerer.position, view: 4, listView: 4 };
+  await until("it is told", () => dialer.notListed.length > 0);
+  assertEquals(dialer.notListed[0]?.view, 4);
 });
