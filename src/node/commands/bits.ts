@@ -6,7 +6,6 @@
 
 import { type ByteString, fromBytes } from "../../byte_string.ts";
 import { EVENT } from "../../key_events.ts";
-import { writeLatin1 } from "../../byte_writer.ts";
 import { BITOP_BYTES_MAX } from "../../limits.ts";
 import { ErrorReply } from "../../resp/value.ts";
 import type { KeyReader } from "../../two_phase/request.ts";
@@ -71,11 +70,14 @@ function getbit(
 
 // --- BITCOUNT and BITPOS -----------------------------------------------------------------------
 
-/** How many bits of a byte are set, by the byte. */
-const BITS_SET: Uint8Array = Uint8Array.from(
-  { length: 256 },
-  (_, byte) => byte.toString(2).replaceAll("0", "").length,
-);
+/** How many bits of two bytes are set, by the two as one number: that takes half the time of one by one. */
+const BITS_SET: Uint8Array = bitsSetOfPairs();
+
+function bitsSetOfPairs(): Uint8Array {
+  const bits = new Uint8Array(65_536);
+  for (let pair = 1; pair < bits.length; pair++) bits[pair] = (bits[pair >> 1] ?? 0) + (pair & 1);
+  return bits;
+}
 
 /** A range of a value, in bytes or bits, with places from the end as negative numbers. */
 interface Range {
@@ -133,14 +135,14 @@ function countBits(value: ByteString, { first, last }: BitRange): number {
   if (first > last) return 0;
   const firstByte = Math.floor(first / 8);
   const lastByte = Math.floor(last / 8);
-  let count = 0;
-  for (let at = firstByte; at <= lastByte; at++) {
-    let byte = value.charCodeAt(at);
-    if (at === firstByte) byte &= 0xff >> (first % 8);
-    if (at === lastByte) byte &= 0xff << (7 - last % 8);
-    count += BITS_SET[byte & 0xff] ?? 0;
+  const before = value.charCodeAt(firstByte) & ~(0xff >> (first % 8));
+  const behind = value.charCodeAt(lastByte) & ~(0xff << (7 - last % 8));
+  let count = -(BITS_SET[before & 0xff] ?? 0) - (BITS_SET[behind & 0xff] ?? 0);
+  let at = firstByte;
+  for (; at < lastByte; at += 2) {
+    count += BITS_SET[value.charCodeAt(at) << 8 | value.charCodeAt(at + 1)] ?? 0;
   }
-  return count;
+  return at === lastByte ? count + (BITS_SET[value.charCodeAt(at)] ?? 0) : count;
 }
 
 /** BITPOS key bit [start [end [BYTE | BIT]]] */
@@ -164,16 +166,30 @@ function bitpos([, key = "", word = "", ...words]: readonly ByteString[]): Comma
 }
 
 function findBit(value: ByteString, wanted: 0 | 1, { first, last }: BitRange): number | undefined {
-  const skipped = wanted === 1 ? 0x00 : 0xff;
   for (let place = first; place <= last;) {
-    if (place % 8 === 0 && value.charCodeAt(place / 8) === skipped) {
-      place += 8;
-      continue;
+    if (place % 8 === 0) {
+      const next = 8 * endOfSame(value, place / 8, wanted === 1 ? 0x00 : 0xff);
+      if (next > place) {
+        place = next;
+        continue;
+      }
     }
     if (bitAt(value, place) === wanted) return place;
     place++;
   }
   return undefined;
+}
+
+/** Returns where the first byte is, from `at` on, that is another than `byte`; or the end. */
+function endOfSame(value: ByteString, at: number, byte: number): number {
+  const pair = byte << 8 | byte;
+  let end = at;
+  while (
+    end + 1 < value.length && (value.charCodeAt(end) << 8 | value.charCodeAt(end + 1)) === pair
+  ) {
+    end += 2;
+  }
+  return value.charCodeAt(end) === byte ? end + 1 : end;
 }
 
 // --- BITOP -------------------------------------------------------------------------------------
@@ -248,7 +264,14 @@ function combine(
 /** Returns the bytes of `value`, and zeros up to `length` bytes, as numbers of four bytes. */
 function wordsOf(value: ByteString, length: number): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(Math.ceil(length / 4));
-  writeLatin1(new Uint8Array(words.buffer), 0, value);
+  const whole = value.length >> 2;
+  // Every machine that this runs on has the lowest byte of a number first.
+  for (let i = 0, at = 0; i < whole; i++, at += 4) {
+    words[i] = value.charCodeAt(at) | value.charCodeAt(at + 1) << 8 |
+      value.charCodeAt(at + 2) << 16 | value.charCodeAt(at + 3) << 24;
+  }
+  const bytes = new Uint8Array(words.buffer);
+  for (let at = 4 * whole; at < value.length; at++) bytes[at] = value.charCodeAt(at);
   return words;
 }
 
