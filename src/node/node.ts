@@ -15,7 +15,7 @@ import { USERS_KEY } from "../reserved_keys.ts";
 import { Seldom } from "../seldom.ts";
 import { LOOKUPS } from "../socket.ts";
 import { contains, members } from "../two_phase/node_set.ts";
-import type { ChangeOutcome } from "../two_phase/member_changes.ts";
+import { type ChangeOutcome, renamedIds } from "../two_phase/member_changes.ts";
 import type { KeyRecord, MemberChange, View } from "../two_phase/messages.ts";
 import type { Change, ProtocolEvent } from "../two_phase/outbox.ts";
 import { Replica } from "../two_phase/replica.ts";
@@ -1170,18 +1170,19 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
         return;
       case "listChanged":
         // After the turn: messages to nodes that are not in it any more still leave.
-        this.#driver?.afterTurn(() => this.#onListChanged(event.view));
+        this.#driver?.afterTurn(() => this.#onListChanged(event));
         return;
     }
   }
 
-  #onListChanged({ number, names }: View): void {
+  #onListChanged({ view, before }: { readonly view: View; readonly before: View }): void {
+    const { number, names } = view;
     if (!this.#isListedIn(names)) {
       this.#leaveCluster({ view: number, names });
       return;
     }
     this.#listView = number;
-    this.#peers.changeNames(names);
+    this.#peers.changeNames(names, renamedIds(view, before));
     this.#http?.allow(hostsOf(names));
   }
 

@@ -61,6 +61,18 @@ export function learnerOf(view: Pick<View, "learners">, node: NodeId): Learner |
   return view.learners?.find((learner) => learner.node === node);
 }
 
+/**
+ * Returns the ids that mean another node in `view` than in the view `before`, or none. What a node knows of
+ * them is over, and so are its links, even that to the new node if it was made early.
+ */
+export function renamedIds(
+  { names }: Pick<View, "names">,
+  before: Pick<View, "names" | "number">,
+): NodeId[] {
+  if (before.number === 0) return [];
+  return before.names.flatMap((name, id) => name === "" || name === (names[id] ?? "") ? [] : [id]);
+}
+
 /** Tells whether two views have the same nodes, and the same learners. */
 export function isSameList(a: NodeList, b: NodeList): boolean {
   const learners = (list: NodeList) =>

@@ -19,7 +19,7 @@ import { type Doubt, longDoubts } from "./doubt.ts";
 import { HybridClock } from "./hybrid_clock.ts";
 import { LockTable } from "./lock_table.ts";
 import { LowWaterMarks } from "./low_water_mark.ts";
-import { type ChangeRequest, isSameList } from "./member_changes.ts";
+import { type ChangeRequest, isSameList, renamedIds } from "./member_changes.ts";
 import { Membership, type PeerIdentity, type ProcessIdentity } from "./membership.ts";
 import {
   type ControlMessage,
@@ -653,11 +653,10 @@ export class Replica {
   /** Ids that have another name than in the view `before`, or none, are those of other nodes. */
   #forgetRenamed(view: View, before: View): void {
     const { outbox, membership, reachability, slowMembers, self } = this.context;
-    for (const [node, name] of before.names.entries()) {
-      const present = view.names[node] ?? "";
-      if (name === present || name === "" || node === self || before.number === 0) continue;
+    for (const node of renamedIds(view, before)) {
+      if (node === self) continue;
       // What waits to be sent to the one that has left may still leave; it is not for another one.
-      if (present !== "") outbox.linkChanged(node);
+      if ((view.names[node] ?? "") !== "") outbox.linkChanged(node);
       membership.forgetRenamed(node);
       reachability.forget(node);
       slowMembers.forget(node);

@@ -20,7 +20,7 @@ import type {
   Prepare,
   View,
 } from "../../src/two_phase/messages.ts";
-import type { ChangeRequest } from "../../src/two_phase/member_changes.ts";
+import { type ChangeRequest, renamedIds } from "../../src/two_phase/member_changes.ts";
 import { recoverCluster } from "../../src/two_phase/new_cluster.ts";
 import { SCAN_PROCESSES } from "../../src/node/commands/command.ts";
 import { members } from "../../src/two_phase/node_set.ts";
@@ -383,7 +383,9 @@ export class SimNode implements Endpoint {
   }
 
   /** The installed view has another list than the one before: links follow it. */
-  #changeList({ number, names }: View): void {
+  #changeList({ view, before: viewBefore }: { readonly view: View; readonly before: View }): void {
+    const { number, names } = view;
+    const renamed = renamedIds(view, viewBefore);
     const replica = this.#replica;
     if (replica === undefined) return;
     if (names[replica.context.self] !== this.name) {
@@ -393,7 +395,8 @@ export class SimNode implements Endpoint {
     const before = this.#list.names;
     this.#list = { view: number, names };
     for (const [machine, id] of [...this.#linkedAs]) {
-      if (names[id] !== before[id]) this.#options.network.cut(this.index, machine);
+      if (names[id] === before[id] && !renamed.includes(id)) continue;
+      this.#options.network.cut(this.index, machine);
     }
   }
 
@@ -882,9 +885,8 @@ export class SimNode implements Endpoint {
         const isOut = (set & (1 << self)) === 0;
         if (this.#isStopping && isOut) this.#later(0, () => this.crash(this.#restartMs));
       } else if (event.type === "listChanged") {
-        const { view } = event;
         this.#options.onListChanged(event);
-        this.#later(0, () => this.#changeList(view));
+        this.#later(0, () => this.#changeList(event));
       } else if (event.type === "isRemoved") this.#leaveOnceKnown(event.view);
       else if (event.type === "olderCopy") {
         this.#options.onHappening("an older copy of a journal noticed");

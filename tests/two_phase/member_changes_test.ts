@@ -10,6 +10,7 @@ import type { ChangePlan, NodeList } from "../../src/two_phase/member_changes.ts
 import {
   admitLearners,
   planChange,
+  renamedIds,
   whyAlready,
   whyNoMajority,
 } from "../../src/two_phase/member_changes.ts";
@@ -107,6 +108,14 @@ Deno.test("whyNoMajority() names the nodes that would be left, and those that ar
     "of the nodes that would be left (b, c, d) 2 are needed, and only these are there and hold " +
       "everything: b",
   );
+});
+
+Deno.test("renamedIds() returns the ids whose node is gone, whether another one has them or not", () => {
+  const before = { number: 3, names: ["a", "b", "c", ""] };
+  assertEquals(renamedIds({ names: ["a", "", "x", "d", "e"] }, before), [1, 2]);
+  assertEquals(renamedIds({ names: ["a"] }, before), [1, 2]);
+  // In view 0 the names are only those that this node was told.
+  assertEquals(renamedIds({ names: ["x"] }, { ...before, number: 0 }), []);
 });
 
 // --- The protocol ----------------------------------------------------------------------------

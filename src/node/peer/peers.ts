@@ -276,15 +276,20 @@ export class Peers implements Transport, LinkOwner {
   /**
    * Takes the list of another view. Links to nodes that are not in it any more, or have another id,
    * are closed; links to new ones are made.
+   *
+   * @param renamed ids that another node had in the view before: for the protocol their links are over, even
+   * that to the new node, which this node may have known of before it had the view
    */
-  changeNames(names: readonly string[]): void {
-    if (names.join() === this.#names.join()) return;
+  changeNames(names: readonly string[], renamed: readonly NodeId[]): void {
     const before = this.#names;
     // A link that is closed is named in the log as it was known.
     for (const link of this.#links) {
-      if (link === undefined || names[link.peer] === before[link.peer]) continue;
-      link.close("it is not in the list of nodes any more");
+      if (link === undefined) continue;
+      const { peer } = link;
+      if (names[peer] !== before[peer]) link.close("it is not in the list of nodes any more");
+      else if (renamed.includes(peer)) link.close("another node had its id in the view before");
     }
+    if (names.join() === before.join()) return;
     this.#take(names);
     if (this.#driver !== undefined) this.#keepAllLinked();
   }
