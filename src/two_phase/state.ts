@@ -42,6 +42,10 @@ export interface Entry extends KeyRecord {
   expiresAtMs: number | undefined;
   /** Its place in the order in which entries were made, from 1. */
   readonly order: number;
+  /** It is one that dks keeps for itself. */
+  readonly isReserved: boolean;
+  /** The number of the last set of changed keys that it was added to by a write: see `Store`. */
+  changedIn: number;
   /** Its place among the entries that expire: see `expiry_queue.ts`. */
   expiryPlace: number;
   /** `undefined` if no transaction holds the key or is in line for it. */

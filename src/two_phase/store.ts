@@ -30,6 +30,8 @@ export class Store {
   nowMs: number;
   /** Keys written since the last checkpoint began; `undefined` if nothing makes checkpoints. */
   #changed: KeySet | undefined;
+  /** Counts these sets: an entry says in which it is. */
+  #changedNumber = 0;
   readonly #watchers = new Set<KeySet>();
   #lastOrder = 0;
   #versionMax: Stamp = 0;
@@ -78,6 +80,8 @@ export class Store {
         version: 0,
         expiresAtMs: undefined,
         order: ++this.#lastOrder,
+        isReserved: isReserved(key),
+        changedIn: 0,
         lock: undefined,
         expiryPlace: NO_PLACE,
       };
@@ -95,20 +99,21 @@ export class Store {
     expiresAtMs?: number,
   ): void {
     const { key, value: before } = entry;
-    if (key === EVERYTHING) {
+    if (entry.isReserved && key === EVERYTHING) {
       this.#deleteAll(version);
       return;
     }
     if (this.#snapshots.size > 0) { for (const one of this.#snapshots) one.beforeWrite(entry); }
-    if (before !== undefined) {
+    // Mostly the key itself is not looked at: its memory is seldom near.
+    if (before !== undefined && value !== undefined) this.#bytes += value.length - before.length;
+    else if (before !== undefined) {
       this.#size--;
       this.#bytes -= key.length + before.length;
-    }
-    if (value !== undefined) {
+    } else if (value !== undefined) {
       this.#size++;
       this.#bytes += key.length + value.length;
     }
-    if (isReserved(key)) {
+    if (entry.isReserved) {
       this.#reserved.delete(key);
       if (value !== undefined) this.#reserved.set(key, this.nowMs);
       this.onReservedWrite(key, value);
@@ -120,19 +125,23 @@ export class Store {
       this.#expiring.update(entry);
     }
     if (version > this.#versionMax) this.#versionMax = version;
-    this.#changed?.add(key);
+    if (this.#changed !== undefined && entry.changedIn !== this.#changedNumber) {
+      entry.changedIn = this.#changedNumber;
+      this.#changed.add(key);
+    }
     if (this.#watchers.size > 0) { for (const watcher of this.#watchers) watcher.add(key); }
   }
 
-  /** Starts tracking the keys that are written, for checkpoints. */
+  /** Starts to track the keys that are written, for checkpoints, with none. */
   trackChanges(): void {
     this.#changed = new KeySet();
+    this.#changedNumber++;
   }
 
   /** Returns the keys written since the last call, and starts a new set. */
   takeChanged(): KeySet {
     const changed = this.#changed ?? new KeySet();
-    if (this.#changed !== undefined) this.#changed = new KeySet();
+    if (this.#changed !== undefined) this.trackChanges();
     return changed;
   }
 
@@ -160,7 +169,7 @@ export class Store {
     this.#list = new EntryList();
     // A checkpoint need not say of each key that it is gone: nothing that is stored holds.
     this.#isCleared = this.#changed !== undefined;
-    if (this.#changed !== undefined) this.#changed = new KeySet();
+    if (this.#changed !== undefined) this.trackChanges();
   }
 
   /**
@@ -181,7 +190,7 @@ export class Store {
     }
     this.clears++;
     this.#isCleared = this.#changed !== undefined;
-    if (this.#changed !== undefined) this.#changed = new KeySet();
+    if (this.#changed !== undefined) this.trackChanges();
     this.#entries = new KeyMap();
     this.#list = new EntryList();
     this.#expiring = new ExpiryQueue();
@@ -191,7 +200,7 @@ export class Store {
       this.#entries.set(entry.key, entry);
       this.#list.add(entry);
       entry.expiryPlace = NO_PLACE;
-      if (!isReserved(entry.key) && entry.version < version) {
+      if (!entry.isReserved && entry.version < version) {
         entry.value = undefined;
         entry.expiresAtMs = undefined;
         entry.version = version;
