@@ -14,7 +14,8 @@ import type { ByteString } from "../byte_string.ts";
 /**
  * What a node is called in messages and records: an integer from 0 to 30. When a cluster begins, a
  * node's id is its place in the sorted list of names. From then on views say which name has which
- * id. An id never gets another name, however the list changes.
+ * id. A node keeps its id for as long as the list has it; the id of one that is gone is only used again
+ * when there is no other left.
  */
 export type NodeId = number;
 
