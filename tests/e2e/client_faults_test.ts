@@ -32,7 +32,7 @@ async function runAll(servers: readonly number[]): Promise<Results> {
   const run = (words: readonly string[], input = "") =>
     execute(FROM_SOURCE.file, [
       ...FROM_SOURCE.args,
-      ...["client", "-s", list, "--timeout", "4s"],
+      ...["client", "-s", list, "--timeout", "8s"],
       ...words,
     ], { input });
   const [status, exported, replayed, got] = await Promise.all([
@@ -81,7 +81,7 @@ Deno.test({
       assertOneLine(
         (await runAll([one])).status,
         3,
-        /^dks: no answer from 127\.0\.0\.1:\d+ within 4 s$/m,
+        /^dks: no answer from 127\.0\.0\.1:\d+ within 8 s$/m,
       );
     } finally {
       frozen?.signal("SIGCONT");
