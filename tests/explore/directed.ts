@@ -87,8 +87,9 @@ export function lastPartAhead(
   world.apply(["wipe", 2]);
   run.to("n2 is left out", () => run.viewOf(0) === 2 && run.viewOf(1) === 2);
   // n2 will not hear n1, and is let in all the same.
+  let isWelcome = true;
   for (const { replica } of world.nodes) {
-    if (replica !== undefined) replica.context.reachability.isWelcome = () => true;
+    if (replica !== undefined) replica.context.reachability.isWelcome = () => isWelcome;
   }
   // n0 is the source, and does not hear that n2 has got everything.
   held.add("1 2");
@@ -110,9 +111,12 @@ export function lastPartAhead(
   // From here on n0 does not hear that n2 lacks view 4, so it does not send it.
   held.add("2 0");
   run.changeViewByN1(4);
+  // Nor does n0 begin a view for n2 before it has sent that.
+  isWelcome = false;
   const chunks = replicaOf(2)?.chunksReceived ?? 0;
   world.apply(["ask", 0, "setLarge", 1]);
   run.to("a newer chunk has come", () => (replicaOf(2)?.chunksReceived ?? 0) > chunks);
+  isWelcome = true;
   held.delete("disk 2");
   run.to("n2 is in view 3", () => run.viewOf(2) === 3);
   held.clear();
