@@ -87,7 +87,10 @@ export interface ClusterStatus {
   readonly notListed: string | null;
   /** Whether writes can be done now. */
   readonly isComplete: boolean;
-  /** The node listens beyond its machine, and there is no cluster secret: others can pose as nodes. */
+  /**
+   * The node listens beyond its machine, and there is no cluster secret, or `--plain-peers` does not demand
+   * it: others can pose as nodes.
+   */
   readonly isOpenToPeers: boolean;
   /** Where the journal is kept, human-readable. */
   readonly journal: string;

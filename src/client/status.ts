@@ -104,11 +104,11 @@ function formatClock({ isClockRight, clockOffMs }: ClusterStatus): string {
   return `${red(`the clock of this node is ${where}: it takes no key for expired by itself`)}\n`;
 }
 
-/** A line for a node that others can reach without a cluster secret; nothing for any other. */
+/** A line for a node that others can reach and need prove nothing to; nothing for any other. */
 function formatSecret({ isOpenToPeers }: ClusterStatus): string {
   if (!isOpenToPeers) return "";
   return `${
-    yellow("no cluster secret")
+    yellow("nodes are let in without proof")
   }: whoever reaches this node may be able to pose as another\n`;
 }
 
