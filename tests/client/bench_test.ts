@@ -7,77 +7,14 @@ import {
   assertMatch,
   assertRejects,
 } from "@std/assert";
-import type { Address } from "../../src/address.ts";
 import { bench, BENCH_BYTES_MAX, type BenchOptions, formatBench } from "../../src/client/bench.ts";
 import { RandomWords, RequestTemplate } from "../../src/client/bench_requests.ts";
 import { AccessError, ConnectionError } from "../../src/client/connection.ts";
 import { LatencyHistogram } from "../../src/client/latency_histogram.ts";
 import { UsageError } from "../../src/errors.ts";
 import { CommandDecoder } from "../../src/resp/command_decoder.ts";
-import { encodeValue } from "../../src/resp/encoder.ts";
-import { ErrorReply, OK, type RespValue } from "../../src/resp/value.ts";
-
-/** What a server does with a command: replies, or hangs up. */
-type Reaction = RespValue | typeof HANG_UP;
-const HANG_UP = Symbol("hang up");
-
-/** Answers each command by `react`, which is told how many commands came before it. */
-class FakeServer implements Disposable {
-  readonly address: Address;
-  readonly commands: (readonly string[])[] = [];
-  connections = 0;
-  /** The most commands that one connection had sent without having the replies. */
-  mostUnderWay = 0;
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #conns = new Set<Deno.TcpConn>();
-  readonly #react: (words: readonly string[], before: number) => Reaction | Promise<Reaction>;
-
-  constructor(react: (words: readonly string[], before: number) => Reaction | Promise<Reaction>) {
-    this.#react = react;
-    this.address = { hostname: "127.0.0.1", port: this.#listener.addr.port };
-    this.#accept();
-  }
-
-  async #accept(): Promise<void> {
-    for await (const conn of this.#listener) {
-      this.connections++;
-      this.#conns.add(conn);
-      this.#serve(conn).catch(() => {});
-    }
-  }
-
-  async #serve(conn: Deno.TcpConn): Promise<void> {
-    const decoder = new CommandDecoder(1_000_000);
-    for (;;) {
-      const turn: (readonly string[])[] = [];
-      for (let words = decoder.next(); words !== undefined; words = decoder.next()) {
-        turn.push(words);
-      }
-      this.mostUnderWay = Math.max(this.mostUnderWay, turn.length);
-      let replies = "";
-      for (const words of turn) {
-        this.commands.push(words);
-        const reaction = await this.#react(words, this.commands.length - 1);
-        if (reaction === HANG_UP) return this.#hangUp(conn);
-        replies += encodeValue(reaction as RespValue, 2);
-      }
-      if (replies !== "") await conn.write(new TextEncoder().encode(replies));
-      const count = await conn.read(decoder.space);
-      if (count === null) return this.#hangUp(conn);
-      decoder.received(count);
-    }
-  }
-
-  #hangUp(conn: Deno.TcpConn): void {
-    this.#conns.delete(conn);
-    conn.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.#listener.close();
-    for (const conn of this.#conns) conn.close();
-  }
-}
+import { ErrorReply, OK } from "../../src/resp/value.ts";
+import { FakeServer, HANG_UP, type Reaction } from "../harness/fake_server.ts";
 
 /** A short run with one client against `server`. */
 function options(server: FakeServer, others: Partial<BenchOptions> = {}): BenchOptions {

@@ -4,64 +4,8 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Address } from "../../src/address.ts";
 import { ConnectionError } from "../../src/client/connection.ts";
 import { callAnywhere, callOnce, Connector } from "../../src/client/connector.ts";
-import { CommandDecoder } from "../../src/resp/command_decoder.ts";
-import { encodeValue } from "../../src/resp/encoder.ts";
 import { ErrorReply, OK, type RespValue } from "../../src/resp/value.ts";
-
-/** What a server does with a command: answers, hangs up without an answer, or does nothing. */
-type Reaction = RespValue | typeof HANG_UP | typeof NOTHING;
-const HANG_UP = Symbol("hang up");
-const NOTHING = Symbol("nothing");
-
-/** A server that reacts to the commands of all of its connections in turn. */
-class FakeServer implements Disposable {
-  readonly commands: (readonly string[])[] = [];
-  readonly address: Address;
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #conns = new Set<Deno.TcpConn>();
-  readonly #reactions: Reaction[];
-
-  constructor(...reactions: Reaction[]) {
-    this.#reactions = reactions;
-    this.address = { hostname: "127.0.0.1", port: this.#listener.addr.port };
-    this.#accept();
-  }
-
-  async #accept(): Promise<void> {
-    for await (const conn of this.#listener) {
-      this.#conns.add(conn);
-      this.#serve(conn).catch(() => {});
-    }
-  }
-
-  async #serve(conn: Deno.TcpConn): Promise<void> {
-    const decoder = new CommandDecoder(1000);
-    for (;;) {
-      const words = decoder.next();
-      if (words === undefined) {
-        const count = await conn.read(decoder.space);
-        if (count === null) return;
-        decoder.received(count);
-        continue;
-      }
-      this.commands.push(words);
-      const next = this.#reactions.shift();
-      const reaction = next === undefined ? HANG_UP : next;
-      if (reaction === HANG_UP) {
-        this.#conns.delete(conn);
-        conn.close();
-        return;
-      }
-      if (typeof reaction === "symbol") continue;
-      await conn.write(new TextEncoder().encode(encodeValue(reaction, 2)));
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#listener.close();
-    for (const conn of this.#conns) conn.close();
-  }
-}
+import { FakeServer, HANG_UP, NOTHING, type Reaction } from "../harness/fake_server.ts";
 
 /** A server that says the same to everybody, and hangs up. */
 class SpeakingServer implements Disposable {
@@ -107,7 +51,7 @@ const tokensOf = (...servers: FakeServer[]) =>
 
 Deno.test("callOnce() sends a write once when it is answered, under a token", async () => {
   for (const answer of [OK, new ErrorReply("ERR", "bad"), ABORTED]) {
-    using server = new FakeServer(answer);
+    using server = FakeServer.inTurn(answer);
     assertEquals(await write([server]), answer);
     const [words = []] = server.commands;
     assertEquals(server.commands.length, 1);
@@ -117,17 +61,17 @@ Deno.test("callOnce() sends a write once when it is answered, under a token", as
 });
 
 Deno.test("callOnce() sends a write to the next address, under the same token, when the connection breaks", async () => {
-  using first = new FakeServer(HANG_UP);
-  using second = new FakeServer(HANG_UP, OK);
-  using third = new FakeServer(HANG_UP);
+  using first = FakeServer.inTurn(HANG_UP);
+  using second = FakeServer.inTurn(HANG_UP, OK);
+  using third = FakeServer.inTurn(HANG_UP);
   assertEquals(await write([first, second, third]), OK);
   assertEquals([first, second, third].map(({ commands }) => commands.length), [2, 2, 1]);
   assertEquals(tokensOf(first, second, third).size, 1);
 });
 
 Deno.test("callOnce() takes a refusal for no answer when an attempt before it is open", async () => {
-  using first = new FakeServer(HANG_UP, OK);
-  using second = new FakeServer(
+  using first = FakeServer.inTurn(HANG_UP, OK);
+  using second = FakeServer.inTurn(
     new ErrorReply("CLUSTERDOWN", "REJECTED no link"),
     ABORTED,
     HANG_UP,
@@ -138,9 +82,9 @@ Deno.test("callOnce() takes a refusal for no answer when an attempt before it is
 
 Deno.test("callOnce() repeats an indeterminate write, and tells of it when the time is over", async () => {
   const doubt = new ErrorReply("INDETERMINATE", "no majority (transaction 0.1.1)");
-  using server = new FakeServer(doubt, OK);
+  using server = FakeServer.inTurn(doubt, OK);
   assertEquals(await write([server]), OK);
-  using hopeless = new FakeServer(...Array.from({ length: 100 }, () => doubt));
+  using hopeless = FakeServer.inTurn(...Array.from({ length: 100 }, () => doubt));
   assertEquals(await write([hopeless], { timeoutMs: 300 }), doubt);
 });
 
@@ -149,13 +93,13 @@ Deno.test("callOnce() asks each node once when they reject a write, and tells wh
     "CLUSTERDOWN",
     "REJECTED this node is outside view 2, and is joining again",
   );
-  using first = new FakeServer(outside);
-  using second = new FakeServer(OK);
+  using first = FakeServer.inTurn(outside);
+  using second = FakeServer.inTurn(OK);
   assertEquals(await write([first, second]), OK);
   assertEquals(tokensOf(first, second).size, 1);
   const none = new ErrorReply("CLUSTERDOWN", "REJECTED no majority: n1 cannot be reached");
-  using third = new FakeServer(outside);
-  using fourth = new FakeServer(none);
+  using third = FakeServer.inTurn(outside);
+  using fourth = FakeServer.inTurn(none);
   assertEquals(await write([third, fourth]), none);
   assertEquals([third, fourth].map(({ commands }) => commands.length), [1, 1]);
 });
@@ -177,27 +121,27 @@ async function send(
 Deno.test("callAnywhere() goes to the next node when one rejects, whatever the command", async () => {
   const outside = new ErrorReply("CLUSTERDOWN", "REJECTED this node is stopping");
   for (const mayRepeat of [false, true]) {
-    using first = new FakeServer(outside);
-    using second = new FakeServer(OK);
+    using first = FakeServer.inTurn(outside);
+    using second = FakeServer.inTurn(OK);
     assertEquals(await send([first, second], mayRepeat), OK);
-    using alone = new FakeServer(outside);
+    using alone = FakeServer.inTurn(outside);
     assertEquals(await send([alone], mayRepeat), outside);
   }
-  using empty = new FakeServer(null);
+  using empty = FakeServer.inTurn(null);
   assertEquals(await send([empty], true), null);
-  using aborting = new FakeServer(ABORTED);
-  using unasked = new FakeServer(OK);
+  using aborting = FakeServer.inTurn(ABORTED);
+  using unasked = FakeServer.inTurn(OK);
   assertEquals(await send([aborting, unasked], true), ABORTED);
   assertEquals(unasked.commands, []);
 });
 
 Deno.test("callAnywhere() repeats what may have been done only if it is told to", async () => {
   for (const reaction of [HANG_UP, NOTHING] as Reaction[]) {
-    using first = new FakeServer(reaction);
-    using second = new FakeServer(OK);
+    using first = FakeServer.inTurn(reaction);
+    using second = FakeServer.inTurn(OK);
     const error = await assertRejects(() => send([first, second], false), ConnectionError);
     assertEquals([error.maybeDone, second.commands.length], [true, 0]);
-    using third = new FakeServer(reaction);
+    using third = FakeServer.inTurn(reaction);
     assertEquals(await send([third, second], true), OK);
   }
 });
@@ -205,11 +149,11 @@ Deno.test("callAnywhere() repeats what may have been done only if it is told to"
 Deno.test("callAnywhere() goes on when a node that is starting hangs up, and tells its words", async () => {
   const loading = new ErrorReply("LOADING", "this node is starting");
   for (const mayRepeat of [false, true]) {
-    using first = new FakeServer(loading);
-    using second = new FakeServer(OK);
+    using first = FakeServer.inTurn(loading);
+    using second = FakeServer.inTurn(OK);
     assertEquals(await send([first, second], mayRepeat), OK);
     using speaking = new SpeakingServer("-LOADING this node is starting\r\n");
-    using third = new FakeServer(OK);
+    using third = FakeServer.inTurn(OK);
     assertEquals(await send([speaking, third], mayRepeat), OK);
     // It may hang up before it is asked.
     const told = await send([speaking], mayRepeat).catch((error) => error);
@@ -218,8 +162,8 @@ Deno.test("callAnywhere() goes on when a node that is starting hangs up, and tel
 });
 
 Deno.test("callAnywhere() tells what happened at each address", async () => {
-  using rejecting = new FakeServer(new ErrorReply("CLUSTERDOWN", "REJECTED no majority"));
-  using hanging = new FakeServer(NOTHING);
+  using rejecting = FakeServer.inTurn(new ErrorReply("CLUSTERDOWN", "REJECTED no majority"));
+  using hanging = FakeServer.inTurn(NOTHING);
   const error = await assertRejects(() => send([rejecting, hanging], true), ConnectionError);
   assertMatch(
     error.message,
@@ -229,15 +173,15 @@ Deno.test("callAnywhere() tells what happened at each address", async () => {
 });
 
 Deno.test("callAnywhere() leaves time for the last node when two hang", async () => {
-  using first = new FakeServer(NOTHING);
-  using second = new FakeServer(NOTHING);
-  using third = new FakeServer(OK);
+  using first = FakeServer.inTurn(NOTHING);
+  using second = FakeServer.inTurn(NOTHING);
+  using third = FakeServer.inTurn(OK);
   assertEquals(await send([first, second, third], true, 3000), OK);
 });
 
 Deno.test("Connector.giveUp() lets a node answer what it was asked", async () => {
-  using server = new FakeServer(new ErrorReply("TRYAGAIN", "REJECTED no lease"), OK);
-  using other = new FakeServer(OK);
+  using server = FakeServer.inTurn(new ErrorReply("TRYAGAIN", "REJECTED no lease"), OK);
+  using other = FakeServer.inTurn(OK);
   const addresses = [server.address, other.address];
   const connector = new Connector({ addresses, timeoutMs: 1000 });
   const call = () => callAnywhere(["X"], { connector, timeoutMs: 1000, mayRepeat: false });
@@ -246,27 +190,27 @@ Deno.test("Connector.giveUp() lets a node answer what it was asked", async () =>
 });
 
 Deno.test("callOnce() leaves time for another node when one hangs", async () => {
-  using hanging = new FakeServer(NOTHING);
-  using healthy = new FakeServer(OK);
+  using hanging = FakeServer.inTurn(NOTHING);
+  using healthy = FakeServer.inTurn(OK);
   assertEquals(await write([hanging, healthy], { timeoutMs: 1000 }), OK);
 });
 
 Deno.test("callOnce() says that the end is not known when the time is over", async () => {
-  using server = new FakeServer();
+  using server = FakeServer.inTurn();
   const error = await assertRejects(() => write([server], { timeoutMs: 300 }), ConnectionError);
   assertEquals(error.maybeDone, true);
 });
 
 Deno.test("callOnce() fails at once when no node can be reached", async () => {
-  const server = new FakeServer();
+  const server = FakeServer.inTurn();
   server[Symbol.dispose]();
   const error = await assertRejects(() => write([server]), ConnectionError, "cannot reach");
   assertEquals([error.maybeDone, server.commands.length], [false, 0]);
 });
 
 Deno.test("Connector.get() goes to the next address when a connection was given up", async () => {
-  using first = new FakeServer();
-  using second = new FakeServer();
+  using first = FakeServer.inTurn();
+  using second = FakeServer.inTurn();
   const connector = new Connector({
     addresses: [first.address, second.address],
     timeoutMs: 1000,

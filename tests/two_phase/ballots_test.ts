@@ -8,15 +8,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
 import { ballotOf, type Message } from "../../src/two_phase/messages.ts";
-import type { Replica } from "../../src/two_phase/replica.ts";
 import { transactionReportOf } from "../../src/two_phase/settlement.ts";
-import { Script, write } from "./script.ts";
-
-function node(script: Script, index: number): Replica {
-  const replica = script.replicas[index];
-  if (replica === undefined) throw new Error(`there is no node ${index}`);
-  return replica;
-}
+import { node, Script, write } from "./script.ts";
 
 function promised(script: Script, index: number): number {
   return node(script, index).membership.promised;

@@ -8,16 +8,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
 import { incarnationOf, type Message } from "../../src/two_phase/messages.ts";
-import type { Replica } from "../../src/two_phase/replica.ts";
-import { read, Script, write } from "./script.ts";
+import { node, read, Script, write } from "./script.ts";
 
 const FEW = 4;
-
-function node(script: Script, index: number): Replica {
-  const replica = script.replicas[index];
-  if (replica === undefined) throw new Error(`there is no node ${index}`);
-  return replica;
-}
 
 function complete(): Script {
   return Script.completed(3, { timing: timingFor(5000), sequencesMax: FEW });

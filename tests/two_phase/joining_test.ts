@@ -8,17 +8,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
 import { ballotOf } from "../../src/two_phase/messages.ts";
-import type { Replica } from "../../src/two_phase/replica.ts";
 import type { Outcome } from "../../src/two_phase/request.ts";
-import { read, Script, write } from "./script.ts";
+import { node, read, Script, write } from "./script.ts";
 
 const OK: Outcome = { kind: "answered", reply: "OK" };
-
-function node(script: Script, index: number): Replica {
-  const replica = script.replicas[index];
-  if (replica === undefined) throw new Error(`there is no node ${index}`);
-  return replica;
-}
 
 function isInView(script: Script, number: number, ...nodes: readonly number[]): boolean {
   return nodes.every((index) => node(script, index).membership.view.number === number);

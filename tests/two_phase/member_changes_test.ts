@@ -16,9 +16,8 @@ import {
 } from "../../src/two_phase/member_changes.ts";
 import { ballotOf, type MemberChange, type View } from "../../src/two_phase/messages.ts";
 import { voters } from "../../src/two_phase/quorum.ts";
-import type { Replica } from "../../src/two_phase/replica.ts";
 import { timingFor } from "../../src/two_phase/timing.ts";
-import { read, Script, write } from "./script.ts";
+import { node, read, Script, write } from "./script.ts";
 
 // --- The list --------------------------------------------------------------------------------
 
@@ -119,12 +118,6 @@ Deno.test("renamedIds() returns the ids whose node is gone, whether another one 
 });
 
 // --- The protocol ----------------------------------------------------------------------------
-
-function node(script: Script, index: number): Replica {
-  const replica = script.replicas[index];
-  if (replica === undefined) throw new Error(`there is no node ${index}`);
-  return replica;
-}
 
 function viewOf(script: Script, index: number): View {
   return node(script, index).membership.view;

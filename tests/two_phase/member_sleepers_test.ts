@@ -6,15 +6,8 @@
 
 import { assertEquals } from "@std/assert";
 import { ballotOf } from "../../src/two_phase/messages.ts";
-import type { Replica } from "../../src/two_phase/replica.ts";
 import { timingFor } from "../../src/two_phase/timing.ts";
-import { read, Script, write } from "./script.ts";
-
-function node(script: Script, index: number): Replica {
-  const replica = script.replicas[index];
-  if (replica === undefined) throw new Error(`there is no node ${index}`);
-  return replica;
-}
+import { node, read, Script, write } from "./script.ts";
 
 function areIn(script: Script, number: number, ...nodes: readonly number[]): boolean {
   return nodes.every((index) => node(script, index).membership.view.number === number);

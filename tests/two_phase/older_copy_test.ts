@@ -17,14 +17,7 @@ import {
 } from "../../src/two_phase/messages.ts";
 import type { ProtocolEvent } from "../../src/two_phase/outbox.ts";
 import { countsAsProgress, isOlderCopy, SIGHTING_MS } from "../../src/two_phase/peer_journals.ts";
-import type { Replica } from "../../src/two_phase/replica.ts";
-import { read, Script, write } from "./script.ts";
-
-function node(script: Script, index: number): Replica {
-  const replica = script.replicas[index];
-  if (replica === undefined) throw new Error(`there is no node ${index}`);
-  return replica;
-}
+import { node, read, Script, write } from "./script.ts";
 
 const SEEN: JournalSighting = { journal: "j", incarnation: 3, process: "p", position: 100 };
 

@@ -2,14 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
-import type { Replica } from "../../src/two_phase/replica.ts";
-import { read, Script, write } from "./script.ts";
-
-function node(script: Script, index: number): Replica {
-  const replica = script.replicas[index];
-  if (replica === undefined) throw new Error(`there is no node ${index}`);
-  return replica;
-}
+import { node, read, Script, write } from "./script.ts";
 
 function reasonOf(script: Script, label: string): string {
   const outcome = script.outcomes.get(label);

@@ -2,17 +2,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { timingFor } from "../../src/two_phase/timing.ts";
-import type { Replica } from "../../src/two_phase/replica.ts";
-import { read, Script, write } from "./script.ts";
+import { node, read, Script, write } from "./script.ts";
 
 /** Longest pause that a planned restart may make, in milliseconds. */
 const PAUSE_MS_MAX = 300;
-
-function node(script: Script, index: number): Replica {
-  const replica = script.replicas[index];
-  if (replica === undefined) throw new Error(`there is no node ${index}`);
-  return replica;
-}
 
 /** A cluster with a writer and a reader at each node that is up. */
 class Served {

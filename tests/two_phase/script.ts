@@ -551,3 +551,10 @@ export class Script {
     return link;
   }
 }
+
+/** Returns the replica of the node `index`, which runs. */
+export function node(script: Script, index: number): Replica {
+  const replica = script.replicas[index];
+  if (replica === undefined) throw new Error(`there is no node ${index}`);
+  return replica;
+}
