@@ -202,7 +202,8 @@ function withChanges(scenario: Scenario, { calm = false }: ScenarioOptions): Sce
     if (random.chance(0.25)) planned.push(randomChange(random, at + random.between(0, 60)));
     if (!calm && random.chance(0.4)) {
       const fault = randomFault(random, { indices, healAt: 1, isQuick: false });
-      const isBad = LOSES_DISK.has(fault.kind) || fault.kind === "swap";
+      const isBad = LOSES_DISK.has(fault.kind) || fault.kind === "swap" ||
+        !mayHappen(fault, scenario);
       if (!isBad) faults.push({ ...fault, at: at + random.between(-200, 600) });
     }
     at += random.skewed(50, 2500);
@@ -323,8 +324,17 @@ function withExpiries(
     clockOffset: clockOffset.map((offset, node) =>
       isRight(node) ? random.between(-200, 200) : offset
     ),
-    faults: faults.filter((fault) => fault.kind !== "set clock" || !isRight(fault.node)),
+    faults: faults.filter((fault) => mayHappen(fault, { workload, wrongClock })),
   };
+}
+
+/** Where keys expire, nobody sets the clock of a node that is to be right. */
+function mayHappen(
+  fault: Fault,
+  { workload, wrongClock }: Pick<Scenario, "workload" | "wrongClock">,
+): boolean {
+  const isExpiring = EXPIRING_WORKLOADS.some((one) => one === workload);
+  return fault.kind !== "set clock" || !isExpiring || fault.node === wrongClock;
 }
 
 /** Faults that cost a node what its journal holds. */

@@ -331,8 +331,8 @@ export class SimNode implements Endpoint {
     const ask = () => {
       const list = findList(index);
       // An earlier list than the one on the disk is of a node that is behind.
-      const isLater = (list?.view ?? 0) > (lastView(this.#disk.records)?.number ?? 0);
-      if (list?.names.includes(this.name) !== true || !isLater) {
+      const isLate = (list?.view ?? 0) < (lastView(this.#disk.records)?.number ?? 0);
+      if (list?.names.includes(this.name) !== true || isLate) {
         scheduler.after(random.between(100, 500), ask);
         return;
       }

@@ -312,7 +312,10 @@ class Simulation {
       return proposal !== undefined && proposal.number > latest.number ? [proposal] : [];
     });
     const needed = this.#changeLog.mayBeRemoving(this.#scheduler.now) ? 4 : 3;
-    return [latest, ...next].every((view) => this.#votersOf(view).length >= needed);
+    // A node that is in no view begins with a new journal when it meets a list that has changed.
+    const holding = (view: View) =>
+      this.#votersOf(view).filter((node) => (node.view?.number ?? 0) > 0).length;
+    return [latest, ...next].every((view) => holding(view) >= needed);
   }
 
   // --- Faults --------------------------------------------------------------------------------
