@@ -135,6 +135,7 @@ export class Membership {
   readonly #name: string;
   /** Ids that have another name than when the link to them came up, or none. */
   #renamed: NodeSet = NOBODY;
+  #forgotAt = -Infinity;
   #wasComplete = false;
 
   constructor(options: MembershipOptions) {
@@ -264,8 +265,17 @@ export class Membership {
       (this.#view.names[node] ?? "") !== "" && !contains(this.#renamed, node);
   }
 
+  /**
+   * When this process last forgot which heartbeats of a node it had acknowledged, because that node has
+   * another journal or its id another node; `-Infinity` if it has not. Monotonic, in milliseconds.
+   */
+  get forgotAt(): number {
+    return this.#forgotAt;
+  }
+
   /** Another node has the id of `node` now, or none: what was known of it is over. */
-  forgetRenamed(node: NodeId): void {
+  forgetRenamed(node: NodeId, now: number): void {
+    if (this.#nodes.of(node).acknowledged > 0) this.#forgotAt = now;
     this.onPeerDown(node);
     this.#renamed |= only(node);
     this.#olderCopies &= ~only(node);
@@ -539,9 +549,11 @@ export class Membership {
     record.announced = undefined;
     if (record.met?.journal !== identity.journal) {
       // Another journal counts its incarnations from the start again.
+      const hasAcknowledged = record.acknowledged > 0;
+      if (hasAcknowledged) this.#forgotAt = now;
       record.acknowledged = 0;
       record.left = 0;
-      record.firstMet = identity.incarnation;
+      record.firstMet = hasAcknowledged ? 0 : identity.incarnation;
     }
     record.met = identity;
     this.#judge(node, identity);

@@ -657,7 +657,7 @@ export class Replica {
       if (node === self) continue;
       // What waits to be sent to the one that has left may still leave; it is not for another one.
       if ((view.names[node] ?? "") !== "") outbox.linkChanged(node);
-      membership.forgetRenamed(node);
+      membership.forgetRenamed(node, this.context.now);
       reachability.forget(node);
       slowMembers.forget(node);
       this.#source.onPeerDown(node);

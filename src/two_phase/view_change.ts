@@ -599,7 +599,7 @@ export class ViewChange {
       // A node acknowledges its own rounds without a message: its entry is its incarnation.
       acknowledged: this.#ofNodes((record) => record.acknowledged),
       met: this.#ofNodes((record) => record.firstMet),
-      uptimeMs: now - this.#startedAt,
+      uptimeMs: now - Math.max(this.#startedAt, membership.forgotAt),
       ...membership.readsNoMore ? { readsNoMore: true } : {},
     };
     if (proposer === self) this.onViewPromise(self, promise);
@@ -714,8 +714,6 @@ export class ViewChange {
       counts(promise, node, view) ? [node] : []
     );
     if (!isEnoughFor(view, setOf(counting))) return undefined;
-    if (attempt.majorityAt === Infinity) attempt.majorityAt = now;
-
     if (view.number > membership.view.number) {
       // Another proposer was faster, and this node had not heard of it.
       counters.viewsMissed++;
@@ -736,6 +734,7 @@ export class ViewChange {
       this.#sendChosen(only(node), view);
     }
     if (!isEnoughFor(view, setOf(counting) & ~setOf(lagging))) return undefined;
+    if (attempt.majorityAt === Infinity) attempt.majorityAt = now;
     const accepted = this.#acceptedFor(attempt, view);
     if (accepted !== undefined) {
       counters.proposalsRepeated++;
@@ -961,9 +960,16 @@ export class ViewChange {
     if (attempt.installAt !== undefined || !membership.counts(from)) return;
     attempt.accepts |= only(from);
     if (!quorumForNext(membership.view).isReachedBy(attempt.accepts)) return;
-    // Chosen. A node that is left out may still read until its lease is over.
-    const excluded = members(membership.members & ~attempt.proposal.members);
-    const readers = excluded.filter((node) => !this.#hasGivenUpReading(attempt, node));
+    // Chosen. A process that is left out may still read until its lease is over. So may the one on the
+    // journal that counts, where the view lists another journal: what that one says is not its word.
+    const { members: staying, journals } = attempt.proposal;
+    const isReplaced = (node: NodeId) => journals[node] !== membership.view.journals[node];
+    const excluded = members(membership.members).filter((node) =>
+      !contains(staying, node) || isReplaced(node)
+    );
+    const readers = excluded.filter((node) =>
+      contains(staying, node) || !this.#hasGivenUpReading(attempt, node)
+    );
     if (excluded.length > readers.length) counters.leasesGivenUp++;
     attempt.installAt = readers.length === 0
       ? now
@@ -973,11 +979,11 @@ export class ViewChange {
   }
 
   /**
-   * Tells whether `node` has said that it reads no more, with its promise or as it stops, and no later incarnation of it can have a
-   * lease, because the nodes that may have acknowledged one are not a majority.
+   * Tells whether `node` has said that it reads no more, with its promise or as it stops, and no later
+   * incarnation of it can have a lease, because the nodes that may have acknowledged one are not a majority.
    *
-   * A node that has promised acknowledges nothing more in this view, and reports what its process
-   * has acknowledged. What an earlier process of it acknowledged does not matter in two cases.
+   * A node that has promised from this view acknowledges nothing more in it, and reports what its process
+   * has acknowledged. (One that had not installed the view may install it under a later ballot.) What an earlier process of it acknowledged does not matter in two cases.
    * Either that process ended longer ago than a lease holds. Or the present one met `node` before
    * `node` left: a later incarnation of `node` started after that, so after the earlier process had
    * ended.
@@ -997,7 +1003,8 @@ export class ViewChange {
       const met = promise.met[node] ?? 0;
       const hasSeenAll = promise.uptimeMs >= leaseWaitMs(timing) || met > 0 && met <= left;
       const isLower = (promise.acknowledged[node] ?? 0) <= left;
-      return membership.counts(acceptor) && hasSeenAll && isLower ? [acceptor] : [];
+      const isFrozen = promise.installed.number === view.number;
+      return isFrozen && membership.counts(acceptor) && hasSeenAll && isLower ? [acceptor] : [];
     });
     return !membership.quorum.isReachedBy(membership.all & ~setOf(withoutLease));
   }
@@ -1073,6 +1080,8 @@ export class ViewChange {
         ),
       );
       this.#farewell = { view, known };
+      // Nobody else may be left who can tell it: its peers hear in its heartbeats that it is where they are.
+      this.#sendChosen(membership.linked & membership.others & ~known, view);
       outbox.report({ type: "isRemoved", view });
     }
     return quorumOf(view).isReachedBy(this.#farewell?.known ?? NOBODY);

@@ -422,3 +422,38 @@ for (const reached of [[0], [0, 1, 2]]) {
     assertEquals([membership.mayWrite, membership.members], [true, 0b0111]);
   });
 }
+
+Deno.test("a node that is removed tells the others of the view, though it stays in the one before", () => {
+  const script = Script.completed(4, { founders: 3, timing: timingFor(5000) });
+  const areIn = (number: number, ...nodes: number[]) =>
+    nodes.every((index) => node(script, index).membership.view.number === number);
+  script.kill(2);
+  script.goOnUntil(() => areIn(2, 0, 1));
+  script.change(1, "C", { kind: "replace", name: "n3", replaces: "n0" });
+  script.goOnUntil(() => areIn(3, 0, 1));
+  script.start(2, [0]);
+  script.goOnUntil(() => areIn(3, 2));
+  for (const [index, { context }] of script.replicas.entries()) {
+    context.reachability.isWelcome = (peer) => index === 1 && peer === 3;
+  }
+  for (const peer of [0, 1, 2]) script.connect(3, peer);
+  const { membership } = node(script, 0);
+  script.deliverUntil(
+    () => membership.acceptedDurably?.proposal.number === 4,
+    (from, to) =>
+      from === 1 && to !== 0 && node(script, 1).membership.accepted?.proposal.number === 4,
+  );
+  script.cut(1, 3);
+  for (let turn = 0; turn < 400 && !areIn(4, 1); turn++) {
+    script.deliverAll((from, to) => from === 1 && to === 0 && areIn(4, 1));
+    if (!areIn(4, 1)) script.wait(20);
+  }
+  // n0 alone has heard that n1 is replaced as a member by n3; n1 dies. n2 and n3 are a majority of three.
+  while (script.deliver(1, 0));
+  script.kill(1);
+  for (let turn = 0; turn < 300; turn++) {
+    script.wait(20);
+    script.deliverAll();
+  }
+  assertEquals([2, 3].map((index) => node(script, index).membership.mayWrite), [true, true]);
+});

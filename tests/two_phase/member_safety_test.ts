@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { leaseWaitMs } from "../../src/two_phase/lease.ts";
 import { ballotName, type ViewPromise } from "../../src/two_phase/messages.ts";
 import { timingFor } from "../../src/two_phase/timing.ts";
@@ -154,4 +154,81 @@ Deno.test("a node alone reads no more once it has proposed the view in which ano
   for (let i = 0; i < 100 && !script.outcomes.has("W"); i++) goOn();
   assertEquals(script.outcomes.get("W"), { kind: "answered", reply: "OK" });
   assertEquals(node(script, 0).membership.mayRead(script.clocksOf(0)), false);
+});
+
+Deno.test("a promise of a node that has the view only since then vouches for no lease that is over", () => {
+  const script = Script.completed(4, { founders: 3, timing: timingFor(5000) });
+  const goOn = (
+    turns: number,
+    isThere: () => boolean,
+    isLost?: (from: number, to: number) => boolean,
+  ) => {
+    for (let turn = 0; turn < turns && !isThere(); turn++) {
+      script.wait(20);
+      script.deliverAll(isLost);
+    }
+    assert(isThere());
+  };
+  script.ask(0, "before", write({ k: "old" }));
+  script.deliverAll();
+  script.change(1, "C", { kind: "replace", name: "n3", replaces: "n0" });
+  script.goOnUntil(() => areIn(script, 2, 0, 1, 2));
+  for (const peer of [0, 1, 2]) script.connect(3, peer);
+  script.welcomeAll();
+  // View 3 is chosen by n0 and n1, and n1 and n3 have it.
+  script.deliverUntil(
+    () => node(script, 0).membership.acceptedDurably?.proposal.number === 3,
+    (from, to) =>
+      from === 1 && to === 2 && node(script, 1).membership.accepted?.proposal.number === 3,
+  );
+  for (const [a, b] of [[2, 1], [2, 3], [0, 3]] as const) script.cut(a, b);
+  while (script.deliver(0, 1));
+  script.cut(0, 1);
+  goOn(200, () => areIn(script, 3, 1, 3), (from, to) => from + to !== 4);
+  // n1 asks for promises for view 4. n2 gives one from view 2, and stops.
+  script.change(1, "A", { kind: "add", name: "n4" });
+  const { viewAttempts } = node(script, 1).counters;
+  for (let i = 0; i < 50 && node(script, 1).counters.viewAttempts === viewAttempts; i++) {
+    script.step(1, { type: "tick" });
+  }
+  script.cut(1, 3);
+  script.connect(1, 2);
+  while (script.deliver(1, 2));
+  while (script.deliver(2, 1));
+  script.step(2, { type: "leave" });
+  while (script.deliver(2, 1));
+  // Its next process has view 3 of n0, under a later ballot, and a lease by n3.
+  script.restart(2, [0]);
+  script.welcomeAll();
+  goOn(400, () => areIn(script, 3, 2));
+  script.connect(2, 3);
+  goOn(50, () => node(script, 2).membership.mayRead(script.clocksOf(2)));
+  script.cut(2, 3);
+  script.connect(1, 3);
+  goOn(400, () => areIn(script, 4, 1, 3) && node(script, 1).membership.mayWrite);
+  script.ask(1, "W", write({ k: "new" }));
+  goOn(10, () => script.outcomes.has("W"));
+  script.ask(2, "R", read("k"));
+  assertEquals(node(script, 1).counters.leasesWaitedFor, 1);
+  assertEquals(script.outcomes.get("R")?.kind, "rejected");
+});
+
+Deno.test("a process whose name another journal has taken is waited for before a view lists that journal", () => {
+  const script = Script.completed(3, { timing: timingFor(5000) });
+  script.ask(0, "before", write({ k: "old" }));
+  script.deliverAll();
+  script.goOnUntil(() => node(script, 2).membership.mayRead(script.clocksOf(2)));
+  const former = node(script, 2);
+  const lease = () => former.membership.mayRead(script.clocksOf(2));
+  script.wipe(2, [0]);
+  script.welcomeAll();
+  // What n1 says to n0 takes 100 ms: meanwhile the new process gets everything.
+  for (let turn = 0; turn < 5; turn++) {
+    script.wait(20);
+    script.deliverAll((from, to) => from === 1 && to === 0);
+  }
+  assertEquals(lease(), true);
+  const { membership } = node(script, 0);
+  script.goOnUntil(() => membership.view.number > 1 && membership.mayWrite);
+  assertEquals([membership.members, lease()], [0b111, false]);
 });
