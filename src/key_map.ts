@@ -151,7 +151,7 @@ class Table<Value> {
         this.#used--;
       }
     }
-    if (this.#placed * 8 < hashes.length && hashes.length > PLACES_MIN) this.#move();
+    if (this.size * 8 < hashes.length && hashes.length > PLACES_MIN) this.#move();
     return true;
   }
 
