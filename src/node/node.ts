@@ -687,7 +687,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     let latest: ClusterList = { view: this.#listView, names: peers.names };
     for (const reply of replies) {
       if (reply === undefined || reply.instance === peers.instance) continue;
-      if (reply.clusterPosition.view > latest.view) latest = reply.clusterPosition;
+      const { listView, names } = reply.clusterPosition;
+      if (listView > latest.view) latest = { view: listView, names };
     }
     const { view, names } = latest;
     if (view === this.#listView) return;
@@ -1028,7 +1029,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     const view = this.#driver?.replica.membership.view ?? lastView(this.#recovered.records);
     const { names } = this.#peers;
     const number = view?.number ?? 0;
-    const listView = number > 0 ? number : this.#listView;
+    const listView = Math.max(number, this.#listView);
     return { view: number, cluster: view?.cluster ?? { id: "" }, names, listView };
   }
 

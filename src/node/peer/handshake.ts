@@ -78,7 +78,10 @@ export interface ClusterPosition {
    * knows no list.
    */
   readonly names: readonly string[];
-  /** The view whose list that is: a node in no view may have it from another; 0: it is `--peers`. */
+  /**
+   * The view whose list that is: it may be later than `view`, if another node has told it; 0: it is
+   * `--peers`.
+   */
   readonly listView: number;
 }
 

@@ -61,7 +61,7 @@ export async function findList(options: ListSearchOptions): Promise<FoundList> {
         ownName ??= name;
         continue;
       }
-      const { view, names } = reply.clusterPosition;
+      const { listView: view, names } = reply.clusterPosition;
       if (view >= since && view > (latest?.view ?? 0)) latest = { view, names };
     }
     if (latest !== undefined && ownName !== undefined && latest.names.includes(ownName)) {

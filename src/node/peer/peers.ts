@@ -869,8 +869,9 @@ export class Peers implements Transport, LinkOwner {
           askOnce(address, question, this.#proof),
           OUTCOME_MS,
         );
-        const isAlike = this.#clusterDifference(reply, name) === undefined &&
-          difference(this.#options.config, { theirs: reply.config, name }) === undefined;
+        const isAlike =
+          difference(this.#options.config, { theirs: reply.config, name }) === undefined &&
+          this.#clusterDifference(reply, name) === undefined;
         return { name, said: isAlike ? reply.outcome : undefined };
       } catch {
         return { name, said: undefined };
@@ -888,7 +889,9 @@ export class Peers implements Transport, LinkOwner {
    * @returns whether they agree
    */
   #checkConfig(other: Introduction, name: string): boolean {
-    const strange = this.#clusterDifference(other, name);
+    // What speaks another version may say its cluster in another way.
+    const isForeign = commonProtocol(this.#options.config, other.config) === undefined;
+    const strange = isForeign ? undefined : this.#clusterDifference(other, name);
     if (strange !== undefined) {
       // The operator must decide which of the two joins the other: neither ends.
       this.#complain(name, strange);
@@ -914,10 +917,11 @@ export class Peers implements Transport, LinkOwner {
     const isListed = mine.view > 0
       ? theirs.names[this.self] === this.ownName
       : theirs.names.includes(this.ownName);
-    // A node in no view yet may have its list from a later one than a node that is behind.
-    const isLater = theirs.view > mine.listView;
+    // A node may have its list from a later view than the one that it is in, or be in none yet.
+    const list = { view: theirs.listView, names: theirs.names };
+    const isLater = list.view > mine.listView;
     if (isLater && !isListed) {
-      this.#options.onNotListed(theirs);
+      this.#options.onNotListed(list);
       return false;
     }
     const isFirstList = mine.listView === 0 || theirs.listView === 0;
@@ -925,7 +929,7 @@ export class Peers implements Transport, LinkOwner {
       ? theirs.names.join() === this.#names.join()
       : this.#isAgreed(theirs.names, name);
     if (isAgreed) return true;
-    if (mine.view === 0 && isLater) this.#options.onOtherIds(theirs);
+    if (mine.view === 0 && isLater) this.#options.onOtherIds(list);
     // A node that is in no view is told by one that is in a view.
     else if (mine.view > 0 && theirs.view > 0 && theirs.names.includes(this.ownName)) {
       this.#complain(name, `${name} knows the nodes of the cluster by other ids than this node`);

@@ -207,3 +207,17 @@ Deno.test("a node in no view heeds no list that is older than the one it has", a
   await until("it is told", () => dialer.notListed.length > 0);
   assertEquals(dialer.notListed[0]?.view, 4);
 });
+
+Deno.test("a list that is later than its teller's view is told as one of the later view", async () => {
+  const [dialer, answerer] = twoNodes();
+  using _a = dialer;
+  using _b = answerer;
+  const { names } = dialer.position;
+  const without = ["", names[1] ?? ""];
+  answerer.position = { view: 3, cluster: { id: "c" }, names: without, listView: 4 };
+  dialer.position = { view: 3, cluster: { id: "c" }, names, listView: 3 };
+  answerer.peers.start(answerer.driver());
+  dialer.peers.start(dialer.driver());
+  await until("it is told", () => dialer.notListed.length > 0);
+  assertEquals(dialer.notListed[0], { view: 4, names: without });
+});
