@@ -8,7 +8,7 @@
  * gives, or a few behind it. The hashes are in an array of their own: hardly any other key is looked at. Many
  * keys are in 64 such tables, by other bits of their hashes, and each table moves on its own.
  *
- * The hash takes in at most 64 bytes, evenly over the key: it must cost little beside the lookup. Keys that
+ * The hash takes in at most 256 bytes, evenly over the key: it must cost little beside the lookup. Keys that
  * find no place near the one that their hash gives are in a map of the engine's: however many keys have one
  * hash, by chance or by intent, they are found as quickly as in one map.
  *
@@ -24,7 +24,7 @@ const SHARDS = 1 << SHARD_BITS;
 const ONE_TABLE_MAX = 32 * 1024;
 
 /** The most bytes of a key that its hash takes in. */
-const HASHED_MAX = 64;
+const HASHED_MAX = 256;
 
 /** The fewest places of a table. */
 const PLACES_MIN = 16;

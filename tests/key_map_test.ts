@@ -39,9 +39,9 @@ Deno.test("KeyMap gives all keys that stay, though others are deleted meanwhile"
   assertEquals(set.size, 0);
 });
 
-/** Keys of 1,000 bytes that have one hash: they differ where it does not look. */
+/** Keys of 2,048 bytes that have one hash: they differ where it does not look. */
 const ofOneHash = (at: number) =>
-  `${"x".repeat(8)}${at.toString(36).padStart(5, "0")}${"x".repeat(987)}`;
+  `${"x".repeat(8)}${at.toString(36).padStart(5, "0")}${"x".repeat(2035)}`;
 
 for (const make of [(at: number) => `k${at}`, ofOneHash]) {
   const kind = make === ofOneHash ? "keys of one hash" : "keys";
