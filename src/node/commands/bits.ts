@@ -168,7 +168,12 @@ function bitpos([, key = "", word = "", ...words]: readonly ByteString[]): Comma
 function findBit(value: ByteString, wanted: 0 | 1, { first, last }: BitRange): number | undefined {
   for (let place = first; place <= last;) {
     if (place % 8 === 0) {
-      const next = 8 * endOfSame(value, place / 8, wanted === 1 ? 0x00 : 0xff);
+      const next = 8 *
+        endOfSame(
+          value,
+          { at: place / 8, end: Math.floor(last / 8) + 1 },
+          wanted === 1 ? 0x00 : 0xff,
+        );
       if (next > place) {
         place = next;
         continue;
@@ -181,15 +186,19 @@ function findBit(value: ByteString, wanted: 0 | 1, { first, last }: BitRange): n
 }
 
 /** Returns where the first byte is, from `at` on, that is another than `byte`; or the end. */
-function endOfSame(value: ByteString, at: number, byte: number): number {
+function endOfSame(
+  value: ByteString,
+  { at, end }: { at: number; end: number },
+  byte: number,
+): number {
   const pair = byte << 8 | byte;
-  let end = at;
+  let place = at;
   while (
-    end + 1 < value.length && (value.charCodeAt(end) << 8 | value.charCodeAt(end + 1)) === pair
+    place + 1 < end && (value.charCodeAt(place) << 8 | value.charCodeAt(place + 1)) === pair
   ) {
-    end += 2;
+    place += 2;
   }
-  return value.charCodeAt(end) === byte ? end + 1 : end;
+  return place < end && value.charCodeAt(place) === byte ? place + 1 : place;
 }
 
 // --- BITOP -------------------------------------------------------------------------------------
@@ -197,13 +206,13 @@ function endOfSame(value: ByteString, at: number, byte: number): number {
 /** Four bytes at a time: a function for each byte would take ten times as long. */
 const OPERATIONS: Readonly<Record<string, (to: Uint32Array, other: Uint32Array) => void>> = {
   AND: (to, other) => {
-    for (let i = 0; i < to.length; i++) to[i] = (to[i] ?? 0) & (other[i] ?? 0);
+    for (let i = 0; i < other.length; i++) to[i] = (to[i] ?? 0) & (other[i] ?? 0);
   },
   OR: (to, other) => {
-    for (let i = 0; i < to.length; i++) to[i] = (to[i] ?? 0) | (other[i] ?? 0);
+    for (let i = 0; i < other.length; i++) to[i] = (to[i] ?? 0) | (other[i] ?? 0);
   },
   XOR: (to, other) => {
-    for (let i = 0; i < to.length; i++) to[i] = (to[i] ?? 0) ^ (other[i] ?? 0);
+    for (let i = 0; i < other.length; i++) to[i] = (to[i] ?? 0) ^ (other[i] ?? 0);
   },
 };
 
@@ -257,7 +266,12 @@ function combine(
   const result = wordsOf(first, length);
   if (operation === undefined) {
     for (let i = 0; i < result.length; i++) result[i] = ~(result[i] ?? 0);
-  } else for (const other of others) operation(result, wordsOf(other, length));
+  } else {
+    // No longer than each value is: or many short ones beside a long one would take for ever.
+    for (const other of others) operation(result, wordsOf(other, other.length));
+    const shortest = others.reduce((least, { length }) => Math.min(least, length), length);
+    if (operation === OPERATIONS["AND"]) result.fill(0, Math.ceil(shortest / 4));
+  }
   return new Uint8Array(result.buffer, 0, length);
 }
 

@@ -1,6 +1,6 @@
 /** BITCOUNT, BITPOS and BITOP against what they mean, bit by bit. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { type ByteString, fromBytes } from "../../../src/byte_string.ts";
 import { OK } from "../../../src/resp/value.ts";
 import { Random } from "../../sim/random.ts";
@@ -73,4 +73,20 @@ Deno.test("BITOP combines values of any lengths", () => {
     assertEquals(database.run(["BITOP", "NOT", "to", "a"], of), a.length);
     assertEquals(database.value("to"), value(a.map((byte) => ~byte)));
   }
+});
+
+Deno.test("BITOP and BITPOS take no longer than the bytes that they look at", () => {
+  const database = new Database();
+  const of = session();
+  const zeros = "\0".repeat(4 * 1024 * 1024) as ByteString;
+  database.run(["SET", "z", zeros], of);
+  const time = (times: number, words: readonly string[]) => {
+    const beganAt = performance.now();
+    for (let i = 0; i < times; i++) database.run(words as readonly ByteString[], of);
+    return performance.now() - beganAt;
+  };
+  const whole = time(1, ["BITPOS", "z", "1"]) + time(1, ["BITOP", "OR", "to", "z", "z"]);
+  // One byte of the value each, and values that are missing.
+  assert(time(100, ["BITPOS", "z", "1", "0", "0"]) < 10 * whole);
+  assert(time(1, ["BITOP", "OR", "to", "z", ...Array<string>(1000).fill("x")]) < 10 * whole);
 });
