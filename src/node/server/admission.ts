@@ -2,8 +2,8 @@
  * Which writes may begin: the bytes of those under way at a node are bounded.
  *
  * A write that finds no room waits at its connection, which is read no further. Those that wait go in
- * the order in which they came. Small ones do not wait behind large ones: they have some room of their
- * own.
+ * the order in which they came. Small ones do not wait behind large ones, nor large ones for small ones:
+ * these have some room of their own.
  *
  * @module
  */
@@ -40,6 +40,8 @@ export interface AdmissionOptions {
 export class Admission {
   readonly #options: AdmissionOptions;
   #bytes = 0;
+  /** Those of the small ones among them. */
+  #smallBytes = 0;
   readonly #waiters: Waiter[] = [];
   #isLookPlanned = false;
   /** It is the turn of the first of those that wait, until it begins. */
@@ -63,7 +65,10 @@ export class Admission {
   /** Tells whether a write of so many bytes may begin now. */
   hasRoomFor(bytes: number): boolean {
     const { bytesMax } = this.#options;
-    if (bytes < SMALL_BYTES) return this.#bytes + bytes <= bytesMax + SMALL_ROOM_BYTES;
+    if (bytes < SMALL_BYTES) {
+      return this.#smallBytes + bytes <= SMALL_ROOM_BYTES ||
+        this.#bytes + bytes <= bytesMax + SMALL_ROOM_BYTES;
+    }
     return (this.waiting === 0 || this.#isTurn) && this.#fits(bytes);
   }
 
@@ -71,18 +76,20 @@ export class Admission {
     const { bytesMax, backlogBytes } = this.#options;
     // What has ended may still wait for a slow peer, and what is under way mostly does.
     const used = Math.max(this.#bytes, backlogBytes());
-    return used < SMALL_BYTES || used + bytes <= bytesMax;
+    return used <= SMALL_ROOM_BYTES || used + bytes <= bytesMax;
   }
 
   /** A write begins. */
   enter(bytes: number): void {
     this.#isTurn = false;
     this.#bytes += bytes;
+    if (bytes < SMALL_BYTES) this.#smallBytes += bytes;
   }
 
   /** A write has ended. */
   leave(bytes: number): void {
     this.#bytes -= bytes;
+    if (bytes < SMALL_BYTES) this.#smallBytes -= bytes;
     if (this.waiting === 0 || this.#isLookPlanned) return;
     this.#isLookPlanned = true;
     // When all that ends now has ended: nothing begins in the middle of that.

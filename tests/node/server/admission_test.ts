@@ -64,7 +64,8 @@ Deno.test("Admission lets small writes in beside large ones, up to a bound", () 
 Deno.test("Admission lets a write in that is larger than all room when nothing else is under way", () => {
   const scene = new Scene();
   assertEquals(scene.write("huge", 100 * MIB), true);
-  assertEquals(scene.write("small", 1000), false, "not even a small one beside it");
+  assertEquals(scene.write("small", 1000), true, "small ones have room of their own");
+  assertEquals(scene.write("huge", 100 * MIB), false);
   scene.admission.close();
 });
 
@@ -94,5 +95,13 @@ Deno.test("Admission resumes what has waited for too long, so that it is rejecte
   while (scene.resumed.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   assertEquals(scene.resumed, ["a"]);
   assertEquals(scene.admission.bytes, 32 * MIB);
+  scene.admission.close();
+});
+
+Deno.test("Admission lets a write in that is larger than all room while small ones come and go", () => {
+  const scene = new Scene();
+  for (let i = 0; i < 1000; i++) assertEquals(scene.write("small", 100), true);
+  scene.backlogBytes = 100_000;
+  assertEquals(scene.write("huge", 40 * MIB), true);
   scene.admission.close();
 });
