@@ -598,7 +598,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
         const why = reasons.length === 0 ? "" : ` (${reasons.join("; ")})`;
         logger.warn(
           `waits for the ${sought.count} nodes of the first start: the names of --peers stand for ` +
-            `${those} now${why}`,
+            `${those} now${why}. If the cluster runs already, start this node with --join`,
         );
       });
     let names: readonly string[];
