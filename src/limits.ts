@@ -138,6 +138,12 @@ export const QUEUED_COMMANDS_MAX = KEYS_PER_COMMAND_MAX;
  */
 export const TRANSACTION_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 
+/**
+ * Most bytes of the values that the commands of one MULTI read, each time that one does: they are run in one
+ * turn of the event loop, and it takes some 10 ms to count the bits of 8 MiB.
+ */
+export const TRANSACTION_READ_BYTES_MAX = 256 * 1024 * 1024;
+
 /** Most bytes of one reply: an MGET of more is an error. */
 export const REPLY_BYTES_MAX = VALUE_BYTES_LIMIT + 8 * 1024 * 1024;
 

@@ -16,6 +16,7 @@ import {
   SUBSCRIPTION_BYTES_SUM_MAX,
   TRACKING_PREFIXES_MAX,
   TRANSACTION_BYTES_MAX,
+  TRANSACTION_READ_BYTES_MAX,
 } from "../../src/limits.ts";
 import type { CommandHost } from "../../src/node/commands/command.ts";
 import { limitAt, LIMITS } from "../../src/node/commands/limit_table.ts";
@@ -136,6 +137,25 @@ Deno.test("SUBSCRIBE and TRACKING BCAST refuse more names and prefixes than a no
     tracking.start({ ...session(), id: 8 }, ["more"]),
     new ErrorReply("ERR", `this node tracks ${TRACKING_PREFIXES_MAX} prefixes at the most`),
   );
+});
+
+Deno.test("EXEC reads values of so many bytes, however often the same: it runs in one turn", () => {
+  const plain = session();
+  const bytes = TRANSACTION_READ_BYTES_MAX / 8;
+  const of = { ...plain, node: { ...plain.node, valueBytesMax: bytes } };
+  const database = new Database();
+  database.run(["SET", "z", "\0".repeat(bytes)], of);
+  const exec = (count: number) => {
+    database.run("MULTI", of);
+    database.run(["SET", "k", "v"], of);
+    for (let i = 0; i < count; i++) database.run(["STRLEN", "z"], of);
+    return database.run("EXEC", of);
+  };
+  const message =
+    `the values that a transaction reads have at most ${TRANSACTION_READ_BYTES_MAX} bytes together`;
+  assertEquals(exec(9), new ErrorReply("ERR", message));
+  assertEquals(database.value("k"), undefined, "nothing is done");
+  assertEquals(exec(8), [OK, ...Array<number>(8).fill(bytes)]);
 });
 
 Deno.test("BITOP refuses values of too many bytes together", () => {

@@ -15,7 +15,12 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
-import { KEYS_PER_COMMAND_MAX, QUEUED_COMMANDS_MAX, TRANSACTION_BYTES_MAX } from "../../limits.ts";
+import {
+  KEYS_PER_COMMAND_MAX,
+  QUEUED_COMMANDS_MAX,
+  TRANSACTION_BYTES_MAX,
+  TRANSACTION_READ_BYTES_MAX,
+} from "../../limits.ts";
 import { EVERYTHING } from "../../reserved_keys.ts";
 import { eventsOf } from "../../key_events.ts";
 import { encodeCommand } from "../../resp/encoder.ts";
@@ -69,6 +74,11 @@ const EXEC_ABORTED = new ErrorReply(
 const TOO_LARGE = new ErrorReply(
   "ERR",
   `the keys of a transaction, and what it writes, have at most ${TRANSACTION_BYTES_MAX} bytes together`,
+);
+
+const READS_TOO_MUCH = new ErrorReply(
+  "ERR",
+  `the values that a transaction reads have at most ${TRANSACTION_READ_BYTES_MAX} bytes together`,
 );
 
 /** What a client has begun with MULTI or WATCH. */
@@ -302,6 +312,7 @@ function evaluateAll(queue: readonly Queued[], keys: Overlay, keyBytes: number):
     // A place is kept for what runs late.
     else replies.push("reply" in one ? one.reply : null);
     if (keyBytes + keys.bytes > TRANSACTION_BYTES_MAX) return { effects: [], reply: TOO_LARGE };
+    if (keys.readBytes > TRANSACTION_READ_BYTES_MAX) return { effects: [], reply: READS_TOO_MUCH };
   }
   return { effects: keys.effects, reply: replies };
 }
@@ -335,6 +346,7 @@ class Overlay implements KeyFacts {
   readonly #facts: KeyFacts;
   readonly #effects = new Map<ByteString, Effect>();
   #bytes = 0;
+  #readBytes = 0;
 
   constructor(read: KeyReader, facts: KeyFacts) {
     this.#read = read;
@@ -349,6 +361,11 @@ class Overlay implements KeyFacts {
   /** How many bytes the values and events of the effects have. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** How many bytes the values have that were read, counted each time. */
+  get readBytes(): number {
+    return this.#readBytes;
   }
 
   /** Evaluates `request`, notes its effects, and returns its reply. */
@@ -366,7 +383,9 @@ class Overlay implements KeyFacts {
 
   readonly read: KeyReader = (key) => {
     const effect = this.#effects.get(key);
-    return effect === undefined ? this.#read(key) : effect.value;
+    const value = effect === undefined ? this.#read(key) : effect.value;
+    this.#readBytes += value?.length ?? 0;
+    return value;
   };
 
   recordOf(key: ByteString): KeyRecord | undefined {
