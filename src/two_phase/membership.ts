@@ -137,6 +137,8 @@ export class Membership {
   #renamed: NodeSet = NOBODY;
   #forgotAt = -Infinity;
   #wasComplete = false;
+  /** Since this view the same nodes count, on the same journals, as far as this process knows. */
+  #sameVotersSince = 0;
 
   constructor(options: MembershipOptions) {
     const { names, self, timing } = options;
@@ -354,9 +356,13 @@ export class Membership {
   /** Restores a view from the journal. */
   restore(view: View): void {
     this.#isIncomplete = this.#isListed(view) && !this.#isComplete(view);
+    const quorum = quorumOf(view);
+    const isSame = quorum.nodes === this.#quorum.nodes &&
+      members(quorum.nodes).every((node) => view.journals[node] === this.#view.journals[node]);
+    if (!isSame) this.#sameVotersSince = view.number;
     this.#view = view;
     this.#all = configuredNodes(view);
-    this.#quorum = quorumOf(view);
+    this.#quorum = quorum;
     // By this view it is a member, or it is outside and has to join again.
     this.restoreJoined(undefined);
     this.#dropForeign();
@@ -893,12 +899,20 @@ export class Membership {
 
   onLeaving(from: NodeId, message: Leaving): void {
     this.#noteIncarnation(from, message.incarnation);
-    if (this.counts(from)) this.#nodes.of(from).left = message.incarnation;
+    if (!this.counts(from)) return;
+    const record = this.#nodes.of(from);
+    record.left = message.incarnation;
+    record.leftIn = message.view;
   }
 
-  /** The incarnation of `node` that has said it serves no more requests; 0 for none. */
+  /**
+   * The incarnation of `node` that has said it serves no more requests; 0 for none. It counts only if the
+   * same nodes chose and gave leases then: a later process may have a lease in an earlier view, by
+   * nodes that do not count now, or that were enough then.
+   */
   leftIncarnation(node: NodeId): number {
-    return this.#nodes.of(node).left;
+    const { left, leftIn } = this.#nodes.of(node);
+    return leftIn >= this.#sameVotersSince ? left : 0;
   }
 
   /** Tells whether the present process of `node` has said that it serves no more requests. */

@@ -34,6 +34,8 @@ export interface NodeRecord {
   acknowledged: number;
   /** The incarnation that has said it serves no more requests; 0 for none. */
   left: number;
+  /** The view that it was in then. */
+  leftIn: number;
   /** The last announcement of its view since its link came up. */
   announced: ViewInstalled | undefined;
   /** What its disk records of this node's journal, if that is more than the journal itself has. */
@@ -71,6 +73,7 @@ export class NodeRecords {
         took: { at: -Infinity, stoodStillMs: 0 },
         acknowledged: 0,
         left: 0,
+        leftIn: 0,
         announced: undefined,
         accusation: undefined,
         settledBy: NOTHING_BEFORE,

@@ -232,3 +232,63 @@ Deno.test("a process whose name another journal has taken is waited for before a
   script.goOnUntil(() => membership.view.number > 1 && membership.mayWrite);
   assertEquals([membership.members, lease()], [0b111, false]);
 });
+
+Deno.test("what a node said as it stopped, before the list changed, ends no lease of its next process", () => {
+  const script = Script.completed(4, { founders: 3, timing: timingFor(5000) });
+  const areIn = (number: number, ...nodes: readonly number[]) =>
+    nodes.every((index) => node(script, index).membership.view.number === number);
+  const mayRead = () => node(script, 1).membership.mayRead(script.clocksOf(1));
+  script.ask(0, "before", write({ k: "old" }));
+  script.deliverAll();
+  script.change(0, "C", { kind: "add", name: "n3" });
+  script.goOnUntil(() => areIn(2, 0, 1, 2) && mayRead());
+  // No process of n0, n2 or n3 is young.
+  for (let i = 0; i < 70; i++) {
+    script.wait(20);
+    script.deliverAll();
+  }
+  script.step(1, { type: "leave" });
+  while (script.deliver(1, 0));
+  while (script.deliver(1, 2));
+  script.restart(1, [0]);
+  script.cut(0, 1);
+  // n3 gets everything from n0, which begins. What n0 says takes a while to n1 and n2.
+  script.connect(3, 0);
+  script.welcomeAll();
+  for (let i = 0; i < 40 && !node(script, 0).membership.isFrozen; i++) {
+    script.deliverAll();
+    script.wait(20);
+  }
+  while (script.deliver(0, 3));
+  script.connect(3, 2);
+  for (const peer of [2, 0]) script.connect(1, peer);
+  // Of n0, n1 and n2, n1 and n2 are enough for a lease.
+  for (let i = 0; i < 12 && !mayRead(); i++) {
+    script.wait(20);
+    script.deliverAll((from, to) => from === 3 || from === 0 && (to === 1 || to === 2));
+  }
+  assert(mayRead());
+  while (script.deliver(0, 1));
+  while (script.deliver(1, 0));
+  // n1 has promised. Its disk is full from now on, so it stays in view 2.
+  script.forcesAtOnce = false;
+  script.step(1, { type: "room", isDiskFull: true });
+  const goOnUntil = (isOver: () => boolean) => {
+    for (let i = 0; i < 400 && !isOver(); i++) {
+      for (let j = 0; j < 10; j++) {
+        script.completeForces(0, 2, 3);
+        script.deliverAll();
+      }
+      if (!isOver()) script.wait(5);
+    }
+    assert(isOver());
+  };
+  // Of n0, n2 and n3, which choose view 4, only n2 knows of that lease: with n1 no majority of four.
+  goOnUntil(() => areIn(4, 0, 2, 3) && node(script, 0).membership.mayWrite);
+  script.ask(0, "W", write({ k: "new" }));
+  goOnUntil(() => script.outcomes.has("W"));
+  assertEquals(script.outcomes.get("W"), { kind: "answered", reply: "OK" });
+  assertEquals(mayRead(), false);
+  script.ask(1, "R", read("k"));
+  assertEquals(script.outcomes.get("R")?.kind, "rejected");
+});
