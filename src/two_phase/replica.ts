@@ -642,7 +642,9 @@ export class Replica {
     this.#source.onInstalled();
     this.#target.onInstalled();
     outbox.report({ type: "viewInstalled", view, before });
-    if (!isSameList(view, before)) outbox.report({ type: "listChanged", view, before });
+    // The list may have changed and be the same again: what runs the replica may know of that in between.
+    const isUnchanged = view.change?.view === before.change?.view && isSameList(view, before);
+    if (!isUnchanged) outbox.report({ type: "listChanged", view, before });
     for (const node of members(membership.ready & membership.others)) this.#onPeerReady(node);
     this.#coordinator.onViewInstalled(unsettled, before);
     for (const transaction of ended) {
