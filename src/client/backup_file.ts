@@ -18,7 +18,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { type ByteString, fromText } from "../byte_string.ts";
 import { messageOf } from "../errors.ts";
-import { keyField, valueField } from "./json.ts";
+import { bytesField } from "./json.ts";
 
 const FORMAT = "dks-export";
 /** The version that is written, and those that are read. Version 1 has no expiries. */
@@ -84,8 +84,8 @@ function lineOf(
   expiresAtMs: ByteString | number | null | undefined,
 ): string {
   return JSON.stringify({
-    ...keyField(key),
-    ...valueField(value),
+    ...bytesField("key", key),
+    ...bytesField("value", value),
     ...(typeof expiresAtMs === "number" ? { expiresAtMs } : {}),
   });
 }

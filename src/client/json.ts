@@ -25,16 +25,10 @@ export function jsonText(result: unknown): string {
   return `${JSON.stringify(result, null, 2)}\n`;
 }
 
-/** Returns the field for a key: `key64`, in base64, if it is not UTF-8. */
-export function keyField(key: ByteString): { key: string } | { key64: string } {
-  const text = toText(key);
-  return text === undefined ? { key64: btoa(key) } : { key: text };
-}
-
-/** Returns the field for a value: `value64`, in base64, if it is not UTF-8. */
-export function valueField(value: ByteString): { value: string } | { value64: string } {
-  const text = toText(value);
-  return text === undefined ? { value64: btoa(value) } : { value: text };
+/** Returns the field `name` for a key or a value: `key64`, say, in base64, if it is not UTF-8. */
+export function bytesField(name: "key" | "value", bytes: ByteString): Record<string, string> {
+  const text = toText(bytes);
+  return text === undefined ? { [`${name}64`]: btoa(bytes) } : { [name]: text };
 }
 
 /**

@@ -8,7 +8,7 @@ import { type ByteString, fromBytes, fromText, toBytes, toText } from "../byte_s
 import { UsageError } from "../errors.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { formatError, formatReply } from "./format.ts";
-import { jsonLine, jsonOf, keyField, valueField } from "./json.ts";
+import { bytesField, jsonLine, jsonOf } from "./json.ts";
 import type { Output } from "./terminal.ts";
 
 /** The exit codes of `dks client`. */
@@ -79,7 +79,7 @@ async function put(words: readonly string[], context: OneShotContext): Promise<n
   const [key = "", word = ""] = words;
   const value = word === "-" ? fromBytes(await context.readInput()) : fromText(word);
   return await write(context, ["PUT", fromText(key), value], async () => {
-    if (context.asJson) await tell(context, { ...keyField(fromText(key)), isSet: true });
+    if (context.asJson) await tell(context, { ...bytesField("key", fromText(key)), isSet: true });
     else if (context.output.isTerminal) await context.output.write("OK\n");
     return EXIT.ok;
   });
@@ -88,8 +88,8 @@ async function put(words: readonly string[], context: OneShotContext): Promise<n
 async function get([key = ""]: readonly string[], context: OneShotContext): Promise<number> {
   return await read(context, ["GET", fromText(key)], async (reply) => {
     if (context.asJson) {
-      const value = typeof reply === "string" ? valueField(reply) : { value: null };
-      await tell(context, { ...keyField(fromText(key)), ...value });
+      const value = typeof reply === "string" ? bytesField("value", reply) : { value: null };
+      await tell(context, { ...bytesField("key", fromText(key)), ...value });
       return typeof reply === "string" ? EXIT.ok : EXIT.notFound;
     }
     if (typeof reply !== "string") return await notFound(context, key);
@@ -117,7 +117,7 @@ async function remove(words: readonly string[], context: OneShotContext): Promis
 async function exists([key = ""]: readonly string[], context: OneShotContext): Promise<number> {
   return await read(context, ["EXISTS", fromText(key)], async (reply) => {
     if (context.asJson) {
-      await tell(context, { ...keyField(fromText(key)), exists: reply === 1 });
+      await tell(context, { ...bytesField("key", fromText(key)), exists: reply === 1 });
     } else await context.output.write(reply === 1 ? "yes\n" : "no\n");
     return reply === 1 ? EXIT.ok : EXIT.notFound;
   });

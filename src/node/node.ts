@@ -609,12 +609,11 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       throw error;
     }
     logger.info(`the nodes of the first start are ${names.join(", ")}`);
-    if (advertise !== undefined && !names.includes(formatAddress(advertise))) {
+    const own = advertise === undefined ? undefined : formatAddress(advertise);
+    if (own !== undefined && !names.includes(own)) {
       throw new FatalError(
-        `--advertise ${
-          formatAddress(advertise)
-        } is none of the nodes that the names of --peers stand ` +
-          `for: ${names.join(", ")}`,
+        `--advertise ${own} is none of the nodes that the names of --peers stand for: ` +
+          names.join(", "),
       );
     }
     this.#setList({ view: 0, names });

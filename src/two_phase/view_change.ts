@@ -983,10 +983,10 @@ export class ViewChange {
    * incarnation of it can have a lease, because the nodes that may have acknowledged one are not a majority.
    *
    * A node that has promised from this view acknowledges nothing more in it, and reports what its process
-   * has acknowledged. (One that had not installed the view may install it under a later ballot.) What an earlier process of it acknowledged does not matter in two cases.
-   * Either that process ended longer ago than a lease holds. Or the present one met `node` before
-   * `node` left: a later incarnation of `node` started after that, so after the earlier process had
-   * ended.
+   * has acknowledged. (One that had not installed the view may install it under a later ballot.) What an
+   * earlier process of it acknowledged does not matter in two cases. Either that process ended longer ago
+   * than a lease holds. Or the present one met `node` before `node` left: a later incarnation of `node`
+   * started after that, so after the earlier process had ended.
    */
   #hasGivenUpReading(attempt: Attempt, node: NodeId): boolean {
     const { membership, timing } = this.#context;
@@ -1048,7 +1048,10 @@ export class ViewChange {
       counters.foreign++;
       return;
     }
-    if (this.#isRemovedBy(view) && !this.#isKnown(view)) return;
+    if (this.#isRemovedBy(view)) {
+      if (view.number > (this.#farewell?.view.number ?? 0)) this.#beginFarewell(view);
+      if (!quorumOf(view).isReachedBy(this.#farewell?.known ?? NOBODY)) return;
+    }
     membership.installing = view;
     const base = view.bases[self] ?? 0;
     // Also outside the view: once a later view admits this node, it gives numbers above the base.
@@ -1070,21 +1073,17 @@ export class ViewChange {
     return view.number > 0 && !membership.isRemoved && names[self] !== view.names[self];
   }
 
-  /** Tells whether a majority of the list of `view`, which removes this node, is known to have it. */
-  #isKnown(view: View): boolean {
+  /** `view` removes this node: it tells the others, and notes which of them have it. */
+  #beginFarewell(view: View): void {
     const { membership, nodes, outbox } = this.#context;
-    if (view.number > (this.#farewell?.view.number ?? 0)) {
-      const known = setOf(
-        members(membership.linked & membership.others).filter((node) =>
-          (nodes.of(node).announced?.view ?? 0) >= view.number
-        ),
-      );
-      this.#farewell = { view, known };
-      // Nobody else may be left who can tell it: its peers hear in its heartbeats that it is where they are.
-      this.#sendChosen(membership.linked & membership.others & ~known, view);
-      outbox.report({ type: "isRemoved", view });
-    }
-    return quorumOf(view).isReachedBy(this.#farewell?.known ?? NOBODY);
+    const peers = membership.linked & membership.others;
+    const known = setOf(
+      members(peers).filter((node) => (nodes.of(node).announced?.view ?? 0) >= view.number),
+    );
+    this.#farewell = { view, known };
+    // Nobody else may be left who can tell it: its peers hear in its heartbeats that it is where they are.
+    this.#sendChosen(peers & ~known, view);
+    outbox.report({ type: "isRemoved", view });
   }
 
   #goOver(view: View): void {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { jsonOf, keyField, valueField } from "../../src/client/json.ts";
+import { bytesField, jsonOf } from "../../src/client/json.ts";
 import {
   ErrorReply,
   NULL_ARRAY,
@@ -27,7 +27,11 @@ Deno.test("jsonOf() has a form for every reply", () => {
   for (const [reply, expected] of table) assertEquals(jsonOf(reply), expected);
 });
 
-Deno.test("keyField() and valueField() have base64 for what is not UTF-8", () => {
-  assertEquals([keyField("k"), keyField("\xff")], [{ key: "k" }, { key64: "/w==" }]);
-  assertEquals([valueField("v"), valueField("\xff")], [{ value: "v" }, { value64: "/w==" }]);
+Deno.test("bytesField() has base64 for what is not UTF-8", () => {
+  assertEquals([bytesField("key", "k"), bytesField("key", "\xff")], [{ key: "k" }, {
+    key64: "/w==",
+  }]);
+  assertEquals([bytesField("value", "v"), bytesField("value", "\xff")], [{ value: "v" }, {
+    value64: "/w==",
+  }]);
 });

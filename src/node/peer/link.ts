@@ -20,6 +20,7 @@ import type { PubSubMessage } from "../pubsub/messages.ts";
 import { FrameReader } from "./frames.ts";
 import { LinkOutput } from "./link_output.ts";
 import { type LinkMessage, type MessageSink, type NodeReport, writeMessage } from "./messages.ts";
+import { PROTOCOL_NEWEST } from "./protocols.ts";
 import { closeQuietly, type Socket, writeAtOnce } from "../../socket.ts";
 
 /** The time between probes. */
@@ -281,35 +282,27 @@ function reasonOf(error: unknown): string {
 
 const scratch = new ByteWriter(4096);
 
-function scratchSink(protocol: number): MessageSink {
-  return {
-    protocol,
-    begin: (kind) => {
-      scratch.uint8(kind);
-      return scratch;
-    },
-    addToRun: () => invariant(false, "a message of a run is not encoded by itself"),
-  };
-}
-
-/** By the version of the protocol. */
-const scratchSinks = new Map<number, MessageSink>();
+const scratchSink = {
+  protocol: PROTOCOL_NEWEST as number,
+  begin: (kind: number): ByteWriter => {
+    scratch.uint8(kind);
+    return scratch;
+  },
+  addToRun: (): void => invariant(false, "a message of a run is not encoded by itself"),
+} satisfies MessageSink;
 
 /** Memory that is kept between prepares. */
 const SCRATCH_BYTES_MAX = 1024 * 1024;
 
 /**
- * Returns the encoding of a message that goes to several peers whose links have the same version of the protocol. A short encoding shares memory with
- * the next one: pass it to {@linkcode PeerLink.sendEncoded} before you encode the next.
+ * Returns the encoding of a message that goes to several peers whose links have the same version of the
+ * protocol. A short encoding shares memory with the next one: pass it to {@linkcode PeerLink.sendEncoded}
+ * before you encode the next.
  */
 export function encodeOnce(prepare: Prepare, protocol: number): Uint8Array {
   scratch.reset(SCRATCH_BYTES_MAX);
-  let sink = scratchSinks.get(protocol);
-  if (sink === undefined) {
-    sink = scratchSink(protocol);
-    scratchSinks.set(protocol, sink);
-  }
-  writeMessage(sink, prepare);
+  scratchSink.protocol = protocol;
+  writeMessage(scratchSink, prepare);
   const { bytes } = scratch;
   return bytes.length > PIECE_BYTES ? bytes.slice() : bytes;
 }
