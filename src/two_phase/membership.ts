@@ -389,7 +389,8 @@ export class Membership {
 
   /** Restores the membership state of a checkpoint. */
   restoreMembership(record: MembershipRecord): void {
-    this.restore(record.view);
+    // In view 0 the list is that with which the process starts: the one of before may have been changed.
+    if (record.view.number > 0) this.restore(record.view);
     this.restoreJoined(record.joined);
     this.offset = record.offset;
     this.#isIncomplete = this.#isListed(record.view) && !record.isMember;

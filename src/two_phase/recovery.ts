@@ -71,7 +71,7 @@ function replay(options: RecoveryOptions, record: JournalRecord): void {
       return;
     case "membership":
       context.membership.restoreMembership(record);
-      context.transactions.reset(record.view.bases);
+      context.transactions.reset(context.membership.view.bases);
       return;
     case "offset":
       context.membership.offset = record.incarnations;

@@ -194,8 +194,6 @@ export class SimNode implements Endpoint {
   #farewell = 0;
   /** It does not run, as no list that it knows has it. */
   #isWaiting = false;
-  /** It had the list of a view, and was then removed: whatever it has stored counts for nothing. */
-  #wasRemoved = false;
   /** It has had a view, on this disk or an earlier one: so there is a cluster. */
   #hasHadView = false;
 
@@ -340,8 +338,7 @@ export class SimNode implements Endpoint {
       }
       this.#isWaiting = false;
       onHappening("a node that waits is in the list");
-      if (this.#wasRemoved || lastView(this.#disk.records) !== undefined) this.#renewJournal();
-      this.#wasRemoved = false;
+      if (lastView(this.#disk.records) !== undefined) this.#renewJournal();
       this.start(list);
     };
     scheduler.after(random.between(0, 100), ask);
@@ -361,7 +358,6 @@ export class SimNode implements Endpoint {
     this.#step({ type: "abandon", refusal: { obstacle: "down", reason } });
     this.#flush();
     this.#end();
-    this.#wasRemoved = true;
     this.#waitForList();
   }
 

@@ -6,6 +6,8 @@
 
 import { assertEquals } from "@std/assert";
 import { ballotOf } from "../../src/two_phase/messages.ts";
+import { Replica } from "../../src/two_phase/replica.ts";
+import { Store } from "../../src/two_phase/store.ts";
 import { timingFor } from "../../src/two_phase/timing.ts";
 import { node, read, Script, write } from "./script.ts";
 
@@ -131,4 +133,33 @@ Deno.test("a node that takes in a view with another list before it takes part pr
   script.step(3, { type: "message", from: 0, message });
   assertEquals([membership.view.number, membership.isVerified], [chosen.number, false]);
   assertEquals(sent.includes("viewPromise"), false);
+});
+
+Deno.test("a node in no view has the list that it starts with, not that of its checkpoint", () => {
+  const names = (...list: string[]) => ({
+    names: list,
+    journals: list.map(() => ""),
+    bases: list.map(() => 0),
+  });
+  const view = { number: 0, cluster: { id: "" }, ballot: 0, members: 0, commits: [] };
+  const now = { monotonicMs: 1000, wallMs: 1000 };
+  // It was added as the node 1, called off, and added again as the node 2.
+  const replica = new Replica({
+    self: 2,
+    names: ["n0", "", "n1"],
+    identity: { journal: "J", incarnation: 2, process: "P" },
+    timing: timingFor(5000),
+    random: () => 0.5,
+    now,
+    store: new Store(now.monotonicMs),
+    records: [{
+      type: "membership",
+      view: { ...view, ...names("n0", "n1") },
+      isMember: false,
+      joined: undefined,
+      offset: 0,
+    }],
+  });
+  assertEquals(replica.context.membership.view.names, ["n0", "", "n1"]);
+  assertEquals(replica.context.membership.all, 0b101);
 });
