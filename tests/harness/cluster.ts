@@ -30,20 +30,45 @@ const PATIENCE_MS = 30_000;
  */
 const PORTS = { from: 10_000, below: 32_768 };
 
-/** Returns `count` ports that no process listens at. */
+/**
+ * Where the tests that run on this machine note the last port that was given out. They take ports in
+ * turn: one that was only looked at and left could be given to another test before its node listens.
+ */
+const LAST_PORT = `${Deno.env.get("TMPDIR") ?? "/tmp"}/dks-last-port-${Deno.uid() ?? "any"}`;
+
+/**
+ * Returns `count` ports that no process listens at, and that no test gets again before all others have
+ * been given out.
+ */
 export function freePorts(count: number): number[] {
-  const listeners = new Map<number, Deno.TcpListener>();
-  while (listeners.size < count) {
-    const port = PORTS.from + Math.floor(Math.random() * (PORTS.below - PORTS.from));
-    if (listeners.has(port)) continue;
-    try {
-      listeners.set(port, Deno.listen({ hostname: "0.0.0.0", port }));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+  const file = Deno.openSync(LAST_PORT, { read: true, write: true, create: true });
+  try {
+    file.lockSync(true);
+    const size = PORTS.below - PORTS.from;
+    const noted = Number(Deno.readTextFileSync(LAST_PORT).trim() || NaN);
+    let turn = Number.isInteger(noted) ? noted - PORTS.from : Math.floor(Math.random() * size);
+    const ports: number[] = [];
+    while (ports.length < count) {
+      turn = (turn + 1) % size;
+      const port = PORTS.from + turn;
+      if (isFree(port)) ports.push(port);
     }
+    Deno.writeTextFileSync(LAST_PORT, `${PORTS.from + turn}\n`);
+    return ports;
+  } finally {
+    file.close();
   }
-  for (const listener of listeners.values()) listener.close();
-  return [...listeners.keys()];
+}
+
+/** Whether no process listens at this port. */
+function isFree(port: number): boolean {
+  try {
+    Deno.listen({ hostname: "0.0.0.0", port }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) return false;
+    throw error;
+  }
 }
 
 /** One process of `dks serve`. */
