@@ -79,23 +79,38 @@ export class EncodedPush {
 /** Returns the encoding of a reply, or of an error instead if the reply would exceed the limit. */
 export function encodeReply(value: RespValue, version: RespVersion): ByteString {
   if (Array.isArray(value)) {
-    const bytes = bytesOfArray(value);
-    if (bytes > REPLY_BYTES_MAX) {
-      const message =
-        `a reply of ${bytes} bytes, at most ${REPLY_BYTES_MAX} are allowed: ask for fewer keys at once`;
-      return encodeValue(new ErrorReply("ERR", message), version);
-    }
+    const bytes = replyBytes(value);
+    if (bytes > REPLY_BYTES_MAX) return encodeValue(tooLong(bytes), version);
   }
   return encodeValue(value, version);
 }
 
-/** Returns the length of an array's encoding, if its long elements are strings, or arrays of these. */
-function bytesOfArray(values: readonly RespValue[]): number {
+/** Returns the error in the place of a reply that would have so many bytes: it has at most 128. */
+export function tooLong(bytes: number): ErrorReply {
+  const message =
+    `a reply of ${bytes} bytes, at most ${REPLY_BYTES_MAX} are allowed: ask for fewer keys at once`;
+  return new ErrorReply("ERR", message);
+}
+
+/** Returns how many bytes the encoding of a reply has, or a few more; in either version. */
+export function replyBytes(value: RespValue): number {
+  if (typeof value === "string") return lineBytes(value.length) + value.length + 2;
+  if (value === null || typeof value === "boolean" || value instanceof NullArray) return 5;
+  if (typeof value === "number" || typeof value === "bigint") return NUMBER_BYTES_MAX;
+  if (value instanceof SimpleString) return value.text.length + 3;
+  if (value instanceof ErrorReply) return value.code.length + 3 * value.message.length + 4;
+  if (value instanceof VerbatimString) return lineBytes(value.text.length) + value.text.length + 7;
+  if (value instanceof Push || value instanceof Replies) return listBytes(value.values);
+  if (value instanceof Map) return listBytes([...value].flat());
+  return listBytes(value instanceof Set ? [...value] : value as readonly RespValue[]);
+}
+
+/** Most bytes of the encoding of a number: of a double in version 2, which is a string. */
+const NUMBER_BYTES_MAX = 32;
+
+function listBytes(values: readonly RespValue[]): number {
   let bytes = lineBytes(values.length);
-  for (const value of values) {
-    if (typeof value === "string") bytes += lineBytes(value.length) + value.length + 2;
-    else bytes += Array.isArray(value) ? bytesOfArray(value) : 5;
-  }
+  for (const value of values) bytes += replyBytes(value);
   return bytes;
 }
 

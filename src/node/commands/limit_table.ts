@@ -147,7 +147,7 @@ export const LIMITS: readonly Limit[] = [
     INPUT_BYTES_SUM_MAX,
     "connections that hold more than an equal part are closed when they send more",
   ),
-  bytes("dks-reply-bytes", "one reply", REPLY_BYTES_MAX, "an error instead"),
+  bytes("dks-reply-bytes", "one reply", REPLY_BYTES_MAX, "an error instead, and EXEC does nothing"),
   bytes(
     "dks-output-bytes",
     "unread replies of one connection",

@@ -18,12 +18,13 @@ import type { ByteString } from "../../byte_string.ts";
 import {
   KEYS_PER_COMMAND_MAX,
   QUEUED_COMMANDS_MAX,
+  REPLY_BYTES_MAX,
   TRANSACTION_BYTES_MAX,
   TRANSACTION_READ_BYTES_MAX,
 } from "../../limits.ts";
 import { EVERYTHING } from "../../reserved_keys.ts";
 import { eventsOf } from "../../key_events.ts";
-import { encodeCommand } from "../../resp/encoder.ts";
+import { encodeCommand, replyBytes, tooLong } from "../../resp/encoder.ts";
 import { ErrorReply, NULL_ARRAY, OK, type RespValue } from "../../resp/value.ts";
 import type { Effect, KeyRecord, Stamp } from "../../two_phase/messages.ts";
 import type {
@@ -80,6 +81,21 @@ const READS_TOO_MUCH = new ErrorReply(
   "ERR",
   `the values that a transaction reads have at most ${TRANSACTION_READ_BYTES_MAX} bytes together`,
 );
+
+/** Found out before anything takes effect: a plain error says that nothing has. */
+const REPLIES_TOO_LONG = new ErrorReply(
+  "ERR",
+  `the replies of a transaction have at most ${REPLY_BYTES_MAX} bytes together`,
+);
+
+/**
+ * What is kept of the whole reply for one command that runs late: an error fits there, if its reply does
+ * not.
+ */
+const LATE_REPLY_BYTES = 128;
+
+/** What is counted for the whole reply besides the replies in it. */
+const REPLY_HEAD_BYTES = 16;
 
 /** What a client has begun with MULTI or WATCH. */
 export class TransactionQueue implements ClientTransaction {
@@ -307,26 +323,43 @@ function versionOf(key: ByteString, facts: KeyFacts): Stamp {
 /** Evaluates the queued requests one after the other. */
 function evaluateAll(queue: readonly Queued[], keys: Overlay, keyBytes: number): Evaluation {
   const replies: RespValue[] = [];
+  let bytes = REPLY_HEAD_BYTES;
   for (const one of queue) {
-    if ("request" in one) replies.push(keys.evaluate(one.request));
     // A place is kept for what runs late.
-    else replies.push("reply" in one ? one.reply : null);
+    const reply = "request" in one ? keys.evaluate(one.request) : "reply" in one ? one.reply : null;
+    replies.push(reply);
+    bytes += bytesInReply(one, reply);
     if (keyBytes + keys.bytes > TRANSACTION_BYTES_MAX) return { effects: [], reply: TOO_LARGE };
     if (keys.readBytes > TRANSACTION_READ_BYTES_MAX) return { effects: [], reply: READS_TOO_MUCH };
+    if (bytes > REPLY_BYTES_MAX) return { effects: [], reply: REPLIES_TOO_LONG };
   }
   return { effects: keys.effects, reply: replies };
 }
 
-/** Runs the commands that are no requests, and puts their replies into their places. */
+/** Returns what the reply of a command is counted for. */
+function bytesInReply(one: Queued, reply: RespValue): number {
+  return "isLate" in one ? LATE_REPLY_BYTES : replyBytes(reply);
+}
+
+/**
+ * Runs the commands that are no requests, and puts their replies into their places; an error in the place of
+ * one that makes the whole too long: what was queued has taken effect.
+ */
 function runLate(
   queue: readonly Queued[],
   answers: readonly RespValue[],
   session: Session,
 ): RespValue {
+  let bytes = REPLY_HEAD_BYTES;
+  queue.forEach((one, at) => bytes += bytesInReply(one, answers[at] ?? null));
   return queue.map((one, at) => {
     if (!("isLate" in one)) return answers[at] ?? null;
     const result = one.command.run(one.words, session);
-    return "reply" in result ? result.reply : NOT_IN_A_TRANSACTION;
+    const reply = "reply" in result ? result.reply : NOT_IN_A_TRANSACTION;
+    const more = Math.max(0, replyBytes(reply) - LATE_REPLY_BYTES);
+    if (bytes + more > REPLY_BYTES_MAX) return tooLong(bytes + more);
+    bytes += more;
+    return reply;
   });
 }
 

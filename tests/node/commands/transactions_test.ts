@@ -1,7 +1,8 @@
 /** MULTI and WATCH: what EXEC makes of the commands between them. */
 
 import { assert, assertEquals } from "@std/assert";
-import { KEYS_PER_COMMAND_MAX } from "../../../src/limits.ts";
+import { KEYS_PER_COMMAND_MAX, REPLY_BYTES_MAX } from "../../../src/limits.ts";
+import { encodeReply } from "../../../src/resp/encoder.ts";
 import {
   ErrorReply,
   NULL_ARRAY,
@@ -160,6 +161,49 @@ Deno.test("EXEC refuses more keys than a transaction may have", () => {
   database.run("DEL c", of);
   const message = `more than ${KEYS_PER_COMMAND_MAX} keys in one transaction`;
   assertEquals(database.run("EXEC", of), new ErrorReply("ERR", message));
+});
+
+/** A value so long that a reply can have so many of it, and no more. */
+function large(times: number): string {
+  return "v".repeat(Math.floor(REPLY_BYTES_MAX / times) - 100);
+}
+
+Deno.test("EXEC does nothing if its reply would be too long", () => {
+  const refusal = new ErrorReply(
+    "ERR",
+    `the replies of a transaction have at most ${REPLY_BYTES_MAX} bytes together`,
+  );
+  for (const end of ["EXEC", "DKS.ONCE t EXEC"]) {
+    const database = new Database();
+    database.records.set("a", { key: "a", value: large(9), version: 1 });
+    const reads = Array.from({ length: 10 }, () => "GET a");
+    const reply = say(database, ["MULTI", "INCR n", ...reads, end]).at(-1);
+    assert(reply instanceof ErrorReply, "and no array of long strings");
+    assertEquals([reply, database.value("n")], [refusal, undefined]);
+  }
+  const database = new Database();
+  database.records.set("a", { key: "a", value: large(9), version: 1 });
+  const reads = Array.from({ length: 9 }, () => "GET a");
+  const reply = say(database, ["MULTI", "INCR n", ...reads, "EXEC"]).at(-1);
+  assert(reply !== undefined && Array.isArray(reply) && reply.length === 10);
+  assertEquals(encodeReply(reply, 2).length > 9 * large(9).length, true);
+});
+
+Deno.test("EXEC tells what it has done when a command that runs late has too long a reply", () => {
+  const database = new Database();
+  database.records.set("a", { key: "a", value: large(2), version: 1 });
+  const of = session();
+  say(database, ["MULTI", "INCR n", "GET a"], of);
+  for (let i = 0; i < 2; i++) database.run(["ECHO", large(2).slice(0, -1000)], of);
+  say(database, ["CLIENT SETNAME me", "ECHO x"], of);
+  const reply = database.run("EXEC", of);
+  assert(Array.isArray(reply));
+  const [n, a, first, second, ...rest] = reply;
+  assertEquals([n, a?.length, first?.length], [1, large(2).length, large(2).length - 1000]);
+  assert(second instanceof ErrorReply, "no room for it");
+  assertEquals(rest, [OK, "x"]);
+  assertEquals(encodeReply(reply, 2)[0], "*");
+  assertEquals(database.value("n"), "1");
 });
 
 Deno.test("DKS.ONCE token EXEC carries a transaction out once", () => {

@@ -1,7 +1,16 @@
 import { assertEquals } from "@std/assert";
 import { OutputQueue } from "../../../src/output_queue.ts";
 import { SharedBound } from "../../../src/node/server/shared_bound.ts";
-import { encodeReply } from "../../../src/resp/encoder.ts";
+import { encodeReply, encodeValue, replyBytes } from "../../../src/resp/encoder.ts";
+import {
+  ErrorReply,
+  NULL_ARRAY,
+  OK,
+  Push,
+  Replies,
+  type RespValue,
+  VerbatimString,
+} from "../../../src/resp/value.ts";
 
 const MIB = 1024 * 1024;
 
@@ -42,4 +51,34 @@ Deno.test("encodeReply() returns an error that names the limit when the reply is
     encodeReply(Array.from({ length: 70 }, () => value), 2),
     "-ERR a reply of 587203405 bytes, at most 75497472 are allowed: ask for fewer keys at once\r\n",
   );
+});
+
+Deno.test("replyBytes() is no less than what the encoding has, and not much more", () => {
+  const values: RespValue[] = [
+    "",
+    "x".repeat(1000),
+    0,
+    -1.2345678901234567e-300,
+    -(2n ** 63n),
+    null,
+    true,
+    false,
+    OK,
+    new ErrorReply("ERR", "é€𝄞"),
+    new ErrorReply("ERR", "\xff", true),
+    NULL_ARRAY,
+    new Push(["a", 1]),
+    new Replies(["a", 1]),
+    new VerbatimString("x".repeat(96)),
+    new Set(["a", "b"]),
+    new Map<RespValue, RespValue>([["a", 1], ["b", ["c", null]]]),
+  ];
+  for (const value of [...values, values]) {
+    for (const version of [2, 3] as const) {
+      const { length } = encodeValue(value, version);
+      const most = length + 32 * values.length;
+      const bytes = replyBytes(value);
+      assertEquals([bytes >= length, bytes <= most], [true, true], `${String(value)}: ${bytes}`);
+    }
+  }
 });
