@@ -15,6 +15,7 @@ import type { Address } from "../address.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
 import type { TlsKeys } from "../tls.ts";
 import { callAnywhere, Connector } from "./connector.ts";
+import { Conversation } from "./conversation.ts";
 import type { Credentials } from "./credentials.ts";
 import { formatReply } from "./format.ts";
 import { EXIT } from "./one_shot.ts";
@@ -48,10 +49,11 @@ export async function runPrompt(options: {
   readonly tls?: TlsKeys | undefined;
   readonly output: Output;
 }): Promise<number> {
-  const session = new PromptSession(options);
+  const isAtTerminal = Deno.stdin.isTerminal() && options.output.isTerminal;
+  const session = new PromptSession({ ...options, isScript: !isAtTerminal });
   await session.connect();
   try {
-    if (Deno.stdin.isTerminal() && options.output.isTerminal) {
+    if (isAtTerminal) {
       await runAtTerminal(session, options.output);
       return EXIT.ok; // The user has seen what failed.
     }
@@ -108,11 +110,11 @@ async function runAtTerminal(session: PromptSession, output: Output): Promise<vo
 
 /** One session at the prompt: keeps the connection, and replaces it when it breaks. */
 class PromptSession {
-  name = "";
   hasFailed = false;
   readonly #timeoutMs: number;
   readonly #output: Output;
   readonly #connector: Connector;
+  readonly #conversation: Conversation;
 
   constructor(options: {
     readonly addresses: readonly Address[];
@@ -120,17 +122,24 @@ class PromptSession {
     readonly credentials?: Credentials | undefined;
     readonly tls?: TlsKeys | undefined;
     readonly output: Output;
+    readonly isScript: boolean;
   }) {
-    this.#connector = new Connector({ ...options, learns: true });
-    this.#timeoutMs = options.timeoutMs;
+    const { timeoutMs, isScript } = options;
+    const connector = new Connector({ ...options, learns: true });
+    this.#connector = connector;
+    this.#conversation = new Conversation({ connector, timeoutMs, isScript });
+    this.#timeoutMs = timeoutMs;
     this.#output = options.output;
   }
 
   /** Returns the connection; makes it if there is none. */
   async connect(): Promise<ClientConnection> {
-    const connection = await this.#connector.get();
-    this.name = connection.name;
-    return connection;
+    return await this.#connector.get();
+  }
+
+  /** The node that was reached last. */
+  get name(): string {
+    return this.#connector.name;
   }
 
   close(): void {
@@ -183,17 +192,12 @@ class PromptSession {
 
   async #call(words: readonly ByteString[]): Promise<void> {
     try {
-      await this.connect();
       if (words.length === 1 && words[0]?.toLowerCase() === "status") {
         await this.#showStatus();
         return;
       }
       const begin = now();
-      const reply = await callAnywhere(translated(words), {
-        connector: this.#connector,
-        timeoutMs: this.#timeoutMs,
-        mayRepeat: false,
-      });
+      const reply = await this.#conversation.call(translated(words), { mayRepeat: false });
       await this.#show(reply, now() - begin);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
@@ -203,10 +207,11 @@ class PromptSession {
   }
 
   async #showStatus(): Promise<void> {
-    const connector = this.#connector;
-    const timeoutMs = this.#timeoutMs;
-    const reply = await callAnywhere(["DKS.STATUS"], { connector, timeoutMs, mayRepeat: true });
-    await this.#output.write(formatStatus(statusOf(reply, connector.name)));
+    if (this.#conversation.isQueueing) {
+      return await this.#fail("status cannot be asked between MULTI and EXEC");
+    }
+    const reply = await this.#conversation.call(["DKS.STATUS"], { mayRepeat: true });
+    await this.#output.write(formatStatus(statusOf(reply, this.#connector.name)));
   }
 
   async #show(reply: RespValue, ms: number): Promise<void> {
