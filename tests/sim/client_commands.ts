@@ -53,6 +53,7 @@ function sessionOf(): Session {
 const NO_FEATURES = {
   subscriptions: undefined,
   tracking: undefined,
+  isCachingSaid: false,
   silence: undefined,
   isMonitor: false,
 };

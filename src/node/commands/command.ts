@@ -120,6 +120,8 @@ export interface Features {
   subscriptions: Subscriptions | undefined;
   /** CLIENT TRACKING. */
   tracking: TrackingState | undefined;
+  /** CLIENT CACHING has said something of the next command. */
+  isCachingSaid: boolean;
   /** CLIENT REPLY: which commands get no reply. */
   silence: "all" | "next" | undefined;
   /** MONITOR: the client is told of all commands. */
@@ -137,8 +139,6 @@ export interface TrackingState {
   /** The client's own changes are not told. */
   readonly isNoLoop: boolean;
   readonly prefixes: readonly ByteString[];
-  /** What CLIENT CACHING has said of the next command. */
-  caching: "yes" | "no" | undefined;
 }
 
 /** The clients of the node that track keys. */
@@ -228,6 +228,7 @@ export function featuresOf(session: Session): Features {
     transaction: undefined,
     subscriptions: undefined,
     tracking: undefined,
+    isCachingSaid: false,
     silence: undefined,
     isMonitor: false,
   };
@@ -402,8 +403,6 @@ export type CommandResult =
 /** A request. `finish`, if it is given, makes the reply of what was answered. */
 export interface RequestResult {
   readonly request: Request;
-  /** The keys that the client reads by it, if the command does not tell: EXEC. */
-  readonly reads?: readonly ByteString[] | undefined;
   readonly finish?: ((answer: RespValue) => RespValue) | undefined;
 }
 

@@ -94,7 +94,7 @@ function turnOn(options: TrackingOptions, session: Session): ErrorReply | undefi
   const refused = session.node.tracking.start(session, prefixes);
   if (refused !== undefined) return refused;
   const mode = isOptIn ? "optIn" : isOptOut ? "optOut" : "all";
-  features.tracking = { redirect, isBroadcast, mode, isNoLoop, prefixes, caching: undefined };
+  features.tracking = { redirect, isBroadcast, mode, isNoLoop, prefixes };
   return undefined;
 }
 
@@ -142,13 +142,14 @@ function whyOverlaps(
 export function stopTracking(session: Session): void {
   if (session.features?.tracking === undefined) return;
   session.features.tracking = undefined;
+  session.features.isCachingSaid = false;
   session.node.tracking.stop(session);
 }
 
 /** CLIENT CACHING <YES | NO>: about the next command. */
 function caching([, , word = ""]: readonly ByteString[], session: Session): CommandResult {
-  const state = session.features?.tracking;
-  if (state === undefined || state.mode === "all") {
+  const { features } = session;
+  if (features?.tracking === undefined) {
     return error(
       "CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or " +
         "OPTOUT mode enabled",
@@ -156,13 +157,14 @@ function caching([, , word = ""]: readonly ByteString[], session: Session): Comm
   }
   const choice = word.toLowerCase();
   if (choice !== "yes" && choice !== "no") return { reply: SYNTAX_ERROR };
-  if (choice === "yes" && state.mode !== "optIn") {
+  const { mode } = features.tracking;
+  if (choice === "yes" && mode !== "optIn") {
     return error("CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.");
   }
-  if (choice === "no" && state.mode !== "optOut") {
+  if (choice === "no" && mode !== "optOut") {
     return error("CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.");
   }
-  state.caching = choice;
+  features.isCachingSaid = true;
   return REPLY_OK;
 }
 
@@ -172,12 +174,13 @@ function redirectOf({ features }: Session): number {
 }
 
 function trackingInfo(_words: readonly ByteString[], session: Session): CommandResult {
-  const state = session.features?.tracking;
+  const { tracking: state, isCachingSaid = false } = session.features ?? {};
   const flags = state === undefined ? ["off"] : [
     "on",
     ...state.isBroadcast ? ["bcast"] : [],
     ...state.mode === "all" ? [] : [state.mode.toLowerCase()],
-    ...state.caching === undefined ? [] : [`caching-${state.caching}`],
+    ...isCachingSaid && state.mode === "optIn" ? ["caching-yes"] : [],
+    ...isCachingSaid && state.mode === "optOut" ? ["caching-no"] : [],
     ...state.isNoLoop ? ["noloop"] : [],
     ...state.redirect?.isClosing === true ? ["broken_redirect"] : [],
   ];
@@ -199,15 +202,11 @@ export function runTracked(
   words: readonly ByteString[],
   session: Session,
 ): CommandResult {
-  const isWanted = isNoted(session.features?.tracking);
+  const isWanted = notesReads(session);
   const result = command.run(words, session);
-  const { tracking: state, transaction } = session.features ?? {};
-  // What CLIENT CACHING says is of the next command, and of all that a MULTI has.
-  if (state !== undefined && transaction?.isQueueing !== true && command.name !== CACHING) {
-    state.caching = undefined;
-  }
+  endCaching(command, session);
   if (!isWanted || !("request" in result)) return result;
-  const reads = result.reads ?? readKeys(command, words);
+  const reads = readKeys(command, words);
   if (reads.length === 0) return result;
   const { finish } = result;
   return {
@@ -219,12 +218,18 @@ export function runTracked(
   };
 }
 
-const CACHING = "client|caching";
+/** What CLIENT CACHING says is of the next command that is none of CLIENT's, and of all that a MULTI has. */
+export function endCaching(command: Command | undefined, { features }: Session): void {
+  if (features === undefined || features.transaction?.isQueueing === true) return;
+  if (command?.name.startsWith("client|") !== true) features.isCachingSaid = false;
+}
 
-function isNoted(state: TrackingState | undefined): boolean {
-  if (state === undefined || state.isBroadcast) return false;
-  if (state.mode === "optIn") return state.caching === "yes";
-  return state.mode === "all" || state.caching !== "no";
+/** Tells whether what the client reads now is noted. */
+export function notesReads({ features }: Session): boolean {
+  const { tracking, isCachingSaid } = features ?? {};
+  if (tracking === undefined || tracking.isBroadcast) return false;
+  if (tracking.mode === "optIn") return isCachingSaid === true;
+  return tracking.mode === "all" || isCachingSaid !== true;
 }
 
 function readKeys(command: Command, words: readonly ByteString[]): readonly ByteString[] {
@@ -255,7 +260,7 @@ export const TRACKING: readonly CommandRow[] = [
   },
   {
     ...ROW,
-    name: CACHING,
+    name: "client|caching",
     arity: 3,
     summary: "Says whether the keys of the next command are tracked",
     syntax: "<YES | NO>",

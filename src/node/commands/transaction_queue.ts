@@ -35,14 +35,16 @@ import type {
   Request,
   WriteRequest,
 } from "../../two_phase/request.ts";
-import type {
-  ClientTransaction,
-  CommandOrder,
-  CommandResult,
-  Restriction,
-  RunnableCommand,
-  Session,
+import {
+  type ClientTransaction,
+  type CommandOrder,
+  type CommandResult,
+  featuresOf,
+  type Restriction,
+  type RunnableCommand,
+  type Session,
 } from "./command.ts";
+import { notesReads } from "./tracking.ts";
 
 /** A request on keys. */
 type KeyRequest = ReadRequest | WriteRequest;
@@ -227,16 +229,14 @@ export class TransactionQueue implements ClientTransaction {
     if ("reply" in queue) return queue;
     const request = this.#request(queue);
     if (request instanceof ErrorReply) return { reply: request };
+    const { features } = session;
     const hasLate = queue.some((one) => "isLate" in one);
-    const finish = hasLate
-      ? (answer: RespValue) => Array.isArray(answer) ? runLate(queue, answer, session) : answer
+    const isCachingSaid = features?.isCachingSaid === true;
+    const finish = hasLate || features?.tracking !== undefined
+      ? (answer: RespValue) =>
+        Array.isArray(answer) ? finishAll(queue, answer, { session, isCachingSaid }) : answer
       : undefined;
-    if (request.keys.length > 0) {
-      const reads = queue.flatMap((one) =>
-        "request" in one && one.request.kind === "read" ? one.request.keys : []
-      );
-      return { request, reads, finish };
-    }
+    if (request.keys.length > 0) return { request, finish };
     const replies = queue.map((one) => "reply" in one ? one.reply : null);
     return { reply: finish === undefined ? replies : finish(replies) };
   }
@@ -342,8 +342,29 @@ function bytesInReply(one: Queued, reply: RespValue): number {
 }
 
 /**
+ * Does what is left to do when a transaction is answered, see {@linkcode runLate}.
+ *
+ * @param by `isCachingSaid`: CLIENT CACHING had said something of this EXEC
+ */
+function finishAll(
+  queue: readonly Queued[],
+  answers: readonly RespValue[],
+  by: { session: Session; isCachingSaid: boolean },
+): RespValue {
+  const { session } = by;
+  const features = featuresOf(session);
+  // What it has said since is of a command behind this one.
+  const { isCachingSaid } = features;
+  features.isCachingSaid = by.isCachingSaid;
+  const replies = runLate(queue, answers, session);
+  features.isCachingSaid = isCachingSaid;
+  return replies;
+}
+
+/**
  * Runs the commands that are no requests, and puts their replies into their places; an error in the place of
- * one that makes the whole too long: what was queued has taken effect.
+ * one that makes the whole too long: what was queued has taken effect. What was read is noted in the order of
+ * the queue, as some of these commands say whether it is.
  */
 function runLate(
   queue: readonly Queued[],
@@ -353,7 +374,10 @@ function runLate(
   let bytes = REPLY_HEAD_BYTES;
   queue.forEach((one, at) => bytes += bytesInReply(one, answers[at] ?? null));
   return queue.map((one, at) => {
-    if (!("isLate" in one)) return answers[at] ?? null;
+    if (!("isLate" in one)) {
+      noteReads(one, session);
+      return answers[at] ?? null;
+    }
     const result = one.command.run(one.words, session);
     const reply = "reply" in result ? result.reply : NOT_IN_A_TRANSACTION;
     const more = Math.max(0, replyBytes(reply) - LATE_REPLY_BYTES);
@@ -361,6 +385,11 @@ function runLate(
     bytes += more;
     return reply;
   });
+}
+
+function noteReads(one: Queued, session: Session): void {
+  if (!("request" in one) || one.command.order !== "read" || !notesReads(session)) return;
+  session.node.tracking.onRead(session, one.request.keys);
 }
 
 function asWrite(request: KeyRequest): WriteRequest {

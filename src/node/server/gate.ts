@@ -29,7 +29,7 @@ import {
 import { isSecret, notOnce } from "../commands/dks.ts";
 import { NOT_IN_A_TRANSACTION } from "../commands/transaction_queue.ts";
 import { isSubscriber } from "../commands/pubsub.ts";
-import { runTracked } from "../commands/tracking.ts";
+import { endCaching, runTracked } from "../commands/tracking.ts";
 import { COMMANDS } from "../commands/table.ts";
 
 /** In Redis's words: clients know them. */
@@ -96,8 +96,11 @@ function inContext(
 ): AdmittedCommand | ErrorReply {
   const transaction = session.features?.transaction;
   if (transaction?.isQueueing !== true) {
-    if (command instanceof ErrorReply) return command;
-    return whySubscribed(command, session) ?? tracked(command, session);
+    if (!(command instanceof ErrorReply)) {
+      return whySubscribed(command, session) ?? tracked(command, session);
+    }
+    endCaching(COMMANDS.find(words), session);
+    return command;
   }
   if (command instanceof ErrorReply) {
     transaction.breakOff();

@@ -126,6 +126,55 @@ Deno.test("OPTIN notes what CLIENT CACHING YES is said of, OPTOUT what NO is not
   assertEquals(world.toldTo(optIn), ["invalidate a", "invalidate b"], "of a whole MULTI");
 });
 
+Deno.test("CLIENT CACHING holds behind any command of CLIENT's, and is over behind all others", () => {
+  const rows: [lines: readonly string[], isNoted: boolean][] = [
+    [["CLIENT ID", "CLIENT TRACKINGINFO", "CLIENT SETNAME a"], true],
+    [["CLIENT GETNAME x"], true],
+    [["CLIENT TRACKING ON OPTIN"], true],
+    [["CLIENT TRACKING OFF", "CLIENT TRACKING ON OPTIN"], false],
+    [["PING"], false],
+    [["CLIENT NOPE"], false],
+    [["NOPE"], false],
+    [["GET"], false],
+    [["MULTI", "NOPE", "EXEC"], false],
+  ];
+  for (const [lines, isNoted] of rows) {
+    const world = new World();
+    const reader = world.client();
+    world.say(reader, "CLIENT TRACKING ON OPTIN", "CLIENT CACHING YES", ...lines, "GET a");
+    world.say(world.client(), "SET a 1");
+    assertEquals(world.toldTo(reader), isNoted ? ["invalidate a"] : [], lines.join());
+  }
+});
+
+Deno.test("what CLIENT says in a MULTI is of the reads behind it there", () => {
+  const rows: [lines: readonly string[], told: readonly string[]][] = [
+    [["CLIENT TRACKING ON OPTIN", "MULTI", "GET a", "CLIENT CACHING YES", "GET b"], ["b"]],
+    [["CLIENT TRACKING ON OPTOUT", "MULTI", "GET a", "CLIENT CACHING NO", "GET b"], ["a"]],
+    [["MULTI", "GET a", "CLIENT TRACKING ON", "GET b"], ["b"]],
+    [["CLIENT TRACKING ON", "MULTI", "GET a", "CLIENT TRACKING OFF", "GET b"], []],
+  ];
+  for (const [lines, told] of rows) {
+    const world = new World();
+    const reader = world.client();
+    world.say(reader, ...lines, "EXEC", "GET c");
+    world.say(world.client(), "MSET a 1 b 1");
+    assertEquals(world.toldTo(reader), told.map((key) => `invalidate ${key}`), lines.join());
+  }
+});
+
+Deno.test("CLIENT CACHING that comes before EXEC is answered is of what is behind EXEC", () => {
+  const world = new World();
+  const reader = world.client();
+  world.say(reader, "CLIENT TRACKING ON OPTIN", "MULTI", "GET a");
+  const exec = runWords(["EXEC"], reader);
+  world.say(reader, "CLIENT CACHING YES");
+  world.database.carryOut(exec);
+  world.say(reader, "GET b");
+  world.say(world.client(), "MSET a 1 b 1");
+  assertEquals(world.toldTo(reader), ["invalidate b"]);
+});
+
 Deno.test("REDIRECT tells another client, which need not speak version 3", () => {
   const world = new World();
   const [reader, other, writer] = [world.client(), world.client(2), world.client()];
