@@ -86,6 +86,7 @@ export class Driver {
   readonly #transport: Transport;
   readonly #onEvent: (event: ProtocolEvent) => void;
   readonly #onChanges: ((changes: readonly Change[]) => void) | undefined;
+  readonly #onLateAnswers: (() => void) | undefined;
   readonly #onTick: ((lateMs: number, nowMs: number) => void) | undefined;
   readonly #clocks: () => Clocks;
   readonly #ownerWatch: OwnerWatch;
@@ -120,6 +121,8 @@ export class Driver {
     onEvent: (event: ProtocolEvent) => void;
     /** Transactions were committed: told if {@linkcode Replica.tellChanges} has asked for it. */
     onChanges?: (changes: readonly Change[]) => void;
+    /** Reads were answered with what was there some time before: changes since then were told already. */
+    onLateAnswers?: () => void;
     /** The driver's timer has fired, so many milliseconds late. */
     onTick?: (lateMs: number, nowMs: number) => void;
     /** Tells whether clients have sent anything, or were sent anything, since the last call. */
@@ -132,6 +135,7 @@ export class Driver {
     this.#transport = options.transport;
     this.#onEvent = options.onEvent;
     this.#onChanges = options.onChanges;
+    this.#onLateAnswers = options.onLateAnswers;
     this.#onTick = options.onTick;
     this.#takeActivity = options.takeActivity ?? (() => true);
     this.#clocks = options.clocks ?? clocks;
@@ -337,6 +341,7 @@ export class Driver {
       const { requester, outcome, term } = one.answer;
       requester.onOutcome(term?.holds(now) === false ? LEASE_OVER : outcome);
     }
+    if (released.some((one) => "answer" in one)) this.#onLateAnswers?.();
     this.#scheduleFlush();
   }
 

@@ -854,6 +854,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       transport: this.#peers,
       onEvent: (event) => this.#onEvent(event),
       onChanges: (changes) => this.#onChanges(changes),
+      // Nobody was told of a change of what they had not been given yet.
+      onLateAnswers: () => this.#tracking.forgetAll(),
       takeActivity: () => this.turns.takeActivity(),
       onTick: (lateMs, nowMs) => {
         this.turns.onTimer();

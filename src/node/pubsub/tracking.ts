@@ -7,7 +7,8 @@
  * so what a client is told of a change comes behind an older value, and behind the reply to its own write.
  *
  * A node that may not read does not learn of changes in time. Then all clients are told to forget all:
- * the null invalidation. It comes too when a view is installed, and with FLUSHALL.
+ * the null invalidation. It comes too when a view is installed, with FLUSHALL, and behind answers that were
+ * held back after a standstill: what has changed meanwhile was told before those reads were noted.
  *
  * The keys that are noted are bounded: for one too many, an old one is told as if it had changed.
  *
