@@ -28,6 +28,7 @@ import type {
 import type { ChangeRequest } from "../two_phase/member_changes.ts";
 import { type Input, MUST_WAIT, type Replica } from "../two_phase/replica.ts";
 import type { PeerIdentity } from "../two_phase/membership.ts";
+import { only } from "../two_phase/node_set.ts";
 import type { Store } from "../two_phase/store.ts";
 import type { ByteString } from "../byte_string.ts";
 import { clocks } from "../clock.ts";
@@ -245,10 +246,12 @@ export class Driver {
     peer: NodeId,
     said: { readonly identity: PeerIdentity; readonly known: JournalSighting | undefined },
   ): void {
+    this.#dropHeldFor(peer);
     this.#step({ type: "peerUp", peer, ...said });
   }
 
   peerDown(peer: NodeId): void {
+    this.#dropHeldFor(peer);
     this.#step({ type: "peerDown", peer });
   }
 
@@ -343,6 +346,15 @@ export class Driver {
     }
     if (released.some((one) => "answer" in one)) this.#onLateAnswers?.();
     this.#scheduleFlush();
+  }
+
+  /** What is held for `peer` was meant for the link that is gone. */
+  #dropHeldFor(peer: NodeId): void {
+    this.#held = this.#held.flatMap((one): Held[] => {
+      if (!("to" in one)) return [one];
+      const to = one.to & ~only(peer);
+      return to === 0 ? [] : [{ ...one, to }];
+    });
   }
 
   /** Answers the held reads that `isMeant` chooses with `outcome`, and drops such messages. */

@@ -517,12 +517,10 @@ Deno.test("Driver answers reads though each of its turns is so long that it may 
   }
 });
 
-Deno.test("Driver gives no other node a lease after a standstill until its journal says whose it is", async () => {
-  const node = new OwnTime(["n0", "n1"]);
-  const { driver, sent } = node;
-  const identity = { journal: "journal 1", incarnation: 1, process: "1", position: 0 };
-  driver.peerUp(1, { identity, known: undefined });
-  const heartbeat = (round: number): Message => ({
+const PEER = { journal: "journal 1", incarnation: 1, process: "1", position: 0 };
+
+function heartbeat(round: number): Message {
+  return {
     type: "heartbeat",
     view: 1,
     ballot: VIEW.ballot,
@@ -532,16 +530,40 @@ Deno.test("Driver gives no other node a lease after a standstill until its journ
     isStuck: false,
     hears: 0b11,
     forceMs: 0,
-  });
-  const rounds = () =>
-    sent.flatMap((message) => message.type === "heartbeatAcknowledged" ? [message.round] : []);
+  };
+}
+
+/** The rounds of heartbeats that `sent` acknowledges: each gives a lease. */
+function rounds(sent: readonly Message[]): number[] {
+  return sent.flatMap((message) => message.type === "heartbeatAcknowledged" ? [message.round] : []);
+}
+
+Deno.test("Driver gives no other node a lease after a standstill until its journal says whose it is", async () => {
+  const node = new OwnTime(["n0", "n1"]);
+  const { driver, sent } = node;
+  driver.peerUp(1, { identity: PEER, known: undefined });
   driver.receive(1, heartbeat(1));
   driver.flush();
-  assertEquals(rounds(), [1]);
+  assertEquals(rounds(sent), [1]);
   node.standStill(300);
   driver.receive(1, heartbeat(2));
   driver.flush();
-  assertEquals(rounds(), [1]);
+  assertEquals(rounds(sent), [1]);
   await node.journal.confirm();
-  assertEquals(rounds(), [1, 2]);
+  assertEquals(rounds(sent), [1, 2]);
 });
+
+for (const event of ["ends", "is replaced"] as const) {
+  Deno.test(`Driver gives a node no lease that it held for a link that ${event}`, async () => {
+    const node = new OwnTime(["n0", "n1"]);
+    const { driver, sent } = node;
+    driver.peerUp(1, { identity: PEER, known: undefined });
+    node.standStill(300);
+    driver.receive(1, heartbeat(1));
+    driver.flush();
+    if (event === "ends") driver.peerDown(1);
+    else driver.peerUp(1, { identity: PEER, known: undefined });
+    await node.journal.confirm();
+    assertEquals(rounds(sent), []);
+  });
+}
