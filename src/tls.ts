@@ -227,7 +227,10 @@ class TlsSocket implements Socket {
     this.#stream.once(event, () => {
       const refusal = check();
       this.#isShaken = refusal === undefined;
-      if (refusal === undefined) return done.resolve();
+      if (refusal === undefined) {
+        this.#wake?.();
+        return done.resolve();
+      }
       this.#fail(refusal);
       this.#stream.destroy();
       done.reject(this.#error);
@@ -245,7 +248,8 @@ class TlsSocket implements Socket {
     for (;;) {
       if (this.#isClosed) return null;
       const [bytes] = this.#waiting;
-      if (bytes !== undefined) return this.#take(bytes, space);
+      // Until the handshake is done, and the certificate looked at, nobody knows whose they are.
+      if (bytes !== undefined && this.#isShaken) return this.#take(bytes, space);
       if (this.#error !== undefined) throw this.#error;
       if (this.#hasEnded) return null;
       const { promise, resolve } = Promise.withResolvers<void>();
