@@ -478,15 +478,18 @@ class KvJournal implements Journal {
   }
 
   async confirmOwner(): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#throwFailure();
     let isOwner: boolean;
     try {
       isOwner = await this.#isOwnerIn(this.#store);
     } catch (error) {
-      if (this.#isOver) return;
+      this.#throwFailure();
+      if (this.#state === "closed") return;
       throw this.#fail(`cannot read the journal ${this.place}: ${reasonOf(error)}`);
     }
-    if (!isOwner && !this.#isOver) throw this.#failAsTakenOver();
+    // A commit may have found out meanwhile: whoever asks must not take that for a yes.
+    this.#throwFailure();
+    if (!isOwner && this.#state !== "closed") throw this.#failAsTakenOver();
   }
 
   async isInPlace(): Promise<boolean> {
@@ -505,6 +508,10 @@ class KvJournal implements Journal {
     // What is there may be this store with another owner.
     await this.confirmOwner();
     return this.#isOver;
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Tells whether `store` records this process as the owner. */

@@ -563,6 +563,34 @@ Deno.test("confirmOwner() resolves for the owner, and fails like a commit when a
   await second.confirmOwner();
 });
 
+Deno.test("confirmOwner() fails when a commit has failed while it asked", async () => {
+  using store = await TestStore.open();
+  const first = await openKvJournal({ store, placeName: "of the test", onFatal: () => {} });
+  await recover(first);
+  const { get } = store;
+  const asked = Promise.withResolvers<void>();
+  const answering = Promise.withResolvers<void>();
+  store.get = async (key) => {
+    const item = await get.call(store, key);
+    asked.resolve();
+    await answering.promise;
+    return item;
+  };
+  const confirming = first.confirmOwner();
+  await asked.promise;
+  store.get = get;
+  const askOwner = () => Promise.resolve("dead" as const);
+  const second = await openKvJournal({ store, onFatal: neverFatal, askOwner });
+  first.append([committed(1)]);
+  first.force(() => {});
+  const taken = "another process has taken over the journal of the test";
+  await assertRejects(() => first.replaceState([]), FatalError, taken);
+  answering.resolve();
+  await assertRejects(() => confirming, FatalError, taken);
+  await second.close();
+  await first.close();
+});
+
 Deno.test("isInPlace() tells whether a start would find this journal, and makes nothing", async () => {
   await using directory = await temporaryDirectory();
   const path = `${directory.path}/sub/node.kv`;
