@@ -84,6 +84,9 @@ const FIND_SELF_MS = 5000;
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 1000;
 
+/** After a link that lasted less than this, there is a pause before the next one, in milliseconds. */
+const SHORT_LIVED_MS = 1000;
+
 /** A node that is to dial this one, and has no link, is asked for its list this often, in milliseconds. */
 const ASK_LIST_MS = 2000;
 
@@ -509,7 +512,10 @@ export class Peers implements Transport, LinkOwner {
         isRetriable: (error: unknown) => error instanceof HandshakeError && !signal.aborted,
         signal,
       });
+      const linkedAt = now();
       await this.#links[this.#names.indexOf(name)]?.closed;
+      // Whoever closes links at once would be dialed in a tight loop.
+      if (now() - linkedAt < SHORT_LIVED_MS) await delay(RETRY_MS_MIN, { signal });
     }
   }
 

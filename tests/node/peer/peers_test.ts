@@ -221,3 +221,17 @@ Deno.test("a list that is later than its teller's view is told as one of the lat
   await until("it is told", () => dialer.notListed.length > 0);
   assertEquals(dialer.notListed[0], { view: 4, names: without });
 });
+
+Deno.test("a node pauses before it dials again whoever closes links at once", async () => {
+  const [dialer, answerer] = twoNodes();
+  using _a = dialer;
+  using _b = answerer;
+  const driver = answerer.driver();
+  driver.peerUp = () => queueMicrotask(() => answerer.peers.links[0]?.close("of the test"));
+  answerer.peers.start(driver);
+  const beganAt = performance.now();
+  dialer.peers.start(dialer.driver());
+  const pauses = 6;
+  await until("it was linked several times", () => dialer.told.length > pauses);
+  assertEquals(performance.now() - beganAt >= pauses * 45, true);
+});
