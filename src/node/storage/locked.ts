@@ -16,6 +16,13 @@ import { Seldom } from "../../seldom.ts";
 /** How long the database may be locked by others, in milliseconds. */
 export const LOCKED_MS_MAX = 10_000;
 
+/**
+ * An attempt and the pause before it count as this long at the most, in milliseconds: SQLite itself waits for
+ * 5 s. What is longer is time for which this process was stopped, and others may have gone on since. So there
+ * are always several attempts.
+ */
+const ATTEMPT_MS_MAX = 5000;
+
 /** Pauses before the next attempt: from here, doubling, with jitter, up to there, in milliseconds. */
 const PAUSE_MS_MIN = 1;
 const PAUSE_MS_MAX = 50;
@@ -43,13 +50,15 @@ export interface Patience {
  */
 export async function whileLocked<T>(patience: Patience, action: () => Promise<T>): Promise<T> {
   const { lockedMsMax = LOCKED_MS_MAX, place, logger } = patience;
-  const beganAt = now();
+  let countedAt = now();
+  let waitedMs = 0;
   const line = new Seldom(LINE_PAUSE_MS);
   for (let pauseMs = PAUSE_MS_MIN;; pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX)) {
     try {
       return await action();
     } catch (error) {
-      const waitedMs = now() - beganAt;
+      waitedMs += Math.min(now() - countedAt, ATTEMPT_MS_MAX);
+      countedAt = now();
       if (!isLocked(error) || waitedMs > lockedMsMax) throw error;
       if (waitedMs > WORTH_A_LINE_MS) {
         line.say(() => logger?.warn(`another process has locked the journal ${place}: waiting`));
