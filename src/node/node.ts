@@ -990,10 +990,11 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   }
 
   #onChanges(changes: readonly Change[]): void {
-    for (const { effects, requester } of changes) {
-      this.#keyNotifications.onEffects(effects);
-      if (this.#tracking.isOn) this.#tracking.onEffects(effects, sessionOf(requester));
-    }
+    for (const { effects } of changes) this.#keyNotifications.onEffects(effects);
+    if (!this.#tracking.isOn) return;
+    this.#tracking.onChanges(
+      changes.map(({ effects, requester }) => ({ effects, writer: sessionOf(requester) })),
+    );
   }
 
   /** There is no replica from now on: whatever was asked of it is answered with `refusal`. */

@@ -46,6 +46,16 @@ class Invalidation {
   }
 }
 
+/** What a committed transaction has done. */
+export interface TrackedChange {
+  readonly effects: readonly Effect[];
+  /** Its client, if that is of this node. */
+  readonly writer: Session | undefined;
+}
+
+/** Keys that have changed, and the one client of this node that has changed each, if it was one. */
+type Changed = Map<ByteString, Session | undefined>;
+
 /** The clients of one node that track keys. */
 export class Tracking implements TrackingHost {
   readonly #onUse: () => void;
@@ -136,21 +146,42 @@ export class Tracking implements TrackingHost {
     }
   }
 
-  /** Tells of what a committed transaction has done. `writer` is its client, if it is of this node. */
-  onEffects(effects: readonly Effect[], writer: Session | undefined): void {
+  /** Tells of what committed transactions have done: with BCAST of all of it at once. */
+  onChanges(changes: Iterable<TrackedChange>): void {
     if (!this.isOn) return;
-    for (const { key } of effects) {
-      if (key === EVERYTHING) this.forgetAll();
-      else if (!isReserved(key)) this.#onChange(key, writer);
+    let changed: Changed = new Map();
+    for (const { effects, writer } of changes) {
+      for (const { key } of effects) {
+        if (key === EVERYTHING) {
+          changed = new Map();
+          this.forgetAll();
+        } else if (!isReserved(key)) {
+          this.#invalidate(key, writer);
+          if (this.#byPrefix.size === 0) continue;
+          const isByOthers = changed.has(key) && changed.get(key) !== writer;
+          changed.set(key, isByOthers ? undefined : writer);
+        }
+      }
     }
+    if (changed.size > 0) this.#broadcast(changed);
   }
 
-  #onChange(key: ByteString, writer: Session | undefined): void {
-    this.#invalidate(key, writer);
-    if (this.#byPrefix.size === 0) return;
-    const invalidation = new Invalidation([key]);
-    for (const [prefix, ids] of this.#byPrefix) {
-      if (key.startsWith(prefix)) this.#tellAll(ids, invalidation, writer);
+  /** In the order of bytes, as in Redis. */
+  #broadcast(changed: Changed): void {
+    const all = [...changed.keys()].sort();
+    for (const prefix of [...this.#byPrefix.keys()].sort()) {
+      const keys = all.filter((key) => key.startsWith(prefix));
+      if (keys.length === 0) continue;
+      const invalidation = new Invalidation(keys);
+      for (const id of this.#byPrefix.get(prefix) ?? []) {
+        const session = this.#clients.get(id);
+        if (session === undefined) continue;
+        const others = session.features?.tracking?.isNoLoop === true
+          ? keys.filter((key) => changed.get(key) !== session)
+          : keys;
+        if (others.length === keys.length) tell(session, invalidation);
+        else if (others.length > 0) tell(session, new Invalidation(others));
+      }
     }
   }
 
@@ -159,19 +190,13 @@ export class Tracking implements TrackingHost {
     if (readers === undefined) return;
     this.#readers.delete(key);
     this.#reads -= readers.size;
-    this.#tellAll(readers, new Invalidation([key]), writer);
-  }
-
-  #tellAll(
-    ids: ReadonlySet<number>,
-    invalidation: Invalidation,
-    writer: Session | undefined,
-  ): void {
-    for (const id of ids) {
+    const invalidation = new Invalidation([key]);
+    for (const id of readers) {
       const session = this.#clients.get(id);
-      if (session === undefined) continue;
-      if (session === writer && session.features?.tracking?.isNoLoop === true) continue;
-      tell(session, invalidation);
+      const { isBroadcast, isNoLoop } = session?.features?.tracking ?? {};
+      // Who has gone over to BCAST since is told of the prefix.
+      if (session === undefined || isBroadcast === true) continue;
+      if (session !== writer || isNoLoop !== true) tell(session, invalidation);
     }
   }
 

@@ -19,7 +19,8 @@ class World {
 
   constructor(readsMax?: number) {
     this.tracking = new Tracking(() => this.isWanted = this.tracking.isOn, readsMax);
-    this.database.onEffects = (effects) => this.tracking.onEffects(effects, this.#writer);
+    this.database.onEffects = (effects) =>
+      this.tracking.onChanges([{ effects, writer: this.#writer }]);
   }
 
   client(version: 2 | 3 = 3): Session {
@@ -104,13 +105,40 @@ Deno.test("BCAST tells of all keys with a prefix, and of none that were read", (
   world.say(all, "CLIENT TRACKING ON BCAST NOLOOP", "SET own 1");
   world.say(writer, "MSET u:1 1 x 1");
   assertEquals(world.toldTo(client), ["invalidate u:1"]);
-  assertEquals(world.toldTo(all), ["invalidate u:1", "invalidate x"], "not of its own");
+  assertEquals(world.toldTo(all), ["invalidate u:1 x"], "not of its own");
   const message = "Prefix 'u:1' overlaps with an existing prefix 'u:'. " +
     "Prefixes for a single client must not overlap.";
   assertEquals(
     world.say(client, "CLIENT TRACKING ON BCAST PREFIX u:1"),
     new ErrorReply("ERR", message),
   );
+});
+
+Deno.test("BCAST tells of the changes of a turn at once, by prefix and in the order of bytes", () => {
+  const world = new World();
+  const [client, other] = [world.client(), world.client()];
+  const [noLoop, writer] = [world.client(), world.client()];
+  world.say(client, "CLIENT TRACKING ON BCAST PREFIX v: PREFIX u:");
+  world.say(noLoop, "CLIENT TRACKING ON BCAST NOLOOP");
+  const change = (key: string, writer: Session) => ({ effects: [{ key, value: "1" }], writer });
+  world.tracking.onChanges([
+    ...[change("v:1", writer), change("u:2", noLoop), change("x", noLoop), change("u:1", other)],
+    ...[change("u:2", noLoop), change("x", writer)],
+  ]);
+  assertEquals(world.toldTo(client), ["invalidate u:1 u:2", "invalidate v:1"]);
+  assertEquals(world.toldTo(noLoop), ["invalidate u:1 v:1 x"], "x was not changed by it alone");
+  world.tracking.onChanges([change("u:1", noLoop)]);
+  assertEquals(world.toldTo(noLoop), []);
+});
+
+Deno.test("who has gone over to BCAST is not told of what was read before", () => {
+  const world = new World();
+  const [reader, other] = [world.client(), world.client()];
+  world.say(other, "CLIENT TRACKING ON");
+  world.say(reader, "CLIENT TRACKING ON", "GET u:1", "GET x", "CLIENT TRACKING OFF");
+  world.say(reader, "CLIENT TRACKING ON BCAST PREFIX u:");
+  world.say(other, "MSET u:1 1 x 1");
+  assertEquals(world.toldTo(reader), ["invalidate u:1"]);
 });
 
 Deno.test("OPTIN notes what CLIENT CACHING YES is said of, OPTOUT what NO is not said of", () => {
@@ -200,7 +228,10 @@ Deno.test("forgetAll() and the deletion of everything tell all to forget all", (
     world.say(reader, "CLIENT TRACKING ON", "GET a");
     world.tracking.forgetAll();
     assertEquals(world.toldTo(reader), ["invalidate _"]);
-    world.tracking.onEffects([{ key: EVERYTHING, value: undefined }], undefined);
+    world.tracking.onChanges([{
+      effects: [{ key: EVERYTHING, value: undefined }],
+      writer: undefined,
+    }]);
     assertEquals(world.toldTo(reader), ["invalidate _"]);
     world.say(plain, "SET a 1");
     assertEquals(world.toldTo(reader), [], "nothing is noted any more");

@@ -252,7 +252,7 @@ async function until(condition: () => boolean): Promise<void> {
 Deno.test("Connection tells of a change behind older replies, even those that wait, and before newer ones", async () => {
   const slow = Promise.withResolvers<string>();
   const driver = driverOfOne((changes) => {
-    for (const { effects } of changes) tracking.onEffects(effects, undefined);
+    tracking.onChanges(changes.map(({ effects }) => ({ effects, writer: undefined })));
   });
   const tracking = new Tracking(() => driver.replica.tellChanges(tracking.isOn));
   const set = (value: string) =>
