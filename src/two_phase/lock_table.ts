@@ -11,10 +11,18 @@
  * younger, and there is no cycle. This node's own transactions hold nothing anywhere while they are
  * in line, so they may wait for any other.
  *
- * The line of a key is in order of age, the oldest first. No transaction gets a key while an older
- * one is in line for it. So a grant leaves only younger ones behind, and refuses those of other
- * coordinators among them (they would wait for an older one). So no transaction starves: none
- * overtakes the oldest.
+ * The line of a key is in order of age, the oldest first. No transaction gets a free key while an older
+ * one is in line for it. A grant refuses those of other coordinators in line that are younger (they would
+ * wait for an older one). So no transaction starves.
+ *
+ * A transaction that was refused comes again, with its age. If nothing were kept for it, younger ones of
+ * all nodes would have taken the key by then, each its own, and all but one of them would be refused too.
+ * So its place in line is kept for a while, at every node that knows of it. A place holds nothing back that
+ * holds a key already, so it can be part of no cycle.
+ *
+ * When a coordinator gets a free key it has its turn: its transactions that were in line here at that moment
+ * go on the chain one after the other, also past older ones of other nodes. So nodes that all write one key
+ * hand it over once a turn. The turn ends with them, so an older one waits for a bounded number.
  *
  * A transaction that deletes all keys excludes every other one: it is as if it asked for all keys that
  * there are and may be. It goes on no chain, and no transaction follows it.
@@ -23,9 +31,26 @@
  */
 
 import { EVERYTHING } from "../reserved_keys.ts";
-import type { NodeId } from "./messages.ts";
-import type { Entry, Lock, Transaction } from "./state.ts";
+import type { NodeId, Stamp } from "./messages.ts";
+import { type Entry, type Lock, Transaction } from "./state.ts";
 import type { Store } from "./store.ts";
+
+/**
+ * How long a place in line is kept for a transaction of another node that comes again, in milliseconds. Its
+ * coordinator needs the abort on disk, all acknowledgements of it, and one more message.
+ */
+const PLACE_MS = 150;
+
+/** How far in line the next transaction of a turn is looked for. */
+const TURN_LOOKS_MAX = 64;
+
+/** A place in line that is kept for a transaction of another node: it holds nothing, anywhere. */
+class KeptPlace extends Transaction {
+  constructor(of: Transaction, entries: readonly Entry[], readonly until: number) {
+    super(of.coordinator, of.priority, entries);
+    this.ready = false;
+  }
+}
 
 /** What became of a request for locks. */
 export type Acquisition = "held" | "waiting" | "refused";
@@ -51,6 +76,10 @@ export class LockTable {
   readonly #inLine = new Set<Transaction>();
   /** How many of them ask for all keys. */
   #clearsInLine = 0;
+  /** The places that are kept, by {@linkcode placeName}; the one that is given up first comes first. */
+  readonly #places = new Map<string, KeptPlace>();
+  /** The youngest transaction of this node that has asked for locks. */
+  #youngestOwn: Stamp = 0;
   /** How many transactions hold locks, but for one that deletes all keys. */
   #holders = 0;
   /** The transaction that holds all keys, to delete them. */
@@ -111,6 +140,9 @@ export class LockTable {
    * it. Call {@linkcode next} afterwards until it returns nothing.
    */
   acquire(transaction: Transaction): Acquisition {
+    if (transaction.coordinator === this.#self && transaction.priority > this.#youngestOwn) {
+      this.#youngestOwn = transaction.priority;
+    }
     if (transaction.ready && !this.#isHoldingBack && this.#mayHoldAll(transaction)) {
       this.#grant(transaction);
       return "held";
@@ -146,8 +178,44 @@ export class LockTable {
     }
   }
 
-  /** Drops pending events: every transaction that was in line has left it. */
+  /**
+   * Keeps the place in line of `transaction`, which another node coordinates and will try again, from `now`
+   * in milliseconds on. Nothing is kept for one that asks for all keys.
+   */
+  keepPlace(transaction: Transaction, now: number): void {
+    if (transaction.clears || transaction.entries.length === 0) return;
+    this.givePlace(transaction.coordinator, transaction.priority);
+    const entries = transaction.entries.map(({ key }) => this.#store.entryOf(key));
+    const place = new KeptPlace(transaction, entries, now + PLACE_MS);
+    this.#places.set(placeName(place.coordinator, place.priority), place);
+    for (const entry of entries) this.#standInLine(place, entry);
+  }
+
+  /**
+   * The transaction of this age comes again, or never will: its place is kept no longer. Call this before
+   * its entries are looked up: those that nothing else holds are dropped.
+   */
+  givePlace(coordinator: NodeId, priority: Stamp): void {
+    if (this.#places.size === 0) return;
+    const name = placeName(coordinator, priority);
+    const place = this.#places.get(name);
+    if (place === undefined) return;
+    this.#places.delete(name);
+    this.release(place);
+  }
+
+  /** Gives up the places that have been kept for long enough at `now`, in milliseconds. */
+  givePlacesOver(now: number): void {
+    for (const [name, place] of this.#places) {
+      if (now < place.until) return;
+      this.#places.delete(name);
+      this.release(place);
+    }
+  }
+
+  /** Drops pending events, and the places that are kept: every other transaction in line has left it. */
   dropLine(): void {
+    this.givePlacesOver(Infinity);
     for (const entry of this.#changed.splice(0)) {
       if (entry.lock !== undefined) this.#dropIfFree(entry, entry.lock);
     }
@@ -170,13 +238,13 @@ export class LockTable {
     if (this.#isHoldingBack) return undefined;
     for (let entry = this.#changed.at(-1); entry !== undefined; entry = this.#changed.at(-1)) {
       const { lock } = entry;
-      const first = lock?.line?.[0];
-      if (first !== undefined && this.#isItsTurn(first)) {
-        this.#leaveLine(first);
-        this.#grant(first);
+      const next = lock && this.#nextInLine(lock);
+      if (next !== undefined) {
+        this.#leaveLine(next);
+        this.#grant(next);
         // The next in line, on this key or another, may join its chain.
-        for (const other of first.entries) if (other !== entry) this.#changed.push(other);
-        return { transaction: first, what: "granted" };
+        for (const other of next.entries) if (other !== entry) this.#changed.push(other);
+        return { transaction: next, what: "granted" };
       }
       this.#changed.pop();
       if (lock !== undefined) this.#dropIfFree(entry, lock);
@@ -184,8 +252,26 @@ export class LockTable {
     return undefined;
   }
 
+  /** Returns the transaction in line for a key that may hold all of its keys, if there is one. */
+  #nextInLine(lock: Lock): Transaction | undefined {
+    const { line, holders } = lock;
+    const first = line?.[0];
+    if (line === undefined || first === undefined) return undefined;
+    if (this.#isItsTurn(first)) return first;
+    if (first.coordinator === this.#self || holders[0]?.coordinator !== this.#self) {
+      return undefined;
+    }
+    // This node has its turn, and older ones of others are in line before its own.
+    for (let i = 1; i < Math.min(line.length, TURN_LOOKS_MAX); i++) {
+      const own = line[i];
+      if (own?.coordinator !== this.#self) continue;
+      return own.priority <= lock.turn && this.#isItsTurn(own) ? own : undefined;
+    }
+    return undefined;
+  }
+
   /**
-   * Tells whether `transaction`, the first in some line, may hold all of its keys. It is checked
+   * Tells whether `transaction`, in some line, may hold all of its keys. It is checked
    * once after each change only: it may be the first in the lines of all of its keys, and a check
    * takes one step for each key.
    */
@@ -216,19 +302,23 @@ export class LockTable {
   }
 
   /**
-   * No older one is in line, and every key is free or held by a chain that the transaction may
-   * join.
+   * Every key is free or held by a chain that the transaction may join; and no older one is in line for it,
+   * or it is the turn of the transaction's coordinator.
    */
   #mayHoldAll(transaction: Transaction): boolean {
     if (this.#meetsClear(transaction) && !this.#mayPassClears(transaction)) return false;
     for (const { lock } of transaction.entries) {
       if (lock === undefined) continue;
+      const last = lock.holders.at(-1);
+      if (last !== undefined) {
+        if (!this.#mayFollow(transaction, last)) return false;
+        // Another coordinator says by what a transaction follows that it has its turn.
+        if (transaction.coordinator !== this.#self || transaction.priority <= lock.turn) continue;
+      }
       const first = lock.line?.[0];
       if (first !== undefined && first !== transaction && !transaction.isOlderThan(first)) {
         return false;
       }
-      const last = lock.holders.at(-1);
-      if (last !== undefined && !this.#mayFollow(transaction, last)) return false;
     }
     return true;
   }
@@ -353,22 +443,26 @@ export class LockTable {
     for (const entry of transaction.entries) {
       const { lock } = entry;
       if (lock === undefined) {
-        this.#newLock(entry, [transaction]);
+        this.#newLock(entry, [transaction]).turn = this.#youngestOwn;
         continue;
       }
+      if (lock.holders.length === 0) lock.turn = this.#youngestOwn;
       lock.holders.push(transaction);
-      if (lock.line !== undefined) this.#refuseForeign(lock.line);
+      if (lock.line !== undefined) this.#refuseYounger(lock.line, transaction);
     }
     if (this.#inLine.size === 0) return;
-    if (transaction.clears) this.#refuseForeign([...this.#inLine]);
+    if (transaction.clears) this.#refuseYounger([...this.#inLine], transaction);
     else if (this.#clearsInLine > 0) {
-      this.#refuseForeign([...this.#inLine].filter(({ clears }) => clears));
+      this.#refuseYounger([...this.#inLine].filter(({ clears }) => clears), transaction);
     }
   }
 
-  /** All in line are younger than the new holder, so those of other coordinators must not wait. */
-  #refuseForeign(line: readonly Transaction[]): void {
-    const foreign = line.filter((waiter) => waiter.coordinator !== this.#self);
+  /** Of other coordinators, those in line that are younger than the new holder must not wait for it. */
+  #refuseYounger(line: readonly Transaction[], holder: Transaction): void {
+    const foreign = line.filter((waiter) =>
+      waiter.coordinator !== this.#self && !(waiter instanceof KeptPlace) &&
+      !waiter.isOlderThan(holder)
+    );
     if (foreign.length > 0) this.#changes++;
     for (const waiter of foreign) {
       this.#leaveLine(waiter);
@@ -379,7 +473,7 @@ export class LockTable {
   }
 
   #newLock(entry: Entry, holders: Transaction[]): Lock {
-    const lock = { holders, line: undefined };
+    const lock = { holders, line: undefined, turn: 0 };
     entry.lock = lock;
     this.#size++;
     return lock;
@@ -391,6 +485,10 @@ export class LockTable {
     this.#size--;
     this.#store.dropIfEmpty(entry);
   }
+}
+
+function placeName(coordinator: NodeId, priority: Stamp): string {
+  return `${coordinator}:${priority}`;
 }
 
 function remove(list: Transaction[], transaction: Transaction): void {

@@ -68,6 +68,7 @@ export class Participant implements ForceAwaiter {
       this.#sendNo(from, prepare, "follows");
       return;
     }
+    this.#context.locks.givePlace(from, prepare.priority);
     const entries = entriesOf(this.#context.store, prepare);
     const transaction = new ForeignTransaction(from, prepare.priority, entries);
     transaction.fill(prepare);
@@ -112,6 +113,7 @@ export class Participant implements ForceAwaiter {
     const acquisition = locks.acquire(transaction);
     if (acquisition === "refused") {
       counters.deaths++;
+      locks.keepPlace(transaction, this.#context.now);
       this.#sendNo(coordinator, transaction, "conflict");
       return;
     }
@@ -159,9 +161,10 @@ export class Participant implements ForceAwaiter {
 
   /** `transaction` was in line and an older one came: it must not wait any longer. */
   onRefusedInLine(transaction: Transaction): void {
-    const { transactions, counters } = this.#context;
+    const { transactions, counters, locks, now } = this.#context;
     counters.deathsInLine++;
     transactions.remove(transaction.coordinator, transaction.number);
+    locks.keepPlace(transaction, now);
     this.#sendNo(transaction.coordinator, transaction, "conflict");
   }
 
@@ -251,7 +254,10 @@ export class Participant implements ForceAwaiter {
     locks.release(transaction);
     transactions.discardTransaction(coordinator, number, "aborted");
     transaction.tellObservers("aborted");
-    if (transaction.mustAcknowledge) this.#acknowledge(coordinator, number);
+    if (!transaction.mustAcknowledge) return; // Its coordinator has forgotten it, or will say so.
+    // Most are aborted because of a conflict, here or elsewhere, and come again.
+    locks.keepPlace(transaction, this.#context.now);
+    this.#acknowledge(coordinator, number);
   }
 
   #acknowledge(to: NodeId, number: TransactionNumber): void {
@@ -270,6 +276,7 @@ export class Participant implements ForceAwaiter {
       transaction.end("aborted");
       locks.release(transaction);
     }
+    locks.givePlacesOver(Infinity);
     transactions.reset(membership.view.bases);
   }
 

@@ -690,6 +690,7 @@ export class Replica {
     this.#source.onTick();
     this.#target.onTick();
     this.#coordinator.onTick();
+    this.context.locks.givePlacesOver(this.context.now);
     // The record means nothing by itself; what its force takes is what is asked for.
     if (slowMembers.isProbeDue(clocks.monotonicMs) && outbox.isAllDurable) {
       outbox.append({ type: "clock", stamp: this.context.clock.last });

@@ -58,6 +58,11 @@ export interface Lock {
   readonly holders: Transaction[];
   /** The oldest first. They hold nothing. `undefined` if empty. */
   line: Transaction[] | undefined;
+  /**
+   * If this node coordinates the holders: its transactions up to this age, the youngest in line when the
+   * first of them got the key, may follow them, also past older ones in line.
+   */
+  turn: Stamp;
 }
 
 /** See the diagram at the head of this file. */
