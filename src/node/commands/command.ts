@@ -138,6 +138,7 @@ export interface TrackingState {
   readonly mode: "all" | "optIn" | "optOut";
   /** The client's own changes are not told. */
   readonly isNoLoop: boolean;
+  /** In the order of bytes; the empty one for all keys. */
   readonly prefixes: readonly ByteString[];
 }
 

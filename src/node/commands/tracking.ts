@@ -6,7 +6,7 @@
 
 import type { ByteString } from "../../byte_string.ts";
 import { ErrorReply, OK, type RespValue } from "../../resp/value.ts";
-import { error, integerOf, reply, REPLY_OK } from "./arguments.ts";
+import { error, errorRepeating, integerOf, repeated, reply, REPLY_OK } from "./arguments.ts";
 import {
   type Command,
   type CommandFlag,
@@ -88,9 +88,9 @@ function turnOn(options: TrackingOptions, session: Session): ErrorReply | undefi
   const features = featuresOf(session);
   const before = features.tracking;
   const refusal = whyNot(options, before);
-  if (refusal !== undefined) return new ErrorReply("ERR", refusal);
+  if (refusal !== undefined) return errorRepeating(refusal);
   const wanted = isBroadcast && options.prefixes.length === 0 ? [""] : options.prefixes;
-  const prefixes = [...new Set([...before?.prefixes ?? [], ...wanted])];
+  const prefixes = [...new Set([...before?.prefixes ?? [], ...wanted])].sort();
   const refused = session.node.tracking.start(session, prefixes);
   if (refused !== undefined) return refused;
   const mode = isOptIn ? "optIn" : isOptOut ? "optOut" : "all";
@@ -118,22 +118,21 @@ function whyNot(options: TrackingOptions, before: TrackingState | undefined): st
   return whyOverlaps(prefixes, before?.prefixes ?? []);
 }
 
+/** Tells why a client may not track `prefixes` besides those of before: any two of them overlap. */
 function whyOverlaps(
   prefixes: readonly ByteString[],
   before: readonly ByteString[],
 ): string | undefined {
   const overlap = (one: ByteString, other: ByteString) =>
     one.startsWith(other) || other.startsWith(one);
-  const end = "Prefixes for a single client must not overlap.";
+  const error = (prefix: ByteString, what: string, other: ByteString) =>
+    `Prefix '${repeated(prefix, Infinity)}' overlaps with ${what} prefix ` +
+    `'${repeated(other, Infinity)}'. Prefixes for a single client must not overlap.`;
   for (const [at, prefix] of prefixes.entries()) {
-    const old = before.find((one) => one !== prefix && overlap(one, prefix));
-    if (old !== undefined) {
-      return `Prefix '${prefix}' overlaps with an existing prefix '${old}'. ${end}`;
-    }
+    const old = before.find((one) => overlap(one, prefix));
+    if (old !== undefined) return error(prefix, "an existing", old);
     const other = prefixes.slice(at + 1).find((one) => overlap(one, prefix));
-    if (other !== undefined) {
-      return `Prefix '${prefix}' overlaps with another provided prefix '${other}'. ${end}`;
-    }
+    if (other !== undefined) return error(prefix, "another provided", other);
   }
   return undefined;
 }
@@ -188,7 +187,7 @@ function trackingInfo(_words: readonly ByteString[], session: Session): CommandR
     new Map<RespValue, RespValue>([
       ["flags", new Set<RespValue>(flags)],
       ["redirect", redirectOf(session)],
-      ["prefixes", (state?.prefixes ?? []).filter((prefix) => prefix !== "")],
+      ["prefixes", state?.prefixes ?? []],
     ]),
   );
 }
