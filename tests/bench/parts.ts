@@ -188,9 +188,10 @@ async function comparePeers(sheet: Sheet): Promise<void> {
 
 /** What a node takes of a core when nobody asks it anything. */
 async function measureIdle(sheet: Sheet, system: System): Promise<void> {
-  await delay(1000); // Until the work of the last load is done.
+  // Until what the last load has left is done: checkpoints, and the engine's cleaning up.
+  await delay(1000 * sheet.choose(8, 1));
   const before = await cpuSeconds(system.pids);
-  const seconds = sheet.choose(4, 1);
+  const seconds = sheet.choose(8, 1);
   await delay(1000 * seconds);
   const used = await cpuSeconds(system.pids) - before;
   sheet.note("idle node, % of a core", 100 * used / seconds / system.pids.length);
