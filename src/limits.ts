@@ -201,6 +201,12 @@ export const TOKEN_BYTES_MAX = 64;
 /** Most bytes of an answer that DKS.ONCE keeps, so that it can repeat it. */
 export const ONCE_ANSWER_BYTES_MAX = 64 * 1024;
 
+/**
+ * The part of --max-memory that tokens may take beyond it: a deletion under a token frees memory, but its
+ * token takes some for {@linkcode ONCE_WINDOW_MS}.
+ */
+export const TOKENS_MEMORY_SHARE = 1 / 16;
+
 /** Most old tokens that are deleted by one transaction. */
 export const SWEEP_DELETIONS_MAX = 1000;
 

@@ -441,7 +441,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       memory: () => this.#memory,
       wallMs: Date.now,
       nowMs: now,
-      isOutOfMemory: () => this.#isOutOfMemory,
+      isOutOfMemory: (beyond) => this.#isOutOfMemory(beyond),
       beginExport: () => this.#exports.begin(),
       nextOfExport: (id) => this.#exports.next(id),
       keys: (isWanted) => this.#exports.keys(isWanted),
@@ -1054,9 +1054,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     };
   }
 
-  get #isOutOfMemory(): boolean {
+  #isOutOfMemory(beyond = 0): boolean {
     const { memoryBytesMax } = this.#settings;
-    return memoryBytesMax > 0 && this.#usedMemory > memoryBytesMax;
+    return memoryBytesMax > 0 && this.#usedMemory > memoryBytesMax * (1 + beyond);
   }
 
   get #memory(): MemoryFigures {

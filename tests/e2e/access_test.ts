@@ -194,6 +194,13 @@ b: AUTH lim wrong
 b: GET a
 a: ACL SETUSER lim allkeys
 b: GET a
+b: MULTI
+b: GET a
+a: ACL SETUSER lim -exec
+b: EXEC
+b: GET a
+b: EXEC
+b: EXEC x
 a: ACL SETUSER lim +@all
 b: ACL WHOAMI
 b: SET a 2
@@ -223,9 +230,31 @@ b: AUTH dp
 b: PING
 b: RESET
 b: PING
+b: EXEC
 b: AUTH dp
 b: ACL SETUSER default nopass
 c: PING
+
+a: SET a v
+b: MULTI
+b: SET a w
+a: CONFIG SET maxmemory 1
+b: EXEC
+b: EXEC
+b: SET a x
+a: CONFIG SET maxmemory 0
+b: MULTI
+b: SET a w
+b: NOPE
+a: CONFIG SET maxmemory 1
+b: EXEC
+a: CONFIG SET maxmemory 0
+b: MULTI
+b: DEL a
+b: EXISTS b
+a: CONFIG SET maxmemory 1
+b: EXEC
+a: CONFIG SET maxmemory 0
 `.trim().split("\n\n").map((block) => block.split("\n"));
 
 /** Says the scenario to the server at `port`. Returns each command with its reply. */

@@ -3,8 +3,10 @@ import { UsageError } from "../../src/errors.ts";
 import { defaultMemoryBytes, heapBytesMax, parseMemoryBytes } from "../../src/node/memory.ts";
 import { TurnTimes } from "../../src/node/admin/turn_times.ts";
 import { admit } from "../../src/node/server/gate.ts";
-import { ErrorReply } from "../../src/resp/value.ts";
+import { ErrorReply, OK } from "../../src/resp/value.ts";
+import { Database } from "./commands/database.ts";
 import { session } from "./commands/session.ts";
+import type { Session } from "../../src/node/commands/command.ts";
 
 Deno.test("parseMemoryBytes() takes Redis's units", () => {
   const sizes: [text: string, bytes: number][] = [
@@ -29,18 +31,60 @@ Deno.test("defaultMemoryBytes() leaves memory for everything else", () => {
 });
 
 Deno.test("admit() refuses what may need memory when there is none, and nothing else", () => {
-  const full = session();
-  const node = { ...full.node, isOutOfMemory: () => true };
+  const of = sessionWhere(() => 1);
   const errorOf = (...words: string[]) => {
-    const admitted = admit(words, { ...full, node });
+    const admitted = admit(words, of);
     return admitted instanceof ErrorReply ? `${admitted.code} ${admitted.message}` : undefined;
   };
-  const refusal = "OOM command not allowed when used memory > 'maxmemory'.";
-  assertEquals(errorOf("SET", "k", "v"), refusal);
-  assertEquals(errorOf("DKS.ONCE", "t", "SET", "k", "v"), refusal);
+  assertEquals(errorOf("SET", "k", "v"), OUT_OF_MEMORY);
+  assertEquals(errorOf("DKS.ONCE", "t", "SET", "k", "v"), OUT_OF_MEMORY);
   assertEquals(errorOf("GET", "k"), undefined);
   assertEquals(errorOf("DEL", "k"), undefined);
   assertEquals(errorOf("PING"), undefined);
+  assertEquals(errorOf("DKS.ONCE", "t", "DELETE", "k"), undefined);
+});
+
+const OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
+
+/** Returns a session with a node that has so many times the memory in use that it may. */
+function sessionWhere(used: () => number): Session {
+  const of = session();
+  return { ...of, node: { ...of.node, isOutOfMemory: (beyond = 0) => used() >= 1 + beyond } };
+}
+
+Deno.test("EXEC is refused at full memory if a command is that was queued before", () => {
+  const refusal = new ErrorReply(
+    "EXECABORT",
+    `Transaction discarded because of: ${OUT_OF_MEMORY}`,
+  );
+  for (const exec of ["EXEC", "DKS.ONCE t EXEC"]) {
+    for (const line of ["SET b 1", "DKS.ONCE u SET b 1", "DEL b", "DKS.ONCE u DEL b"]) {
+      const needsMemory = line.includes("SET");
+      let used = 0;
+      const of = sessionWhere(() => used);
+      const database = new Database();
+      for (const word of ["MULTI", "DEL a", line]) database.run(word, of);
+      used = 1;
+      const reply = database.run(exec, of);
+      assertEquals(reply instanceof ErrorReply ? reply : "done", needsMemory ? refusal : "done");
+      assertEquals(database.value("b"), undefined);
+      assertEquals(database.run("EXEC", of), new ErrorReply("ERR", "EXEC without MULTI"));
+      used = 0;
+      assertEquals(database.run("SET b 1", of), OK, "it is no transaction any more");
+    }
+  }
+});
+
+Deno.test("deletions under tokens are refused before the tokens take all memory", () => {
+  let used = 1;
+  const of = sessionWhere(() => used);
+  const database = new Database();
+  assertEquals(database.run("DKS.ONCE t DEL a", of), 0);
+  used = 1.1;
+  const [code, ...words] = OUT_OF_MEMORY.split(" ");
+  const refusal = new ErrorReply(code ?? "", words.join(" "));
+  assertEquals(database.run("DKS.ONCE u DEL a", of), refusal);
+  assertEquals(database.run("DEL a", of), 0);
 });
 
 Deno.test("TurnTimes tells the longest turn of all, and of the last minutes", () => {

@@ -194,6 +194,8 @@ export interface ClientTransaction {
   readonly bytes: number;
   /** What EXEC waits for. */
   readonly order: CommandOrder;
+  /** A command was queued that is refused when the keys take more memory than they may: so is EXEC. */
+  needsMemory: boolean;
   /** MULTI. */
   begin(): void;
   /** EXEC is to do nothing. */
@@ -248,8 +250,8 @@ export interface CommandHost {
   resetStatistics(): void;
   /** Tells `session` of all commands. */
   monitor(session: Session): void;
-  /** Tells whether the keys take more memory than they may. */
-  isOutOfMemory(): boolean;
+  /** Tells whether the keys take more memory than they may; `beyond`: by more than this part of it. */
+  isOutOfMemory(beyond?: number): boolean;
   /** Returns the text of INFO: of these sections, or of all. */
   info(sections: readonly string[]): string;
   /** Returns the JSON of DKS.STATUS. */

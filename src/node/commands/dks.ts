@@ -153,7 +153,7 @@ export function dksCommands(table: CommandTable): readonly CommandRow[] {
       ...ROW,
       name: "dks.once",
       arity: -3,
-      flags: ["write", "denyoom", "movablekeys"],
+      flags: ["write", "movablekeys"],
       wraps: 2,
       summary: "Executes a write once for its token, however often it is sent",
       syntax: "token command [arg [arg ...]]",

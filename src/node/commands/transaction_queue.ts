@@ -104,6 +104,7 @@ export class TransactionQueue implements ClientTransaction {
   /** What was queued since MULTI; `undefined` if there is none under way. */
   #queue: Queued[] | undefined;
   #queueBytes = 0;
+  needsMemory = false;
   /** A command could not be queued: EXEC does nothing. */
   #isBroken = false;
   #watched = new Map<ByteString, Stamp>();
@@ -180,6 +181,7 @@ export class TransactionQueue implements ClientTransaction {
   discard(): void {
     this.#queue = undefined;
     this.#queueBytes = 0;
+    this.needsMemory = false;
     this.#isBroken = false;
     this.unwatch();
   }
@@ -265,6 +267,7 @@ export class TransactionQueue implements ClientTransaction {
     const isUnknown = this.#openWatches > 0;
     this.#queue = undefined;
     this.#queueBytes = 0;
+    this.needsMemory = false;
     this.#isBroken = false;
     if (!isBroken && !isUnknown) {
       return restriction === undefined ? queue : queue.map((one) => stillAllowed(one, restriction));

@@ -16,7 +16,7 @@
  */
 
 import { type ByteString, quote } from "../../byte_string.ts";
-import { KEYS_PER_COMMAND_MAX } from "../../limits.ts";
+import { KEYS_PER_COMMAND_MAX, TOKENS_MEMORY_SHARE } from "../../limits.ts";
 import { isReserved, RESERVED_PREFIX } from "../../reserved_keys.ts";
 import { ErrorReply, SimpleString } from "../../resp/value.ts";
 import { unknownCommand, unknownSubcommand, wrongArity } from "../commands/arguments.ts";
@@ -115,7 +115,11 @@ function inContext(
     name: "queued",
     index: command.index,
     order: "none",
-    run: () => ({ reply: transaction.add(command, words, session) ?? QUEUED }),
+    run: () => {
+      const refusal = transaction.add(command, words, session);
+      transaction.needsMemory ||= carriedBy(command, words)?.needsMemory === true;
+      return { reply: refusal ?? QUEUED };
+    },
   };
 }
 
@@ -144,8 +148,14 @@ function whySubscribed(command: Command, session: Session): ErrorReply | undefin
 const QUEUED = new SimpleString("QUEUED");
 
 /** EXEC that is carried by another command, under a token. */
-function isExec({ wraps }: Command, words: readonly ByteString[]): boolean {
-  return wraps !== undefined && COMMANDS.find(words.slice(wraps))?.name === "exec";
+function isExec(command: Command, words: readonly ByteString[]): boolean {
+  return carriedBy(command, words)?.name === "exec";
+}
+
+/** Returns the command that another one carries; one that carries none, itself. */
+function carriedBy(command: Command, words: readonly ByteString[]): Command | undefined {
+  const { wraps } = command;
+  return wraps === undefined ? command : COMMANDS.find(words.slice(wraps));
 }
 
 function check(
@@ -153,34 +163,51 @@ function check(
   session: Session,
 ): RunnableCommand | ErrorReply {
   const command = COMMANDS.find(words);
+  const checked = checkRow(command, words, session);
+  return command?.name === "exec" && checked instanceof ErrorReply
+    ? execAborted(checked, session)
+    : checked;
+}
+
+function checkRow(
+  command: Command | undefined,
+  words: readonly ByteString[],
+  session: Session,
+): RunnableCommand | ErrorReply {
   if (command === undefined || !canRun(command)) return whyUnknown(words);
   const { arity, wraps } = command;
   if (arity >= 0 ? words.length !== arity : words.length < -arity) {
-    return command.name === "exec" ? execArity(session) : wrongArity(command.name);
+    return wrongArity(command.name);
   }
   // Who may do everything has no restriction: most clients.
   const denial = session.restriction?.whyNot(command, words, session);
   if (denial !== undefined) return denial;
   const refusal = whySizes(command, words, session);
   if (refusal !== undefined) return refusal;
-  if (command.needsMemory && session.node.isOutOfMemory()) return OUT_OF_MEMORY;
+  if (needsMemory(command, session) && session.node.isOutOfMemory()) return OUT_OF_MEMORY;
   if (wraps === undefined) return command;
   const carried = words.slice(wraps);
   const inner = check(carried, session);
   if (inner instanceof ErrorReply) return inner;
   // Before MONITOR and SLOWLOG are told of it by the name of the command that carries it.
-  return isSecret(inner) ? notOnce(carried) : command;
+  if (isSecret(inner)) return notOnce(carried);
+  return session.node.isOutOfMemory(TOKENS_MEMORY_SHARE) ? OUT_OF_MEMORY : command;
+}
+
+/** EXEC needs memory if a command does that was queued. */
+function needsMemory({ name, needsMemory }: Command, { features }: Session): boolean {
+  return needsMemory || name === "exec" && features?.transaction?.needsMemory === true;
 }
 
 function canRun(command: Command): command is RunnableCommand {
   return command.run !== undefined;
 }
 
-/** As in Redis, an EXEC that cannot be read ends the transaction. */
-function execArity({ features }: Session): ErrorReply {
+/** As in Redis, an EXEC that is refused ends the transaction. */
+function execAborted({ code, message }: ErrorReply, { features }: Session): ErrorReply {
   features?.transaction?.discard();
-  const { message } = wrongArity("exec");
-  return new ErrorReply("EXECABORT", `Transaction discarded because of: ${message}`);
+  const reason = code === "ERR" ? message : `${code} ${message}`;
+  return new ErrorReply("EXECABORT", `Transaction discarded because of: ${reason}`);
 }
 
 function whyUnknown(words: readonly ByteString[]): ErrorReply {
