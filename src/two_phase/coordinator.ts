@@ -354,6 +354,7 @@ export class Coordinator implements ForceAwaiter {
     const evaluation = request.kind === "read"
       ? { effects: NO_EFFECTS, reply: request.evaluate(view.read, view) }
       : request.evaluate(view.read, view);
+    view.lookAtReplaced(evaluation.effects, transaction.entries);
     const effects = view.expired.size === 0
       ? evaluation.effects
       : withDeletions(evaluation.effects, view.expired);

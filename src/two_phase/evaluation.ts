@@ -10,9 +10,9 @@
 
 import type { ByteString } from "../byte_string.ts";
 import type { Context } from "./context.ts";
-import type { KeyRecord, Stamp } from "./messages.ts";
+import type { Effect, KeyRecord, Stamp } from "./messages.ts";
 import type { KeyFacts, KeyReader } from "./request.ts";
-import type { Transaction } from "./state.ts";
+import type { Entry, Transaction } from "./state.ts";
 
 /**
  * The keys as one evaluation sees them. There is one of these for all evaluations of a node, so that
@@ -58,6 +58,18 @@ export class EvaluationView implements KeyFacts {
     if (expiresAtMs === undefined || !this.#isOver(expiresAtMs)) return record;
     this.#expired.add(key);
     return undefined;
+  }
+
+  /** Notes the keys that `effects` replace though nothing has looked at them: they may have been over, too. */
+  lookAtReplaced(effects: readonly Effect[], entries: readonly Entry[]): void {
+    for (let i = 0; i < effects.length; i++) {
+      const key = effects[i]?.key ?? "";
+      const first = entries[i];
+      const entry = first?.key === key ? first : this.#context.store.get(key);
+      if (entry === undefined) continue;
+      const { expiresAtMs, lock } = entry;
+      if (expiresAtMs !== undefined || (lock?.holders.length ?? 0) > 1) this.recordOf(key);
+    }
   }
 
   #isOver(expiresAtMs: number): boolean {

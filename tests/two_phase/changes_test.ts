@@ -69,3 +69,36 @@ Deno.test("a key that expires is reported once, and so is one that is written af
     assertEquals(told.map(([, , events]) => events), [EVENT.expired]);
   }
 });
+
+Deno.test("a write that looks at nothing is reported to expire what it replaces, if that is over", () => {
+  const both: WriteRequest = {
+    kind: "write",
+    keys: ["first", "a"],
+    evaluate: () => ({ effects: [{ key: "a", value: "2" }], reply: "OK" }),
+  };
+  for (const [name, request] of [["alone", write("a", "2")], ["among others", both]] as const) {
+    for (const isOver of [false, true]) {
+      const script = Script.complete();
+      script.replicas[1]?.tellChanges(true);
+      script.ask(0, "set", write("a", "1", { expiresInMs: 50 }));
+      script.deliverAll();
+      take(script);
+      script.wait(isOver ? 60 : 40);
+      script.ask(2, "again", request);
+      script.deliverAll();
+      const events = isOver ? EVENT.expired + EVENT.set : "-";
+      assertEquals(take(script), [[1, "a", events, false]], name);
+      assertEquals(script.replicas[2]?.counters.expiries, isOver ? 1 : 0);
+    }
+  }
+});
+
+Deno.test("so does one that follows what it replaces before that is committed", () => {
+  const script = Script.complete();
+  script.replicas[1]?.tellChanges(true);
+  script.ask(0, "set", write("a", "1", { expiresInMs: 5 }));
+  script.wait(10);
+  script.ask(0, "again", write("a", "2"));
+  script.deliverAll();
+  assertEquals(take(script).map(([, , events]) => events), ["-", EVENT.expired + EVENT.set]);
+});
