@@ -9,7 +9,7 @@ import { type Address, formatAddress, parseAddress } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
 import type { MemberList } from "../cluster_status.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
-import { isRejection, isWithoutEffect } from "./refusals.ts";
+import { isRejection } from "./refusals.ts";
 import { ClientConnection, ConnectionError } from "./connection.ts";
 import type { Credentials } from "./credentials.ts";
 import { statusOf } from "./status.ts";
@@ -141,6 +141,10 @@ export function addressesOf({ nodes }: Pick<MemberList, "nodes">): Address[] {
  * address, while the connection breaks or the reply is INDETERMINATE. A node that rejects it may be
  * outside the view, or stopping: then each of the others is asked too.
  *
+ * Once an attempt may have taken effect, an error in reply to a later one says nothing of it: another node
+ * may refuse what the first has done, as at full memory. So only an answer, or the end of the time, ends it.
+ *
+ * @param words a write whose answer is no error whenever it is carried out, as of PUT and DELETE
  * @param options `timeoutMs`: how long all attempts may take together
  * @throws {ConnectionError} if no node can be reached, or the time is over.
  */
@@ -160,12 +164,12 @@ export async function callOnce(
   for (let tries = 0;; tries++) {
     const othersLeft = connector.size - 1 - tries % connector.size;
     const attemptMs = shareOf(endAt - now(), othersLeft);
-    const result = await attempt(command, { connector, timeoutMs: attemptMs });
+    const isInDoubt = doubt !== undefined;
+    const result = await attempt(command, { connector, timeoutMs: attemptMs, isInDoubt });
     if (result instanceof Unsent) unsent = result.reason;
     else if (isOfUnknownEnd(result)) doubt = result;
-    else if (isRejection(result) && doubt === undefined && ++rejections < connector.size) continue;
-    // A rejection or an abort says nothing about earlier attempts.
-    else if (doubt === undefined || !isFailure(result)) return orThrow(result);
+    else if (isRejection(result) && !isInDoubt && ++rejections < connector.size) continue;
+    else if (!isInDoubt || !isFailure(result)) return orThrow(result);
     if (now() + pauseMs >= endAt) return orThrow(doubt ?? unsent);
     await delay(pauseMs);
     pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX);
@@ -191,7 +195,7 @@ export async function callAnywhere(
   for (let othersLeft = connector.size - 1;; othersLeft--) {
     const leftMs = endAt - now();
     const attemptMs = shareOf(leftMs, mayRepeat ? othersLeft : 0);
-    const result = await attempt(words, { connector, timeoutMs: attemptMs });
+    const result = await attempt(words, { connector, timeoutMs: attemptMs, isInDoubt: false });
     const isLast = othersLeft <= 0 || now() >= endAt;
     if (result instanceof Unsent) failures.push(result.reason.message);
     else if (result instanceof ConnectionError) {
@@ -218,17 +222,22 @@ class Unsent {
   constructor(readonly reason: ConnectionError) {}
 }
 
-/** Returns the result of one attempt. If another node should be tried, the next attempt goes there. */
+/**
+ * Returns the result of one attempt. If another node should be tried, the next attempt goes there.
+ *
+ * @param options `isInDoubt`: an earlier attempt may have taken effect: other nodes may know that
+ */
 async function attempt(
   command: readonly ByteString[],
-  options: { connector: Connector; timeoutMs: number },
+  options: { connector: Connector; timeoutMs: number; isInDoubt: boolean },
 ): Promise<RespValue | ConnectionError | Unsent> {
-  const { connector, timeoutMs } = options;
+  const { connector, timeoutMs, isInDoubt } = options;
   let connection: ClientConnection | undefined;
   try {
     connection = await connector.get();
     const reply = await connection.call(command, { timeoutMs });
-    if (isRejection(reply) && connector.size > 1) await connector.giveUp(connection);
+    const isUseless = isInDoubt ? reply instanceof ErrorReply : isRejection(reply);
+    if (isUseless && connector.size > 1) await connector.giveUp(connection);
     return reply;
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error;
@@ -247,7 +256,7 @@ function isOfUnknownEnd(
 
 /** Tells whether the attempt had no effect. */
 function isFailure(result: RespValue | ConnectionError): boolean {
-  return result instanceof ConnectionError || isWithoutEffect(result);
+  return result instanceof ConnectionError || result instanceof ErrorReply;
 }
 
 function orThrow(result: RespValue | ConnectionError): RespValue {

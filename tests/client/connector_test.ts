@@ -80,6 +80,32 @@ Deno.test("callOnce() takes a refusal for no answer when an attempt before it is
   assertEquals(tokensOf(first, second).size, 1);
 });
 
+/** What a node says to what it does not let in: of a write that another one has carried out, too. */
+const GATE_ERRORS: readonly ErrorReply[] = [
+  new ErrorReply("OOM", "command not allowed when used memory > 'maxmemory'."),
+  new ErrorReply("NOPERM", "this user has no permissions"),
+  new ErrorReply("NOAUTH", "Authentication required."),
+  new ErrorReply("ERR", "max number of clients reached"),
+  new ErrorReply("ERR", "value of 2 bytes, at most 1 are allowed"),
+];
+
+Deno.test("callOnce() takes no error for the end of an attempt before it that is open", async () => {
+  for (const error of GATE_ERRORS) {
+    using first = FakeServer.inTurn(HANG_UP);
+    using second = FakeServer.inTurn(error);
+    using third = FakeServer.inTurn(OK);
+    assertEquals(await write([first, second, third]), OK, error.message);
+    assertEquals(tokensOf(first, second, third).size, 1);
+    using broken = FakeServer.inTurn(HANG_UP);
+    using refusing = new FakeServer(() => error);
+    const told = await assertRejects(
+      () => write([broken, refusing], { timeoutMs: 300 }),
+      ConnectionError,
+    );
+    assertEquals(told.maybeDone, true, error.message);
+  }
+});
+
 Deno.test("callOnce() repeats an indeterminate write, and tells of it when the time is over", async () => {
   const doubt = new ErrorReply("INDETERMINATE", "no majority (transaction 0.1.1)");
   using server = FakeServer.inTurn(doubt, OK);
