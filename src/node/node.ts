@@ -255,6 +255,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   #isStartingOver = false;
   /** The view whose list this node has; 0: the list is `--peers`, or there is none yet. */
   #listView = 0;
+  /** The list of `--peers` is that of a cluster that is to be started by force, and is not yet. */
+  #isForcing: boolean;
   /** The latest view that is known to lack this node; 0: none. */
   #lackedBy = 0;
   /** Why this node is no part of the cluster: its list does not have it; `undefined` if it has. */
@@ -378,6 +380,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       ? { view: 0, names: given }
       : startList(records, { given, mayRename: isAlone || options.peers !== undefined, journal });
     this.#listView = list.view;
+    this.#isForcing = options.forcesNewCluster;
     this.#peers = new Peers({
       addresses,
       hostname: options.hostname,
@@ -577,6 +580,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   #setList({ view, names }: ClusterList): void {
     this.#listView = view;
+    this.#isForcing = false;
     this.#peers.setNames(names);
     this.#http?.allow(hostsOf(names));
   }
@@ -1029,8 +1033,12 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   /** This node's cluster and view: by its journal, until it runs. */
   get #clusterPosition(): ClusterPosition {
     const view = this.#driver?.replica.membership.view ?? lastView(this.#recovered.records);
-    const { names } = this.#peers;
     const number = view?.number ?? 0;
+    // The list of a cluster that may never be is not that of the old one: a node would go by it.
+    if (this.#isForcing) {
+      return { view: number, cluster: view?.cluster ?? { id: "" }, names: [], listView: 0 };
+    }
+    const { names } = this.#peers;
     const listView = Math.max(number, this.#listView);
     return { view: number, cluster: view?.cluster ?? { id: "" }, names, listView };
   }

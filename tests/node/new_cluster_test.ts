@@ -1,14 +1,19 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { getLogger } from "@std/log";
 import { UsageError } from "../../src/errors.ts";
 import type { JournalSighting, View } from "../../src/two_phase/messages.ts";
-import type { FoundNode } from "../../src/node/peer/peers.ts";
 import { isStarted, whyNotNow } from "../../src/node/new_cluster.ts";
 import {
   clusterDifference,
   type ClusterPosition,
   sharedConfig,
 } from "../../src/node/peer/handshake.ts";
+import { Node } from "../../src/node/node.ts";
+import { type FoundNode, Peers } from "../../src/node/peer/peers.ts";
 import { parseServeOptions } from "../../src/node/serve.ts";
+import { openKvJournal } from "../../src/node/storage/kv_journal.ts";
+import { freePorts } from "../harness/cluster.ts";
+import { until } from "../harness/processes.ts";
 
 /** The old cluster's view 5, as node a knows it. */
 const OLD: View = {
@@ -165,4 +170,68 @@ Deno.test("parseServeOptions() takes --force-new-cluster, but not for what store
     UsageError,
     "--ephemeral stores nothing that --force-new-cluster could start from",
   );
+});
+
+/** Makes the journal of a node that was a member of view 5 of `names`, under the id 0. */
+async function makeJournal(path: string, names: readonly string[]): Promise<void> {
+  const onFatal = (error: Error) => {
+    throw error;
+  };
+  const journal = await openKvJournal({ path, onFatal });
+  await journal.recover({
+    isRestored: () => false,
+    restoreEntry: () => {},
+    restoreRecord: () => {},
+  });
+  const journals = names.map((_, id) => id === 0 ? journal.identity.journal : `j${id}`);
+  const view = { ...OLD, names, journals, members: 0b111, bases: [0, 0, 0] };
+  journal.append([{ type: "membership", view, isMember: true, joined: undefined, offset: 0 }]);
+  await journal.close();
+}
+
+/** Asks as another node would. */
+function newAsker(): Peers {
+  return new Peers({
+    addresses: [],
+    hostname: "127.0.0.1",
+    config: sharedConfig(parseServeOptions(["--log-level", "error"])),
+    secret: undefined,
+    identity: () => ({ journal: "asker", incarnation: 1 }),
+    clusterPosition: () => ({ view: 0, cluster: { id: "" }, names: [], listView: 0 }),
+    logger: getLogger("test"),
+    pubsub: { linkUp: () => {}, linkDown: () => {}, receive: () => {} },
+    report: () => ({ keys: 0, requestsPerSecond: 0, hasLease: false, chunks: null }),
+    onOutOfFiles: () => {},
+    onFatal: () => {},
+    onOtherIds: () => {},
+    onNotListed: () => {},
+  });
+}
+
+Deno.test("a node announces the list of a new cluster when it has started it, and no list before", async () => {
+  const folder = await Deno.makeTempDir();
+  const [port = 0, dead, other] = freePorts(3);
+  const name = `127.0.0.1:${port}`;
+  const path = `${folder}/journal.kv`;
+  await makeJournal(path, [name, `127.0.0.1:${dead}`, `127.0.0.1:${other}`]);
+  const node = await Node.open(parseServeOptions([
+    ...["--host", "127.0.0.1", "--port", `${port}`, "--peers", name, "--data", path],
+    ...["--force-new-cluster", "--log-level", "error"],
+  ]));
+  const running = node.run();
+  const asker = newAsker();
+  const said: string[] = [];
+  await until("the new cluster is started", async () => {
+    const reply = await asker.find({ hostname: "127.0.0.1", port });
+    if (reply === undefined) return false;
+    const { view, cluster, names, listView } = reply.clusterPosition;
+    const kind = cluster.id === "old" ? "old" : "new";
+    const line = `${kind} view ${view}, list of view ${listView}: ${names.length}`;
+    if (said.at(-1) !== line) said.push(line);
+    return kind === "new";
+  });
+  node.stop();
+  await running;
+  await Deno.remove(folder, { recursive: true });
+  assertEquals(said, ["old view 5, list of view 0: 0", "new view 6, list of view 6: 1"]);
 });
