@@ -86,7 +86,7 @@ import {
   whyNotThisJournal,
 } from "./storage/journal_identity.ts";
 import { lastValueOf, recover, type Recovered, trackChangesFor } from "./storage/recovery.ts";
-import { TokenSweeper } from "./sweeper.ts";
+import { isSweeper, TokenSweeper } from "./sweeper.ts";
 import { NodeTls, type TlsSettings } from "./tls_settings.ts";
 
 /** The options of a node. */
@@ -1045,14 +1045,14 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   /**
    * Returns the periodic work: it drops idle exports, and starts deleting old tokens if this is the
-   * first linked node of the list.
+   * first linked member.
    */
   #sweeperOf(driver: Driver): () => void {
     const { replica } = driver;
     const sweeper = new TokenSweeper({
       store: replica.store,
       nowMs: now,
-      isMyTurn: () => members(replica.membership.linked)[0] === this.#peers.self,
+      isMyTurn: () => isSweeper(replica.membership, this.#peers.self),
       submit: (request, client) => driver.submit(request, client),
     });
     return () => {

@@ -1,7 +1,7 @@
 /**
  * Deletes the entries of DKS.ONCE whose time is over, by ordinary transactions.
  *
- * One node sweeps: the first of the list that is linked. If two nodes both sweep, the second finds
+ * One node sweeps: the first linked member of the view. If two nodes both sweep, the second finds
  * nothing left to delete. The sweeping node judges the age of an entry by its own monotonic clock,
  * from the moment at which it wrote the entry into its own memory. No clock of another node and no
  * wall clock is involved. A restart, a transfer, a change of the sweeping node, a sleeping machine:
@@ -12,6 +12,9 @@
 
 import type { ByteString } from "../byte_string.ts";
 import { ONCE_WINDOW_MS, SWEEP_DELETIONS_MAX } from "../limits.ts";
+import type { Membership } from "../two_phase/membership.ts";
+import type { NodeId } from "../two_phase/messages.ts";
+import { members } from "../two_phase/node_set.ts";
 import type { KeyReader, Outcome, Requester, WriteRequest } from "../two_phase/request.ts";
 import type { Store } from "../two_phase/store.ts";
 import { TOKEN_PREFIX } from "./commands/once.ts";
@@ -24,6 +27,17 @@ export interface SweeperOptions {
   readonly nowMs: () => number;
   /** Whether this node is the one that sweeps. */
   readonly isMyTurn: () => boolean;
+}
+
+/**
+ * Tells whether `self` is the node that sweeps. A node outside the view may be linked, for long if it is
+ * held back, and can delete nothing.
+ */
+export function isSweeper(
+  { linked, members: inView, mayWrite }: Pick<Membership, "linked" | "members" | "mayWrite">,
+  self: NodeId,
+): boolean {
+  return members(linked & inView)[0] === self && mayWrite;
 }
 
 /** Deletes old tokens. */

@@ -7,7 +7,7 @@ import {
   SWEEP_DELETIONS_MAX,
 } from "../../../src/limits.ts";
 import { once, parseTokenEntry, tokenKey } from "../../../src/node/commands/once.ts";
-import { TokenSweeper } from "../../../src/node/sweeper.ts";
+import { isSweeper, TokenSweeper } from "../../../src/node/sweeper.ts";
 import { ErrorReply, OK, type RespValue, SimpleString } from "../../../src/resp/value.ts";
 import type { Requester, WriteRequest } from "../../../src/two_phase/request.ts";
 import { Store } from "../../../src/two_phase/store.ts";
@@ -192,6 +192,17 @@ class Swept {
     return [...this.store.reservedKeys()].map(([key]) => key.slice(tokenKey("").length));
   }
 }
+
+Deno.test("isSweeper() is true at the first linked member that may write, whoever else is linked", () => {
+  const all = { linked: 0b111, members: 0b111, mayWrite: true };
+  const sweepers = (about: Partial<typeof all>) =>
+    [0, 1, 2].filter((self) => isSweeper({ ...all, ...about }, self));
+  assertEquals(sweepers({}), [0]);
+  assertEquals(sweepers({ linked: 0b110 }), [1]);
+  // Node 0 is back, and outside the view.
+  assertEquals(sweepers({ members: 0b110 }), [1]);
+  assertEquals(sweepers({ mayWrite: false }), []);
+});
 
 Deno.test("TokenSweeper.sweep() deletes the tokens that are older than the window", async () => {
   const swept = new Swept();
