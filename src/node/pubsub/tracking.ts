@@ -188,8 +188,15 @@ export class Tracking implements TrackingHost {
   #invalidate(key: ByteString, writer: Session | undefined): void {
     const readers = this.#readers.get(key);
     if (readers === undefined) return;
-    this.#readers.delete(key);
+    // With NOLOOP a client is not told of its own writes. It may have read the key since, in the same
+    // transaction, or only read it and so have deleted it, as its time was over: so it stays noted.
+    const keepsWriter = writer !== undefined && readers.has(writer.id) &&
+      writer.features?.tracking?.isNoLoop === true;
     this.#reads -= readers.size;
+    if (keepsWriter) {
+      this.#readers.set(key, new Set([writer.id]));
+      this.#reads++;
+    } else this.#readers.delete(key);
     const invalidation = new Invalidation([key]);
     for (const id of readers) {
       const session = this.#clients.get(id);

@@ -141,6 +141,20 @@ Deno.test("who has gone over to BCAST is not told of what was read before", () =
   assertEquals(world.toldTo(reader), ["invalidate u:1"]);
 });
 
+Deno.test("with NOLOOP a read stays noted behind a change of the client's own", () => {
+  const world = new World();
+  const [client, other] = [world.client(), world.client()];
+  world.say(client, "CLIENT TRACKING ON NOLOOP");
+  // A node answers first, and tells of what was committed in the same turn then.
+  world.tracking.onRead(client, ["a"]);
+  world.tracking.onChanges([{ effects: [{ key: "a", value: "1" }], writer: client }]);
+  assertEquals(world.toldTo(client), []);
+  world.say(other, "SET a 2");
+  assertEquals(world.toldTo(client), ["invalidate a"]);
+  world.say(other, "SET a 3");
+  assertEquals(world.toldTo(client), []);
+});
+
 Deno.test("OPTIN notes what CLIENT CACHING YES is said of, OPTOUT what NO is not said of", () => {
   const world = new World();
   const [optIn, optOut, writer] = [world.client(), world.client(), world.client()];
