@@ -20,6 +20,7 @@ import { closeQuietly, connect, type Socket, writeAll } from "../socket.ts";
 import { connectTls, type TlsKeys } from "../tls.ts";
 import { AccessError, ConnectionError } from "./connection.ts";
 import type { Credentials } from "./credentials.ts";
+import { isRejection } from "./refusals.ts";
 
 /** Time for one attempt to connect, in milliseconds. */
 const CONNECT_MS = 2000;
@@ -115,6 +116,8 @@ export class BenchConnection {
     }
     if (!(reply instanceof ErrorReply)) return;
     const { code, message } = reply;
+    // It lets nobody in now.
+    if (isRejection(reply)) throw new Error(`${code} ${message}`);
     throw new AccessError(`${this.name} does not let you in: ${code} ${message}`, false);
   }
 

@@ -124,7 +124,7 @@ export class ClientConnection {
     if (!(reply instanceof ErrorReply)) return;
     this.close();
     const { code, message } = reply;
-    // A node that is starting lets nobody in yet; another one may.
+    // A node that is starting, or is full, lets nobody in now; another one may.
     if (isRejection(reply)) throw new Error(`${code} ${message}`);
     throw new AccessError(`${this.name} does not let you in: ${code} ${message}`, false);
   }

@@ -19,6 +19,7 @@ import type { Credentials } from "./credentials.ts";
 import { formatError } from "./format.ts";
 import { jsonLine, jsonText } from "./json.ts";
 import { EXIT } from "./one_shot.ts";
+import { isRejection } from "./refusals.ts";
 import { formatList, formatRole } from "./status.ts";
 import { formatTable } from "./table.ts";
 import type { Output } from "./terminal.ts";
@@ -197,9 +198,17 @@ class MemberSession {
     if (this.#line !== "" && Deno.stderr.isTerminal()) await this.#output.note("\r\x1b[K");
   }
 
-  /** Returns the list, or why the node does not tell it. */
+  /**
+   * Returns the list, or why the node does not tell it.
+   *
+   * @throws {ConnectionError} if no node tells it now.
+   */
   async #fetchList(): Promise<MemberList | string> {
     const reply = await this.#call(["DKS.MEMBER", "LIST"]);
+    if (isRejection(reply)) {
+      const { code, message } = reply;
+      throw new ConnectionError(`${this.#connector.name} says: ${code} ${message}`, false);
+    }
     if (reply instanceof ErrorReply) return formatError(reply);
     if (typeof reply !== "string") return `${this.#connector.name} is no dks node`;
     const list = JSON.parse(toText(reply) ?? "") as MemberList;

@@ -10,11 +10,15 @@ import { ErrorReply, type RespValue } from "../resp/value.ts";
 /** The code words of Redis that dks uses for it. */
 const CODES: readonly string[] = ["CLUSTERDOWN", "TRYAGAIN", "LOADING"];
 
+/** What a node that has no room for a connection says, in Redis's words, and closes it. */
+const FULL = "max number of clients reached";
+
 /** Tells whether the node refused it: nothing has happened, and another node may accept it. */
 export function isRejection(reply: RespValue | Error | undefined): reply is ErrorReply {
+  if (!(reply instanceof ErrorReply)) return false;
+  const { code, message } = reply;
   // A node that is starting says no more than that.
-  if (reply instanceof ErrorReply && reply.code === "LOADING") return true;
-  return ownWord(reply) === "REJECTED";
+  return code === "LOADING" || code === "ERR" && message === FULL || ownWord(reply) === "REJECTED";
 }
 
 /** Tells whether the command has had no effect, and never will: it was refused, or has failed. */

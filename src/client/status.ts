@@ -11,6 +11,7 @@ import { describeAsker, describeChange } from "../list_change.ts";
 import { ErrorReply, type RespValue } from "../resp/value.ts";
 import { type ClientConnection, ConnectionError } from "./connection.ts";
 import { hintOf } from "./format.ts";
+import { isRejection } from "./refusals.ts";
 import { formatNumber, formatTable } from "./table.ts";
 
 /**
@@ -30,7 +31,7 @@ export async function fetchStatus(connection: ClientConnection): Promise<Cluster
  */
 export function statusOf(reply: RespValue, name: string): ClusterStatus {
   if (typeof reply === "string") return JSON.parse(toText(reply) ?? "") as ClusterStatus;
-  if (reply instanceof ErrorReply && reply.code !== "ERR") {
+  if (reply instanceof ErrorReply && (reply.code !== "ERR" || isRejection(reply))) {
     throw new ConnectionError(
       `${name} tells no status: ${reply.code} ${reply.message}${hintOf(reply)}`,
       false,

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Address } from "../../src/address.ts";
-import { ConnectionError } from "../../src/client/connection.ts";
+import { AccessError, ClientConnection, ConnectionError } from "../../src/client/connection.ts";
 import { callAnywhere, callOnce, Connector } from "../../src/client/connector.ts";
 import { ErrorReply, OK, type RespValue } from "../../src/resp/value.ts";
 import { FakeServer, HANG_UP, NOTHING, type Reaction } from "../harness/fake_server.ts";
@@ -185,6 +185,33 @@ Deno.test("callAnywhere() goes on when a node that is starting hangs up, and tel
     const told = await send([speaking], mayRepeat).catch((error) => error);
     assertMatch(told.message, /this node is starting/);
   }
+});
+
+Deno.test("a node that has too many clients has another one asked", async () => {
+  const full = new ErrorReply("ERR", "max number of clients reached");
+  for (const mayRepeat of [false, true]) {
+    using first = FakeServer.inTurn(full);
+    using second = FakeServer.inTurn(OK);
+    assertEquals(await send([first, second], mayRepeat), OK);
+  }
+  using first = FakeServer.inTurn(full);
+  using second = FakeServer.inTurn(OK);
+  assertEquals(await write([first, second]), OK);
+  // Who has to say who it is learns it by that.
+  using third = FakeServer.inTurn(full);
+  using fourth = FakeServer.inTurn(OK, "1");
+  const credentials = { user: "u", password: "p" };
+  const addresses = [third.address, fourth.address];
+  const connector = new Connector({ addresses, timeoutMs: 1000, credentials });
+  assertEquals((await connector.get()).address, fourth.address);
+  connector.close();
+  using alone = FakeServer.inTurn(full);
+  const error = await assertRejects(
+    () => ClientConnection.open([alone.address], { timeoutMs: 1000, credentials }),
+    ConnectionError,
+    "ERR max number of clients reached",
+  );
+  assertEquals(error instanceof AccessError, false, "it may be let in later");
 });
 
 Deno.test("callAnywhere() tells what happened at each address", async () => {

@@ -24,19 +24,14 @@ function list(view: number, { isLearner }: { isLearner: boolean }): string {
   return JSON.stringify(told);
 }
 
-Deno.test("member add believes no list of an earlier view, and asks another node then", async () => {
-  // The first one starts again meanwhile: it knows of no view, and so of no learner.
-  let isStarting = false;
-  using first = fakeNode((subcommand) => {
-    if (subcommand !== "ADD") return list(isStarting ? 0 : 7, { isLearner: !isStarting });
-    isStarting = true;
-    return 7;
-  });
-  let questions = 0;
-  using second = fakeNode(() => list(++questions < 3 ? 7 : 8, { isLearner: questions < 3 }));
+/** Runs `member` against these nodes. Returns the exit code, and what was written. */
+async function run(
+  words: readonly string[],
+  nodes: readonly FakeServer[],
+): Promise<{ code: number; written: readonly string[] }> {
   const written: string[] = [];
-  const code = await member(["add", "n4:1"], {
-    addresses: [first.address, second.address],
+  const code = await member(words, {
+    addresses: nodes.map(({ address }) => address),
     timeoutMs: 5000,
     credentials: undefined,
     tls: undefined,
@@ -49,5 +44,30 @@ Deno.test("member add believes no list of an earlier view, and asks another node
       isTerminal: false,
     },
   });
+  return { code, written };
+}
+
+Deno.test("member add believes no list of an earlier view, and asks another node then", async () => {
+  // The first one starts again meanwhile: it knows of no view, and so of no learner.
+  let isStarting = false;
+  using first = fakeNode((subcommand) => {
+    if (subcommand !== "ADD") return list(isStarting ? 0 : 7, { isLearner: !isStarting });
+    isStarting = true;
+    return 7;
+  });
+  let questions = 0;
+  using second = fakeNode(() => list(++questions < 3 ? 7 : 8, { isLearner: questions < 3 }));
+  const { code, written } = await run(["add", "n4:1"], [first, second]);
+  assertEquals([code, written, questions], [0, ["view 8: n4:1 counts\n"], 3]);
+});
+
+Deno.test("member add waits while no node has room for it to ask", async () => {
+  const full = new ErrorReply("ERR", "max number of clients reached");
+  let questions = 0;
+  using node = fakeNode((subcommand) => {
+    if (subcommand === "ADD") return 7;
+    return ++questions < 3 ? full : list(8, { isLearner: false });
+  });
+  const { code, written } = await run(["add", "n4:1"], [node]);
   assertEquals([code, written, questions], [0, ["view 8: n4:1 counts\n"], 3]);
 });

@@ -35,4 +35,5 @@ Deno.test("isRejection() and isWithoutEffect() read dks's own word after that", 
   ];
   assertEquals(others.map(isWithoutEffect), [false, false, false]);
   assertEquals(isRejection(new ErrorReply("LOADING", "this node is starting")), true);
+  assertEquals(isRejection(new ErrorReply("ERR", "max number of clients reached")), true);
 });
