@@ -10,7 +10,7 @@
  * @module
  */
 
-import { Latin1View } from "./latin1.ts";
+import { Latin1View, writeLatin1 } from "./latin1.ts";
 
 /** A string of which every character is one byte, U+0000 to U+00FF. */
 export type ByteString = string;
@@ -26,7 +26,7 @@ export function fromBytes(bytes: Uint8Array): ByteString {
 /** Returns the bytes that `value` holds. */
 export function toBytes(value: ByteString): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(value.length);
-  for (let i = 0; i < value.length; i++) bytes[i] = value.charCodeAt(i);
+  writeLatin1(bytes, 0, value);
   return bytes;
 }
 

@@ -6,47 +6,7 @@
 
 import type { ByteString } from "./byte_string.ts";
 import { InvariantError } from "./invariant.ts";
-
-const utf8Encoder = new TextEncoder();
-
-/** Up to this many characters a loop is faster than the native encoder. */
-const LOOP_MAX = 128;
-
-/** How many characters {@linkcode writeLatin1} encodes at once. */
-const PIECE_MAX = 64 * 1024;
-
-/**
- * Writes the bytes of `value` into `target` from `at` on, which must have room for them.
- *
- * Text is mostly ASCII, whose UTF-8 encoding is itself: so the native encoder is tried first, and
- * its result kept if it wrote one byte for each character.
- */
-export function writeLatin1(target: Uint8Array, at: number, value: ByteString): void {
-  const { length } = value;
-  let from = 0;
-  if (length > LOOP_MAX) {
-    while (from < length && isAsciiWritten(target, at, value, from)) from += PIECE_MAX;
-  }
-  // Reading the string itself takes a third of the time that reading a slice takes.
-  for (; from < length; from++) target[at + from] = value.charCodeAt(from);
-}
-
-/**
- * Writes one piece of `value`, from `from` on. Returns whether it was ASCII; if not, it was not
- * written.
- */
-function isAsciiWritten(
-  target: Uint8Array,
-  at: number,
-  value: ByteString,
-  from: number,
-): boolean {
-  const piece = value.length <= PIECE_MAX ? value : value.slice(from, from + PIECE_MAX);
-  const { length } = piece;
-  const start = at + from;
-  const { read, written } = utf8Encoder.encodeInto(piece, target.subarray(start, start + length));
-  return read === length && written === length;
-}
+import { writeLatin1 } from "./latin1.ts";
 
 /** Collects bytes; numbers are little-endian. */
 export class ByteWriter {

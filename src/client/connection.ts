@@ -7,7 +7,7 @@
 import { deadline } from "@std/async/deadline";
 import { type Address, formatAddress } from "../address.ts";
 import type { ByteString } from "../byte_string.ts";
-import { writeLatin1 } from "../byte_writer.ts";
+import { writeLatin1 } from "../latin1.ts";
 import { messageOf } from "../errors.ts";
 import { closeQuietly, connect, type Socket, writeAll } from "../socket.ts";
 import { connectTls, type TlsKeys } from "../tls.ts";

@@ -5,7 +5,7 @@
  */
 
 import { type ByteString, fromBytes } from "../../byte_string.ts";
-import { writeLatin1 } from "../../byte_writer.ts";
+import { writeLatin1 } from "../../latin1.ts";
 import { EVENT } from "../../key_events.ts";
 import { ErrorReply, type RespValue } from "../../resp/value.ts";
 import { change, error, integerOf, look, rewritten, unchanged } from "./arguments.ts";

@@ -6,7 +6,7 @@
 
 import type { Address } from "../../address.ts";
 import type { ByteString } from "../../byte_string.ts";
-import { writeLatin1 } from "../../byte_writer.ts";
+import { writeLatin1 } from "../../latin1.ts";
 import { now } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import {
