@@ -267,6 +267,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   /** The node was asked to stop. */
   #isDraining = false;
   #driver: Driver | undefined;
+  /** A replica has run in this process. */
+  #hasRun = false;
   /**
    * When the present view was installed here, in milliseconds of wall-clock time; `undefined` if
    * that was before this node started.
@@ -673,7 +675,9 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     if (found === undefined) return;
     this.#notListed = undefined;
     logger.info(`is in the list of view ${found.list.view} as ${found.ownName}`);
-    const isFresh = this.#listView === 0 && lastView(this.#recovered.records) === undefined;
+    // A replica that has run in no view may have promised things that only its journal knows.
+    const isFresh = !this.#hasRun && this.#listView === 0 &&
+      lastView(this.#recovered.records) === undefined;
     if (isFresh) this.#setList(found.list);
     else await this.#beginFromEmpty(found.list);
     this.#peers.setSelf(found.ownName);
@@ -843,6 +847,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   /** Runs a replica on the recovered state. */
   #startReplica(): Driver {
+    this.#hasRun = true;
     const replica = new Replica({
       self: this.#peers.self,
       names: this.#peers.names,

@@ -1,8 +1,10 @@
 /** Which list of nodes counts at a start: that of the journal, and that of a cluster that is joined. */
 
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { binary } from "../harness/binary.ts";
-import { freePorts, LocalCluster, loopback, NodeProcess } from "../harness/cluster.ts";
+import { META_KEY, parseMeta } from "../../src/node/storage/kv_layout.ts";
+import { openKvStore } from "../../src/node/storage/kv_store.ts";
+import { freePorts, FROM_SOURCE, LocalCluster, loopback, NodeProcess } from "../harness/cluster.ts";
 import { client } from "../harness/processes.ts";
 
 const nameOf = (port: number) => `127.0.0.1:${port}`;
@@ -79,6 +81,41 @@ for (const [how, flag] of [["--join", "--join"], ["an empty journal and --peers"
     }
   });
 }
+
+Deno.test("a node that ran before the list had it is let in with a new journal", async () => {
+  const ports = freePorts(2);
+  const [a = 0] = ports;
+  const [stranger = 0] = freePorts(1);
+  const folder = await Deno.makeTempDir({ prefix: "dks-start-list-" });
+  const path = `${folder}/journal.kv`;
+  const permissions = [`--allow-read=${folder}`, `--allow-write=${folder}`];
+  const cluster = await LocalCluster.start({ places: loopback(ports, await binary()) });
+  const node = new NodeProcess({
+    program: { ...FROM_SOURCE, args: FROM_SOURCE.args.toSpliced(1, 0, ...permissions) },
+    port: stranger,
+    args: ["--peers", [...ports, stranger].map(nameOf).join()],
+    storage: ["--data", path],
+  });
+  const journal = async () => {
+    const { store } = await openKvStore({ path });
+    const { value } = await store.get(META_KEY);
+    store.close();
+    return parseMeta(value).journal;
+  };
+  try {
+    await node.untilPrinted(/is not in the list of view \d+/);
+    const before = await journal();
+    const added = await client(a, ["member", "add", nameOf(stranger)]);
+    assertEquals(added.code, 0, added.stderr);
+    await node.untilPrinted(new RegExp(`is in the list of view \\d+ as ${nameOf(stranger)}$`));
+    await node.untilPrinted(/the cluster is complete/);
+    assertNotEquals(await journal(), before);
+  } finally {
+    await node.stop();
+    await cluster.stop();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
 
 Deno.test("the nodes of a first start are found by names that stand for several", async () => {
   const ports = freePorts(2);
