@@ -73,7 +73,7 @@ import { describeHolder } from "./server/port_holder.ts";
 import { sessionOf } from "./server/pipeline.ts";
 import { SharedBound } from "./server/shared_bound.ts";
 import { Turns } from "./server/turns.ts";
-import { type Journal, MemoryJournal } from "./storage/journal.ts";
+import { type Journal, MemoryJournal, PLACE_CHECK_MS } from "./storage/journal.ts";
 import type { KvJournalOptions } from "./storage/kv_journal.ts";
 import {
   describeList,
@@ -195,9 +195,6 @@ const NOT_LISTED_MS = 30_000;
 
 /** How often the node looks for old tokens and idle exports, in milliseconds. */
 const SWEEP_MS = 5000;
-
-/** How often the node looks whether its journal is still at its place, in milliseconds. */
-const PLACE_CHECK_MS = 10_000;
 
 /** How often expired keys are looked for, in milliseconds. */
 const EXPIRY_SWEEP_MS = 100;

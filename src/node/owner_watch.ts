@@ -6,7 +6,7 @@
  * on, its memory may be older than what the other process has committed. So after it has stood still
  * it asks the journal first, and answers nothing from its memory until it knows. The other process
  * may just have asked in vain and not have written its name yet, so the owner asks once more a bit
- * later; the other one serves nobody for that long (`SILENT_OWNER_MS`).
+ * later; the other one serves nobody for that long (`kv_ownership.ts`).
  *
  * @module
  */

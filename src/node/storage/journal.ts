@@ -11,6 +11,9 @@
 import type { ByteString } from "../../byte_string.ts";
 import type { JournalRecord, KeyRecord } from "../../two_phase/messages.ts";
 
+/** How often a node looks whether its journal is still at its place, in milliseconds. */
+export const PLACE_CHECK_MS = 10_000;
+
 /** Where the recovered state goes: first all entries, then all records, in order. */
 export interface RecoveryTarget {
   /** Tells whether `key` was restored: anything else that the journal has of it is older. */

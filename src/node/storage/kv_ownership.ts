@@ -9,8 +9,10 @@
 
 import { delay } from "@std/async/delay";
 import type { Logger } from "@std/log";
+import { now } from "../../clock.ts";
 import { FatalError, messageOf } from "../../errors.ts";
 import { INCARNATION_MAX } from "../../two_phase/messages.ts";
+import { PLACE_CHECK_MS } from "./journal.ts";
 import type { JournalOwner, OwnerState } from "./journal_owner.ts";
 import {
   EMPTY_MANIFEST,
@@ -36,6 +38,22 @@ const ATTEMPTS_MAX = 5;
  */
 const SILENT_OWNER_MS = 2000;
 
+/**
+ * An owner that goes on right after it was asked in vain asks the journal `ASK_AGAIN_MS` later. If the commit
+ * takes longer than this, in milliseconds, it may not have found that done yet, and finds it done when it looks
+ * at its place the next time.
+ */
+const FAST_COMMIT_MS = 1000;
+
+/**
+ * Returns how long the journal of a silent owner is left alone once it is taken, in milliseconds.
+ *
+ * @param commitMs from the end of the question to the owner to that of the commit
+ */
+function silentOwnerMs(commitMs: number): number {
+  return SILENT_OWNER_MS + (commitMs > FAST_COMMIT_MS ? PLACE_CHECK_MS : 0);
+}
+
 /** What {@linkcode takeOwnership} needs. */
 export interface Taking {
   readonly store: KvStore;
@@ -43,6 +61,8 @@ export interface Taking {
   readonly owner: JournalOwner;
   readonly askOwner: (owner: JournalOwner) => Promise<OwnerState>;
   readonly logger: Logger | undefined;
+  /** Waits so many milliseconds; for tests. */
+  readonly wait?: (ms: number) => Promise<void>;
 }
 
 /**
@@ -63,6 +83,7 @@ export async function takeOwnership(taking: Taking): Promise<{ meta: Meta; owner
       : readMeta(metaItem.value, place);
     const ownerItem = await store.get(OWNER_KEY);
     const former = await formerOwner(taking, ownerItem.value);
+    const askedAt = now();
     const ownerStamp = await store.commit({
       checks: [
         { key: META_KEY, versionstamp: metaItem.versionstamp },
@@ -79,12 +100,26 @@ export async function takeOwnership(taking: Taking): Promise<{ meta: Meta; owner
       ],
     });
     if (ownerStamp !== undefined) {
-      if (former === "silent") await delay(SILENT_OWNER_MS);
+      if (former === "silent") await waitForSilent(taking, now() - askedAt);
       return { meta, ownerStamp };
     }
     // Another process was faster: ask that one in the next attempt.
   }
   throw new FatalError(`the journal ${place} is being opened by other processes again and again`);
+}
+
+/** @param commitMs see {@linkcode silentOwnerMs} */
+async function waitForSilent(taking: Taking, commitMs: number): Promise<void> {
+  const { wait = delay, logger, place } = taking;
+  const ms = silentOwnerMs(commitMs);
+  if (ms > SILENT_OWNER_MS) {
+    const [took, waits] = [`${Math.round(commitMs)} ms`, `${ms / 1000} s`];
+    logger?.warn(
+      `took ${took} to take the journal ${place}: waits ${waits}, until the process that used it ` +
+        "last has looked there",
+    );
+  }
+  await wait(ms);
 }
 
 async function expectEmpty(store: KvStore, place: string): Promise<void> {

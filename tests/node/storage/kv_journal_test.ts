@@ -12,6 +12,7 @@ import {
   META_KEY,
   parseMeta,
 } from "../../../src/node/storage/kv_layout.ts";
+import { takeOwnership } from "../../../src/node/storage/kv_ownership.ts";
 import {
   type KvBatch,
   type KvItem,
@@ -77,6 +78,24 @@ class TestStore implements KvStore {
       (sum, { value }) => sum + (value instanceof Uint8Array ? value.length : 0),
       0,
     );
+  }
+}
+
+/** A clock that is moved on by hand. */
+class OwnClock implements Disposable {
+  readonly #now = performance.now;
+  #at = performance.now();
+
+  constructor() {
+    performance.now = () => this.#at;
+  }
+
+  pass(ms: number): void {
+    this.#at += ms;
+  }
+
+  [Symbol.dispose](): void {
+    performance.now = this.#now;
   }
 }
 
@@ -650,6 +669,36 @@ Deno.test("a journal is taken from a silent owner two seconds before it is used"
   assertEquals(performance.now() - beganAt > 1900, true);
   await second.close();
   await first.close();
+});
+
+Deno.test("takeOwnership() waits longer for a silent owner if the commit took long", async () => {
+  for (const [commitMs, waitMs] of [[900, 2000], [1100, 12_000]] as const) {
+    using store = await TestStore.open();
+    const first = await openKvJournal({ store, onFatal: () => {} });
+    using clock = new OwnClock();
+    const { commit } = store;
+    store.commit = async (batch) => {
+      clock.pass(commitMs);
+      return await commit.call(store, batch);
+    };
+    const waits: number[] = [];
+    await takeOwnership({
+      store,
+      place: "of the test",
+      owner: { instance: "another", hostname: "127.0.0.1", port: 1 },
+      askOwner: () => {
+        clock.pass(5000); // That takes as long as it takes.
+        return Promise.resolve("silent");
+      },
+      logger: undefined,
+      wait: (ms) => {
+        waits.push(ms);
+        return Promise.resolve();
+      },
+    });
+    assertEquals(waits, [waitMs]);
+    await first.close();
+  }
 });
 
 Deno.test("askOwner() finds an owner dead that gives up its port while the question waits there", async () => {
