@@ -14,15 +14,18 @@ export async function binaryPath(): Promise<string> {
   const path = new URL("dks", folder).pathname;
   if (await exists(path)) return path;
   await Deno.mkdir(folder, { recursive: true });
-  // Test files that run beside each other may all make it: one of them comes last, and all are the same.
-  const own = `${path}-${crypto.randomUUID()}`;
+  // Of test files that run beside each other one makes it, and the others wait for it.
+  using turn = await Deno.open(new URL("turn", folder), { write: true, create: true });
+  await turn.lock(true);
+  if (await exists(path)) return path;
+  const part = `${path}-unfinished`;
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "compile", "--output", own],
+    args: ["task", "--quiet", "compile", "--output", part],
     cwd: ROOT,
   }).output();
   const decoder = new TextDecoder();
   if (!success) throw new Error(`no binary: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
-  await Deno.rename(own, path);
+  await Deno.rename(part, path);
   return path;
 }
 
