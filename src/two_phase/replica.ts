@@ -398,6 +398,7 @@ export class Replica {
         this.context.membership.onPeerDown(input.peer);
         this.context.reachability.onPeerDown(input.peer);
         this.#source.onPeerDown(input.peer);
+        this.#target.onPeerDown(input.peer);
         this.#heldBack.forget(input.peer);
         break;
       case "taken":
@@ -663,6 +664,7 @@ export class Replica {
       reachability.forget(node);
       slowMembers.forget(node);
       this.#source.onPeerDown(node);
+      this.#target.onPeerDown(node);
       this.#heldBack.forget(node);
     }
   }

@@ -76,6 +76,9 @@ const PATIENCE_MS = 1000;
 /** A joiner that has asked its source this often, and received nothing, asks another member. */
 const QUESTIONS_MAX = 10;
 
+/** A node that has declined a transfer is offered none for this long, unless it asks for one. */
+const OFFER_PAUSE_MS = 2000;
+
 /** Instead of a chunk: the joiner does not want this transfer. */
 const DECLINED = -1;
 
@@ -99,6 +102,8 @@ interface Transfer {
 export class TransferSource {
   readonly #context: Context;
   readonly #transfers = new Map<NodeId, Transfer>();
+  /** When nodes declined a transfer, as they take another one; until they ask for one. */
+  readonly #declinedAt = new Map<NodeId, number>();
   #lastId: number;
 
   constructor(context: Context) {
@@ -122,6 +127,15 @@ export class TransferSource {
       node,
       chunks: acknowledged + 1,
     }));
+  }
+
+  /**
+   * Starts a transfer that `node` has not asked for, unless it has lately declined one: another member is
+   * sending it everything. Returns whether it started.
+   */
+  offerTransfer(node: NodeId): boolean {
+    const declinedAt = this.#declinedAt.get(node) ?? -Infinity;
+    return this.#context.now - declinedAt >= OFFER_PAUSE_MS && this.startTransfer(node);
   }
 
   /** Starts a transfer to `node` if there is none. Returns whether it started. */
@@ -152,6 +166,7 @@ export class TransferSource {
     // The transfer continues: chunks are on their way, or the joiner is still processing them.
     if (transfer !== 0 && this.#transfers.get(from)?.id === transfer) return;
     this.#end(from); // The joiner has dropped any earlier transfer.
+    this.#declinedAt.delete(from);
     // It will ask again. If the view needs it for a majority, the proposer begins the transfer.
     const { membership, reachability, slowMembers, counters, now } = this.#context;
     const isSlow = contains(slowMembers.toLeaveOut, from);
@@ -167,6 +182,7 @@ export class TransferSource {
     if (transfer?.id !== message.transfer) return;
     if (message.chunk === DECLINED) {
       this.#end(from);
+      this.#declinedAt.set(from, this.#context.now);
       return;
     }
     for (; transfer.acknowledged < message.chunk; transfer.acknowledged++) {
@@ -187,6 +203,7 @@ export class TransferSource {
 
   onPeerDown(node: NodeId): void {
     this.#end(node);
+    this.#declinedAt.delete(node);
   }
 
   /** Ends the transfers to nodes that are members now; all of them if this node is an outsider. */
@@ -386,7 +403,7 @@ export class TransferTarget {
   #nextChunk = 0;
   /** When something was last received or asked. */
   #progressAt = -Infinity;
-  /** How often the source was asked since it last sent something. */
+  /** How often the source was asked since it last sent something; QUESTIONS_MAX if it is in vain. */
   #questions = 0;
   /** What has come of what comes last, before its end. */
   #parts: CollectedParts | undefined;
@@ -415,8 +432,7 @@ export class TransferTarget {
     }
     // A node that has joined holds everything: the next view change admits it.
     if (membership.joined !== undefined || now - this.#progressAt < PATIENCE_MS) return;
-    const candidates = members(membership.linked & membership.others & membership.members)
-      .filter((node) => membership.isInside(node));
+    const candidates = this.#candidates;
     const isAtIt = this.#source !== undefined && candidates.includes(this.#source) &&
       this.#questions < QUESTIONS_MAX;
     const others = candidates.length === 1
@@ -428,6 +444,29 @@ export class TransferTarget {
     this.#questions++;
     const transfer = isAtIt ? this.#transfer : 0;
     outbox.send(only(source), { type: "joinRequest", view: membership.view.number, transfer });
+  }
+
+  /** The link is gone: a source at its other end has ended the transfer. */
+  onPeerDown(node: NodeId): void {
+    if (this.#source === node) this.#questions = QUESTIONS_MAX;
+  }
+
+  /** The members that may send this node everything. */
+  get #candidates(): NodeId[] {
+    const { membership } = this.#context;
+    return members(membership.linked & membership.others & membership.members)
+      .filter((node) => membership.isInside(node));
+  }
+
+  /**
+   * Tells whether the source can be expected to go on: it is a member that is heard, and has not left
+   * question after question unanswered.
+   */
+  get #isServed(): boolean {
+    const { membership, now } = this.#context;
+    const source = this.#source;
+    return source !== undefined && this.#questions < QUESTIONS_MAX &&
+      this.#candidates.includes(source) && !contains(membership.suspected(now), source);
   }
 
   /** A part of a large message has come from `from`: it takes its time, and is not to be asked. */
@@ -448,6 +487,11 @@ export class TransferTarget {
       return;
     }
     if (chunk === 0) {
+      // Two members that propose in turns would else undo each other's transfers for ever.
+      if (this.#source !== from && this.#isServed) {
+        this.#decline(from, transfer);
+        return;
+      }
       this.#source = from;
       this.#transfer = transfer;
       this.#nextChunk = 0;

@@ -871,7 +871,7 @@ export class ViewChange {
     if (!membership.quorum.isReachedBy(setOf(whole))) {
       for (const node of members(membership.linked & membership.others)) {
         if (whole.includes(node) || !attempt.promises.has(node)) continue;
-        if (this.#source.startTransfer(node)) counters.joinersForced++;
+        if (this.#source.offerTransfer(node)) counters.joinersForced++;
       }
     }
     this.#source.sendFinals(attempt.ballot, joining);

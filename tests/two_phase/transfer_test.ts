@@ -1,0 +1,81 @@
+/**
+ * Transfers to nodes outside the view that do not go smoothly: from two members at once, in parts that
+ * take long, to a disk that is slow or stuck, or under many writes.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { timingFor } from "../../src/two_phase/timing.ts";
+import { node, Script, write } from "./script.ts";
+
+/** As much as fits in one part of a transfer, in bytes. */
+const PART_BYTES = 128 * 1024;
+
+function sum(script: Script, counter: "transfers" | "viewAttempts" | "joinersForced"): number {
+  return script.replicas.reduce((all, { counters }) => all + counters[counter], 0);
+}
+
+/** The type of the message that was delivered last. */
+function lastDelivered(script: Script): string {
+  const line = script.log.findLast((one) => one.includes(" -> ")) ?? "";
+  return line.split(" ")[5] ?? "";
+}
+
+function mayWrite(script: Script, ...nodes: readonly number[]): boolean {
+  return nodes.every((index) => node(script, index).membership.mayWrite);
+}
+
+/**
+ * Lets `ms` pass at the most. Each of `slow` takes in nothing for `partMs` after a part of a transfer.
+ */
+function goOn(
+  script: Script,
+  { slow, partMs, ms, until }: {
+    slow: readonly number[];
+    partMs: number;
+    ms: number;
+    until: () => boolean;
+  },
+): void {
+  const busyUntil = new Map<number, number>();
+  const nodes = [...script.replicas.keys()];
+  for (const end = script.now + ms; script.now < end && !until();) {
+    script.wait(20);
+    for (let i = 0; i < 4; i++) {
+      script.deliverAll((_from, to) => slow.includes(to));
+      for (const to of slow) {
+        const isBusy = () => script.now < (busyUntil.get(to) ?? 0);
+        while (!isBusy() && nodes.some((from) => script.deliver(from, to))) {
+          if (lastDelivered(script) === "joinChunk") busyUntil.set(to, script.now + partMs);
+        }
+      }
+    }
+    script.log.length = 0;
+  }
+}
+
+Deno.test("two members that propose in turns do not undo each other's transfers", () => {
+  const script = Script.complete(5, timingFor(5000));
+  for (let i = 0; i < 32; i++) {
+    script.ask(0, `w${i}`, write({ [`k${i}`]: "x".repeat(PART_BYTES) }));
+  }
+  script.deliverAll();
+  script.kill(3);
+  script.kill(4);
+  script.goOnUntil(() => mayWrite(script, 0, 1, 2));
+  // n3 and n4 are back, and one of them is needed for a majority: it takes n2 down before they join.
+  script.start(3);
+  script.start(4);
+  script.kill(2);
+  const before = sum(script, "transfers");
+  const isOver = () => mayWrite(script, 0, 1);
+  goOn(script, { slow: [3, 4], partMs: 150, ms: 30_000, until: isOver });
+  assert(isOver(), "the members go on with one of those that are back");
+  assert(sum(script, "viewAttempts") > 2, "it takes longer than an attempt is left alone");
+  const transfers = sum(script, "transfers") - before;
+  assert(transfers <= 8, `${transfers} transfers have begun`);
+  script.ask(0, "W", write({ k: "1" }));
+  goOn(script, { slow: [], partMs: 0, ms: 5000, until: () => script.outcomes.has("W") });
+  assertEquals(script.outcomes.get("W"), { kind: "answered", reply: "OK" });
+});
