@@ -471,9 +471,11 @@ export class TransferTarget {
 
   /** A part of a large message has come from `from`: it takes its time, and is not to be asked. */
   onMessagePart(from: NodeId): void {
-    if (this.#source !== from) return;
+    // Of a source whose first chunk has not come whole, this node does not know that it is one.
+    const isNext = !this.#isServed && this.#candidates.includes(from);
+    if (this.#source !== from && !isNext) return;
     this.#progressAt = this.#context.now;
-    this.#questions = 0;
+    if (this.#source === from) this.#questions = 0;
   }
 
   onChunk(from: NodeId, message: JoinChunk): void {

@@ -79,3 +79,49 @@ Deno.test("two members that propose in turns do not undo each other's transfers"
   goOn(script, { slow: [], partMs: 0, ms: 5000, until: () => script.outcomes.has("W") });
   assertEquals(script.outcomes.get("W"), { kind: "answered", reply: "OK" });
 });
+
+/** n2 of three, which was left out, is back. Returns the member that it asks for everything. */
+function asking(script: Script): { source: number; other: number } {
+  script.ask(0, "before", write({ k: "1" }));
+  script.deliverAll();
+  script.kill(2);
+  script.goOnUntil(() => mayWrite(script, 0, 1));
+  script.welcomeAll();
+  script.start(2);
+  const begun = () => [0, 1].filter((index) => node(script, index).transfers.length > 0);
+  script.deliverUntil(() => begun().length > 0);
+  const [source = 0] = begun();
+  return { source, other: 1 - source };
+}
+
+/** For 5 s, parts of a message that is not whole yet come from `source` to n2, and nothing else does. */
+function sendSlowly(script: Script, source: number): void {
+  for (let i = 0; i < 250; i++) {
+    script.wait(20);
+    script.step(2, { type: "messagePart", from: source });
+    script.deliverAll((from, to) => from === source && to === 2);
+  }
+}
+
+Deno.test("a joiner asks no other member while its first part is on its way", () => {
+  const script = Script.complete(3, timingFor(5000));
+  const { source } = asking(script);
+  sendSlowly(script, source);
+  assertEquals(sum(script, "transfers"), 1);
+  script.goOnUntil(() => mayWrite(script, 0, 1, 2));
+  assertEquals(sum(script, "transfers"), 1);
+});
+
+Deno.test("a joiner whose source is gone waits for the first part of the next one", () => {
+  const script = Script.complete(3, timingFor(5000));
+  const { source, other } = asking(script);
+  script.deliverUntil(() => node(script, 2).chunksReceived === 1);
+  script.cut(source, 2);
+  const count = () => node(script, other).counters.transfers;
+  script.deliverUntil(() => count() === 1, (from, to) => from === other && to === 2);
+  script.connect(source, 2);
+  sendSlowly(script, other);
+  assertEquals(sum(script, "transfers"), 2);
+  script.goOnUntil(() => mayWrite(script, 0, 1, 2));
+  assertEquals(sum(script, "transfers"), 2);
+});
