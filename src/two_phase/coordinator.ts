@@ -455,6 +455,7 @@ export class Coordinator implements ForceAwaiter {
     pending.state = "running";
     pending.number = number;
     pending.attempts++;
+    pending.hasPlaces = false;
     if (pending.attempts > 1) counters.retries++;
     if (leaders.length > 0) counters.chained++;
     for (const leader of leaders) leader.addFollower(transaction);
@@ -605,6 +606,7 @@ export class Coordinator implements ForceAwaiter {
     const { pending } = transaction;
     transaction.transitionTo("aborted");
     transaction.acknowledged |= only(self);
+    if (pending !== undefined) pending.hasPlaces = true;
     if (transaction.isRetried && pending?.state === "running") {
       this.#keepPlace(transaction, pending);
     }
@@ -787,13 +789,22 @@ export class Coordinator implements ForceAwaiter {
   }
 
   #finish(pending: PendingRequest, outcome: Outcome, term?: LeaseTerm): void {
-    const { outbox, counters, transactions, self } = this.#context;
+    const { outbox, counters, transactions, self, membership } = this.#context;
     invariant(pending.state !== "finished", "a request is answered once");
     (pending.state === "closing" ? this.#closing : this.#pending).remove(pending);
     pending.state = "finished";
     pending.transaction = undefined;
     pending.stopObserving?.();
     pending.stopObserving = undefined;
+    // A frozen node sends nothing of transactions, and the next view forgets all places.
+    if (pending.hasPlaces && !membership.isFrozen) {
+      const { view, ready, others } = membership;
+      outbox.send(ready & others, {
+        type: "withdrawn",
+        view: view.number,
+        priority: pending.priority,
+      });
+    }
     if ("transaction" in outcome) {
       const known = outcome.kind === "aborted" ? outcome.kind : undefined;
       transactions.keepOutcome(self, pending.number, known);

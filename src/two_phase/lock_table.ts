@@ -20,9 +20,10 @@
  * So its place in line is kept for a while, at every node that knows of it. A place holds nothing back that
  * holds a key already, so it can be part of no cycle.
  *
- * When a coordinator gets a free key it has its turn: its transactions that were in line here at that moment
- * go on the chain one after the other, also past older ones of other nodes. So nodes that all write one key
- * hand it over once a turn. The turn ends with them, so an older one waits for a bounded number.
+ * When a coordinator gets a free key it has its turn: its transactions that had come by then may go on the
+ * chain past places that are kept for older ones of other nodes. Each member knows which these are: those
+ * that are older than the version that the first of the turn was given. So nodes that all write one key
+ * hand it over once a turn, and an older one waits for a bounded number of younger ones.
  *
  * A transaction that deletes all keys excludes every other one: it is as if it asked for all keys that
  * there are and may be. It goes on no chain, and no transaction follows it.
@@ -41,8 +42,8 @@ import type { Store } from "./store.ts";
  */
 const PLACE_MS = 150;
 
-/** How far in line the next transaction of a turn is looked for. */
-const TURN_LOOKS_MAX = 64;
+/** How many places in line a transaction of a turn may pass. */
+const PASSES_MAX = 64;
 
 /** A place in line that is kept for a transaction of another node: it holds nothing, anywhere. */
 class KeptPlace extends Transaction {
@@ -261,13 +262,9 @@ export class LockTable {
     if (first.coordinator === this.#self || holders[0]?.coordinator !== this.#self) {
       return undefined;
     }
-    // This node has its turn, and older ones of others are in line before its own.
-    for (let i = 1; i < Math.min(line.length, TURN_LOOKS_MAX); i++) {
-      const own = line[i];
-      if (own?.coordinator !== this.#self) continue;
-      return own.priority <= lock.turn && this.#isItsTurn(own) ? own : undefined;
-    }
-    return undefined;
+    const next = firstBehindPlaces(line);
+    if (next?.coordinator !== this.#self) return undefined;
+    return this.#isItsTurn(next) ? next : undefined;
   }
 
   /**
@@ -312,8 +309,7 @@ export class LockTable {
       const last = lock.holders.at(-1);
       if (last !== undefined) {
         if (!this.#mayFollow(transaction, last)) return false;
-        // Another coordinator says by what a transaction follows that it has its turn.
-        if (transaction.coordinator !== this.#self || transaction.priority <= lock.turn) continue;
+        if (transaction.priority <= lock.turn && this.#mayPassLine(transaction, lock)) continue;
       }
       const first = lock.line?.[0];
       if (first !== undefined && first !== transaction && !transaction.isOlderThan(first)) {
@@ -321,6 +317,16 @@ export class LockTable {
       }
     }
     return true;
+  }
+
+  /**
+   * Its coordinator has its turn. There a transaction passes places only: those that stand in line may hold
+   * the key elsewhere, and writes of one client stay in order. Another member follows the coordinator.
+   */
+  #mayPassLine(transaction: Transaction, { line }: Lock): boolean {
+    if (transaction.coordinator !== this.#self || line === undefined) return true;
+    const next = firstBehindPlaces(line);
+    return next === transaction || next !== undefined && transaction.isOlderThan(next);
   }
 
   /**
@@ -443,10 +449,14 @@ export class LockTable {
     for (const entry of transaction.entries) {
       const { lock } = entry;
       if (lock === undefined) {
-        this.#newLock(entry, [transaction]).turn = this.#youngestOwn;
+        this.#newLock(entry, [transaction]).turn = this.#turnOf(transaction);
         continue;
       }
-      if (lock.holders.length === 0) lock.turn = this.#youngestOwn;
+      if (lock.holders.length === 0) {
+        lock.turn = this.#turnOf(transaction);
+        // It may have come again and got the key at once: those that waited for it go on.
+        if (lock.line !== undefined) this.#changed.push(entry);
+      }
       lock.holders.push(transaction);
       if (lock.line !== undefined) this.#refuseYounger(lock.line, transaction);
     }
@@ -455,6 +465,14 @@ export class LockTable {
     else if (this.#clearsInLine > 0) {
       this.#refuseYounger([...this.#inLine].filter(({ clears }) => clears), transaction);
     }
+  }
+
+  /** The age of the youngest transaction of the turn that `transaction` begins. */
+  #turnOf(transaction: Transaction): Stamp {
+    // At another node a version is given behind all requests that have come there before.
+    return transaction.coordinator === this.#self
+      ? this.#youngestOwn
+      : transaction.prepare?.version ?? 0;
   }
 
   /** Of other coordinators, those in line that are younger than the new holder must not wait for it. */
@@ -485,6 +503,14 @@ export class LockTable {
     this.#size--;
     this.#store.dropIfEmpty(entry);
   }
+}
+
+/** Returns the first in line behind the places that are kept at its head, if it is near enough. */
+function firstBehindPlaces(line: readonly Transaction[]): Transaction | undefined {
+  for (let i = 0; i < line.length && i <= PASSES_MAX; i++) {
+    if (!(line[i] instanceof KeptPlace)) return line[i];
+  }
+  return undefined;
 }
 
 function placeName(coordinator: NodeId, priority: Stamp): string {

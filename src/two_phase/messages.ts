@@ -108,6 +108,16 @@ export interface AbortAcknowledged {
 }
 
 /**
+ * Coordinator → member: the request of this age, which was refused or aborted, does not come again: no
+ * place in line need be kept for it.
+ */
+export interface Withdrawn {
+  readonly type: "withdrawn";
+  readonly view: number;
+  readonly priority: Stamp;
+}
+
+/**
  * Member → coordinator: the outcome of every transaction of yours up to this number is durable
  * here.
  */
@@ -467,6 +477,7 @@ export interface MessageByType {
   readonly commit: Commit;
   readonly abort: Abort;
   readonly abortAcknowledged: AbortAcknowledged;
+  readonly withdrawn: Withdrawn;
   readonly settled: Settled;
   readonly forget: Forget;
   readonly recovered: Recovered;
@@ -525,6 +536,7 @@ export const MESSAGE_RULES = {
   commit: { about: "transaction", durableFirst: "the prepared record" },
   abort: { about: "transaction", durableFirst: "the aborted record" },
   abortAcknowledged: { about: "transaction", durableFirst: "the aborted record" },
+  withdrawn: { about: "transaction", durableFirst: "nothing" },
   settled: { about: "transaction", durableFirst: "the outcomes that it reports" },
   forget: { about: "transaction", durableFirst: "its own outcomes up to the mark" },
   recovered: { about: "transaction", durableFirst: "the incarnation that it starts" },

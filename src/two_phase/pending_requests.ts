@@ -32,6 +32,8 @@ export class PendingRequest {
   number: TransactionNumber = 0;
   /** How many attempts were started. */
   attempts = 0;
+  /** Members may keep its place in line, as an attempt was refused or aborted. */
+  hasPlaces = false;
   /** Why the latest attempt failed. */
   failure = "";
   /** Outcomes that it still waits for. */

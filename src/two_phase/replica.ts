@@ -515,6 +515,9 @@ export class Replica {
       case "abortAcknowledged":
         this.#coordinator.onAbortAcknowledged(from, message);
         return;
+      case "withdrawn":
+        this.context.locks.givePlace(from, message.priority);
+        return;
       case "settled":
         this.#marks.onSettled(from, message.upTo);
         return;

@@ -59,8 +59,8 @@ export interface Lock {
   /** The oldest first. They hold nothing. `undefined` if empty. */
   line: Transaction[] | undefined;
   /**
-   * If this node coordinates the holders: its transactions up to this age, the youngest in line when the
-   * first of them got the key, may follow them, also past older ones in line.
+   * Transactions of the holders' coordinator up to this age, those that had come when the first of the
+   * holders got the key, may follow them past older ones in line: see `LockTable`.
    */
   turn: Stamp;
 }

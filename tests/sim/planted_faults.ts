@@ -488,6 +488,7 @@ const ABOUT_TRANSACTIONS: ReadonlySet<Message["type"]> = new Set([
   "commit",
   "abort",
   "abortAcknowledged",
+  "withdrawn",
   "settled",
   "forget",
   "recovered",

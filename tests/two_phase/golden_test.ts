@@ -81,7 +81,6 @@ golden("a deadline", (script) => {
   script.deliverAll(isDeaf);
   assertEquals(script.outcomes.get("W")?.kind, "aborted");
   script.deliverAll();
-  script.wait(200); // No place in line is kept for it any longer.
   assertEquals(script.replicas.map((replica) => replica.locks.size), [0, 0, 0]);
 });
 

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { append, Script } from "./script.ts";
+import { append, Script, setIfAbsent, write } from "./script.ts";
 
 const NODES = 5;
 const CLIENTS = 10;
@@ -46,4 +46,102 @@ Deno.test("nodes that all write one key hand it over, and seldom abort each othe
     sum("aborts") < 2 * sum("commits"),
     `${sum("aborts")} aborts of ${sum("commits")} commits`,
   );
+});
+
+/** Delivers what is under way from one node to another, and what comes of it. */
+function drain(script: Script, from: number, to: number): void {
+  while (script.deliver(from, to));
+}
+
+/** One millisecond passes: forces that were under way are completed, and all messages arrive. */
+function passMillisecond(script: Script): void {
+  const nodes = [...script.replicas.keys()];
+  for (const node of nodes) if (script.forcesUnderWay(node) > 0) script.completeForce(node);
+  for (const from of nodes) for (const to of nodes) if (from !== to) drain(script, from, to);
+  script.wait(1);
+}
+
+Deno.test("a node whose clients never leave a key alone does not lock others out of it", () => {
+  for (const clients of [1, 2, 10]) {
+    const script = Script.complete(NODES);
+    script.forcesAtOnce = false;
+    const rounds = Array.from({ length: clients }, () => -1);
+    for (let ms = 0; !script.outcomes.has("W"); ms++) {
+      assert(ms < 200, `the write of another node waits behind ${rounds} of ${clients} clients`);
+      for (const [client, round] of rounds.entries()) {
+        // They do not come all at once, so the chain of their writes never ends by itself.
+        if (ms < client % 3 || round >= 0 && !script.outcomes.has(`T${client}.${round}`)) continue;
+        rounds[client] = round + 1;
+        script.ask(0, `T${client}.${round + 1}`, append("k", ""));
+      }
+      if (ms === 20) script.ask(1, "W", append("k", ""));
+      passMillisecond(script);
+    }
+    assertEquals(script.outcomes.get("W")?.kind, "answered");
+  }
+});
+
+Deno.test("writes of one client to one key, and to others, stay in order in a turn", () => {
+  const script = Script.complete(3);
+  script.ask(1, "X", write({ k: "X" }));
+  script.wait(1);
+  script.ask(2, "Z", write({ j: "Z" }));
+  drain(script, 1, 0);
+  drain(script, 2, 0);
+  script.wait(1);
+  script.ask(0, "K", write({ k: "K", m: "K" }));
+  script.ask(0, "O", write({ k: "O", j: "O" }));
+  script.ask(0, "T", write({ k: "T", m: "T" }));
+  // X is committed before Z is: so O cannot go on yet, and T must not go past it.
+  for (const [from, to] of [[1, 2], [2, 1], [0, 1], [2, 1], [1, 0]] as const) {
+    drain(script, from, to);
+  }
+  script.settle();
+  assertEquals(script.replicas.map(({ context }) => context.store.get("k")?.value), [
+    "T",
+    "T",
+    "T",
+  ]);
+});
+
+Deno.test("a request that is evaluated again does not go past an earlier one of its client", () => {
+  const script = Script.complete(3);
+  script.ask(0, "before", write({ k: "0" }));
+  script.settle();
+  script.ask(1, "X", append("k", "X"));
+  script.ask(2, "Z", write({ j: "Z" }));
+  drain(script, 1, 0);
+  script.wait(1);
+  script.ask(0, "K", write({ k: undefined }));
+  script.ask(0, "L", write({ k: "L", j: "L" }));
+  script.ask(0, "W", setIfAbsent("k", "W"));
+  for (const [from, to] of [[1, 2], [2, 1], [0, 1], [1, 0], [1, 2]] as const) {
+    drain(script, from, to);
+  }
+  // Node 2 refuses L because of Z; W had seen L, and is evaluated again.
+  drain(script, 0, 2);
+  drain(script, 2, 0);
+  script.settle();
+  assertEquals(script.outcomes.get("W"), { kind: "answered", reply: false });
+  assertEquals(script.replicas.map(({ context }) => context.store.get("k")?.value), [
+    "L",
+    "L",
+    "L",
+  ]);
+});
+
+Deno.test("no place is kept for a request that has been answered without another prepare", () => {
+  const script = Script.complete(NODES);
+  for (let node = 0; node < NODES; node++) {
+    script.ask(node, `N${node}`, setIfAbsent("lock", `${node}`));
+  }
+  script.deliverAll();
+  assertEquals([0, 1, 2, 3, 4].map((node) => script.outcomes.get(`N${node}`)), [
+    { kind: "answered", reply: true },
+    ...[1, 2, 3, 4].map(() => ({ kind: "answered", reply: false }) as const),
+  ]);
+  assert(script.replicas.some(({ context }) => context.counters.aborts > 0));
+  script.ask(0, "release", write({ lock: undefined }));
+  script.deliverAll();
+  assertEquals(script.outcomes.get("release")?.kind, "answered");
 });

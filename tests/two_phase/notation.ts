@@ -79,6 +79,8 @@ export function formatMessage(message: Message, coordinator: NodeId): string {
       const upTo = transactionName(coordinator, message.upTo);
       return `v${view} recovered up to ${upTo} but ${undecided.join(" ") || "none"}`;
     }
+    case "withdrawn":
+      return `v${view} withdrawn`;
     default:
       return `v${view} ${message.type} ${transactionName(coordinator, message.number)}`;
   }

@@ -635,13 +635,15 @@ table("Coordinator", [
     rule: "aborted is answered when a majority has acknowledged",
     given: [ask(W), FORCED, vote(0, "yes", 1), { waitMs: 4500 }, FORCED],
     when: acknowledge(0, 1),
-    then: [`aborted ${T}: no vote from n2 in time`],
+    then: ["to 0: v1 withdrawn", "to 2: v1 withdrawn", `aborted ${T}: no vote from n2 in time`],
   },
   {
     rule: "without a majority's acknowledgement the answer is indeterminate, in time",
     given: [ask(W), FORCED, vote(0, "yes", 1), { waitMs: 4500 }, FORCED],
     when: { waitMs: 500 },
     then: [
+      "to 0: v1 withdrawn",
+      "to 2: v1 withdrawn",
       `indeterminate ${T}: no vote from n2 in time; the abort is not known to a majority yet`,
     ],
   },

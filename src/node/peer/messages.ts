@@ -26,6 +26,7 @@
  * | 18   | view promise              | all fields of it, see there                                  |
  * | 19   | view accept               | view, ballot, proposal                                       |
  * | 20   | view install              | view, chosen                                                 |
+ * | 21   | withdrawn                 | view, priority                                               |
  * | 32   | probe                     | sequence, keys, requests a second, 1 with a lease or 0, chunks + 1 |
  * | 33   | probe answer              | sequence                                                     |
  * | 34   | taken                     | bytes                                                        |
@@ -256,6 +257,10 @@ const CODECS: { readonly [Type in LinkMessageType]: Codec<LinkMessageByType[Type
   commit: run(5, (view, number) => ({ type: "commit", view, number })),
   abort: run(6, (view, number) => ({ type: "abort", view, number })),
   abortAcknowledged: run(7, (view, number) => ({ type: "abortAcknowledged", view, number })),
+  withdrawn: plain(21, (writer, { view, priority }) => {
+    writer.varint(view);
+    writer.varint(priority);
+  }, (reader) => ({ type: "withdrawn", view: reader.varint(), priority: reader.varint() })),
   settled: plain(8, (writer, { view, upTo }) => {
     writer.varint(view);
     writer.varint(upTo);

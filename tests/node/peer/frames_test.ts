@@ -67,6 +67,7 @@ const MESSAGES: LinkMessage[] = [
   { type: "commit", view: 1, number: NUMBER + 1 },
   { type: "abort", view: 1, number: NUMBER + 2 },
   { type: "abortAcknowledged", view: 1, number: NUMBER + 2 },
+  { type: "withdrawn", view: 1, priority: 2 ** 52 + 1 },
   { type: "settled", view: 1, upTo: NUMBER },
   { type: "forget", view: 1, upTo: 0 },
   { type: "viewInstalled", view: 1, cluster: "c", isMember: true, isVerified: false },
