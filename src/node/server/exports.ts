@@ -25,6 +25,9 @@ const SLICE_MS = 5;
 /** How many keys are visited between two readings of the clock. */
 const LOOKS_PER_STEP = 256;
 
+/** What a call of KEYS is answered that has waited too long. */
+const KEYS_LATE = busy("earlier calls of KEYS took all of its time");
+
 interface Export {
   readonly snapshot: Snapshot;
   usedAtMs: number;
@@ -38,6 +41,8 @@ export interface ExportHost {
   readonly driver: Pick<Driver, "submit"> | undefined;
   /** Why there is no driver. */
   readonly notReady: Refusal;
+  /** How long a call of KEYS waits for earlier ones at the most, in milliseconds. */
+  readonly waitMsMax: number;
 }
 
 /** The exports of one node. */
@@ -47,7 +52,10 @@ export class Exports {
   readonly #byId = new Map<ByteString, Export>();
   /** Exports that wait for their moment: they may keep values already. */
   #starting = 0;
-  #lastKeys: Promise<unknown> = Promise.resolve();
+  /** Resolves when the last call of KEYS that has come is done with its snapshot. */
+  #lastKeys: Promise<void> = Promise.resolve();
+  /** How many calls of KEYS are not done with theirs. */
+  #keysWaiting = 0;
 
   /**
    * @param host the node
@@ -79,16 +87,33 @@ export class Exports {
     return replyOf(outcome) as ErrorReply;
   }
 
-  /** Answers KEYS: all keys of this moment that `isWanted` takes. One after the other is answered. */
+  /**
+   * Answers KEYS: all keys of one moment that `isWanted` takes. One call after the other takes a snapshot and
+   * reads it. A call that has waited for earlier ones is rejected if it has no snapshot by the time that it
+   * may wait, as each of those may wait for its own for as long.
+   */
   keys(isWanted: (key: ByteString) => boolean): Promise<RespValue> {
-    const answer = this.#lastKeys.then(() => this.#keysNow(isWanted));
-    this.#lastKeys = answer.catch(() => {});
-    return answer;
+    const { promise, resolve, reject } = Promise.withResolvers<RespValue>();
+    let isLate = false;
+    const timer = this.#keysWaiting === 0 ? undefined : setTimeout(() => {
+      isLate = true;
+      resolve(KEYS_LATE);
+    }, this.#host.waitMsMax);
+    const answer = async () => {
+      if (isLate) return;
+      const snapshot = await this.#takeSnapshot();
+      clearTimeout(timer);
+      if (snapshot instanceof ErrorReply) resolve(snapshot);
+      else if (isLate) snapshot.release();
+      else resolve(await this.#keysOf(snapshot, isWanted));
+    };
+    this.#keysWaiting++;
+    this.#lastKeys = this.#lastKeys.then(answer).catch(reject)
+      .finally(() => this.#keysWaiting--);
+    return promise;
   }
 
-  async #keysNow(isWanted: (key: ByteString) => boolean): Promise<RespValue> {
-    const snapshot = await this.#takeSnapshot();
-    if (snapshot instanceof ErrorReply) return snapshot;
+  async #keysOf(snapshot: Snapshot, isWanted: (key: ByteString) => boolean): Promise<RespValue> {
     const keys: ByteString[] = [];
     await this.#readSliced(snapshot, ({ key }) => {
       if (isWanted(key)) keys.push(key);

@@ -8,6 +8,9 @@ import { Store } from "../../../src/two_phase/store.ts";
 
 const NOT_READY = { obstacle: "loading", reason: "no" } as const;
 
+/** A node that starts. */
+const HOST = { driver: undefined, notReady: NOT_READY, waitMsMax: 60_000 };
+
 function storeOf(values: Readonly<Record<string, string>>): Store {
   const store = new Store(0);
   for (const [key, value] of Object.entries(values)) store.restore({ key, value, version: 1 });
@@ -15,7 +18,7 @@ function storeOf(values: Readonly<Record<string, string>>): Store {
 }
 
 Deno.test("Exports.next() returns all keys and values in pieces, then nothing, then an error", async () => {
-  const exports = new Exports({ driver: undefined, notReady: NOT_READY }, () => 0);
+  const exports = new Exports(HOST, () => 0);
   const value = "v".repeat(EXPORT_CHUNK_BYTES / 2);
   const store = storeOf({ a: value });
   store.restore({ key: "b", value, version: 1, expiresAtMs: 5 });
@@ -32,7 +35,7 @@ Deno.test("Exports.next() returns all keys and values in pieces, then nothing, t
 
 Deno.test("Exports.add() refuses too many, until some are idle, and keeps no snapshot for those", async () => {
   let nowMs = 0;
-  const exports = new Exports({ driver: undefined, notReady: NOT_READY }, () => nowMs);
+  const exports = new Exports(HOST, () => nowMs);
   const store = storeOf({ k: "v" });
   const begin = () => exports.add(store.snapshot());
   const ids = Array.from({ length: EXPORTS_MAX }, () => (begin() as [string])[0]);
@@ -57,7 +60,7 @@ Deno.test("Exports.begin() counts those that wait for their moment, too", async 
   const driver = {
     submit: (request: Request, requester: Requester) => void waiting.push({ request, requester }),
   };
-  const exports = new Exports({ driver, notReady: NOT_READY }, () => 0);
+  const exports = new Exports({ ...HOST, driver }, () => 0);
   const store = storeOf({ k: "v" });
   const started = Array.from({ length: EXPORTS_MAX }, () => exports.begin());
   const refused = new ErrorReply("TRYAGAIN", "REJECTED this node has 4 exports under way already");
@@ -78,7 +81,7 @@ Deno.test("Exports.begin() counts those that wait for their moment, too", async 
 Deno.test("Exports.next() lets other work through while it looks for the next keys", async () => {
   // By this clock every look takes a millisecond.
   let nowMs = 0;
-  const exports = new Exports({ driver: undefined, notReady: NOT_READY }, () => nowMs++);
+  const exports = new Exports(HOST, () => nowMs++);
   const store = new Store(0);
   // Clients see few of them.
   for (let i = 0; i < 20_000; i++) store.restore({ key: tokenKey(`${i}`), value: "", version: 1 });
@@ -103,7 +106,7 @@ Deno.test("Exports.keys() returns the keys of one moment, and lets other work th
     },
   };
   // Every look at the clock finds that much time has passed: each step is a slice of its own.
-  const exports = new Exports({ driver, notReady: NOT_READY }, () => nowMs += 10);
+  const exports = new Exports({ ...HOST, driver }, () => nowMs += 10);
   const keys = exports.keys((key) => key.endsWith("9"));
   let turns = 0;
   const timer = setInterval(() => {
@@ -115,5 +118,35 @@ Deno.test("Exports.keys() returns the keys of one moment, and lets other work th
   clearInterval(timer);
   assert(Array.isArray(found) && found.length === 500 && found.includes("k4999"));
   assert(turns > 0, "nothing else had its turn");
+  assertEquals(store.snapshots, 0);
+});
+
+Deno.test("Exports.keys() rejects calls that wait for earlier ones for too long", async () => {
+  const submitted: { request: Request; requester: Requester }[] = [];
+  const driver = {
+    submit: (request: Request, requester: Requester) => void submitted.push({ request, requester }),
+  };
+  const exports = new Exports({ ...HOST, driver, waitMsMax: 20 }, () => 0);
+  const store = storeOf({ k: "v" });
+  const answers: unknown[] = [];
+  const [first, ...others] = [1, 2, 3].map(async () =>
+    answers.push(await exports.keys(() => true))
+  );
+  // The first one waits for as long as the protocol has it wait, and keeps none of the others.
+  await Promise.all(others);
+  const late = new ErrorReply("TRYAGAIN", "REJECTED earlier calls of KEYS took all of its time");
+  assertEquals([answers, submitted.length], [[late, late], 1]);
+  const end = () => {
+    const { request, requester } = submitted.pop() ?? {};
+    assert(request?.kind === "barrier");
+    requester?.onOutcome({ kind: "answered", reply: request.evaluate(store) });
+  };
+  end();
+  await first;
+  assertEquals(answers.at(-1), ["k"]);
+  const last = exports.keys(() => true);
+  while (submitted.length === 0) await Promise.resolve();
+  end();
+  assertEquals(await last, ["k"]);
   assertEquals(store.snapshots, 0);
 });
