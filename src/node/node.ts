@@ -49,6 +49,7 @@ import { Driver } from "./driver.ts";
 import { ExpirySweeper } from "./expiry_sweeper.ts";
 import { parseMemoryBytes, usedMemory } from "./memory.ts";
 import { startNewCluster } from "./new_cluster.ts";
+import { oneAtATime } from "./one_at_a_time.ts";
 import { type OutcomeHost, Outcomes } from "./outcomes.ts";
 import {
   type ClusterPosition,
@@ -551,7 +552,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     if (this.#isDraining) return;
     const driver = this.#startReplica();
     if (!this.#isEphemeral) {
-      this.#placeChecks = setInterval(() => this.#checkPlace(), PLACE_CHECK_MS);
+      this.#placeChecks = setInterval(oneAtATime(() => this.#checkPlace()), PLACE_CHECK_MS);
     }
     this.#options.logger.info(
       `listening on port ${this.port}, peers reach this node as ${peers.ownName}`,
