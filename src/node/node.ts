@@ -267,6 +267,8 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   #driver: Driver | undefined;
   /** A replica has run in this process. */
   #hasRun = false;
+  /** What the last replica had installed, while there is none and its journal is still this node's. */
+  #viewBefore: View | undefined;
   /**
    * When the present view was installed here, in milliseconds of wall-clock time; `undefined` if
    * that was before this node started.
@@ -713,6 +715,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   /** Has this node begin with a new journal, and with the nodes of `list`. */
   async #beginFromEmpty(list: ClusterList): Promise<void> {
     await this.#journal.renew();
+    this.#viewBefore = undefined;
     const store = new Store(now());
     trackChangesFor(this.#journal, store);
     this.#recovered = { store, records: [] };
@@ -820,8 +823,10 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
   #leaveCluster(list: ClusterList): void {
     if (this.#driver === undefined || this.#notListed !== undefined || this.#isDraining) return;
     this.#lackedBy = 0;
-    // The nodes that begin a cluster have their first list from --peers.
-    this.#listView = Math.max(this.#listView, this.#driver.replica.membership.view.number);
+    // The nodes that begin a cluster have their first list from --peers. A view that does not list this
+    // node has another list.
+    const { number, names } = this.#driver.replica.membership.view;
+    this.#listView = Math.max(this.#listView, this.#isListedIn(names) ? number : 1);
     const isMember = this.#listView > 0;
     const isBack = list.names.includes(this.#peers.ownName);
     this.#notListed = isBack ? describeBack(list) : describeNotListed(list, "this node");
@@ -883,6 +888,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     let sweptAt = now();
     const sweepExpiries = this.#expirySweeperOf(driver);
     this.#driver = driver;
+    this.#viewBefore = undefined;
     this.#takeUsers(replica);
     this.#wantChanges();
     driver.start();
@@ -1010,6 +1016,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     clearInterval(this.#sweeps);
     const driver = this.#driver;
     this.#driver = undefined;
+    this.#viewBefore = driver?.replica.membership.view ?? this.#viewBefore;
     this.#tracking.forgetAll();
     driver?.stop(refusal);
   }
@@ -1033,16 +1040,19 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
     return timingFor(timeoutMs, { ...views, slowForceMs, excludesSlow });
   }
 
-  /** This node's cluster and view: by its journal, until it runs. */
+  /** This node's cluster and view: by its journal, until it runs; then those that it had last. */
   get #clusterPosition(): ClusterPosition {
-    const view = this.#driver?.replica.membership.view ?? lastView(this.#recovered.records);
+    const running = this.#driver?.replica.membership.view;
+    const view = running ?? this.#viewBefore ?? lastView(this.#recovered.records);
     const number = view?.number ?? 0;
     // The list of a cluster that may never be is not that of the old one: a node would go by it.
     if (this.#isForcing) {
       return { view: number, cluster: view?.cluster ?? { id: "" }, names: [], listView: 0 };
     }
     const { names } = this.#peers;
-    const listView = Math.max(number, this.#listView);
+    // A node that was removed has the view that lacks it, and the list of before.
+    const isOut = running === undefined && this.#viewBefore !== undefined;
+    const listView = isOut ? this.#listView : Math.max(number, this.#listView);
     return { view: number, cluster: view?.cluster ?? { id: "" }, names, listView };
   }
 

@@ -1,5 +1,4 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { getLogger } from "@std/log";
 import { UsageError } from "../../src/errors.ts";
 import type { JournalSighting, View } from "../../src/two_phase/messages.ts";
 import { isStarted, whyNotNow } from "../../src/node/new_cluster.ts";
@@ -9,11 +8,12 @@ import {
   sharedConfig,
 } from "../../src/node/peer/handshake.ts";
 import { Node } from "../../src/node/node.ts";
-import { type FoundNode, Peers } from "../../src/node/peer/peers.ts";
+import type { FoundNode } from "../../src/node/peer/peers.ts";
 import { parseServeOptions } from "../../src/node/serve.ts";
 import { openKvJournal } from "../../src/node/storage/kv_journal.ts";
 import { freePorts } from "../harness/cluster.ts";
 import { until } from "../harness/processes.ts";
+import { newAsker } from "./asker.ts";
 
 /** The old cluster's view 5, as node a knows it. */
 const OLD: View = {
@@ -187,25 +187,6 @@ async function makeJournal(path: string, names: readonly string[]): Promise<void
   const view = { ...OLD, names, journals, members: 0b111, bases: [0, 0, 0] };
   journal.append([{ type: "membership", view, isMember: true, joined: undefined, offset: 0 }]);
   await journal.close();
-}
-
-/** Asks as another node would. */
-function newAsker(): Peers {
-  return new Peers({
-    addresses: [],
-    hostname: "127.0.0.1",
-    config: sharedConfig(parseServeOptions(["--log-level", "error"])),
-    secret: undefined,
-    identity: () => ({ journal: "asker", incarnation: 1 }),
-    clusterPosition: () => ({ view: 0, cluster: { id: "" }, names: [], listView: 0 }),
-    logger: getLogger("test"),
-    pubsub: { linkUp: () => {}, linkDown: () => {}, receive: () => {} },
-    report: () => ({ keys: 0, requestsPerSecond: 0, hasLease: false, chunks: null }),
-    onOutOfFiles: () => {},
-    onFatal: () => {},
-    onOtherIds: () => {},
-    onNotListed: () => {},
-  });
 }
 
 Deno.test("a node announces the list of a new cluster when it has started it, and no list before", async () => {
