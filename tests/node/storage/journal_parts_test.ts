@@ -71,6 +71,22 @@ Deno.test("ItemWriter.takeAll() lets a part end at the boundary", () => {
   assertEquals(read(after.map(unseal)).items, ["after"]);
 });
 
+Deno.test("seal() judges by the middle whether long content is worth compressing", () => {
+  const length = 60 * 1024 - 5;
+  const middle = length / 2 - 4096;
+  const isShorter = (bytes: Uint8Array<ArrayBuffer>) => {
+    const part = seal(bytes);
+    assertEquals(fromBytes(unseal(part)), fromBytes(bytes));
+    return part.length < length;
+  };
+  const bytes = new Uint8Array(length).fill(120);
+  bytes.set(randomBytes(8192), middle);
+  assertEquals(isShorter(bytes), false);
+  const others = randomBytes(length);
+  others.fill(120, middle, middle + 8192);
+  assertEquals(isShorter(others), true);
+});
+
 Deno.test("unseal() returns what seal() was given, short or long, compressible or not", () => {
   for (const length of [0, 1, 8 * 1024 - 1, 8 * 1024, 60 * 1024 - 5]) {
     for (const bytes of [new Uint8Array(length).fill(120), randomBytes(length)]) {
