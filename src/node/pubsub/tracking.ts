@@ -23,8 +23,9 @@ import { EncodedPush } from "../../resp/encoder.ts";
 import { ErrorReply } from "../../resp/value.ts";
 import type { Effect } from "../../two_phase/messages.ts";
 import type { Session, TrackingHost } from "../commands/command.ts";
+import { isSubscriber } from "../commands/pubsub.ts";
 
-/** Where clients of version 2 are told. */
+/** Where clients of version 2 are told: as in Redis, whatever it is that they have subscribed to. */
 const CHANNEL = "__redis__:invalidate";
 
 /** What clients are told in one way or the other: the keys, or null for all. */
@@ -225,7 +226,5 @@ function tell(session: Session, invalidation: Invalidation): void {
   }
   const target = redirect ?? session;
   if (target.version === 3) target.tell(invalidation.push);
-  else if (redirect?.features?.subscriptions?.channel.has(CHANNEL) === true) {
-    redirect.tell(invalidation.message);
-  }
+  else if (redirect !== undefined && isSubscriber(redirect)) redirect.tell(invalidation.message);
 }

@@ -235,6 +235,17 @@ Deno.test("REDIRECT tells another client, which need not speak version 3", () =>
   assertEquals(world.toldTo(reader), [`tracking-redir-broken :${other.id}`]);
 });
 
+Deno.test("REDIRECT tells a client of version 2 that has subscribed to anything at all", () => {
+  for (const line of ["SUBSCRIBE other", "PSUBSCRIBE other*", "SSUBSCRIBE other"]) {
+    const world = new World();
+    const [reader, other] = [world.client(), world.client(2)];
+    world.say(reader, `CLIENT TRACKING ON REDIRECT ${other.id}`, "GET a");
+    world.say(other, line);
+    world.say(world.client(), "SET a 1");
+    assertEquals(world.toldTo(other), ["message __redis__:invalidate a"], line);
+  }
+});
+
 Deno.test("forgetAll() and the deletion of everything tell all to forget all", () => {
   for (const version of [3, 2] as const) {
     const world = new World();
