@@ -34,6 +34,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 const ASTERISK = 0x2a;
 const DOLLAR = 0x24;
+const ZERO = 0x30;
 const QUOTE = 0x22;
 const APOSTROPHE = 0x27;
 const BACKSLASH = 0x5c;
@@ -130,10 +131,11 @@ export class CommandDecoder {
 
   /** Reads `*count`. Returns an empty list when it is read, `undefined` while it is incomplete. */
   #beginArray(): ByteString[] | undefined {
-    const count = this.#header("an array's length");
+    const wrong = "invalid multibulk length";
+    const count = this.#header(wrong);
     if (count === undefined) return undefined;
     if (count > this.#argumentsMax) {
-      throw new ProtocolError(`invalid multibulk length: ${count}, at most ${this.#argumentsMax}`);
+      throw new ProtocolError(`${wrong}: ${count}, at most ${this.#argumentsMax}`);
     }
     this.#words = [];
     this.#wordBytes = 0;
@@ -166,14 +168,15 @@ export class CommandDecoder {
     if (this.#start === this.#end) return false;
     const byte = this.#buffer[this.#start] ?? 0;
     if (byte !== DOLLAR) {
-      throw new ProtocolError(`expected '$', got '${printable(byte)}'`);
+      throw new ProtocolError(`expected '$', got '${String.fromCharCode(byte)}'`);
     }
-    const length = this.#header("a bulk string's length");
+    const wrong = "invalid bulk length";
+    const length = this.#header(wrong);
     if (length === undefined) return false;
-    if (length < 0) throw new ProtocolError(`invalid bulk length: ${length}`);
+    if (length < 0) throw new ProtocolError(wrong);
     if (length > this.#bulkBytesMax) {
       throw new ProtocolError(
-        `invalid bulk length: ${length} bytes, at most ${this.#bulkBytesMax} are allowed`,
+        `${wrong}: ${length} bytes, at most ${this.#bulkBytesMax} are allowed`,
       );
     }
     if (this.#wordBytes + length > this.#commandBytesMax) {
@@ -183,28 +186,31 @@ export class CommandDecoder {
     return true;
   }
 
-  /** Reads a line of one character and a decimal number. */
-  #header(what: string): number | undefined {
+  /**
+   * Reads a line of one character and a decimal number, without zeros before it.
+   *
+   * @param wrong what is said of any other line, in Redis's words
+   */
+  #header(wrong: string): number | undefined {
     let at = this.#start + 1;
     const isNegative = this.#buffer[at] === 0x2d;
     if (isNegative) at++;
+    const first = at;
     let value = 0;
-    let digits = 0;
     for (; at < this.#end; at++) {
       const digit = (this.#buffer[at] ?? 0) - 0x30;
       if (digit < 0 || digit > 9) break;
       value = value * 10 + digit;
-      digits++;
     }
-    if (at - this.#start > HEADER_BYTES_MAX) throw new ProtocolError(`${what} has too many digits`);
+    if (at - this.#start > HEADER_BYTES_MAX) throw new ProtocolError(wrong);
     if (at + 1 >= this.#end) {
-      if (at < this.#end && this.#buffer[at] !== CR) {
-        throw new ProtocolError(`${what} is no number`);
-      }
+      if (at < this.#end && this.#buffer[at] !== CR) throw new ProtocolError(wrong);
       return undefined;
     }
-    if (digits === 0 || this.#buffer[at] !== CR || this.#buffer[at + 1] !== LF) {
-      throw new ProtocolError(`${what} is no number`);
+    const hasZero = this.#buffer[first] === ZERO && (isNegative || at > first + 1);
+    const isLine = this.#buffer[at] === CR && this.#buffer[at + 1] === LF;
+    if (at === first || hasZero || !isLine || !Number.isSafeInteger(value)) {
+      throw new ProtocolError(wrong);
     }
     this.#start = at + 2;
     return isNegative ? -value : value;
@@ -215,7 +221,7 @@ export class CommandDecoder {
     const at = this.#buffer.subarray(this.#start, this.#end).indexOf(LF);
     if (at < 0 || at > INLINE_BYTES_MAX) {
       if (at > 0 || this.#end - this.#start > INLINE_BYTES_MAX) {
-        throw new ProtocolError(`an inline command of more than ${INLINE_BYTES_MAX} bytes`);
+        throw new ProtocolError("too big inline request");
       }
       return undefined;
     }
@@ -247,38 +253,38 @@ export class CommandDecoder {
 
 /**
  * Splits an inline command into words as Redis does: blanks between words, 'single' and "double"
- * quotes around blanks, and in the latter `\n`, `\r`, `\t`, `\b`, `\a`, `\xHH`.
+ * quotes around blanks, and in the latter `\n`, `\r`, `\t`, `\b`, `\a`, `\xHH`. A word may end in quotes
+ * that begin within it. A zero byte is a blank; Redis waits for ever behind one.
  *
- * @throws {ProtocolError} if a quote is not closed, or is in the middle of a word.
+ * @throws {ProtocolError} if a quote is not closed, or something follows it in its word.
  */
 export function splitInline(line: Uint8Array): ByteString[] {
   const words: ByteString[] = [];
   let at = 0;
   for (;;) {
-    while (at < line.length && isBlank(line[at])) at++;
+    while (at < line.length && isSpace(line[at])) at++;
     if (at >= line.length) return words;
     let word = "";
+    for (; at < line.length && !isBlank(line[at]) && !isQuote(line[at]); at++) {
+      word += String.fromCharCode(line[at] ?? 0);
+    }
     const quote = line[at];
-    if (quote === QUOTE || quote === APOSTROPHE) {
+    if (quote !== undefined && isQuote(quote)) {
       at++;
       while (line[at] !== quote) {
-        if (at >= line.length) throw new ProtocolError("unbalanced quotes in request");
+        if (at >= line.length) throw new ProtocolError(UNBALANCED);
         const [text, next] = quotedCharacter(line, at, quote);
         word += text;
         at = next;
       }
       at++;
-      if (at < line.length && !isBlank(line[at])) {
-        throw new ProtocolError("unbalanced quotes in request");
-      }
-    } else {
-      for (; at < line.length && !isBlank(line[at]); at++) {
-        word += String.fromCharCode(line[at] ?? 0);
-      }
+      if (at < line.length && !isSpace(line[at])) throw new ProtocolError(UNBALANCED);
     }
     words.push(word);
   }
 }
+
+const UNBALANCED = "unbalanced quotes in request";
 
 const ESCAPES: ReadonlyMap<number, string> = new Map([
   [0x6e, "\n"],
@@ -304,12 +310,16 @@ function quotedCharacter(line: Uint8Array, at: number, quote: number): [string, 
   return [ESCAPES.get(following) ?? String.fromCharCode(following), at + 2];
 }
 
+function isQuote(byte: number | undefined): boolean {
+  return byte === QUOTE || byte === APOSTROPHE;
+}
+
+/** What ends a word. */
 function isBlank(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x09 || byte === CR || byte === 0;
 }
 
-function printable(byte: number): string {
-  return byte >= 0x20 && byte < 0x7f
-    ? String.fromCharCode(byte)
-    : `\\x${byte.toString(16).padStart(2, "0")}`;
+/** What may stand between words, and behind quotes: vertical tabs and form feeds, too. */
+function isSpace(byte: number | undefined): boolean {
+  return isBlank(byte) || byte === 0x0b || byte === 0x0c;
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Address } from "../../address.ts";
-import type { ByteString } from "../../byte_string.ts";
+import { type ByteString, fromText } from "../../byte_string.ts";
 import { writeLatin1 } from "../../latin1.ts";
 import { now } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
@@ -20,8 +20,9 @@ import {
 import { OutputQueue } from "../../output_queue.ts";
 import { CommandDecoder, ProtocolError } from "../../resp/command_decoder.ts";
 import { type EncodedPush, encodeValue } from "../../resp/encoder.ts";
-import { ErrorReply, type RespValue } from "../../resp/value.ts";
+import type { RespValue } from "../../resp/value.ts";
 import { closeQuietly, isDisconnect, type Socket, writeAll, writeAtOnce } from "../../socket.ts";
+import { errorRepeating } from "../commands/arguments.ts";
 import { shownAddress } from "../commands/clients.ts";
 import type { CommandHost, ConnectionFacts, Session } from "../commands/command.ts";
 import { unsubscribeAll } from "../commands/pubsub.ts";
@@ -197,7 +198,7 @@ export class Connection implements PipelineHost, ConnectionFacts {
     try {
       await this.#readAll();
     } catch (error) {
-      if (!isDisconnect(error)) this.#fail(`internal error: ${messageOf(error)}`);
+      if (!isDisconnect(error)) this.#fail(fromText(`internal error: ${messageOf(error)}`));
     }
     this.#isEnding = true;
     if (this.#pipeline.isIdle && !this.#isWriting) this.close();
@@ -370,8 +371,8 @@ export class Connection implements PipelineHost, ConnectionFacts {
   }
 
   /** Replies with a protocol error, and closes the connection after it. */
-  #fail(message: string): undefined {
-    this.#pipeline.reply(encodeValue(new ErrorReply("ERR", message), this.#session.version));
+  #fail(message: ByteString): undefined {
+    this.#pipeline.reply(encodeValue(errorRepeating(message), this.#session.version));
     this.#isEnding = true;
     this.#flush();
   }
