@@ -34,29 +34,32 @@ function info(words: readonly ByteString[], { node }: Session): CommandResult {
 
 // --- COMMAND -------------------------------------------------------------------------------------
 
-/** Returns what COMMAND INFO says about a command (redis.io, COMMAND, "10 elements"). */
+/** Returns what COMMAND INFO says about a command (redis.io, COMMAND, "10 elements"); sets as in Redis. */
 function infoOf(command: Command): RespValue {
   const { name, arity, flags, keys, subcommands = [] } = command;
-  const words = (list: readonly string[]) => list.map((word) => new SimpleString(word));
   return [
     name,
     arity,
-    words(flags),
+    wordsOf(flags),
     keys.first,
     keys.last,
     keys.step,
-    words(categoriesOf(command)),
-    [],
-    keySpecs(command),
-    subcommands.map(infoOf),
+    wordsOf(categoriesOf(command)),
+    wordsOf([]),
+    new Set(keySpecs(command)),
+    subcommands.length === 0 ? wordsOf([]) : subcommands.map(infoOf),
   ];
+}
+
+function wordsOf(list: readonly string[]): ReadonlySet<RespValue> {
+  return new Set(list.map((word) => new SimpleString(word)));
 }
 
 /** How keys are found, in the form of Redis 7: by an index, and then in a range. */
 function keySpecs({ keys, flags }: Command): RespValue[] {
   const { first, last, step, countAt } = keys;
   if (step === 0) return [];
-  const access = flags.includes("write") ? ["RW", "UPDATE"] : ["RO", "ACCESS"];
+  const access = flags.includes("write") ? ["RW", "update"] : ["RO", "access"];
   const map = (entries: readonly (readonly [string, RespValue])[]) =>
     new Map<RespValue, RespValue>(entries);
   const range = map([
@@ -71,7 +74,7 @@ function keySpecs({ keys, flags }: Command): RespValue[] {
     ["spec", map([["keynumidx", 0], ["firstkey", 1], ["keystep", step]])],
   ]);
   return [map([
-    ["flags", access.map((word) => new SimpleString(word))],
+    ["flags", wordsOf(access)],
     ["begin_search", map([["type", "index"], ["spec", map([["index", countAt ?? first]])]])],
     ["find_keys", countAt === undefined ? range : byCount],
   ])];
