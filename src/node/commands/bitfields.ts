@@ -193,7 +193,10 @@ function bitfield(
     if (writes.length === 0) return unchanged(replies);
     const { value } = bits;
     if (value === old?.value) return unchanged(replies);
-    return { effects: [rewritten(key, value, { old, events: EVENT.setbit })], reply: replies };
+    // As in Redis, the value has grown all the same if nothing fits, and that is no event.
+    const isDone = operations.some(({ kind }, at) => kind !== "GET" && replies[at] !== null);
+    const events = isDone ? EVENT.setbit : "";
+    return { effects: [rewritten(key, value, { old, events })], reply: replies };
   });
 }
 

@@ -2,8 +2,8 @@
  * Floating-point numbers with 64 bits of precision, as Redis has them on most machines (the C type
  * `long double` of x86): INCRBYFLOAT must give the same digits.
  *
- * A number is `mantissa · 2^exponent`. Numbers below 2⁻¹⁶³⁸² are not rounded as that machine would; they
- * are printed as 0 anyway.
+ * A number is `mantissa · 2^exponent`. Numbers below 2⁻¹⁶³⁸² are not rounded as that machine would, unless
+ * they would be 0, and so no numbers to Redis; the others are printed as 0 anyway.
  *
  * @module
  */
@@ -19,14 +19,18 @@ const PRECISION = 64;
 /** Numbers of this many bits before the point are infinite. */
 const BITS_MAX = 16_384;
 
+/** What is no more than two to this is 0 to that machine: half of its smallest number. */
+const NOTHING_EXPONENT = -16_446;
+
 /** Digits behind the point that are printed, before zeros at the end are left away. */
 const DIGITS = 17n;
 
 /** Redis takes fewer characters than this than 5 KiB. */
 const WORD_BYTES_MAX = 5119;
 
-/** Exponents of ten beyond this are infinite, or 0. */
+/** Powers of ten, and of two, beyond these are infinite, or 0. */
 const TEN_EXPONENT_MAX = 5000;
+const TWO_EXPONENT_MAX = 17_000;
 
 /** Returns the number that `word` is, as C reads it; `undefined` if it is none. */
 export function parseFloat(word: ByteString): ExtendedFloat | undefined {
@@ -34,7 +38,16 @@ export function parseFloat(word: ByteString): ExtendedFloat | undefined {
   if (/^[+-]?inf(inity)?$/i.test(word)) return "infinite";
   const value = /^[+-]?0x/i.test(word) ? parseHexadecimal(word) : parseDecimal(word);
   // What is out of range is no number to Redis.
-  return value === "infinite" ? undefined : value;
+  return value === undefined || value === "infinite" || isNothing(value) ? undefined : value;
+}
+
+/** Tells whether a number that is not 0 would be rounded to 0. */
+function isNothing({ mantissa, exponent }: Exclude<ExtendedFloat, "infinite">): boolean {
+  if (mantissa === 0n) return false;
+  const size = mantissa < 0n ? -mantissa : mantissa;
+  const top = bits(size) + exponent - 1;
+  return top < NOTHING_EXPONENT ||
+    (top === NOTHING_EXPONENT && size === 1n << BigInt(bits(size) - 1));
 }
 
 function parseDecimal(word: ByteString): ExtendedFloat | undefined {
@@ -45,7 +58,7 @@ function parseDecimal(word: ByteString): ExtendedFloat | undefined {
   const digits = sign === "-" ? -size : size;
   const tens = Number(power) - fraction.length;
   if (digits === 0n) return { mantissa: 0n, exponent: 0 };
-  if (Math.abs(tens) > TEN_EXPONENT_MAX) return undefined;
+  if (Math.abs(String(size).length + tens) > TEN_EXPONENT_MAX) return undefined;
   return tens >= 0
     ? rounded(digits * 10n ** BigInt(tens), 0)
     : quotient(digits, 10n ** BigInt(-tens));
@@ -59,7 +72,7 @@ function parseHexadecimal(word: ByteString): ExtendedFloat | undefined {
   const exponent = Number(power) - 4 * fraction.length;
   const size = BigInt(`0x${whole}${fraction}`);
   if (size === 0n) return { mantissa: 0n, exponent: 0 };
-  if (Math.abs(exponent) > BITS_MAX) return undefined;
+  if (Math.abs(bits(size) + exponent) > TWO_EXPONENT_MAX) return undefined;
   return rounded(sign === "-" ? -size : size, exponent);
 }
 

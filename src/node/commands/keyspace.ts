@@ -81,10 +81,14 @@ function foreignCursor(): CommandResult {
   return { reply: FOREIGN_CURSOR };
 }
 
+/** Returns the cursor that C reads: up to a zero byte, 0 if there is nothing, from the end if it is negative. */
 function parseCursor(word: ByteString): bigint | undefined {
-  if (!/^\d{1,20}$/.test(word)) return undefined;
-  const cursor = BigInt(word);
-  return cursor > CURSOR_MAX ? undefined : cursor;
+  const [text = ""] = word.split("\0", 1);
+  const [, sign, digits] = /^([+-]?)0*(\d{1,20})$/.exec(text === "" ? "0" : text) ?? [];
+  if (digits === undefined) return undefined;
+  const size = BigInt(digits);
+  if (size > CURSOR_MAX) return undefined;
+  return sign === "-" ? BigInt.asUintN(64, -size) : size;
 }
 
 function parseOptions(words: readonly ByteString[]): ScanOptions | ErrorReply {

@@ -40,6 +40,8 @@ Deno.test("commands have the events of Redis", () => {
     ["SETRANGE a 1 x", ["setrange a"]],
     ["SETBIT a 1 1", ["setbit a"]],
     ["BITFIELD a SET u8 0 1", ["setbit a"]],
+    ["BITFIELD a OVERFLOW FAIL SET u8 0 300", []],
+    ["BITFIELD a OVERFLOW FAIL SET u8 0 300 SET u8 8 0", ["setbit a"]],
     [["SET a 1", "BITOP NOT z a"], ["set z"]],
     [["SET z 1", "BITOP NOT z a"], ["del z"]],
     [["SET a 1", "GETDEL a"], ["del a"]],
