@@ -188,6 +188,76 @@ CONFIG GET notify-keyspace-events
 CONFIG SET notify-keyspace-events Q
 CONFIG SET notify-keyspace-events
 CONFIG GET notify-keyspace-events
+
+HELLO 3 \xe4\xff
+HELLO 3 "a\\x00b"
+HELLO 3 AUTH x
+HELLO 3 SETNAME
+HELLO 3 SETNAME nn BAD
+CLIENT GETNAME
+ACL SETUSER reader on >secret ~* +@all
+HELLO 3 AUTH reader no BAD
+HELLO 3 AUTH reader secret BAD
+ACL WHOAMI
+CLIENT LIST TYPE \xe4
+CLIENT LIST TYPE "a\\x00b"
+CLIENT KILL TYPE \xe4
+CLIENT KILL TYPE "a\\x00\\r\\nb"
+CLIENT KILL USER \xe4
+DEBUG \xe4
+CONFIG SET a b c
+CONFIG SET a
+CONFIG SET timeout 1 maxmemory
+CONFIG SET \xe4 1
+CONFIG SET "a\\x00b" 1
+
+SELECT 0
+SELECT 00
+SELECT +0
+SELECT -0
+SELECT ""
+SELECT 99
+SELECT -1
+SELECT 2147483648
+SELECT 99999999999999999999
+SET k 1
+SCAN ""
+SCAN 00
+SCAN +0
+SCAN -0
+SCAN "0\\x00a"
+SCAN +
+SCAN 0x
+SCAN " 0"
+SCAN "0 "
+SCAN 18446744073709551616
+SCAN 1844674407370955161600000000
+
+SET k a"b c"
+GET k
+SET k x'y z'
+GET k
+SET k a""
+GET k
+SET k a\\nb "\\x41\\n\\q" x
+SET k "\\x41\\n\\q"
+GET k
+SET k a\x0bb\x0cc
+GET k
+\x0b\x0c GET 'k'\x0b
+SET k a''b
+
+SET k "a b"c
+
+SET k a"b
+
+*abc
+
+*01
+
+*
+
+*+1
 `.trim().split("\n\n").map((block) => block.split("\n"));
 
 /** Those that need version 3: there, a client that has subscribed or tracks may say anything. */

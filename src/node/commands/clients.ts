@@ -6,7 +6,7 @@
 
 import { type ByteString, fromText } from "../../byte_string.ts";
 import { ErrorReply, Replies, VerbatimString } from "../../resp/value.ts";
-import { error, errorRepeating, reply, REPLY_OK, wrongArity } from "./arguments.ts";
+import { error, errorRepeating, repeated, reply, REPLY_OK, wrongArity } from "./arguments.ts";
 import {
   type CommandFlag,
   type CommandHost,
@@ -57,7 +57,7 @@ function setInfo(
 ): CommandResult {
   const field = what.toLowerCase();
   if (field !== "lib-name" && field !== "lib-ver") {
-    return error(`Unrecognized option '${what}'`);
+    return { reply: errorRepeating(`Unrecognized option '${repeated(what, Infinity)}'`) };
   }
   if (!isName(value)) {
     return error(`${field} cannot contain spaces, newlines or special characters.`);
@@ -81,9 +81,10 @@ function noting(set: (session: Session, isOn: boolean) => void): Run {
 
 /** CLIENT REPLY <ON | OFF | SKIP>: the gate has what follows go without a reply. */
 function setReply([, , word = ""]: readonly ByteString[], session: Session): CommandResult {
+  const { features } = session;
   switch (word.toLowerCase()) {
     case "on":
-      if (session.features !== undefined) session.features.silence = undefined;
+      if (features !== undefined) features.silence = undefined;
       return REPLY_OK;
     case "off":
       featuresOf(session).silence = "all";
@@ -92,7 +93,9 @@ function setReply([, , word = ""]: readonly ByteString[], session: Session): Com
       featuresOf(session).silence ??= "next";
       return NO_REPLY;
     default:
-      return { reply: SYNTAX_ERROR };
+      if (features?.silence === undefined) return { reply: SYNTAX_ERROR };
+      if (features.silence === "next") features.silence = undefined;
+      return NO_REPLY;
   }
 }
 
@@ -178,13 +181,17 @@ function list(
   if (option === undefined) return text(all);
   const [first = ""] = values;
   if (option.toLowerCase() === "type" && values.length === 1) {
-    if (!TYPES.includes(first.toLowerCase())) return error(`Unknown client type '${first}'`);
+    if (!TYPES.includes(first.toLowerCase())) return { reply: unknownType(first) };
     return text(all.filter((one) => isOfType(one, first)));
   }
   if (option.toLowerCase() !== "id" || values.length === 0) return { reply: SYNTAX_ERROR };
   const ids = values.map(idOf);
   if (ids.includes(undefined)) return error("Invalid client ID");
   return text(all.filter(({ id }) => ids.includes(id)));
+}
+
+function unknownType(type: ByteString): ErrorReply {
+  return errorRepeating(`Unknown client type '${repeated(type, Infinity)}'`);
 }
 
 function idOf(word: ByteString): number | undefined {
@@ -212,7 +219,7 @@ function filterOf(option: string, value: ByteString, { access }: CommandHost): F
     case "type":
       return TYPES.includes(value.toLowerCase())
         ? (one) => isOfType(one, value)
-        : new ErrorReply("ERR", `Unknown client type '${value}'`);
+        : unknownType(value);
     case "addr":
       return ({ connection }) => connection.address === value;
     case "laddr":
@@ -220,7 +227,7 @@ function filterOf(option: string, value: ByteString, { access }: CommandHost): F
     case "user":
       return access.has(value)
         ? ({ user }) => user === value
-        : errorRepeating(`No such user '${value}'`);
+        : errorRepeating(`No such user '${repeated(value, Infinity)}'`);
     default:
       return SYNTAX_ERROR;
   }
@@ -415,6 +422,9 @@ function rows(table: CommandTable): readonly CommandRow[] {
       summary: "Says whether the client gets replies",
       syntax: "<ON | OFF | SKIP>",
       since: "3.2.0",
+      differs:
+        "between MULTI and EXEC it takes effect at once: Redis queues it, and then replies to EXEC " +
+        "with an array that lacks elements",
       run: setReply,
     },
     {

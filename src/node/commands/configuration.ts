@@ -8,7 +8,7 @@
 import type { ByteString } from "../../byte_string.ts";
 import { UsageError } from "../../errors.ts";
 import type { ErrorReply, RespValue } from "../../resp/value.ts";
-import { error, errorRepeating, reply, REPLY_OK, wrongArity } from "./arguments.ts";
+import { error, errorRepeating, repeated, reply, REPLY_OK } from "./arguments.ts";
 import {
   type CommandFlag,
   type CommandHost,
@@ -22,6 +22,7 @@ import { matchesGlob } from "./glob.ts";
 import { withHelp } from "./help.ts";
 import { parseInteger } from "./integers.ts";
 import { limitAt, LIMITS } from "./limit_table.ts";
+import { SYNTAX_ERROR } from "./set_options.ts";
 
 /** A parameter: how it reads, and how it is set, if it can be. */
 interface Parameter {
@@ -147,7 +148,7 @@ function configGet([, , ...words]: readonly ByteString[], { node }: Session): Co
 
 /** CONFIG SET: all parameters, or none. */
 function configSet([, , ...words]: readonly ByteString[], { node }: Session): CommandResult {
-  if (words.length % 2 !== 0) return { reply: wrongArity("config|set") };
+  if (words.length % 2 !== 0) return { reply: SYNTAX_ERROR };
   const setters = new Map<string, () => void>();
   const all = new Map<string, string>();
   for (let at = 0; at < words.length; at += 2) {
@@ -160,7 +161,7 @@ function configSet([, , ...words]: readonly ByteString[], { node }: Session): Co
     if (parameter === undefined) {
       return {
         reply: errorRepeating(
-          `Unknown option or number of arguments for CONFIG SET - '${word}'`,
+          `Unknown option or number of arguments for CONFIG SET - '${repeated(word, Infinity)}'`,
         ),
       };
     }

@@ -9,11 +9,11 @@ import { ErrorReply, type RespValue, SimpleString } from "../../resp/value.ts";
 import { REDIS_VERSION } from "../../version.ts";
 import { auth } from "./acl.ts";
 import { whyNotName } from "./clients.ts";
-import { parseInteger } from "./integers.ts";
+import { NOT_AN_INTEGER, parseInteger } from "./integers.ts";
 import { rejected } from "./rejections.ts";
 import { isSubscriber, unsubscribeAll } from "./pubsub.ts";
 import { stopTracking } from "./tracking.ts";
-import { error, reply, REPLY_OK, wrongArity } from "./arguments.ts";
+import { error, errorRepeating, repeated, reply, REPLY_OK, wrongArity } from "./arguments.ts";
 import {
   type CommandFlag,
   type CommandResult,
@@ -37,8 +37,12 @@ function echo([, message = ""]: readonly ByteString[]): CommandResult {
 }
 
 function select([, index = ""]: readonly ByteString[]): CommandResult {
-  if (!/^-?\d+$/.test(index)) return error("value is not an integer or out of range");
-  return index === "0" ? REPLY_OK : error("DB index is out of range");
+  const number = parseInteger(index);
+  if (number === undefined) return error(NOT_AN_INTEGER);
+  if (BigInt.asIntN(32, number) !== number) {
+    return error("value is out of range, value must between -2147483648 and 2147483647");
+  }
+  return number === 0n ? REPLY_OK : error("DB index is out of range");
 }
 
 function quit(_words: readonly ByteString[], session: Session): CommandResult {
@@ -61,10 +65,10 @@ function reset(_words: readonly ByteString[], session: Session): CommandResult {
   return reply(RESET);
 }
 
-/** HELLO [version [AUTH user password] [SETNAME name]] */
+/** HELLO [version [AUTH user password] [SETNAME name]]: as in Redis 7.0, what stands before an error counts. */
 function hello(words: readonly ByteString[], session: Session): CommandResult {
   const [, versionWord, ...options] = words;
-  let { version, name } = session;
+  let { version } = session;
   if (versionWord !== undefined) {
     if (parseInteger(versionWord) === undefined) {
       return error("Protocol version is not an integer or out of range");
@@ -86,18 +90,18 @@ function hello(words: readonly ByteString[], session: Session): CommandResult {
       continue;
     }
     if (option !== "SETNAME" || value === undefined) {
-      return error(`Syntax error in HELLO option '${options[i] ?? ""}'`);
+      const shown = repeated(options[i] ?? "", Infinity);
+      return { reply: errorRepeating(`Syntax error in HELLO option '${shown}'`) };
     }
     const refusal = whyNotName(value);
     if (refusal !== undefined) return { reply: refusal };
-    name = value;
+    session.name = value;
     i += 2;
   }
   if (session.restriction !== undefined && !session.isAuthenticated) {
     return { reply: HELLO_NEEDS_AUTH };
   }
   session.version = version;
-  session.name = name;
   return reply(
     new Map<RespValue, RespValue>([
       ["server", "redis"],

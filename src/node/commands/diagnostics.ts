@@ -9,7 +9,15 @@ import { type ByteString, fromText } from "../../byte_string.ts";
 import { DEBUG_SLEEP_MS_MAX, KEY_OVERHEAD_BYTES } from "../../limits.ts";
 import { ErrorReply, type RespValue, VerbatimString } from "../../resp/value.ts";
 import { REDIS_VERSION, VERSION } from "../../version.ts";
-import { error, integerOf, readRecord, reply, REPLY_OK } from "./arguments.ts";
+import {
+  error,
+  errorRepeating,
+  integerOf,
+  readRecord,
+  repeated,
+  reply,
+  REPLY_OK,
+} from "./arguments.ts";
 import {
   type CommandFlag,
   type CommandResult,
@@ -288,7 +296,10 @@ function debug(
   if (node.standStill === undefined) return { reply: NO_DEBUG };
   const [seconds = ""] = more;
   if (subcommand.toUpperCase() !== "SLEEP" || more.length !== 1) {
-    return error(`unknown subcommand or wrong number of arguments for '${subcommand}'`);
+    const shown = repeated(subcommand);
+    return {
+      reply: errorRepeating(`unknown subcommand or wrong number of arguments for '${shown}'`),
+    };
   }
   if (!/^\d+(\.\d+)?$/.test(seconds)) return error("value is not a valid float");
   const ms = 1000 * Number(seconds);

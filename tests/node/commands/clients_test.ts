@@ -169,7 +169,11 @@ Deno.test("CLIENT REPLY says nothing when it turns replies off", () => {
   assertEquals(clients.all[0]?.features?.silence, "next");
   clients.ask(1, "PING");
   assertEquals(clients.all[0]?.features?.silence, undefined);
+  clients.ask(1, "CLIENT REPLY SKIP");
+  assertEquals(clients.ask(1, "CLIENT REPLY foo"), new Replies([]));
+  assertEquals(clients.all[0]?.features?.silence, undefined);
   assertEquals(clients.ask(1, "CLIENT REPLY OFF"), new Replies([]));
+  assertEquals(clients.ask(1, "CLIENT REPLY foo"), new Replies([]));
   clients.ask(1, "CLIENT REPLY SKIP");
   clients.ask(1, "PING");
   assertEquals(clients.all[0]?.features?.silence, "all");
