@@ -211,7 +211,7 @@ export const TOKENS_MEMORY_SHARE = 1 / 16;
 export const SWEEP_DELETIONS_MAX = 1000;
 
 /** Most keys that are deleted by one transaction because they have expired. */
-export const EXPIRIES_PER_SWEEP_MAX = 500;
+export const EXPIRIES_PER_SWEEP_MAX = 200;
 
 /** Most bytes of these keys, unless a single one has more. */
 export const EXPIRY_BYTES_PER_SWEEP_MAX = 1024 * 1024;

@@ -2,21 +2,21 @@
  * Deletes the keys whose time to live is over and that no client reads.
  *
  * One node sweeps, the first linked member whose clock is right; should two think that they are, the
- * second finds nothing left to delete. It reads what is due, some keys at a time: a read that finds a key
- * expired deletes it, by an ordinary transaction.
+ * second finds nothing left to delete. It reads what is due, some keys at a time: what finds a key expired
+ * deletes it, by an ordinary transaction.
  *
  * @module
  */
 
 import type { ByteString } from "../byte_string.ts";
 import { EXPIRIES_PER_SWEEP_MAX, EXPIRY_BYTES_PER_SWEEP_MAX } from "../limits.ts";
-import type { Outcome, ReadRequest, Requester } from "../two_phase/request.ts";
+import type { Outcome, Requester, WriteRequest } from "../two_phase/request.ts";
 import type { Store } from "../two_phase/store.ts";
 
 /** What the sweeper works with. */
 export interface ExpirySweeperOptions {
   readonly store: Store;
-  readonly submit: (request: ReadRequest, requester: Requester) => void;
+  readonly submit: (request: WriteRequest, requester: Requester) => void;
   /** The time of the cluster, in milliseconds since 1970. */
   readonly nowMs: () => number;
   /** Whether this node is the one that sweeps. */
@@ -38,18 +38,20 @@ export class ExpirySweeper {
   sweep(): void {
     const { store, nowMs, isMyTurn, submit, later } = this.#options;
     if (this.#isSweeping || store.expiring === 0 || !isMyTurn()) return;
+    const due = store.expired(nowMs(), EXPIRIES_PER_SWEEP_MAX);
     // What is locked waits for its transaction, and need not hold the others up.
-    const keys = someOf(
-      store.expired(nowMs(), EXPIRIES_PER_SWEEP_MAX)
-        .filter(({ lock }) => lock === undefined).map(({ key }) => key),
-    );
+    const free = due.filter(({ lock }) => lock === undefined).map(({ key }) => key);
+    const keys = someOf(free);
     if (keys.length === 0) return;
+    // A transaction costs every node as much as some ten of its deletions: what is not due yet waits until
+    // it is some keys again.
+    const isMoreDue = due.length === EXPIRIES_PER_SWEEP_MAX || keys.length < free.length;
     this.#isSweeping = true;
-    submit(readOf(keys), {
+    submit(deletionOf(keys), {
       onOutcome: (outcome: Outcome) => {
         this.#isSweeping = false;
-        // There may be more; if this failed, the next call comes early enough.
-        if (outcome.kind === "answered") later(() => this.sweep());
+        // If this failed, the next call comes early enough.
+        if (outcome.kind === "answered" && isMoreDue) later(() => this.sweep());
       },
     });
   }
@@ -62,13 +64,14 @@ function someOf(keys: readonly ByteString[]): readonly ByteString[] {
   return end < 0 ? keys : keys.slice(0, Math.max(1, end));
 }
 
-function readOf(keys: readonly ByteString[]): ReadRequest {
+/** A write that reads `keys` and changes nothing: that it finds keys expired deletes them. */
+function deletionOf(keys: readonly ByteString[]): WriteRequest {
   return {
-    kind: "read",
+    kind: "write",
     keys,
     evaluate: (read) => {
       for (const key of keys) read(key);
-      return null;
+      return { effects: [], reply: null };
     },
   };
 }

@@ -32,3 +32,32 @@ Deno.test("ExpirySweeper deletes keys by count, and by their bytes", () => {
   // One key of the most bytes is still deleted.
   assert(firstSweep(keysOf(3, 2 * EXPIRY_BYTES_PER_SWEEP_MAX)).length === 1);
 });
+
+Deno.test("ExpirySweeper goes on at once only while more is due than one transaction deletes", () => {
+  const store = new Store(0);
+  const count = 2 * EXPIRIES_PER_SWEEP_MAX + 5;
+  for (const key of keysOf(count, 20)) {
+    store.restore({ key, value: "", version: 1, expiresAtMs: 1 });
+  }
+  const swept: number[] = [];
+  const later: (() => void)[] = [];
+  const sweeper = new ExpirySweeper({
+    store,
+    submit: ({ keys }, requester) => {
+      swept.push(keys.length);
+      for (const key of keys) store.restore({ key, value: undefined, version: 2 });
+      // While it is under way, another key falls due: a transaction of its own would cost too much.
+      if (swept.length < 10) {
+        store.restore({ key: `due:${swept.length}`, value: "", version: 2, expiresAtMs: 1 });
+      }
+      requester.onOutcome({ kind: "answered", reply: null });
+    },
+    nowMs: () => 2,
+    isMyTurn: () => true,
+    later: (action) => later.push(action),
+  });
+  sweeper.sweep();
+  for (let next = later.shift(); next !== undefined; next = later.shift()) next();
+  assertEquals(swept, [EXPIRIES_PER_SWEEP_MAX, EXPIRIES_PER_SWEEP_MAX, 7]);
+  assertEquals(store.size, 1);
+});
