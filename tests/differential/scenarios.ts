@@ -5,7 +5,9 @@
  * Not among them, as dks does something else: SUBSCRIBE and FLUSHALL between MULTI and EXEC (refused);
  * HELLO there (the version changes behind EXEC); PUBLISH there to a channel of one's own (Redis has the
  * message in the middle of EXEC's array); events of one's own writes (Redis has them before the reply);
- * UNSUBSCRIBE from several channels (another order).
+ * UNSUBSCRIBE from several channels (another order); CLIENT REPLY between MULTI and EXEC (Redis queues it,
+ * and breaks the array of replies); BCAST with a pipeline (Redis tells once of all its commands, dks of what is
+ * committed in one turn).
  *
  * @module
  */

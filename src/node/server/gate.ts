@@ -63,7 +63,8 @@ export function admit(
 
 /** The command, without a reply, as CLIENT REPLY has asked for. */
 function muted({ name, index, order, run }: AdmittedCommand): AdmittedCommand {
-  if (name === "client|reply") return { name, index, order, run };
+  // By its index: one of a client that tracks keys has another name.
+  if (COMMANDS.withIndex(index)?.name === "client|reply") return { name, index, order, run };
   return {
     name: "muted",
     index,

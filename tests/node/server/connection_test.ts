@@ -185,6 +185,15 @@ Deno.test("Connection sends no replies behind CLIENT REPLY OFF, and none to the 
   assertEquals(await answer, "$1\r\na\r\n$1\r\nc\r\n$1\r\nd\r\n+OK\r\n$1\r\nf\r\n+OK\r\n");
 });
 
+Deno.test("Connection replies to CLIENT REPLY ON of a client that tracks keys", async () => {
+  const { answer } = await converse(
+    hostOf(session().node),
+    "CLIENT TRACKING ON\r\nCLIENT REPLY OFF\r\nPING a\r\nCLIENT REPLY ON\r\nPING b\r\n" +
+      "CLIENT REPLY SKIP\r\nCLIENT REPLY SKIP\r\nPING c\r\nPING d\r\nQUIT\r\n",
+  );
+  assertEquals(await answer, "+OK\r\n+OK\r\n$1\r\nb\r\n$1\r\nd\r\n+OK\r\n");
+});
+
 Deno.test("Connection ends with a command that is answered after QUIT, and has no reply", async () => {
   const { promise, resolve } = Promise.withResolvers<string>();
   const host = hostOf({ ...session().node, outcome: () => promise });
