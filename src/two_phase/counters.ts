@@ -210,6 +210,11 @@ export const COUNTERS = {
     name: "finals_ahead",
     help: "Last parts of transfers that came before the view that they belong to.",
   },
+  joinsLate: {
+    name: "joins_late",
+    help:
+      "Views without a joiner that had been sent its last part, or that had been let in late and is out again.",
+  },
   joinersForced: {
     name: "joiners_forced",
     help: "Outsiders brought in because too few members were left.",

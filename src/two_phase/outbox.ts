@@ -103,6 +103,11 @@ export type ProtocolEvent =
   /** The disk of a node, maybe this one's, is slow, or fast again: see `slow_members.ts`. */
   | { readonly type: "slowDisk" } & SlownessChange
   /**
+   * Again a view was chosen without the joiner `peer`, as it was too late for it: it is let in after
+   * `waitMs` at the earliest, unless it is needed for a majority.
+   */
+  | { readonly type: "joinerLate"; readonly peer: NodeId; readonly waitMs: number }
+  /**
    * The wall clock of this node is so far ahead of the others, in milliseconds (behind, if negative),
    * that it takes no key for expired by itself; or it is right again.
    */

@@ -643,7 +643,7 @@ export class Replica {
       transactions.startIncarnation(node, incarnationBase(incarnation));
       transactions.close(node, []); // The view settled everything before it.
     }
-    this.#source.onInstalled();
+    this.#source.onInstalled(before);
     this.#target.onInstalled();
     outbox.report({ type: "viewInstalled", view, before });
     // The list may have changed and be the same again: what runs the replica may know of that in between.

@@ -40,6 +40,7 @@ import type {
   NodeSet,
   PreparedRecord,
   TransactionNumber,
+  View,
 } from "./messages.ts";
 import { contains, members, NOBODY, only } from "./node_set.ts";
 import type { Participant } from "./participant.ts";
@@ -95,6 +96,7 @@ interface Transfer {
   acknowledged: number;
   /** Bytes of the chunks that were sent and not acknowledged, the oldest first. */
   readonly bytesAhead: number[];
+  /** The last ballot of this view for which the last part was sent; 0 for none. */
   finalFor: Ballot;
 }
 
@@ -104,6 +106,8 @@ export class TransferSource {
   readonly #transfers = new Map<NodeId, Transfer>();
   /** When nodes declined a transfer, as they take another one; until they ask for one. */
   readonly #declinedAt = new Map<NodeId, number>();
+  /** Joiners that were too late for a view, see {@linkcode isLate}, and how often. */
+  readonly #late = new Map<NodeId, { readonly times: number; readonly until: number }>();
   #lastId: number;
 
   constructor(context: Context) {
@@ -119,6 +123,14 @@ export class TransferSource {
       if (this.#isCaughtUp(transfer)) set |= only(node);
     }
     return set;
+  }
+
+  /**
+   * Tells whether views were chosen without `node` lately, the last one not long ago, though it had been
+   * sent its last part, or let in after that: one more for its sake would stop all writes in vain.
+   */
+  isLate(node: NodeId): boolean {
+    return this.#context.now < (this.#late.get(node)?.until ?? -Infinity);
   }
 
   /** The progress of the transfers: how many chunks each node has acknowledged. */
@@ -204,14 +216,41 @@ export class TransferSource {
   onPeerDown(node: NodeId): void {
     this.#end(node);
     this.#declinedAt.delete(node);
+    this.#late.delete(node); // Its next process may have another disk.
   }
 
   /** Ends the transfers to nodes that are members now; all of them if this node is an outsider. */
-  onInstalled(): void {
+  onInstalled(before: View): void {
     const { membership } = this.#context;
-    for (const node of [...this.#transfers.keys()]) {
-      if (membership.isInside(node) || !membership.isMember) this.#end(node);
+    for (const [node, transfer] of [...this.#transfers]) {
+      const isOver = membership.isInside(node) || !membership.isMember;
+      if (!isOver && transfer.finalFor > 0) this.#onLate(node);
+      transfer.finalFor = 0;
+      if (isOver) this.#end(node);
     }
+    for (const node of members(before.members & ~membership.members)) {
+      if (this.#timesLate(node) > 0 && !membership.hasLeft(node)) this.#onLate(node);
+    }
+  }
+
+  /** How often `node` was late, until that is long ago. */
+  #timesLate(node: NodeId): number {
+    const { timing, now } = this.#context;
+    const { times, until } = this.#late.get(node) ?? { times: 0, until: -Infinity };
+    return now - until < 2 * timing.heldBackMsMax ? times : 0;
+  }
+
+  /** The view has come without `node`, which was sent its last part for it, or was late for an earlier one. */
+  #onLate(node: NodeId): void {
+    const { timing, outbox, counters, now } = this.#context;
+    const times = this.#timesLate(node);
+    // Once may be by chance: a link was slow, or a force.
+    const waitMs = times === 0
+      ? 0
+      : Math.min(timing.heldBackMs * 2 ** (times - 1), timing.heldBackMsMax);
+    this.#late.set(node, { times: times + 1, until: now + waitMs });
+    counters.joinsLate++;
+    if (waitMs > 0) outbox.report({ type: "joinerLate", peer: node, waitMs });
   }
 
   /**

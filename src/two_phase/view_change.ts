@@ -418,7 +418,10 @@ export class ViewChange {
     return !contains(slow, self) && membership.quorum.isReachedBy(fast) ? slow : NOBODY;
   }
 
-  /** Joiners that have caught up, hear all members, and whose disk is not slow, full or stuck. */
+  /**
+   * Joiners that have caught up, hear all members, were not too late for a view just now, and whose disk is
+   * not slow, full or stuck.
+   */
   get #welcome(): NodeSet {
     const { membership, reachability, slowMembers, now } = this.#context;
     const candidates = this.#source.caughtUp & ~slowMembers.toLeaveOut & membership.all;
@@ -427,7 +430,8 @@ export class ViewChange {
     const stay = membership.members & ~this.#replaced;
     return setOf(
       members(candidates).filter((node) =>
-        !membership.hasHungDisk(node) && reachability.isWelcome(node, stay, now)
+        !membership.hasHungDisk(node) && !this.#source.isLate(node) &&
+        reachability.isWelcome(node, stay, now)
       ),
     );
   }

@@ -187,6 +187,8 @@ export function formatEvent(event: ProtocolEvent): string {
       return "event verified";
     case "slowDisk":
       return `event the disk of n${event.node} is ${event.isSlow ? "slow" : "fast again"}`;
+    case "joinerLate":
+      return `event n${event.peer} was late, and waits for ${event.waitMs} ms`;
     case "complete":
       return "event complete";
     case "clockIsOff":

@@ -125,3 +125,86 @@ Deno.test("a joiner whose source is gone waits for the first part of the next on
   script.goOnUntil(() => mayWrite(script, 0, 1, 2));
   assertEquals(sum(script, "transfers"), 2);
 });
+
+/** n2 of three, which was left out, is back, and each of its forces takes `forceMs`. */
+class SlowDisk {
+  readonly script: Script;
+  forceMs: number;
+  #writes = 0;
+  #force: { readonly beganAt: number; readonly count: number } | undefined;
+
+  constructor(forceMs: number) {
+    this.script = Script.complete(3, timingFor(5000));
+    this.forceMs = forceMs;
+    this.script.kill(2);
+    this.script.goOnUntil(() => mayWrite(this.script, 0, 1));
+    this.script.welcomeAll();
+    this.script.forcesAtOnce = false;
+    this.script.start(2);
+  }
+
+  get view(): number {
+    return node(this.script, 0).membership.view.number;
+  }
+
+  get writes(): number {
+    return this.#writes;
+  }
+
+  /** n0 writes one key after the other meanwhile. */
+  goOn(ms: number, isOver: () => boolean = () => false): void {
+    const { script } = this;
+    for (const end = script.now + ms; script.now < end && !isOver();) {
+      script.wait(20);
+      if (this.#writes === 0 || script.outcomes.has(`W${this.#writes}`)) {
+        this.#writes++;
+        script.ask(0, `W${this.#writes}`, write({ k: String(this.#writes) }));
+      }
+      for (let i = 0; i < 4; i++) {
+        script.deliverAll();
+        script.completeForces(0, 1);
+        this.#carryOutForces();
+      }
+      script.log.length = 0;
+    }
+  }
+
+  /** One force after the other: each makes durable what was appended before it began. */
+  #carryOutForces(): void {
+    const { script } = this;
+    const waiting = script.forcesUnderWay(2);
+    if (this.#force !== undefined && script.now - this.#force.beganAt >= this.forceMs) {
+      for (let i = 0; i < this.#force.count; i++) script.completeForce(2);
+      this.#force = undefined;
+    }
+    if (waiting > 0) this.#force ??= { beganAt: script.now, count: script.forcesUnderWay(2) };
+  }
+}
+
+Deno.test("a joiner whose forces take 0.6 s makes few views, and gets in once they are fast", () => {
+  const cluster = new SlowDisk(600);
+  const { script, view: first } = cluster;
+  cluster.goOn(60_000);
+  const isIn = () => mayWrite(script, 0, 1, 2);
+  const views = cluster.view - first;
+  assert(views <= 12, `${views} views in a minute`);
+  assert(isIn() || cluster.writes > 2000, `${cluster.writes} writes in a minute`);
+  cluster.forceMs = 0;
+  cluster.goOn(121_000, isIn);
+  assert(isIn(), "it is let in");
+});
+
+Deno.test("a joiner that was too late is let in at once if it is needed", () => {
+  const cluster = new SlowDisk(600);
+  const { script } = cluster;
+  const late = () => [0, 1].filter((index) => node(script, index).counters.joinsLate > 1);
+  cluster.goOn(60_000, () => late().length > 0);
+  const [source] = late();
+  assert(source !== undefined, "a view comes without it");
+  const killedAt = script.now;
+  cluster.forceMs = 0;
+  script.kill(1 - source);
+  cluster.goOn(10_000, () => mayWrite(script, source, 2));
+  assert(mayWrite(script, source, 2), `after ${script.now - killedAt} ms`);
+  assert(script.now - killedAt < 4500, `after ${script.now - killedAt} ms`);
+});

@@ -103,6 +103,12 @@ export class EventLog {
         } else logger.info(`${place} is fast again: ${event.forceMs} ms a force`);
         return;
       }
+      case "joinerLate":
+        logger.warn(
+          `${name} is not in the view, as its disk or its link is too slow: it is let in after ` +
+            `${Math.round(event.waitMs / 1000)} s at the earliest`,
+        );
+        return;
       case "complete":
         logger.info(`the cluster is complete: ${peers.list.join(", ")}`);
         return;
