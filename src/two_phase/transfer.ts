@@ -77,6 +77,15 @@ const PATIENCE_MS = 1000;
 /** A joiner that has asked its source this often, and received nothing, asks another member. */
 const QUESTIONS_MAX = 10;
 
+/** A transfer to a node whose disk has taken nothing for this long is ended. */
+const STUCK_MS_MAX = 10_000;
+
+/**
+ * A transfer is ended when more keys have changed since it began than there are, and than this: to begin
+ * anew is no more to send, and a source must not keep ever more for a joiner that takes in nothing.
+ */
+const CHANGED_MIN = 10_000;
+
 /** A node that has declined a transfer is offered none for this long, unless it asks for one. */
 const OFFER_PAUSE_MS = 2000;
 
@@ -96,6 +105,8 @@ interface Transfer {
   acknowledged: number;
   /** Bytes of the chunks that were sent and not acknowledged, the oldest first. */
   readonly bytesAhead: number[];
+  /** Since when the disk of the joiner takes nothing; `undefined` if it does, as far as it has said. */
+  stuckSince: number | undefined;
   /** The last ballot of this view for which the last part was sent; 0 for none. */
   finalFor: Ballot;
 }
@@ -155,7 +166,8 @@ export class TransferSource {
     const { membership, store, counters } = this.#context;
     const isInside = membership.isInside(node);
     const mayGive = membership.isMember && membership.isVerified && !membership.isLeaving;
-    if (!mayGive || isInside || this.#transfers.has(node)) {
+    const mayTake = !isInside && !membership.hasHungDisk(node);
+    if (!mayGive || !mayTake || this.#transfers.has(node)) {
       return false;
     }
     counters.transfers++;
@@ -167,6 +179,7 @@ export class TransferSource {
       nextChunk: 0,
       acknowledged: -1,
       bytesAhead: [],
+      stuckSince: undefined,
       finalFor: 0,
     };
     this.#transfers.set(node, transfer);
@@ -205,7 +218,8 @@ export class TransferSource {
 
   onTick(): void {
     for (const [node, transfer] of this.#transfers) {
-      if (!this.#isOvertaken(transfer)) this.#pump(node, transfer);
+      if (this.#isInVain(node, transfer)) this.#end(node); // The joiner asks again once it can go on.
+      else if (!this.#isOvertaken(transfer)) this.#pump(node, transfer);
       else {
         this.#end(node);
         this.startTransfer(node);
@@ -368,6 +382,15 @@ export class TransferSource {
       );
   }
 
+  /** The joiner has taken in nothing for too long, or too little, and this node has to keep too much for it. */
+  #isInVain(node: NodeId, transfer: Transfer): boolean {
+    const { membership, store, now } = this.#context;
+    if (membership.hasHungDisk(node)) transfer.stuckSince ??= now;
+    else transfer.stuckSince = undefined;
+    if (now - (transfer.stuckSince ?? now) >= STUCK_MS_MAX) return true;
+    return transfer.changed.size > Math.max(store.size, CHANGED_MIN);
+  }
+
   /** All keys were deleted at once since: the joiner must forget what it was sent, and begin again. */
   #isOvertaken({ clears }: Transfer): boolean {
     return clears !== this.#context.store.clears;
@@ -469,6 +492,8 @@ export class TransferTarget {
       this.#source = undefined;
       return;
     }
+    // It could make nothing durable of what it is sent, and the sources would keep all that changes.
+    if (membership.isStuck(now)) return;
     // A node that has joined holds everything: the next view change admits it.
     if (membership.joined !== undefined || now - this.#progressAt < PATIENCE_MS) return;
     const candidates = this.#candidates;

@@ -208,3 +208,52 @@ Deno.test("a joiner that was too late is let in at once if it is needed", () => 
   assert(mayWrite(script, source, 2), `after ${script.now - killedAt} ms`);
   assert(script.now - killedAt < 4500, `after ${script.now - killedAt} ms`);
 });
+
+Deno.test("nothing is kept for a joiner whose disk hangs, and it gets in once it goes on", () => {
+  const cluster = new SlowDisk(0);
+  const { script } = cluster;
+  cluster.goOn(10_000, () => (node(script, 2).chunksReceived ?? 0) > 0);
+  cluster.forceMs = Infinity;
+  const before = sum(script, "transfers");
+  cluster.goOn(40_000);
+  assertEquals([0, 1].map((index) => node(script, index).transfers), [[], []]);
+  assert(sum(script, "transfers") <= before + 1, "no other member begins");
+  cluster.forceMs = 0;
+  cluster.goOn(10_000, () => mayWrite(script, 0, 1, 2));
+  assert(mayWrite(script, 0, 1, 2), "it is let in");
+});
+
+Deno.test("a transfer goes on if the disk of the joiner hangs for a few seconds", () => {
+  const cluster = new SlowDisk(0);
+  const { script } = cluster;
+  cluster.goOn(10_000, () => (node(script, 2).chunksReceived ?? 0) > 0);
+  cluster.forceMs = Infinity;
+  cluster.goOn(5000);
+  cluster.forceMs = 0;
+  cluster.goOn(10_000, () => mayWrite(script, 0, 1, 2));
+  assert(mayWrite(script, 0, 1, 2), "it is let in");
+  assertEquals(sum(script, "transfers"), 1);
+});
+
+/** Sets and deletes 12,000 keys at n0, of which n2, which has taken in its first part, hears nothing. */
+function churn(script: Script): void {
+  for (let from = 0; from < 12_000; from += 500) {
+    const keys = Array.from({ length: 500 }, (_, index) => `churn${from + index}`);
+    for (const value of ["1", undefined]) {
+      script.ask(0, `${from} ${value}`, write(Object.fromEntries(keys.map((key) => [key, value]))));
+      script.deliverAll((a, b) => a === 2 || b === 2);
+    }
+    script.log.length = 0;
+  }
+}
+
+Deno.test("a transfer is ended when more keys have changed than there are", () => {
+  const script = Script.complete(3, timingFor(5000));
+  const { source } = asking(script);
+  script.deliverUntil(() => node(script, 2).chunksReceived === 1, (from) => from === 2);
+  churn(script);
+  script.wait(20);
+  assertEquals(node(script, source).transfers, []);
+  script.goOnUntil(() => mayWrite(script, 0, 1, 2));
+  assertEquals(node(script, 2).store.size, node(script, 0).store.size);
+});
