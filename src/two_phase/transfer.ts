@@ -66,10 +66,19 @@ const CHUNKS_AHEAD = 4;
 
 /**
  * A joiner has caught up if at most this many keys and bytes are left to send, for which the view
- * change waits. With one key left it always has, however large the key.
+ * change waits. With one key left it always has, however large the key. If more than that changes
+ * in the time that a chunk and its acknowledgement take, both bounds are doubled, and once more,
+ * up to SLACK_MAX times as much: that is still little for the time that the members wait.
  */
 const CAUGHT_UP_KEYS = 500;
 const CAUGHT_UP_BYTES = 1024 * 1024;
+const SLACK_MAX = 8;
+
+/**
+ * A round sends the keys that have changed by its begin. The bounds are doubled if the keys of a
+ * round are more than half as many as so many rounds before.
+ */
+const ROUNDS = 4;
 
 /** A joiner that has received nothing for this long asks whether its source continues. */
 const PATIENCE_MS = 1000;
@@ -99,6 +108,13 @@ interface Transfer {
   scan: Iterator<Entry> | undefined;
   /** Keys that have changed since the transfer started and were not sent since. */
   readonly changed: KeySet;
+  /** What the bounds of having caught up are multiplied by. */
+  slack: number;
+  /** How many keys are left of the present round. */
+  roundLeft: number;
+  /** How many rounds have begun since `slack` was looked at, and how many keys had changed then. */
+  rounds: number;
+  changedThen: number;
   /** How often all keys had been deleted at once when it began: it begins again after another time. */
   readonly clears: number;
   nextChunk: number;
@@ -175,6 +191,10 @@ export class TransferSource {
       id: ++this.#lastId,
       scan: store.entries(),
       changed: store.watch(),
+      slack: 1,
+      roundLeft: 0,
+      rounds: 0,
+      changedThen: Infinity,
       clears: store.clears,
       nextChunk: 0,
       acknowledged: -1,
@@ -350,12 +370,19 @@ export class TransferSource {
     }
     // The first chunk is sent even if it is empty: it tells the joiner to start.
     if (entries.length > 0 || transfer.nextChunk === 0) return entries;
-    const { changed } = transfer;
-    const isLittle = changed.size <= CAUGHT_UP_KEYS && this.#bytesOfAll(changed) <= CAUGHT_UP_BYTES;
-    return isLittle ? undefined : this.#takeChanged(changed);
+    return this.#isLittle(transfer) ? undefined : this.#takeChanged(transfer);
   }
 
-  #takeChanged(changed: KeySet): KeyRecord[] {
+  /** So little has changed since that the view change may wait for it. */
+  #isLittle({ changed, slack }: Transfer): boolean {
+    if (changed.size <= 1) return true;
+    return changed.size <= CAUGHT_UP_KEYS * slack &&
+      this.#bytesOfAll(changed) <= CAUGHT_UP_BYTES * slack;
+  }
+
+  #takeChanged(transfer: Transfer): KeyRecord[] {
+    const { changed } = transfer;
+    if (transfer.roundLeft <= 0) beginRound(transfer);
     const taken: ByteString[] = [];
     let bytes = 0;
     for (const key of changed) {
@@ -365,6 +392,7 @@ export class TransferSource {
     }
     const entries = this.#entriesNow(taken);
     for (const key of taken) changed.delete(key);
+    transfer.roundLeft -= taken.length;
     return entries;
   }
 
@@ -398,11 +426,9 @@ export class TransferSource {
 
   /** Every entry was sent and acknowledged, and little has changed since. */
   #isCaughtUp(transfer: Transfer): boolean {
-    const { scan, nextChunk, acknowledged, changed } = transfer;
+    const { scan, nextChunk, acknowledged } = transfer;
     if (this.#isOvertaken(transfer)) return false;
-    const isSent = scan === undefined && acknowledged === nextChunk - 1;
-    return isSent && changed.size <= CAUGHT_UP_KEYS &&
-      (changed.size <= 1 || this.#bytesOfAll(changed) <= CAUGHT_UP_BYTES);
+    return scan === undefined && acknowledged === nextChunk - 1 && this.#isLittle(transfer);
   }
 
   #bytesOfAll(keys: Iterable<ByteString>): number {
@@ -421,6 +447,16 @@ export class TransferSource {
     this.#context.store.unwatch(transfer.changed);
     this.#transfers.delete(node);
   }
+}
+
+/** All keys that have changed so far are to be sent: allows for more if they do not become fewer. */
+function beginRound(transfer: Transfer): void {
+  const { size } = transfer.changed;
+  transfer.roundLeft = size;
+  if (++transfer.rounds < ROUNDS) return;
+  if (size > transfer.changedThen / 2) transfer.slack = Math.min(2 * transfer.slack, SLACK_MAX);
+  transfer.rounds = 0;
+  transfer.changedThen = size;
 }
 
 /** A part of what a joiner is sent last. */

@@ -115,6 +115,7 @@ export function lastPartAhead(
   isWelcome = false;
   const chunks = replicaOf(2)?.chunksReceived ?? 0;
   world.apply(["ask", 0, "setLarge", 1]);
+  world.apply(["ask", 0, "set", 0]);
   run.to("a newer chunk has come", () => (replicaOf(2)?.chunksReceived ?? 0) > chunks);
   isWelcome = true;
   held.delete("disk 2");

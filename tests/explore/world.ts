@@ -69,7 +69,7 @@ export const OPERATIONS = [
   "export",
 ] as const;
 
-/** See {@linkcode OPERATIONS}. `setLarge`: more than a joiner may lack that has caught up. */
+/** See {@linkcode OPERATIONS}. `setLarge`: with another key, more than a joiner may lack. */
 export type OperationName = typeof OPERATIONS[number] | "setLarge";
 
 /** How long a large value is. */

@@ -257,3 +257,44 @@ Deno.test("a transfer is ended when more keys have changed than there are", () =
   script.goOnUntil(() => mayWrite(script, 0, 1, 2));
   assertEquals(node(script, 2).store.size, node(script, 0).store.size);
 });
+
+/**
+ * n2 of three joins while n0 sets `values`, of which the next ones are given every 20 ms. What is on its way
+ * to n2 and from it takes 40 ms. Returns whether it gets in within 20 s.
+ */
+function joinsUnder(values: (turn: number) => Record<string, string>): boolean {
+  const script = Script.complete(3, timingFor(5000));
+  asking(script);
+  const isIn = () => mayWrite(script, 0, 1, 2);
+  for (let turn = 0; turn < 1000 && !isIn(); turn++) {
+    script.wait(20);
+    script.ask(0, `W${turn}`, write(values(turn)));
+    script.deliverAll((from, to) => from === 2 || to === 2);
+    if (turn % 2 === 0) continue;
+    const isToJoiner = turn % 4 === 1;
+    script.deliverAll((_from, to) => (to === 2) !== isToJoiner);
+    script.log.length = 0;
+  }
+  return isIn();
+}
+
+Deno.test("a joiner gets in while 1,200 keys change before it acknowledges a part", () => {
+  const values = (turn: number) =>
+    Object.fromEntries(
+      Array.from({ length: 300 }, (_, index) => [`k${(turn * 300 + index) % 6000}`, String(turn)]),
+    );
+  assert(joinsUnder(values));
+});
+
+Deno.test("a joiner gets in while a key of 2 MiB is set all the time", () => {
+  assert(joinsUnder((turn) => ({ large: `${turn}`.padEnd(2 * 1024 * 1024, "x") })));
+});
+
+Deno.test("a joiner gets in while 80 keys of 64 KiB change faster than they can be sent", () => {
+  const value = "x".repeat(64 * 1024);
+  const values = (turn: number) =>
+    Object.fromEntries(
+      Array.from({ length: 8 }, (_, index) => [`k${(turn * 8 + index) % 80}`, value]),
+    );
+  assert(joinsUnder(values));
+});
