@@ -16,7 +16,7 @@ import {
 import { IS_NIGHTLY } from "../harness/nightly.ts";
 import { client, until } from "../harness/processes.ts";
 import { withHome } from "../harness/homes.ts";
-import { Workload } from "../harness/workload.ts";
+import { REST_MS, Workload } from "../harness/workload.ts";
 
 const ROUNDS = IS_NIGHTLY ? 20 : 3;
 
@@ -34,6 +34,7 @@ Deno.test(`acknowledged writes survive kill -9 of all nodes at once, ${ROUNDS} t
       readersPerNode: 2,
       keysPerWriter: 4,
       timeoutMs: CLIENT_TIMEOUT_MS,
+      pauseMs: () => REST_MS,
     });
     try {
       for (let round = 0; round < ROUNDS; round++) {

@@ -14,7 +14,7 @@ import {
 } from "../harness/checks.ts";
 import { client, until } from "../harness/processes.ts";
 import { withHome } from "../harness/homes.ts";
-import { Workload } from "../harness/workload.ts";
+import { REST_MS, Workload } from "../harness/workload.ts";
 
 const FORCE = "--force-new-cluster";
 
@@ -144,6 +144,7 @@ function load(ports: readonly number[], prefix: string): Workload {
     readersPerNode: 1,
     keysPerWriter: 4,
     timeoutMs: CLIENT_TIMEOUT_MS,
+    pauseMs: () => REST_MS,
     prefix,
   });
 }

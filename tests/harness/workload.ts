@@ -33,8 +33,19 @@ export interface WorkloadOptions {
   readonly pauseMs?: (node: number) => number;
 }
 
+/**
+ * How long clients rest between requests, in milliseconds, unless a test is about a full load: without,
+ * they take the processors from nodes that start and join.
+ */
+export const REST_MS = 10;
+
 /** Of five nodes: enough for every fault to hit some of it. */
-export const STEADY_LOAD = { writersPerNode: 4, readersPerNode: 4, keysPerWriter: 5 } as const;
+export const STEADY_LOAD = {
+  writersPerNode: 4,
+  readersPerNode: 4,
+  keysPerWriter: 5,
+  pauseMs: () => REST_MS,
+} as const;
 
 /** What is known of one key. */
 class Key {

@@ -7,7 +7,7 @@ import { binary } from "../../harness/binary.ts";
 import { call, CLIENT_TIMEOUT_MS, untilMore } from "../../harness/checks.ts";
 import { freePorts, loopback, NodeProcess } from "../../harness/cluster.ts";
 import { execute, until } from "../../harness/processes.ts";
-import { Workload } from "../../harness/workload.ts";
+import { REST_MS, Workload } from "../../harness/workload.ts";
 
 /** Sits between a program and the C library, and makes every force take long. */
 const SHIM = `
@@ -69,6 +69,7 @@ async function withSlowNode(
       readersPerNode: 1,
       keysPerWriter: 2,
       timeoutMs: CLIENT_TIMEOUT_MS,
+      pauseMs: () => REST_MS,
     });
     try {
       // The slow one may be left out before it can say so.
