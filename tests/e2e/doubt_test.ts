@@ -6,18 +6,16 @@ import type { Address } from "../../src/address.ts";
 import type { ClusterStatus } from "../../src/cluster_status.ts";
 import { OK } from "../../src/resp/value.ts";
 import { binary } from "../harness/binary.ts";
-import { call } from "../harness/checks.ts";
+import { call, statusAt } from "../harness/checks.ts";
 import { client, until } from "../harness/processes.ts";
 
-async function statusOf(port: number): Promise<ClusterStatus> {
-  return JSON.parse((await client(port, ["status", "--json"])).stdout) as ClusterStatus;
-}
+const addressOf = (port: number): Address => ({ hostname: "127.0.0.1", port });
+const statusOf = (port: number): Promise<ClusterStatus> => statusAt(addressOf(port));
 
 Deno.test("status and INFO name what is in doubt, since when, and for whom it waits", async () => {
   // In the order of the list, in which transactions are named.
   const ports = freePorts(5).sort((a, b) => a - b);
   const [coordinator = 0, other = 0, silent = 0] = ports;
-  const addressOf = (port: number): Address => ({ hostname: "127.0.0.1", port });
   const cluster = await LocalCluster.start({
     places: loopback(ports, await binary()),
     // No node is suspected, so no view ends the doubt, and no deadline does.
@@ -48,6 +46,8 @@ Deno.test("status and INFO name what is in doubt, since when, and for whom it wa
     assertEquals(elsewhere?.doubts[0]?.waitsFor, `its coordinator 127.0.0.1:${coordinator}`);
     assertEquals(elsewhere?.doubts[0]?.nodes, [`127.0.0.1:${coordinator}`]);
 
+    const asJson = JSON.parse((await client(other, ["status", "--json"])).stdout) as ClusterStatus;
+    assertEquals(asJson.doubts, elsewhere?.doubts);
     const text = (await client(other, ["status"])).stdout;
     assertStringIncludes(text, "1 transaction is in doubt here");
     assertMatch(

@@ -7,12 +7,17 @@ import type { Address } from "../../src/address.ts";
 import { type ByteString, fromBytes } from "../../src/byte_string.ts";
 import { ConnectionError } from "../../src/client/connection.ts";
 import { chunkKey } from "../../src/node/storage/kv_layout.ts";
-import { type RespValue, SimpleString } from "../../src/resp/value.ts";
 import { binary } from "../harness/binary.ts";
-import { assertAgreement, call, CLIENT_TIMEOUT_MS, untilLocksAreFree } from "../harness/checks.ts";
+import {
+  assertAgreement,
+  call,
+  CLIENT_TIMEOUT_MS,
+  isOk,
+  untilLocksAreFree,
+} from "../harness/checks.ts";
 import { client, execute, until } from "../harness/processes.ts";
 import { databasesBelow, withHome } from "../harness/homes.ts";
-import { Workload } from "../harness/workload.ts";
+import { REST_MS, Workload } from "../harness/workload.ts";
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -88,10 +93,6 @@ async function fillDisk(port: number, node: NodeProcess): Promise<ByteString[]> 
   return acknowledged;
 }
 
-function isOk(reply: RespValue): boolean {
-  return reply instanceof SimpleString && reply.text === "OK";
-}
-
 /** Returns a value of a megabyte that nothing makes shorter. */
 function randomValue(): ByteString {
   const bytes = new Uint8Array(1024 * 1024);
@@ -143,6 +144,7 @@ async function fillUp({ env, disk }: { env: Environment; disk: string }): Promis
     readersPerNode: 1,
     keysPerWriter: 4,
     timeoutMs: CLIENT_TIMEOUT_MS,
+    pauseMs: () => REST_MS,
   });
   try {
     await Promise.all(nodes.map((node) => node.untilPrinted(/cluster is complete/)));

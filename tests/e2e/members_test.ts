@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { binary } from "../harness/binary.ts";
+import { statusAt } from "../harness/checks.ts";
 import { freePorts, NodeProcess, type Program } from "../harness/cluster.ts";
 import { client, until } from "../harness/processes.ts";
 import { Workload } from "../harness/workload.ts";
@@ -54,10 +55,8 @@ async function member(port: number, ...words: readonly string[]): Promise<string
 }
 
 async function namesAt(port: number): Promise<string[]> {
-  const list = JSON.parse(await member(port, "list", "--json")) as {
-    nodes: { address: string; isLearner: boolean; role: string }[];
-  };
-  return list.nodes.filter(({ isLearner, role }) => !isLearner && role === "member")
+  const { nodes } = await statusAt({ hostname: "127.0.0.1", port });
+  return nodes.filter(({ isLearner, role }) => !isLearner && role === "member")
     .map(({ address }) => address).toSorted();
 }
 

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { freePorts, loopback, NodeProcess } from "../harness/cluster.ts";
 import { binary } from "../harness/binary.ts";
+import { callIfServed, isOk } from "../harness/checks.ts";
 import { IS_NIGHTLY } from "../harness/nightly.ts";
 import { client, until } from "../harness/processes.ts";
 import { withHome } from "../harness/homes.ts";
@@ -26,6 +27,8 @@ for (const at of IS_NIGHTLY ? [0, 1, 2] : [0, 2]) {
         return nodes;
       };
       const portOf = (index: number) => places[index]?.port ?? 0;
+      const ask = (index: number, words: readonly string[]) =>
+        callIfServed({ hostname: "127.0.0.1", port: portOf(index) }, words);
       const other = (at + 1) % 3;
       let nodes = await startAll();
       try {
@@ -36,7 +39,7 @@ for (const at of IS_NIGHTLY ? [0, 1, 2] : [0, 2]) {
 
         nodes = await startAll();
         await until("a write is taken", async () => {
-          return (await client(portOf(other), ["put", "k", "new"])).code === 0;
+          return isOk(await ask(other, ["SET", "k", "new"]));
         });
         await Promise.all(nodes.map((node) => node.stop()));
         await Deno.remove(`${home}/${at}/data`, { recursive: true });
@@ -51,13 +54,13 @@ for (const at of IS_NIGHTLY ? [0, 1, 2] : [0, 2]) {
         // Until it is a member again it answers nothing; then it has what the others have.
         const seen = new Set<string>();
         await until("it answers", async () => {
-          const { code, stdout } = await client(portOf(at), ["get", "k"]);
-          if (code === 0) seen.add(stdout.trim());
-          return code === 0;
+          const value = await ask(at, ["GET", "k"]);
+          if (typeof value === "string") seen.add(value);
+          return typeof value === "string";
         });
         assertEquals([...seen], ["new"]);
         await until("it takes a write", async () => {
-          return (await client(portOf(at), ["put", "k", "newer"])).code === 0;
+          return isOk(await ask(at, ["SET", "k", "newer"]));
         });
         // All of that takes few views: no node is taken for its earlier process.
         const { stdout } = await client(portOf(at), ["status"]);
@@ -67,7 +70,7 @@ for (const at of IS_NIGHTLY ? [0, 1, 2] : [0, 2]) {
         await nodes[at]?.stop();
         nodes[at] = start(at);
         await until("it is back", async () => {
-          return (await client(portOf(at), ["get", "k"])).stdout.trim() === "newer";
+          return await ask(at, ["GET", "k"]) === "newer";
         });
         assertEquals(/OLDER COPY/.test(nodes[at].printed), false);
       } finally {

@@ -6,9 +6,11 @@
 
 import { assertEquals, assertLess } from "@std/assert";
 import { type Address, formatAddress } from "../../src/address.ts";
-import { ClientConnection } from "../../src/client/connection.ts";
+import type { ClusterStatus } from "../../src/cluster_status.ts";
+import { ClientConnection, ConnectionError } from "../../src/client/connection.ts";
 import { isRejection } from "../../src/client/refusals.ts";
-import type { RespValue } from "../../src/resp/value.ts";
+import { statusOf } from "../../src/client/status.ts";
+import { type RespValue, SimpleString } from "../../src/resp/value.ts";
 import { until } from "./processes.ts";
 import type { Workload } from "./workload.ts";
 
@@ -48,6 +50,33 @@ export async function call(address: Address, words: readonly string[]): Promise<
   } finally {
     connection.close();
   }
+}
+
+/**
+ * As {@linkcode call}; `undefined` while the node cannot be reached or rejects the command. For asking
+ * again and again: each `dks client` takes a process, which takes 0.2 s of a processor.
+ */
+export async function callIfServed(
+  address: Address,
+  words: readonly string[],
+): Promise<RespValue | undefined> {
+  try {
+    const reply = await call(address, words);
+    return isRejection(reply) ? undefined : reply;
+  } catch (error) {
+    if (error instanceof ConnectionError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a command was answered with OK. */
+export function isOk(reply: RespValue | undefined): boolean {
+  return reply instanceof SimpleString && reply.text === "OK";
+}
+
+/** Returns the status of the cluster as one node sees it. */
+export async function statusAt(address: Address): Promise<ClusterStatus> {
+  return statusOf(await call(address, ["DKS.STATUS"]), formatAddress(address));
 }
 
 /** As {@linkcode call}, again and again while the command is rejected. */
