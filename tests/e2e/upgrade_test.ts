@@ -8,14 +8,15 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Connector } from "../../../src/client/connector.ts";
-import { PROTOCOL_NEWEST, PROTOCOL_OLDEST } from "../../../src/node/peer/protocols.ts";
-import { FORMAT } from "../../../src/node/storage/kv_layout.ts";
-import { freePorts, LocalCluster, NodeProcess, type Program } from "../../harness/cluster.ts";
-import { CountingClient, TIMEOUT_MS } from "../../harness/counting_client.ts";
-import { client, until } from "../../harness/processes.ts";
+import { Connector } from "../../src/client/connector.ts";
+import { PROTOCOL_NEWEST, PROTOCOL_OLDEST } from "../../src/node/peer/protocols.ts";
+import { FORMAT } from "../../src/node/storage/kv_layout.ts";
+import { call, callUntilAnswered } from "../harness/checks.ts";
+import { freePorts, LocalCluster, NodeProcess, type Program } from "../harness/cluster.ts";
+import { CountingClient, TIMEOUT_MS } from "../harness/counting_client.ts";
+import { client, until } from "../harness/processes.ts";
 
-const ROOT = new URL("../../../", import.meta.url).pathname;
+const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** How many answers the load gets between two restarts. */
 const ANSWERS = 150;
@@ -167,8 +168,9 @@ class MixedCluster {
 
   /** Returns the versions of the peer protocol in use on the links of a node: each once. */
   async protocolsAt(at: number): Promise<string> {
-    const { stdout } = await client(this.#ports[at] ?? 0, ["raw", "INFO", "cluster"]);
-    const links = /link_protocols:(\S*)/.exec(stdout)?.[1] ?? "";
+    const address = { hostname: "127.0.0.1", port: this.#ports[at] ?? 0 };
+    const info = String(await call(address, ["INFO", "cluster"]));
+    const links = /link_protocols:(\S*)/.exec(info)?.[1] ?? "";
     const versions = links.split(",").map((link) => link.split("=")[1] ?? "none");
     return [...new Set(versions)].sort().join(" and ");
   }
@@ -182,8 +184,8 @@ class MixedCluster {
   async check(): Promise<void> {
     for (const port of this.#ports) {
       for (const { key, count } of this.#clients) {
-        const { stdout } = await client(port, ["get", key]);
-        assertEquals(stdout, String(count), `${key} at ${port}`);
+        const value = await callUntilAnswered({ hostname: "127.0.0.1", port }, ["GET", key]);
+        assertEquals(value, String(count), `${key} at ${port}`);
       }
     }
   }
