@@ -125,8 +125,10 @@ export class Membership {
   #isToStartOver = false;
   /** Peers that have said what they know of this node's journal. */
   #told: NodeSet = NOBODY;
-  /** Peers that run on an older copy of their journal, or on one from elsewhere. */
+  /** Peers that run on an older copy of their journal, as the disk of this node shows. */
   #olderCopies: NodeSet = NOBODY;
+  /** Peers that contradict the majority that has vouched for this node's journal. */
+  #contradicting: NodeSet = NOBODY;
   /** The view lists this node, but the node does not hold what members hold, so it is not one. */
   #isIncomplete = false;
   /** This process answers no more reads in the installed view: it is to leave the list. */
@@ -281,6 +283,7 @@ export class Membership {
     this.onPeerDown(node);
     this.#renamed |= only(node);
     this.#olderCopies &= ~only(node);
+    this.#contradicting &= ~only(node);
     this.#told &= ~only(node);
     this.#nodes.forget(node);
   }
@@ -335,6 +338,7 @@ export class Membership {
     // A node that the view removes waits for that, see `ViewChange`.
     this.announce(this.#connected & ~only(this.#self));
     this.#verify(); // Other nodes may count now.
+    this.#startOverIfPossible();
     this.#reportComplete();
   }
 
@@ -472,7 +476,7 @@ export class Membership {
 
   /** Tells whether what `node` says about views counts: `view` lists the journal that it has. */
   counts(node: NodeId, view: View = this.#view): boolean {
-    if (contains(this.#olderCopies, node)) return false;
+    if (this.isDistrusted(node)) return false;
     // In view 0 no node is part of a cluster yet: all nodes count, and all are needed.
     const { met } = this.#nodes.of(node);
     if (view.number === 0) return met !== undefined;
@@ -581,10 +585,11 @@ export class Membership {
     const record = this.#nodes.of(node);
     const isLater = seen !== undefined && isOlderCopy(this.#identity, seen);
     record.accusation = isLater ? seen : undefined;
+    this.#contradicting &= ~only(node);
     if (!isLater) return;
     const own = this.#identity;
     if (this.#isVerified) {
-      this.#olderCopies |= only(node);
+      this.#contradicting |= only(node);
       this.#outbox.report({ type: "contradicted", peer: node, own, seen });
     } else if (this.#isAccuser(record)) {
       this.#outbox.report({ type: "olderCopy", peer: node, own, seen });
@@ -603,15 +608,26 @@ export class Membership {
    * This node's journal is an older copy, and a member that takes part says so: this node can give
    * the journal up, and join from empty. Before there is such a member, it might be the best copy
    * that is left.
+   *
+   * A node that takes part does the same once a view has left it out: then it holds nothing, and with
+   * another journal nobody distrusts it.
    */
   #startOverIfPossible(): void {
-    if (this.#isToStartOver || !this.isOlderCopy) return;
+    const isOlderCopy = this.isOlderCopy;
+    const isOutside = this.#isVerified && this.#view.number > 0 && !this.isMember &&
+      this.joined === undefined;
+    if (this.#isToStartOver || !isOlderCopy && !isOutside) return;
     for (const record of this.#nodes.all()) {
-      const { announced } = record;
+      const { announced, accusation } = record;
       // A node that is in no view yet loses nothing by that.
       const takesPart = announced?.isVerified === true &&
         (announced.isMember || this.#view.number === 0);
-      if (!takesPart || !this.#isAccuser(record)) continue;
+      if (!takesPart) continue;
+      const isToHeed = isOlderCopy
+        ? this.#isAccuser(record)
+        : accusation !== undefined && announced.view >= this.#view.number &&
+          !this.isForeign(record.id);
+      if (!isToHeed) continue;
       this.#isToStartOver = true;
       this.#outbox.report({ type: "startOver", peer: record.id });
       return;
@@ -646,6 +662,14 @@ export class Membership {
   /** Tells whether `node` runs on an older copy of its journal. */
   hasOlderCopy(node: NodeId): boolean {
     return contains(this.#olderCopies, node);
+  }
+
+  /**
+   * Tells whether nothing that `node` says counts, whichever journal the view lists: it runs on an older
+   * copy of its journal, or on one from elsewhere.
+   */
+  isDistrusted(node: NodeId): boolean {
+    return contains(this.#olderCopies | this.#contradicting, node);
   }
 
   /**
@@ -939,9 +963,13 @@ export class Membership {
     return this.#isSilent(node, now) && !this.#saysItIsOut(node);
   }
 
-  /** Tells whether `node` has said something for which it is to be left out. */
+  /**
+   * Tells whether `node` has said something for which it is to be left out. A node on an older copy of its
+   * journal has: it may have forgotten what it had prepared.
+   */
   #saysItIsOut(node: NodeId): boolean {
-    return this.hasLeft(node) || this.#saysItIsOutside(node) || this.hasHungDisk(node);
+    return this.hasLeft(node) || this.#saysItIsOutside(node) || this.hasHungDisk(node) ||
+      this.hasOlderCopy(node);
   }
 
   /** The linked members that have said that their disk hangs, or is full. */

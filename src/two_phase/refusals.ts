@@ -108,7 +108,7 @@ function loading(reason: string): Refusal {
 function whyMissed({ membership }: Context, nodes: readonly NodeId[]): string[] {
   const isLinked = (node: NodeId) => contains(membership.linked, node);
   const unlinked = nodes.filter((node) => !isLinked(node));
-  const olderCopies = nodes.filter((node) => isLinked(node) && membership.hasOlderCopy(node));
+  const olderCopies = nodes.filter((node) => isLinked(node) && membership.isDistrusted(node));
   const strangers = nodes.filter((node) =>
     isLinked(node) && !membership.counts(node) && !olderCopies.includes(node)
   );

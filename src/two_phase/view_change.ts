@@ -469,10 +469,14 @@ export class ViewChange {
   #whySuspected(nodes: readonly NodeId[]): string[] {
     const { membership } = this.#context;
     const leaving = nodes.filter((node) => membership.hasLeft(node));
-    const stuck = nodes.filter((node) => !leaving.includes(node) && membership.hasHungDisk(node));
-    const silent = nodes.filter((node) => !leaving.includes(node) && !stuck.includes(node));
+    const older = nodes.filter((node) => !leaving.includes(node) && membership.hasOlderCopy(node));
+    const stuck = nodes.filter((node) =>
+      ![...leaving, ...older].includes(node) && membership.hasHungDisk(node)
+    );
+    const silent = nodes.filter((node) => ![...leaving, ...older, ...stuck].includes(node));
     return [
       ...leaving.length > 0 ? [`${membership.namesOf(leaving)} stops`] : [],
+      ...older.length > 0 ? [`an older copy at ${membership.namesOf(older)}`] : [],
       ...stuck.length > 0 ? [`the disk hangs or is full at ${membership.namesOf(stuck)}`] : [],
       ...silent.length > 0 ? [`no answer from ${membership.namesOf(silent)}`] : [],
     ];
@@ -684,10 +688,21 @@ export class ViewChange {
     return highest;
   }
 
+  /**
+   * Tells whether `promise`, which `node` gave, counts in `view`: the view must list the node's
+   * journal. Nor does one count that came before the node turned out to be on an older copy of its
+   * journal: it may have forgotten what it had prepared, or accepted.
+   */
+  #counts({ journal }: ViewPromise, node: NodeId, view: View): boolean {
+    // In view 0 no node is part of a cluster yet: all nodes count, and all are needed.
+    if (view.number === 0) return true;
+    return journal === view.journals[node] && !this.#context.membership.isDistrusted(node);
+  }
+
   /** Members of `view` that have promised, and have installed it. */
   #answering(attempt: Attempt, view: View): NodeId[] {
     return [...attempt.promises].flatMap(([node, promise]) =>
-      promise.isMember && contains(view.members, node) && counts(promise, node, view) &&
+      promise.isMember && contains(view.members, node) && this.#counts(promise, node, view) &&
         promise.installed.number === view.number
         ? [node]
         : []
@@ -715,7 +730,7 @@ export class ViewChange {
     if (!attempt.promises.has(self)) return undefined;
     const view = this.#highest(attempt);
     const counting = [...attempt.promises].flatMap(([node, promise]) =>
-      counts(promise, node, view) ? [node] : []
+      this.#counts(promise, node, view) ? [node] : []
     );
     if (!isEnoughFor(view, setOf(counting))) return undefined;
     if (view.number > membership.view.number) {
@@ -756,7 +771,7 @@ export class ViewChange {
     let latest: { ballot: Ballot; proposal: View } | undefined;
     for (const [node, promise] of attempt.promises) {
       const { accepted } = promise;
-      if (accepted === undefined || !counts(promise, node, view)) continue;
+      if (accepted === undefined || !this.#counts(promise, node, view)) continue;
       if (accepted.proposal.number !== view.number + 1) continue;
       if (latest === undefined || accepted.ballot > latest.ballot) latest = accepted;
     }
@@ -998,7 +1013,7 @@ export class ViewChange {
     const { view } = membership;
     // A process on another journal says nothing of the one on the journal that counts; nor does one that has
     // the view only since it promised.
-    const isOfView = promised !== undefined && counts(promised, node, view) &&
+    const isOfView = promised !== undefined && this.#counts(promised, node, view) &&
       promised.installed.number === view.number;
     const gaveUp = isOfView && promised.readsNoMore === true ? promised.acknowledged[node] ?? 0 : 0;
     const left = Math.max(membership.leftIncarnation(node), gaveUp);
@@ -1124,6 +1139,8 @@ export class ViewChange {
     if (attempt === undefined || attempt.installAt !== undefined) return;
     // The peer may have a new, empty journal: a node that has joined says so again.
     attempt.confirmed.delete(peer);
+    // Or an older copy of its journal: then it has forgotten what it had accepted.
+    if (!membership.counts(peer)) attempt.accepts &= ~only(peer);
     // Not after the proposal: the promises also say which nodes may still have a lease.
     const { ballot, proposal } = attempt;
     if (proposal === undefined && attempt.promises.get(peer)?.isJoined === true) {
@@ -1203,13 +1220,4 @@ export class ViewChange {
 function isEnoughFor(view: View, nodes: NodeSet): boolean {
   const all = configuredNodes(view);
   return view.number === 0 ? (nodes & all) === all : quorumForNext(view).isReachedBy(nodes);
-}
-
-/**
- * Tells whether `promise`, which `node` gave, counts in `view`: the view must list the node's
- * journal.
- */
-function counts({ journal }: ViewPromise, node: NodeId, view: View): boolean {
-  // In view 0 no node is part of a cluster yet: all nodes count, and all are needed.
-  return view.number === 0 || journal === view.journals[node];
 }

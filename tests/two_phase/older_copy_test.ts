@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { timingFor } from "../../src/two_phase/timing.ts";
+import { timingFor, VIEW_TIMING } from "../../src/two_phase/timing.ts";
 import {
   ballotOf,
   incarnationBase,
@@ -17,7 +17,7 @@ import {
 } from "../../src/two_phase/messages.ts";
 import type { ProtocolEvent } from "../../src/two_phase/outbox.ts";
 import { countsAsProgress, isOlderCopy, SIGHTING_MS } from "../../src/two_phase/peer_journals.ts";
-import { node, read, Script, write } from "./script.ts";
+import { type JournalCopy, node, read, Script, write } from "./script.ts";
 
 const SEEN: JournalSighting = { journal: "j", incarnation: 3, process: "p", position: 100 };
 
@@ -374,6 +374,76 @@ Deno.test("the owner of a recovered cluster that is on an older copy does not co
   script.start(1);
   run(script, 500);
   assertEquals(node(script, 0).membership.isOlderCopy, true);
+});
+
+/**
+ * n4 of five acknowledges "new" and crashes. That n3 has prepared it, only n0 has recorded.
+ *
+ * @returns also the journal of n3 from before that
+ */
+function acknowledged(): { readonly script: Script; readonly copy: JournalCopy } {
+  const script = Script.complete(5, timingFor(5000, { ...VIEW_TIMING, suspicionMs: 10_000 }));
+  writeAndWait(script, "old");
+  run(script, 2 * SIGHTING_MS);
+  const copy = script.copyJournal(3);
+  script.ask(4, "new", write({ k: "new" }));
+  const isWithheld = (from: number, to: number) => from === 4 || from === 3 && to in [0, 1, 2];
+  for (const to of [0, 1, 2, 3]) while (script.deliver(4, to));
+  for (const from of [0, 1, 2, 3]) while (script.deliver(from, 4));
+  assertEquals(script.outcomes.get("new"), { kind: "answered", reply: "OK" });
+  // What n4 has told the others since is lost.
+  script.kill(4);
+  for (const until = script.now + 2 * SIGHTING_MS; script.now < until;) {
+    script.wait(20);
+    while (script.deliver(3, 0));
+    script.deliverAll(isWithheld);
+  }
+  return { script, copy };
+}
+
+/** n3 starts on the older copy, and n1 and n2, which know of no more, vouch for it; then it meets n0. */
+function putBackAndVouchedFor(script: Script, copy: JournalCopy): ProtocolEvent[] {
+  script.putBack(3, copy);
+  script.start(3, []);
+  const events = startOverAt(script, 3);
+  for (const peer of [1, 2]) script.connect(3, peer);
+  assertEquals(node(script, 3).membership.isVerified, true);
+  script.connect(3, 0);
+  assertEquals(node(script, 0).membership.hasOlderCopy(3), true);
+  return events;
+}
+
+Deno.test("a proposer does not ask an older copy what was committed, and leaves it out at once", () => {
+  const { script, copy } = acknowledged();
+  const events = putBackAndVouchedFor(script, copy);
+  const { membership } = node(script, 0);
+  script.goOnUntil(() => membership.view.number === 2 && membership.mayWrite);
+  assertEquals(membership.members, 0b00111);
+  script.ask(0, "R", read("k"));
+  script.goOnUntil(() => script.outcomes.has("R"));
+  assertEquals(script.outcomes.get("R"), { kind: "answered", reply: ["new"] });
+  // It is left out, holds nothing, and is told by a member that it runs on an older copy.
+  const types = events.map(({ type }) => type).filter((type) =>
+    /contradicted|startOver/.test(type)
+  );
+  assertEquals(types, ["contradicted", "startOver"]);
+  script.wipe(3);
+  script.goOnUntil(() => node(script, 3).membership.mayRead(script.clocksOf(3)));
+  assertEquals(node(script, 3).store.get("k")?.value, "new");
+});
+
+Deno.test("a promise does not count any more when its node comes back on an older copy", () => {
+  const { script, copy } = acknowledged();
+  const { membership } = node(script, 0);
+  script.change(0, "C", { kind: "remove", name: "n4" });
+  script.wait(20);
+  while (script.deliver(0, 3));
+  while (script.deliver(3, 0));
+  assertMatch(script.log.at(-1) ?? "", /viewPromise/);
+  putBackAndVouchedFor(script, copy);
+  const isBetween = (from: number, to: number) => from === 3 && to === 0 || from === 0 && to === 3;
+  script.deliverUntil(() => membership.view.number === 2, isBetween);
+  assertEquals(membership.members, 0b00111);
 });
 
 /** n0 has just begun a cluster of three by force; n1 and n2 are new. */
