@@ -75,8 +75,23 @@ import { whyHopeless, whyLoading } from "./refusals.ts";
 import { settle, transactionReportOf } from "./settlement.ts";
 import type { TransferSource } from "./transfer.ts";
 
-/** An attempt that has not led to a view within this time is given up, in milliseconds. */
+/**
+ * An attempt in which nothing has happened for this long is given up, in milliseconds: no node has promised
+ * or accepted anything. Slow disks are given more time.
+ */
 const ATTEMPT_MS = 1000;
+
+/**
+ * How many forces of the slowest disk are waited for in addition: a node forces its promise and what it
+ * accepts, and each of the two may have to wait for a force that is under way.
+ */
+const FORCES_IN_ATTEMPT = 4;
+
+/**
+ * A node that is not the first one lets so many forces of the slowest disk pass before its own attempt: it
+ * hears nothing of that of the first one until the promise of that node is durable.
+ */
+const FORCES_BEFORE_ATTEMPT = 2;
 
 /** Once a majority has promised, the proposer waits this long for the others. */
 const STRAGGLERS_MS = 150;
@@ -91,8 +106,8 @@ const ATTEMPT_WITH_JOINERS_MS = 60_000;
 const PAUSE_MS = 150;
 
 /**
- * If another proposer has frozen this node for a lease and this long, this node makes an attempt
- * itself.
+ * If another proposer has frozen this node for a lease and this long, and for what its disk and the others'
+ * need in addition, this node makes an attempt itself.
  */
 const FROZEN_MS = 1000;
 
@@ -120,6 +135,10 @@ interface Farewell {
 interface Attempt {
   readonly ballot: Ballot;
   readonly beganAt: number;
+  /** When a node last promised or accepted for the first time. */
+  progressAt: number;
+  /** Nodes that have promised, maybe more than once. */
+  promised: NodeSet;
   /** By node. The proposer asks others only once its own promise is among them. */
   readonly promises: Map<NodeId, ViewPromise>;
   majorityAt: number;
@@ -167,7 +186,7 @@ export class ViewChange {
   #highestRound = 0;
   /** The earliest time of the next attempt. */
   #tryAt = -Infinity;
-  /** When the highest promise was made. */
+  /** When the highest promise was made, or what its proposer proposed was accepted. */
   #promisedAt = -Infinity;
   /** What somebody has asked for, and has no answer to yet. */
   #asked: AskedChange | undefined;
@@ -192,7 +211,7 @@ export class ViewChange {
   }
 
   #tryIfNeeded(): void {
-    const { membership, now, random } = this.#context;
+    const { membership, now } = this.#context;
     const reason = this.#reason();
     if (reason === undefined) {
       this.#tryAt = -Infinity;
@@ -203,7 +222,8 @@ export class ViewChange {
     if (this.#tryAt === -Infinity) {
       // If several nodes see the same, one of them is usually first.
       const isAtOnce = this.#isFirstLinked || this.#asked !== undefined;
-      this.#tryAt = isAtOnce ? now : now + random() * PAUSE_MS;
+      if (isAtOnce) this.#tryAt = now;
+      else this.#pause(PAUSE_MS);
     }
     if (now >= this.#tryAt) this.#begin(reason);
   }
@@ -357,7 +377,25 @@ export class ViewChange {
     }
     // Nothing comes over its link any more: it may have been cut off, or stand still.
     if (membership.isOnlySilent(proposer, now)) return false;
-    return now - this.#promisedAt < timing.leaseMs + FROZEN_MS;
+    const patienceMs = FROZEN_MS + FORCES_IN_ATTEMPT * this.#forceMs;
+    return now - this.#promisedAt < timing.leaseMs + patienceMs;
+  }
+
+  /**
+   * How long a force of the slowest disk takes, on average, in milliseconds. One that takes longer than the
+   * suspicion time is that of a disk that hangs, for which nobody waits.
+   */
+  get #forceMs(): number {
+    const { membership, slowMembers, timing } = this.#context;
+    const forces = members(membership.linked).map((node) => slowMembers.forceMsOf(node) ?? 0);
+    return Math.min(Math.max(0, ...forces), timing.suspicionMs);
+  }
+
+  /** Waits for a random time of up to `ms` before the next attempt; longer, if another node is to be first. */
+  #pause(ms: number): void {
+    const { now, random } = this.#context;
+    const forces = this.#isFirstLinked ? 0 : FORCES_BEFORE_ATTEMPT;
+    this.#tryAt = now + random() * ms + forces * this.#forceMs;
   }
 
   /** Returns why there should be another view, or `undefined` if there is no reason. */
@@ -493,6 +531,8 @@ export class ViewChange {
     this.#attempt = {
       ballot,
       beganAt: now,
+      progressAt: now,
+      promised: NOBODY,
       promises: new Map(),
       majorityAt: Infinity,
       lastPromiseAt: now,
@@ -527,7 +567,7 @@ export class ViewChange {
 
   /** Ends the attempt, and waits a random time before the next one. */
   #giveUp(): void {
-    const { now, random, counters, membership, outbox } = this.#context;
+    const { counters, membership, outbox } = this.#context;
     counters.viewAttemptsGivenUp++;
     if (this.#attempt !== undefined) {
       const { ballot } = this.#attempt;
@@ -535,7 +575,7 @@ export class ViewChange {
       outbox.send(membership.linked & membership.others, { type: "viewAbandoned", view, ballot });
     }
     this.#attempt = undefined;
-    this.#tryAt = now + random() * PAUSE_MS * 2;
+    this.#pause(PAUSE_MS * 2);
   }
 
   onViewPrepare(from: NodeId, message: ViewPrepare): void {
@@ -637,16 +677,18 @@ export class ViewChange {
 
   /** The proposer that has this node's promise has given up the attempt. */
   #onAbandoned(ballot: Ballot): void {
-    const { membership, now, random } = this.#context;
+    const { membership } = this.#context;
     if (membership.promised !== ballot || this.#promisedAt === -Infinity) return;
     this.#promisedAt = -Infinity;
-    this.#tryAt = now + random() * PAUSE_MS;
+    this.#pause(PAUSE_MS);
   }
 
   onViewPromise(from: NodeId, message: ViewPromise): void {
     const attempt = this.#attempt;
     if (attempt === undefined || message.ballot !== attempt.ballot) return;
     if (attempt.proposal !== undefined) return;
+    if (!contains(attempt.promised, from)) attempt.progressAt = this.#context.now;
+    attempt.promised |= only(from);
     attempt.promises.set(from, message);
     attempt.lastPromiseAt = this.#context.now;
     this.#advance(attempt);
@@ -675,8 +717,10 @@ export class ViewChange {
         return;
       }
     }
-    const limit = this.#needsJoiners(attempt) ? ATTEMPT_WITH_JOINERS_MS : ATTEMPT_MS;
-    if (now - attempt.beganAt > limit) this.#giveUp();
+    const isOver = this.#needsJoiners(attempt)
+      ? now - attempt.beganAt > ATTEMPT_WITH_JOINERS_MS
+      : now - attempt.progressAt > ATTEMPT_MS + FORCES_IN_ATTEMPT * this.#forceMs;
+    if (isOver) this.#giveUp();
   }
 
   /** The highest view that any node that has promised has installed. */
@@ -924,6 +968,7 @@ export class ViewChange {
   #propose(attempt: Attempt, proposal: View): void {
     const { membership, outbox, self } = this.#context;
     attempt.proposal = proposal;
+    attempt.progressAt = this.#context.now;
     // A node alone has a lease that does not end by itself, whatever is waited for.
     if (!contains(proposal.members, self)) membership.giveUpReading();
     const { ballot } = attempt;
@@ -962,6 +1007,7 @@ export class ViewChange {
     if (this.#attempt !== undefined && this.#attempt.ballot < ballot) this.#giveUp();
     const journal = membership.identityOf(from)?.journal ?? "";
     const accepted = { ballot, proposal, journal };
+    if (membership.accepted?.ballot !== ballot) this.#promisedAt = this.#context.now;
     membership.accept(accepted);
     outbox.append({ type: "accepted", ...accepted });
     outbox.whenDurable(() => {
@@ -977,6 +1023,7 @@ export class ViewChange {
     const { membership, now, counters } = this.#context;
     if (attempt?.proposal === undefined || attempt.ballot !== message.ballot) return;
     if (attempt.installAt !== undefined || !membership.counts(from)) return;
+    if (!contains(attempt.accepts, from)) attempt.progressAt = now;
     attempt.accepts |= only(from);
     if (!quorumForNext(membership.view).isReachedBy(attempt.accepts)) return;
     // Chosen. A process that is left out may still read until its lease is over. So may the one on the
