@@ -79,11 +79,13 @@ export function recoverCluster(replica: Replica, cluster: NewCluster): ClusterSt
   const { view: old, accepted } = membership;
   const report = transactionReportOf(context);
   const { table, marks } = report;
-  // Clients may already know the outcomes of the next view. But a view that leaves this node out
-  // says nothing about transactions that all its members have committed and that only this node has
+  // Clients may already know the outcomes of the next view. But a view that leaves this node out, or
+  // has it on another journal, says nothing about transactions that all its members have committed and that only this node has
   // in doubt.
   const next = accepted?.proposal.number === old.number + 1 ? accepted.proposal : undefined;
-  const isLeftOut = next !== undefined && !contains(next.members, context.self);
+  const { self: oldId } = context;
+  const isLeftOut = next !== undefined &&
+    !(contains(next.members, oldId) && next.journals[oldId] === membership.identity.journal);
   const commits = next === undefined || isLeftOut ? settle([report]).commits : next.commits;
   const numbers = [...old.bases, ...next?.bases ?? [], ...marks, ...table.map((one) => one.number)];
   const incarnations = [...numbers.map(incarnationOf), membership.identity.incarnation];

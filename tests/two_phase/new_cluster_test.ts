@@ -109,9 +109,13 @@ function begin(
 }
 
 /** The same with "a" and "b" in doubt, and a view of `members` accepted, which commits "b". */
-function beginAfterAccepting(members: NodeSet): { beginning: ClusterStart; store: Store } {
+function beginAfterAccepting(
+  members: NodeSet,
+  about: Partial<View> = {},
+): { beginning: ClusterStart; store: Store } {
   const proposal = oldView(6, {
     members,
+    ...about,
     commits: [{ coordinator: 1, number: transactionNumber(1, 2) }],
   });
   return begin([
@@ -167,11 +171,18 @@ Deno.test("recoverCluster() follows a proposal that it has accepted: it may have
 
 Deno.test("recoverCluster() keeps what it has in doubt if a proposal leaves it out", () => {
   // That names what its members did not know the end of; "a" they may all have had as committed.
-  const { beginning, store } = beginAfterAccepting(0b110);
-  assertEquals(values(store), { kept: "old", a: "new", b: "new" });
-  assertEquals([beginning.committed, beginning.aborted], [2, 0]);
-  assertEquals(beginning.leftOutBy, 6);
-  assertEquals(beginning.view.number, 7);
+  for (
+    const { beginning, store } of [
+      beginAfterAccepting(0b110),
+      // Another machine has this one's id by then.
+      beginAfterAccepting(0b111, { journals: ["k0", "j1", "j2"] }),
+    ]
+  ) {
+    assertEquals(values(store), { kept: "old", a: "new", b: "new" });
+    assertEquals([beginning.committed, beginning.aborted], [2, 0]);
+    assertEquals(beginning.leftOutBy, 6);
+    assertEquals(beginning.view.number, 7);
+  }
 });
 
 Deno.test("recoverCluster() makes a view above all that was, with this node and its journal only", () => {
