@@ -609,6 +609,9 @@ export class Membership {
    * the journal up, and join from empty. Before there is such a member, it might be the best copy
    * that is left.
    *
+   * The node that knows of the later records need not be such a member, and may be gone: if a majority takes
+   * part without this node, its copy is not needed.
+   *
    * A node that takes part does the same once a view has left it out: then it holds nothing, and with
    * another journal nobody distrusts it.
    */
@@ -617,21 +620,22 @@ export class Membership {
     const isOutside = this.#isVerified && this.#view.number > 0 && !this.isMember &&
       this.joined === undefined;
     if (this.#isToStartOver || !isOlderCopy && !isOutside) return;
-    for (const record of this.#nodes.all()) {
-      const { announced, accusation } = record;
-      // A node that is in no view yet loses nothing by that.
-      const takesPart = announced?.isVerified === true &&
-        (announced.isMember || this.#view.number === 0);
-      if (!takesPart) continue;
-      const isToHeed = isOlderCopy
-        ? this.#isAccuser(record)
-        : accusation !== undefined && announced.view >= this.#view.number &&
-          !this.isForeign(record.id);
-      if (!isToHeed) continue;
-      this.#isToStartOver = true;
-      this.#outbox.report({ type: "startOver", peer: record.id });
-      return;
-    }
+    const takingPart = [...this.#nodes.all()].filter((record) => this.#takesPart(record));
+    const isMajority = this.#quorum.isReachedBy(setOf(takingPart.map(({ id }) => id)));
+    const heeded = takingPart.find((record) =>
+      isOlderCopy ? isMajority || this.#isAccuser(record) : record.accusation !== undefined
+    );
+    if (heeded === undefined) return;
+    this.#isToStartOver = true;
+    this.#outbox.report({ type: "startOver", peer: heeded.id });
+  }
+
+  /** Tells whether a node has said that it takes part, in a view no earlier than this node's. */
+  #takesPart({ id, announced }: NodeRecord): boolean {
+    if (announced?.isVerified !== true || this.isForeign(id)) return false;
+    // A node that is in no view yet has nothing to lose. What is behind may never hear of a later view.
+    const { number } = this.#view;
+    return number === 0 || announced.isMember && announced.view >= number;
   }
 
   /** Checks whether a peer runs on an older copy of its journal. */

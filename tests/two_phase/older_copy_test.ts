@@ -331,6 +331,26 @@ Deno.test("an older copy is given up when a member that takes part says so, and 
   assertEquals(events.map(({ type }) => type), ["olderCopy", "startOver"]);
 });
 
+Deno.test("an older copy is given up when a majority takes part without it, whoever knew of it", () => {
+  const { script, copy } = acknowledged();
+  for (const index of [0, 1, 2]) script.kill(index);
+  script.putBack(3, copy);
+  script.start(3);
+  script.start(0);
+  const events = startOverAt(script, 3);
+  run(script, 500);
+  assertEquals(node(script, 3).membership.isOlderCopy, true);
+  // n0, which alone knows of it, is gone again before it takes part.
+  script.kill(0);
+  script.start(1);
+  script.start(2);
+  run(script, 500);
+  assertEquals(events, [], "two are no majority");
+  script.start(4);
+  run(script, 500);
+  assertEquals(events.map(({ type }) => type), ["startOver"]);
+});
+
 Deno.test("two nodes that each know more of the other's journal say nothing by that", () => {
   const script = Script.complete(3, timingFor(5000));
   writeAndWait(script, "1");
