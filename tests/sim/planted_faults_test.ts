@@ -26,33 +26,78 @@ const RARELY_FOUND: ReadonlySet<string> = new Set([
   "EXEC forgets its token",
 ]);
 
+/**
+ * Seeds that have shown a fault: they are tried first, and all from 0 on only if they do not show it any
+ * more, as after a change of the protocol.
+ */
+const SHOWN_BY: Readonly<Record<string, number>> = {
+  "two changes of the list at once": 4,
+  "a removed node still votes": 2,
+  "a proposal is accepted without the view before it": 79,
+  "a failed force taken for success": 26,
+  "locks not rebuilt at recovery": 139,
+  "recovery forgets what is prepared": 12,
+  "recovery forgets an abort": 31,
+  "checkpoint drops what is prepared": 12,
+  "keys that are only read are not locked": 26,
+  "retry with a new priority": 7,
+  "presumed abort of what is still running": 8,
+  "token stored apart from its write": 5,
+  "a key is taken for expired by the local clock alone": 18,
+  "WATCH forgets that a time to live is over": 14,
+  "EXEC is evaluated before it holds all locks": 6,
+  "all keys are deleted without a lock of all": 9,
+  "a commit is not sent again after a reconnect": 84,
+  "read without a lease": 6,
+  "the lease looks at the wall clock alone": 174,
+  "the proposer does not wait for leases": 28,
+  "an accepted proposal is not proposed again": 6,
+  "abort told to the client before a majority knows": 381,
+  "a cluster started by force drops what is in doubt": 191,
+  "amnesia after a wiped disk": 37,
+  "an older copy of a journal counts": 608,
+  "a joiner is not sent what changed last": 11,
+  "a joiner is not sent what is undecided": 11,
+  "a view is installed without its outcomes": 6,
+  "the table of a promise lacks what is prepared": 6,
+  "onPeerUp sends viewPrepare early": 24,
+  "a joiner confirms before it is durable": 2,
+  "a part of a transfer acknowledged before it is durable": 2,
+  "an incarnation used before it is durable": 9,
+  "a promise forgotten by a checkpoint": 25,
+};
+
+/** Returns a seed of the first `count` that shows the planted fault. */
+function seedThatShows(plant: typeof PLANTED_FAULTS[number], count: number, changes = false) {
+  const { name } = plant();
+  const isShown = (seed: number) =>
+    simulate(scenarioOf(seed, { changes }), { plantedFault: plant() }).violations.length > 0;
+  const known = SHOWN_BY[name];
+  if (known !== undefined && known < count && isShown(known)) return known;
+  for (let seed = 0; seed < count; seed++) if (isShown(seed)) return seed;
+  throw new Error(`no seed below ${count} shows "${name}"`);
+}
+
 for (const plant of PLANTED_FAULTS) {
   const { name } = plant();
   Deno.test({
     name: `the fixed set finds the planted fault "${name}"`,
     ignore: RARELY_FOUND.has(name) && !IS_NIGHTLY,
-    fn: () => {
-      for (let seed = 0; seed < FIXED_SET; seed++) {
-        if (simulate(scenarioOf(seed), { plantedFault: plant() }).violations.length > 0) return;
-      }
-      throw new Error(`no seed up to ${FIXED_SET} shows it`);
-    },
+    fn: () => void seedThatShows(plant, FIXED_SET),
   });
 }
 
 for (const plant of PLANTED_CHANGE_FAULTS) {
   Deno.test(`the fixed set with changes finds the planted fault "${plant().name}"`, () => {
-    for (let seed = 0; seed < FIXED_SET_WITH_CHANGES; seed++) {
-      const scenario = scenarioOf(seed, { changes: true });
-      if (simulate(scenario, { plantedFault: plant() }).violations.length > 0) return;
-    }
-    throw new Error(`no seed up to ${FIXED_SET_WITH_CHANGES} shows it`);
+    seedThatShows(plant, FIXED_SET_WITH_CHANGES, true);
   });
 }
 
-Deno.test("what only the nightly tests search for are planted faults", () => {
-  const names = new Set(PLANTED_FAULTS.map((plant) => plant().name));
-  assertEquals([...RARELY_FOUND].filter((name) => !names.has(name)), []);
+Deno.test("what is searched for each night, and what has a seed, are planted faults", () => {
+  const plants = [...PLANTED_FAULTS, ...PLANTED_CHANGE_FAULTS];
+  const names = new Set(plants.map((plant) => plant().name));
+  const noted = [...RARELY_FOUND, ...Object.keys(SHOWN_BY)];
+  assertEquals(noted.filter((name) => !names.has(name)), []);
 });
 
 Deno.test("shrink() keeps a failure, and little else", () => {
@@ -60,9 +105,7 @@ Deno.test("shrink() keeps a failure, and little else", () => {
     make().name === "a view is installed without its outcomes"
   );
   assert(plant !== undefined);
-  let seed = 0;
-  while (simulate(scenarioOf(seed), { plantedFault: plant() }).violations.length === 0) seed++;
-  const original = scenarioOf(seed);
+  const original = scenarioOf(seedThatShows(plant, FIXED_SET));
   const { scenario } = shrink(original, plant);
   assert(simulate(scenario, { plantedFault: plant() }).violations.length > 0);
   assert(scenario.faults.length <= 3, `${scenario.faults.length} faults are left`);
