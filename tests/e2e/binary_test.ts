@@ -28,10 +28,10 @@ function environment(folder: string): Record<string, string> {
   return { HOME: `${folder}/home`, PATH: PLAIN_PATH };
 }
 
-Deno.test("the binary runs in an empty folder with an empty HOME, started eight times at once", async () => {
+Deno.test("the binary runs in an empty folder with an empty HOME, started four times at once", async () => {
   await withEmptyFolder(async (folder) => {
     const env = environment(folder);
-    const starts = Array.from({ length: 8 }, () => {
+    const starts = Array.from({ length: 4 }, () => {
       return execute("./dks", ["--version"], { env, cwd: folder });
     });
     for (const ended of await Promise.all(starts)) {
