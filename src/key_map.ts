@@ -135,9 +135,13 @@ class Table<Value> {
     this.others.set(key, value);
   }
 
-  /** Takes `key` out. Returns whether it was there. */
-  delete(key: ByteString, hash: number): boolean {
+  /** Takes `key` out; if a value is given, only with this one. Returns whether it was there. */
+  delete(key: ByteString, hash: number, value?: Value): boolean {
     const place = this.#placeOf(key, hash);
+    if (value !== undefined) {
+      const found = place < 0 ? this.others?.get(key) : this.slots[2 * place + 1];
+      if (found !== value) return false;
+    }
     if (place < 0) return this.others?.delete(key) === true;
     const hashes = this.hashes;
     const last = hashes.length - 1;
@@ -223,10 +227,10 @@ export class KeyMap<Value> {
     if (this.#size > ONE_TABLE_MAX && this.#tables.length === 1) this.#divide();
   }
 
-  /** Takes `key` out. Returns whether it was there. */
-  delete(key: ByteString): boolean {
+  /** Takes `key` out; if a value is given, only with this one. Returns whether it was there. */
+  delete(key: ByteString, value?: Value): boolean {
     const hash = hashOf(key);
-    const wasThere = this.#tableFor(hash).delete(key, hash);
+    const wasThere = this.#tableFor(hash).delete(key, hash, value);
     if (wasThere) this.#size--;
     return wasThere;
   }

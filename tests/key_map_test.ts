@@ -87,6 +87,17 @@ Deno.test("KeyMap keeps all keys when one table is divided, and while it is gone
   assertEquals([...map.keys()], []);
 });
 
+Deno.test("KeyMap takes out a key with the value that is given, and not with another", () => {
+  for (const make of [(at: number) => `k${at}`, ofOneHash]) {
+    const map = new KeyMap<number>();
+    for (let at = 0; at < 200; at++) map.set(make(at), at);
+    for (let at = 0; at < 200; at++) assert(!map.delete(make(at), at + 1));
+    assertEquals(map.size, 200);
+    for (let at = 0; at < 200; at++) assert(map.delete(make(at), at) && !map.delete(make(at), at));
+    assertEquals(map.size, 0);
+  }
+});
+
 Deno.test("KeyMap holds keys of one hash as one map of the engine does", () => {
   const map = new KeyMap<number>();
   const count = 20_000;

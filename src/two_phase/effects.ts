@@ -57,11 +57,16 @@ export function withDeletions(
   keys: Iterable<ByteString>,
 ): readonly Effect[] {
   const expired = new Set(keys);
+  if (effects.length === 0) return Array.from(expired, deletionOf);
   const all = effects.map((effect) =>
     expired.delete(effect.key) ? { ...effect, events: EVENT.expired + eventsOf(effect) } : effect
   );
-  for (const key of expired) all.push({ key, value: undefined, events: EVENT.expired });
+  for (const key of expired) all.push(deletionOf(key));
   return all;
+}
+
+function deletionOf(key: ByteString): Effect {
+  return { key, value: undefined, events: EVENT.expired };
 }
 
 const NO_KEYS: readonly ByteString[] = [];

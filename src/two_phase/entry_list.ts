@@ -17,12 +17,17 @@ const CHUNK_MAX = 512;
 /** Entries, in their order. */
 export class EntryList {
   readonly #chunks: Entry[][] = [];
+  /** The order below or at that of the first entry of each chunk: chunks are found without a look at any. */
+  readonly #from: number[] = [];
 
   /** Adds `entry`, whose order is above that of all others. */
   add(entry: Entry): void {
     const last = this.#chunks.at(-1);
-    if (last === undefined || last.length === CHUNK_MAX) this.#chunks.push([entry]);
-    else last.push(entry);
+    if (last !== undefined && last.length < CHUNK_MAX) last.push(entry);
+    else {
+      this.#chunks.push([entry]);
+      this.#from.push(entry.order);
+    }
   }
 
   /** Takes `entry` out. */
@@ -34,11 +39,16 @@ export class EntryList {
     if (chunk[place] !== entry) return;
     chunk.splice(place, 1);
     const next = this.#chunks[at + 1];
-    if (chunk.length === 0) this.#chunks.splice(at, 1);
+    if (chunk.length === 0) this.#drop(at);
     else if (next !== undefined && chunk.length + next.length <= CHUNK_MAX / 2) {
       chunk.push(...next);
-      this.#chunks.splice(at + 1, 1);
+      this.#drop(at + 1);
     }
+  }
+
+  #drop(at: number): void {
+    this.#chunks.splice(at, 1);
+    this.#from.splice(at, 1);
   }
 
   /** Returns the entries whose order is above `order`. The list must not change meanwhile. */
@@ -65,10 +75,10 @@ export class EntryList {
   /** Returns the place of the chunk in which the entry with this order, or the next one, would be. */
   #chunkFor(order: number): number {
     let low = 0;
-    let high = this.#chunks.length - 1;
+    let high = this.#from.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if ((this.#chunks[middle]?.[0]?.order ?? 0) <= order) low = middle;
+      if ((this.#from[middle] ?? 0) <= order) low = middle;
       else high = middle - 1;
     }
     return low;
@@ -77,8 +87,14 @@ export class EntryList {
 
 /** Returns the place of the first entry of `chunk` whose order is above `order`. */
 function placeBehind(chunk: readonly Entry[], order: number): number {
-  let low = 0;
-  let high = chunk.length;
+  const { length } = chunk;
+  const [first] = chunk;
+  const last = chunk[length - 1];
+  if (first === undefined || last === undefined || order < first.order) return 0;
+  if (order >= last.order) return length;
+  // Orders are integers, each once: so many are before it at the most, and so many behind it.
+  let high = Math.min(length - 1, order - first.order + 1);
+  let low = Math.max(1, length - (last.order - order));
   while (low < high) {
     const middle = (low + high) >> 1;
     if ((chunk[middle]?.order ?? 0) <= order) low = middle + 1;

@@ -47,12 +47,15 @@ export class EvaluationView implements KeyFacts {
     const entry = store.get(key);
     const isPlain = entry?.lock === undefined || this.#transaction === undefined;
     if (isPlain && entry?.expiresAtMs === undefined) return entry?.value;
-    return this.recordOf(key)?.value;
+    return this.#recordOf(key, entry)?.value;
   };
 
   recordOf(key: ByteString): KeyRecord | undefined {
-    const entry = this.#context.store.get(key);
-    const record = this.#intended(key) ?? entry;
+    return this.#recordOf(key, this.#context.store.get(key));
+  }
+
+  #recordOf(key: ByteString, entry: Entry | undefined): KeyRecord | undefined {
+    const record = this.#intended(entry) ?? entry;
     if (record?.value === undefined) return undefined;
     const { expiresAtMs } = record;
     if (expiresAtMs === undefined || !this.#isOver(expiresAtMs)) return record;
@@ -77,16 +80,14 @@ export class EvaluationView implements KeyFacts {
     return expiresAtMs <= time.nowMs(clocks) && time.mayExpire(clocks);
   }
 
-  /** What the last transaction that holds `key` before this one, and writes it, leaves there. */
-  #intended(key: ByteString): KeyRecord | undefined {
+  /** What the last transaction that holds `entry` before this one, and writes it, leaves there. */
+  #intended(entry: Entry | undefined): KeyRecord | undefined {
     const transaction = this.#transaction;
-    const holders = transaction === undefined
-      ? undefined
-      : this.#context.store.get(key)?.lock?.holders;
-    if (transaction === undefined || holders === undefined) return undefined;
+    const holders = entry?.lock?.holders;
+    if (transaction === undefined || entry === undefined || holders === undefined) return undefined;
     for (let i = holders.lastIndexOf(transaction) - 1; i >= 0; i--) {
       const prepare = holders[i]?.prepare;
-      const effect = holders[i]?.effectOn(key);
+      const effect = holders[i]?.effectOn(entry.key);
       if (prepare === undefined || effect === undefined) continue;
       return { ...effect, version: prepare.version };
     }

@@ -10,9 +10,10 @@
 
 import type { ByteString } from "../byte_string.ts";
 import { KeyMap, KeySet } from "../key_map.ts";
-import { EVERYTHING, isReserved } from "../reserved_keys.ts";
+import { EVERYTHING } from "../reserved_keys.ts";
 import type { KeyRecord, Stamp } from "./messages.ts";
 import { Snapshot } from "./snapshot.ts";
+import { newEntry } from "./entry.ts";
 import { EntryList } from "./entry_list.ts";
 import { ExpiryQueue, NO_PLACE } from "./expiry_queue.ts";
 import type { Entry } from "./state.ts";
@@ -74,17 +75,7 @@ export class Store {
   entryOf(key: ByteString): Entry {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      entry = {
-        key,
-        value: undefined,
-        version: 0,
-        expiresAtMs: undefined,
-        order: ++this.#lastOrder,
-        isReserved: isReserved(key),
-        changedIn: 0,
-        lock: undefined,
-        expiryPlace: NO_PLACE,
-      };
+      entry = newEntry(key, ++this.#lastOrder);
       this.#entries.set(key, entry);
       this.#list.add(entry);
     }
@@ -285,9 +276,7 @@ export class Store {
   /** Drops `entry` if it has neither value nor lock. */
   dropIfEmpty(entry: Entry): void {
     if (entry.value !== undefined || entry.lock !== undefined) return;
-    if (this.#entries.get(entry.key) !== entry) return;
-    this.#entries.delete(entry.key);
-    this.#list.remove(entry);
+    if (this.#entries.delete(entry.key, entry)) this.#list.remove(entry);
   }
 
   /**
