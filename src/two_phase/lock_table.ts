@@ -7,8 +7,9 @@
  *
  * Wait-die (Rosenkrantz, Stearns & Lewis 1978, §4) decides about transactions of other
  * coordinators: they may wait only for younger ones. A transaction waits for every one that holds
- * one of its keys or is before it in the line of one. So every wait across nodes is from older to
- * younger, and there is no cycle. This node's own transactions hold nothing anywhere while they are
+ * one of its keys or is before it in the line of one. Whoever comes to stand before it in line, older
+ * than it, or gets a key past it, ends its wait. So every wait across nodes is from older to younger,
+ * and there is no cycle. This node's own transactions hold nothing anywhere while they are
  * in line, so they may wait for any other.
  *
  * The line of a key is in order of age, the oldest first. No transaction gets a free key while an older
@@ -17,8 +18,8 @@
  *
  * A transaction that was refused comes again, with its age. If nothing were kept for it, younger ones of
  * all nodes would have taken the key by then, each its own, and all but one of them would be refused too.
- * So its place in line is kept for a while, at every node that knows of it. A place holds nothing back that
- * holds a key already, so it can be part of no cycle.
+ * So its place in line is kept for a while, at every node that knows of it. The transaction of a place
+ * holds nothing and waits for nothing, so no cycle goes through it.
  *
  * When a coordinator gets a free key it has its turn: its transactions that had come by then may go on the
  * chain past places that are kept for older ones of other nodes. Each member knows which these are: those
@@ -77,6 +78,8 @@ export class LockTable {
   readonly #inLine = new Set<Transaction>();
   /** How many of them ask for all keys. */
   #clearsInLine = 0;
+  /** How many of them another node coordinates, and waits for: places not counted. */
+  #foreignInLine = 0;
   /** The places that are kept, by {@linkcode placeName}; the one that is given up first comes first. */
   readonly #places = new Map<string, KeptPlace>();
   /** The youngest transaction of this node that has asked for locks. */
@@ -154,6 +157,8 @@ export class LockTable {
     }
     for (const entry of transaction.entries) {
       this.#standInLine(transaction, entry);
+      // Others wait for it now that hold keys elsewhere, and it may wait for those.
+      if (entry.lock?.line !== undefined) this.#refuseYounger(entry.lock.line, transaction);
       // The keys may be free, and no other event would make `next` look at it.
       if (this.#isHoldingBack) this.#changed.push(entry);
     }
@@ -207,11 +212,27 @@ export class LockTable {
 
   /** Gives up the places that have been kept for long enough at `now`, in milliseconds. */
   givePlacesOver(now: number): void {
+    const over = new Set<Transaction>();
+    const entries = new Set<Entry>();
     for (const [name, place] of this.#places) {
-      if (now < place.until) return;
+      if (now < place.until) break;
       this.#places.delete(name);
-      this.release(place);
+      this.#isOutOfLine(place);
+      over.add(place);
+      for (const entry of place.entries) entries.add(entry);
     }
+    if (over.size === 0) return;
+    this.#changes++;
+    // Each line is gone through once, however many places in it are over.
+    for (const entry of entries) {
+      const { lock } = entry;
+      if (lock?.line === undefined) continue;
+      lock.line = lock.line.filter((waiter) => !over.has(waiter));
+      if (lock.line.length === 0) lock.line = undefined;
+      if (lock.line !== undefined) this.#changed.push(entry);
+      else this.#dropIfFree(entry, lock);
+    }
+    if (this.#clearsInLine > 0) this.#lookAtAll();
   }
 
   /** Drops pending events, and the places that are kept: every other transaction in line has left it. */
@@ -356,6 +377,7 @@ export class LockTable {
   #standInLine(transaction: Transaction, entry: Entry): void {
     if (!this.#inLine.has(transaction)) {
       this.#inLine.add(transaction);
+      if (this.#mustBeTold(transaction)) this.#foreignInLine++;
       if (transaction.clears) this.#clearsInLine++;
     }
     const lock = entry.lock ?? this.#newLock(entry, []);
@@ -382,8 +404,15 @@ export class LockTable {
     if (transaction.clears || this.#clearsInLine > 0) this.#lookAtAll();
   }
 
+  /** Another coordinator waits for it. */
+  #mustBeTold(transaction: Transaction): boolean {
+    return transaction.coordinator !== this.#self && !(transaction instanceof KeptPlace);
+  }
+
   #isOutOfLine(transaction: Transaction): void {
-    if (this.#inLine.delete(transaction) && transaction.clears) this.#clearsInLine--;
+    if (!this.#inLine.delete(transaction)) return;
+    if (transaction.clears) this.#clearsInLine--;
+    if (this.#mustBeTold(transaction)) this.#foreignInLine--;
   }
 
   #lookAtAll(): void {
@@ -475,11 +504,14 @@ export class LockTable {
       : transaction.prepare?.version ?? 0;
   }
 
-  /** Of other coordinators, those in line that are younger than the new holder must not wait for it. */
+  /**
+   * Of other coordinators, those in line that are younger than `holder`, which holds the key now or has come
+   * to stand before them, must not wait for it.
+   */
   #refuseYounger(line: readonly Transaction[], holder: Transaction): void {
+    if (this.#foreignInLine === 0) return;
     const foreign = line.filter((waiter) =>
-      waiter.coordinator !== this.#self && !(waiter instanceof KeptPlace) &&
-      !waiter.isOlderThan(holder)
+      waiter !== holder && this.#mustBeTold(waiter) && !waiter.isOlderThan(holder)
     );
     if (foreign.length > 0) this.#changes++;
     for (const waiter of foreign) {

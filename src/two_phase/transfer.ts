@@ -121,6 +121,8 @@ interface Transfer {
   acknowledged: number;
   /** Bytes of the chunks that were sent and not acknowledged, the oldest first. */
   readonly bytesAhead: number[];
+  /** When the joiner has last acknowledged a chunk. */
+  acknowledgedAt: number;
   /** Since when the disk of the joiner takes nothing; `undefined` if it does, as far as it has said. */
   stuckSince: number | undefined;
   /** The last ballot of this view for which the last part was sent; 0 for none. */
@@ -199,6 +201,7 @@ export class TransferSource {
       nextChunk: 0,
       acknowledged: -1,
       bytesAhead: [],
+      acknowledgedAt: this.#context.now,
       stuckSince: undefined,
       finalFor: 0,
     };
@@ -213,13 +216,15 @@ export class TransferSource {
     this.#end(from); // The joiner has dropped any earlier transfer.
     this.#declinedAt.delete(from);
     // It will ask again. If the view needs it for a majority, the proposer begins the transfer.
-    const { membership, reachability, slowMembers, counters, now } = this.#context;
-    const isSlow = contains(slowMembers.toLeaveOut, from);
-    if (isSlow || !reachability.isWelcome(from, membership.members, now)) {
-      counters.heldBack++;
-      return;
-    }
-    this.startTransfer(from);
+    if (this.#isHeldBack(from)) this.#context.counters.heldBack++;
+    else this.startTransfer(from);
+  }
+
+  /** It is not let in for now, because of its disk or its links. */
+  #isHeldBack(node: NodeId): boolean {
+    const { membership, reachability, slowMembers, now } = this.#context;
+    return contains(slowMembers.toLeaveOut, node) ||
+      !reachability.isWelcome(node, membership.members, now);
   }
 
   onAcknowledged(from: NodeId, message: JoinAcknowledged): void {
@@ -232,6 +237,7 @@ export class TransferSource {
     }
     for (; transfer.acknowledged < message.chunk; transfer.acknowledged++) {
       transfer.bytesAhead.shift();
+      transfer.acknowledgedAt = this.#context.now;
     }
     if (!this.#isOvertaken(transfer)) this.#pump(from, transfer);
   }
@@ -239,8 +245,11 @@ export class TransferSource {
   onTick(): void {
     for (const [node, transfer] of this.#transfers) {
       if (this.#isInVain(node, transfer)) this.#end(node); // The joiner asks again once it can go on.
-      else if (!this.#isOvertaken(transfer)) this.#pump(node, transfer);
-      else {
+      else if (!this.#isOvertaken(transfer)) {
+        // What changes while it is kept waiting is no reason to allow for more.
+        if (this.isLate(node) || this.#isHeldBack(node)) forgetRounds(transfer);
+        this.#pump(node, transfer);
+      } else {
         this.#end(node);
         this.startTransfer(node);
       }
@@ -258,7 +267,12 @@ export class TransferSource {
     const { membership } = this.#context;
     for (const [node, transfer] of [...this.#transfers]) {
       const isOver = membership.isInside(node) || !membership.isMember;
-      if (!isOver && transfer.finalFor > 0) this.#onLate(node);
+      if (!isOver && transfer.finalFor > 0) {
+        this.#onLate(node);
+        // What was left for the last part may have been too much.
+        transfer.slack = 1;
+        forgetRounds(transfer);
+      }
       transfer.finalFor = 0;
       if (isOver) this.#end(node);
     }
@@ -416,6 +430,8 @@ export class TransferSource {
     if (membership.hasHungDisk(node)) transfer.stuckSince ??= now;
     else transfer.stuckSince = undefined;
     if (now - (transfer.stuckSince ?? now) >= STUCK_MS_MAX) return true;
+    // One that goes on taking what it is sent comes to its end, however much changes.
+    if (now - transfer.acknowledgedAt < STUCK_MS_MAX) return false;
     return transfer.changed.size > Math.max(store.size, CHANGED_MIN);
   }
 
@@ -457,6 +473,11 @@ function beginRound(transfer: Transfer): void {
   if (size > transfer.changedThen / 2) transfer.slack = Math.min(2 * transfer.slack, SLACK_MAX);
   transfer.rounds = 0;
   transfer.changedThen = size;
+}
+
+function forgetRounds(transfer: Transfer): void {
+  transfer.rounds = 0;
+  transfer.changedThen = Infinity;
 }
 
 /** A part of what a joiner is sent last. */

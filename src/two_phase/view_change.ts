@@ -1070,7 +1070,9 @@ export class ViewChange {
       const hasSeenAll = promise.uptimeMs >= leaseWaitMs(timing) || met > 0 && met <= left;
       const isLower = (promise.acknowledged[node] ?? 0) <= left;
       const isFrozen = promise.installed.number === view.number;
-      return isFrozen && membership.counts(acceptor) && hasSeenAll && isLower ? [acceptor] : [];
+      // It may have promised from another journal than the one that it is linked with now.
+      const isTold = membership.counts(acceptor) && this.#counts(promise, acceptor, view);
+      return isFrozen && isTold && hasSeenAll && isLower ? [acceptor] : [];
     });
     return !membership.quorum.isReachedBy(membership.all & ~setOf(withoutLease));
   }

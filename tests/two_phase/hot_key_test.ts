@@ -145,3 +145,34 @@ Deno.test("no place is kept for a request that has been answered without another
   script.deliverAll();
   assertEquals(script.outcomes.get("release")?.kind, "answered");
 });
+
+Deno.test("older writes that come late to the line do not close a circle of waits", () => {
+  const script = Script.complete(NODES);
+  // Two older writes of two keys cannot begin yet, as links of theirs are down.
+  script.cut(2, 4);
+  script.cut(3, 4);
+  script.ask(2, "late at n2", write({ x: "2", h: "2" }));
+  script.ask(3, "late at n3", write({ x: "3", h: "3" }));
+  script.wait(2);
+  script.ask(0, "X", write({ x: "X" }));
+  script.ask(1, "H", write({ h: "H" }));
+  script.wait(2);
+  script.ask(1, "younger x", write({ x: "younger" }));
+  script.ask(0, "younger h", write({ h: "younger" }));
+  // At n2, X waits for the younger x, and H holds h; at n3, H waits for the younger h, and X holds x.
+  drain(script, 1, 2);
+  drain(script, 0, 3);
+  script.deliver(0, 2);
+  script.deliver(1, 3);
+  // The older ones stand in line before X and H now.
+  script.connect(2, 4);
+  script.connect(3, 4);
+  for (const [from, to] of [[2, 4], [4, 2], [3, 4], [4, 3], [2, 4], [3, 4]] as const) {
+    drain(script, from, to);
+  }
+  for (let i = 0; i < 50 && script.outcomes.size < 6; i++) {
+    script.deliverAll();
+    script.wait(5);
+  }
+  assertEquals([...script.outcomes.values()].map(({ kind }) => kind), Array(6).fill("answered"));
+});

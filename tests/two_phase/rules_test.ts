@@ -236,21 +236,26 @@ table("Participant", [
     then: ["append committed 0.1.1", "append prepared 2.1.1", "force"],
   },
   {
-    rule: "an older one that is granted a key sends the younger ones in line away",
+    rule: "an older one that comes to stand in line sends the younger ones in line away",
     given: [
       prepare(0, 1, { keys: ["k"], priority: 3000 }),
       FORCED,
       prepare(2, 1, { keys: ["k"], priority: 2000 }),
-      // Not of one chain, so it does not follow 0.1.1; older than all.
+    ],
+    // Not of one chain, so it does not follow 0.1.1; older than all.
+    when: prepare(0, 2, { keys: ["k"], priority: 1000 }),
+    then: ["to 0: v1 vote waiting 0.1.2", "to 2: v1 vote no 2.1.1 (conflict)"],
+  },
+  {
+    rule: "the older one in line gets the key, and a place is kept for the younger one",
+    given: [
+      prepare(0, 1, { keys: ["k"], priority: 3000 }),
+      FORCED,
+      prepare(2, 1, { keys: ["k"], priority: 2000 }),
       prepare(0, 2, { keys: ["k"], priority: 1000 }),
     ],
     when: decide(0, "commit", 1),
-    then: [
-      "append committed 0.1.1",
-      "append prepared 0.1.2",
-      "force",
-      "to 2: v1 vote no 2.1.1 (conflict)",
-    ],
+    then: ["append committed 0.1.1", "append prepared 0.1.2", "force"],
   },
   {
     rule: "a transaction that names the holder joins its chain",

@@ -31,16 +31,19 @@ function mayWrite(script: Script, ...nodes: readonly number[]): boolean {
  */
 function goOn(
   script: Script,
-  { slow, partMs, ms, until }: {
+  { slow, partMs, ms, until, eachStep = () => {} }: {
     slow: readonly number[];
     partMs: number;
     ms: number;
     until: () => boolean;
+    /** Is called every 20 ms. */
+    eachStep?: () => void;
   },
 ): void {
   const busyUntil = new Map<number, number>();
   const nodes = [...script.replicas.keys()];
   for (const end = script.now + ms; script.now < end && !until();) {
+    eachStep();
     script.wait(20);
     for (let i = 0; i < 4; i++) {
       script.deliverAll((_from, to) => slow.includes(to));
@@ -247,12 +250,72 @@ function churn(script: Script): void {
   }
 }
 
+/** Sets as many new keys each time, and deletes those of the time before. */
+function churning(script: Script, count: number): () => void {
+  let turn = 0;
+  return () => {
+    const keys = (of: number, value: string | undefined) =>
+      Array.from({ length: count }, (_, index) => [`churn${of}.${index}`, value] as const);
+    const last = `churn ${turn}`;
+    if (turn > 0 && !script.outcomes.has(last)) return;
+    turn++;
+    const values = Object.fromEntries([...keys(turn, "1"), ...keys(turn - 1, undefined)]);
+    script.ask(0, `churn ${turn}`, write(values));
+  };
+}
+
+Deno.test("a joiner that takes in what it is sent gets in, however many keys come and go", () => {
+  const script = Script.complete(3, timingFor(5000));
+  for (let i = 0; i < 60; i++) {
+    script.ask(0, `w${i}`, write({ [`k${i}`]: "x".repeat(PART_BYTES) }));
+  }
+  script.deliverAll();
+  asking(script);
+  const before = sum(script, "transfers");
+  const isIn = () => mayWrite(script, 0, 1, 2);
+  const eachStep = churning(script, 100);
+  goOn(script, { slow: [2], partMs: 150, ms: 30_000, until: isIn, eachStep });
+  assert(isIn(), "it gets in");
+  assertEquals(sum(script, "transfers"), before);
+});
+
+Deno.test("a joiner that is kept waiting is not sent more and more last", () => {
+  const script = Script.complete(3, timingFor(5000));
+  const { source } = asking(script);
+  const { outbox, reachability } = node(script, source).context;
+  const send = outbox.send.bind(outbox);
+  let keysLast = 0;
+  outbox.send = (to, message) => {
+    if (message.type === "joinPart" || message.type === "joinFinal") {
+      keysLast += message.entries.length;
+    }
+    send(to, message);
+  };
+  let isWelcome = false;
+  reachability.isWelcome = () => isWelcome;
+  const isIn = () => mayWrite(script, 0, 1, 2);
+  const eachStep = churning(script, 20);
+  goOn(script, { slow: [], partMs: 0, ms: 30_000, until: isIn, eachStep });
+  assertEquals(isIn(), false);
+  isWelcome = true;
+  goOn(script, { slow: [], partMs: 0, ms: 5000, until: isIn, eachStep });
+  assert(isIn(), "it gets in when it is welcome");
+  assert(keysLast <= 600, `${keysLast} keys are in the last part`);
+});
+
 Deno.test("a transfer is ended when more keys have changed than there are", () => {
   const script = Script.complete(3, timingFor(5000));
   const { source } = asking(script);
   script.deliverUntil(() => node(script, 2).chunksReceived === 1, (from) => from === 2);
   churn(script);
+  script.wait(20); // The first keys are on their way now.
+  churn(script);
   script.wait(20);
+  assertEquals(node(script, source).transfers.length, 1);
+  for (let ms = 0; ms < 11_000; ms += 200) {
+    script.wait(200);
+    script.deliverAll((from) => from === 2);
+  }
   assertEquals(node(script, source).transfers, []);
   script.goOnUntil(() => mayWrite(script, 0, 1, 2));
   assertEquals(node(script, 2).store.size, node(script, 0).store.size);
