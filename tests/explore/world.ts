@@ -161,9 +161,10 @@ export class World {
   readonly #history = new History();
   readonly #freshness = new Freshness();
   readonly #claims = new Claims();
-  readonly #changeLog = new ChangeLog((name) =>
-    this.nodes.some(({ index, replica }) => `n${index}` === name && replica !== undefined)
-  );
+  readonly #changeLog = new ChangeLog((name) => {
+    const id = this.#latestView?.names.indexOf(name) ?? -1;
+    return this.nodes[id]?.replica !== undefined;
+  });
   readonly #named = new Set<string>();
   readonly #violations: Violation[] = [];
   #links = 0;
@@ -379,7 +380,7 @@ export class World {
     const { index, disk } = node;
     const { plantedFault, sequencesMax, seed } = this.#options;
     const names = this.#startList(node);
-    if (names[index] !== `n${index}`) return false;
+    if ((names[index] ?? "") === "") return false;
     node.lackedBy = undefined;
     const { store, records, incarnation } = disk.open();
     const process = ++node.processes;
@@ -506,7 +507,7 @@ export class World {
   #change(node: Node, kind: MemberChange["kind"], target: NodeId): boolean {
     const view = node.replica?.membership.view;
     if (view === undefined || view.number === 0) return false;
-    // Ids are given in their order.
+    // Ids are given in their order. This node may not know the latest one: then it is another name's.
     const name = `n${view.names.length}`;
     const isSpare = view.names.length < this.nodes.length;
     const leaving = view.names[target] ?? "";
