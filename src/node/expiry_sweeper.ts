@@ -43,8 +43,7 @@ export class ExpirySweeper {
     const free = due.filter(({ lock }) => lock === undefined).map(({ key }) => key);
     const keys = someOf(free);
     if (keys.length === 0) return;
-    // A transaction costs every node as much as some ten of its deletions: what is not due yet waits until
-    // it is some keys again.
+    // Many small transactions would each cost all nodes a round: the rest waits for the next sweep.
     const isMoreDue = due.length === EXPIRIES_PER_SWEEP_MAX || keys.length < free.length;
     this.#isSweeping = true;
     submit(deletionOf(keys), {
