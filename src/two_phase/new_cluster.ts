@@ -80,8 +80,8 @@ export function recoverCluster(replica: Replica, cluster: NewCluster): ClusterSt
   const report = transactionReportOf(context);
   const { table, marks } = report;
   // Clients may already know the outcomes of the next view. But a view that leaves this node out, or
-  // has it on another journal, says nothing about transactions that all its members have committed and that only this node has
-  // in doubt.
+  // has it on another journal, says nothing about transactions that all its members have committed
+  // and that only this node has in doubt.
   const next = accepted?.proposal.number === old.number + 1 ? accepted.proposal : undefined;
   const { self: oldId } = context;
   const isLeftOut = next !== undefined &&
