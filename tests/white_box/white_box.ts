@@ -85,6 +85,8 @@ export class WhiteBox {
   readonly #processes = new Map<NodeId, Process>();
   /** By journal: what was durable when its last process ended. */
   readonly #past = new Map<string, Ledger>();
+  /** Journals of which an older copy was put back: they held what the copy lacks. */
+  readonly #copied = new Set<string>();
   readonly #proposers = new Map<string, string>();
   readonly #proposals = new Map<string, string>();
   readonly #views = new Map<string, string>();
@@ -141,6 +143,7 @@ export class WhiteBox {
   /** The journal is another one now, or an older copy: nothing is expected of it. */
   forgetJournal(journal: string): void {
     this.#past.delete(journal);
+    this.#copied.add(journal);
     for (const key of this.#reports.keys()) {
       if (key.startsWith(`${journal} `)) this.#reports.delete(key);
     }
@@ -494,7 +497,7 @@ export class WhiteBox {
       const was = contains(before.view.members, member) &&
         before.view.journals[member] === journal;
       const ledger = was ? undefined : this.#ledgerOf(journal);
-      if (ledger === undefined) continue;
+      if (ledger === undefined || this.#copied.has(journal)) continue;
       if ([...ledger.joined].some((ballot) => ballot > before.view.ballot)) continue;
       this.#say(node, `installs view ${number}, whose member n${member} does not hold everything`);
     }
