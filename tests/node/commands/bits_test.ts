@@ -77,13 +77,18 @@ Deno.test("BITOP combines values of any lengths", () => {
 
 Deno.test("BITOP and BITPOS take no longer than the bytes that they look at", () => {
   const database = new Database();
-  const of = session();
-  const zeros = "\0".repeat(4 * 1024 * 1024) as ByteString;
-  database.run(["SET", "z", zeros], of);
+  const plain = session();
+  const bytes = 4 * 1024 * 1024;
+  const of = { ...plain, node: { ...plain.node, valueBytesMax: bytes } };
+  assertEquals(database.run(["SET", "z", "\0".repeat(bytes)], of), OK);
+  /** The shortest of several times: other programs and the collector make single ones longer. */
   const time = (times: number, words: readonly string[]) => {
-    const beganAt = performance.now();
-    for (let i = 0; i < times; i++) database.run(words as readonly ByteString[], of);
-    return performance.now() - beganAt;
+    const all = Array.from({ length: 5 }, () => {
+      const beganAt = performance.now();
+      for (let i = 0; i < times; i++) database.run(words as readonly ByteString[], of);
+      return performance.now() - beganAt;
+    });
+    return Math.min(...all);
   };
   const whole = time(1, ["BITPOS", "z", "1"]) + time(1, ["BITOP", "OR", "to", "z", "z"]);
   // One byte of the value each, and values that are missing.
