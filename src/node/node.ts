@@ -1117,11 +1117,13 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       nowMs: () => membership.time.nowMs(clocks()),
       isMyTurn: () => {
         const both = clocks();
-        const { time, linked, members: inView } = membership;
-        const first = members(linked & inView).find((node) =>
-          node === this.#peers.self ? time.mayExpire(both) : !time.isPeerOff(node, both)
+        const { time } = membership;
+        const { self } = this.#peers;
+        return isSweeper(
+          membership,
+          self,
+          (node) => node === self ? time.mayExpire(both) : !time.isPeerOff(node, both),
         );
-        return first === this.#peers.self && membership.mayWrite;
       },
       submit: (request, client) => driver.submit(request, client),
       later: (action) => setTimeout(action),

@@ -30,14 +30,15 @@ export interface SweeperOptions {
 }
 
 /**
- * Tells whether `self` is the node that sweeps. A node outside the view may be linked, for long if it is
- * held back, and can delete nothing.
+ * Tells whether `self` is the node that sweeps: the first linked member that is fit for it. A node outside
+ * the view may be linked, for long if it is held back, and can delete nothing.
  */
 export function isSweeper(
   { linked, members: inView, mayWrite }: Pick<Membership, "linked" | "members" | "mayWrite">,
   self: NodeId,
+  isFit: (node: NodeId) => boolean = () => true,
 ): boolean {
-  return members(linked & inView)[0] === self && mayWrite;
+  return members(linked & inView).find(isFit) === self && mayWrite;
 }
 
 /** Deletes old tokens. */
