@@ -1400,7 +1400,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
 
   async onUpgrade(question: ByteString, asker: Asker): Promise<UpgradeAnswer> {
     if (this.#tls !== undefined && !asker.isEncrypted && !this.#options.allowsPlainPeers) {
-      this.#tls.onRefused(asker.address, "it asks for a link between nodes without TLS");
+      this.#tls.onPlainPeer(asker.address);
       return { reply: new ErrorReply("ERR", "the nodes of this cluster speak TLS") };
     }
     return await this.#peers.answer(question);

@@ -19,10 +19,10 @@ export interface TlsSettings {
   readonly allowsPlain: boolean;
 }
 
-/** A source is logged once in this time, in milliseconds. */
+/** A source is logged once in this time for each kind of refusal, in milliseconds. */
 const SAY_MS = 60_000;
 
-/** So many sources are remembered; of one too many, the one that came first is forgotten. */
+/** So many sources and kinds are remembered; of one too many, what came first is forgotten. */
 const SOURCES_MAX = 1000;
 
 /** Warns of a certificate that ends within this time, in milliseconds. */
@@ -67,6 +67,7 @@ export class NodeTls implements TlsServer, TlsParameters {
   readonly demandsCertificates: boolean;
   readonly allowsPlain: boolean;
   readonly #logger: Logger;
+  /** By kind of refusal and source. */
   readonly #refused = new Map<string, Seldom>();
 
   constructor(settings: TlsSettings, logger: Logger) {
@@ -115,13 +116,24 @@ export class NodeTls implements TlsServer, TlsParameters {
   }
 
   onRefused(from: Address | undefined, reason: string): void {
+    this.#sayRefused(from, reason, "connection");
+  }
+
+  /** A node asked for a link, and its connection does not speak TLS. */
+  onPlainPeer(from: Address | undefined): void {
+    this.#sayRefused(from, "it asks for a link between nodes without TLS", "peer");
+  }
+
+  /** Lines of one kind do not use up those of the other: many a source is a node and much else. */
+  #sayRefused(from: Address | undefined, reason: string, kind: "connection" | "peer"): void {
     const source = from === undefined ? "" : sourceOf(formatAddress(from));
-    let seldom = this.#refused.get(source);
+    const key = `${kind} ${source}`;
+    let seldom = this.#refused.get(key);
     if (seldom === undefined) {
       seldom = new Seldom(SAY_MS);
       const [oldest] = this.#refused.keys();
       if (this.#refused.size >= SOURCES_MAX && oldest !== undefined) this.#refused.delete(oldest);
-      this.#refused.set(source, seldom);
+      this.#refused.set(key, seldom);
     }
     seldom.say((unsaid) => {
       const more = unsaid === 0 ? "" : `; so were ${unsaid} before it`;

@@ -57,7 +57,12 @@ Deno.test({
       for (const input of [some, full]) {
         for (const at of ports.keys()) await restart(at, input);
       }
-      // Now a node that lacks both gets no link.
+      // Now a node that lacks both gets no link, and is named though its address was just refused for
+      // something else.
+      const broken = await Deno.connect({ hostname: "127.0.0.1", port: ports[0] ?? 0 });
+      await broken.write(new Uint8Array([0x16, ...new Array<number>(200).fill(0)]));
+      await nodes[0]?.untilPrinted(/a connection from 127.0.0.1 was refused/);
+      broken.close();
       await nodes[2]?.stop();
       const stranger = new NodeProcess({ program, port: ports[2] ?? 0, args: ["--peers", peers] });
       nodes[2] = stranger;
