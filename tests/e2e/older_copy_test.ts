@@ -26,18 +26,22 @@ for (const at of IS_NIGHTLY ? [0, 1, 2] : [0, 2]) {
         await Promise.all(nodes.map((node) => node.untilPrinted(/listening on port/)));
         return nodes;
       };
+      /** Each node has met the others then, whichever of them a later question meets first. */
+      const allComplete = () =>
+        Promise.all(nodes.map((node) => node.untilPrinted(/cluster is complete/)));
       const portOf = (index: number) => places[index]?.port ?? 0;
       const ask = (index: number, words: readonly string[]) =>
         callIfServed({ hostname: "127.0.0.1", port: portOf(index) }, words);
       const other = (at + 1) % 3;
       let nodes = await startAll();
       try {
-        await Promise.all(nodes.map((node) => node.untilPrinted(/cluster is complete/)));
+        await allComplete();
         assertEquals((await client(portOf(other), ["put", "k", "old"])).code, 0);
         await Promise.all(nodes.map((node) => node.stop()));
         await copyFolder(`${home}/${at}/data`, `${home}/copy`);
 
         nodes = await startAll();
+        await allComplete();
         await until("a write is taken", async () => {
           return isOk(await ask(other, ["SET", "k", "new"]));
         });
