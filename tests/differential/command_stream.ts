@@ -36,17 +36,30 @@ export interface Difference {
 
 const nameOf = ([name = ""]: readonly ByteString[]) => name.toLowerCase();
 
-/** Commands whose words may be times. */
-const WITH_TIMES: ReadonlySet<string> = new Set([
-  ...["set", "getex", "setex", "psetex"],
-  ...["expire", "pexpire", "expireat", "pexpireat"],
-]);
+/** Returns the words that may be times. */
+function timesOf(words: readonly ByteString[]): readonly ByteString[] {
+  switch (nameOf(words)) {
+    case "set":
+      return words.slice(3);
+    case "getex":
+      return words.slice(2);
+    case "setex":
+    case "psetex":
+    case "expire":
+    case "pexpire":
+    case "expireat":
+    case "pexpireat":
+      return words.slice(2, 3);
+    default:
+      return [];
+  }
+}
 
 /** All differences that a stream may come upon. */
 export const DIFFERENCES: readonly Difference[] = [
   {
     reason: "a time is at most 2⁵³ − 1 ms after 1970, and one from now on 10¹⁴ ms less",
-    concerns: (words) => WITH_TIMES.has(nameOf(words)) && words.slice(2).some(isHuge),
+    concerns: (words) => timesOf(words).some(isHuge),
   },
   {
     reason: "SET has the conditions IFEQ and IFNE of later servers",
@@ -67,8 +80,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     reason: "Redis scans a part of all keys where another one ends",
-    concerns: (words) =>
-      nameOf(words) === "scan" && !words.some((word) => word.toUpperCase() === "COUNT"),
+    concerns: (words) => nameOf(words) === "scan" && scansPart(words),
   },
   {
     reason: "a key has at most 64 KiB",
@@ -85,7 +97,17 @@ export const DIFFERENCES: readonly Difference[] = [
 ];
 
 function isHuge(word: ByteString): boolean {
-  return /^-?\d{12,20}$/.test(word);
+  return /^\d{12,20}$/.test(word);
+}
+
+/** SCAN looks at so many keys that it comes to the end of all. */
+const COUNT_OF_ALL = "5000";
+
+/** Tells whether a SCAN may end before it has looked at all keys; one that is refused does not. */
+function scansPart(words: readonly ByteString[]): boolean {
+  const at = words.findLastIndex((word, at) => at > 1 && word.toUpperCase() === "COUNT");
+  const count = at < 0 ? 1 : Number(words[at + 1]);
+  return count > 0 && count < Number(COUNT_OF_ALL);
 }
 
 const KEYS: readonly ByteString[] = [
@@ -362,7 +384,7 @@ export class CommandSource {
 
   scanOptions(): ByteString[] {
     const { random } = this;
-    const all = ["COUNT", "5000"];
+    const all = ["COUNT", COUNT_OF_ALL];
     switch (random.integer(6)) {
       case 0:
         return [...all, "MATCH", this.pattern, "TYPE", random.pick(["string", "STRING", "hash"])];

@@ -5,9 +5,9 @@
  * `DKS_DIFFERENTIAL=200000` in the environment has so many commands compared, by five nodes.
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { COMMANDS } from "../../src/node/commands/table.ts";
-import { SHAPES } from "../differential/command_stream.ts";
+import { CommandSource, SHAPES } from "../differential/command_stream.ts";
 import { compareWithRedis } from "../differential/compare.ts";
 import { hasRedis, RedisServer } from "../differential/redis_server.ts";
 import { binary } from "../harness/binary.ts";
@@ -42,6 +42,23 @@ for (const version of [2, 3] as const) {
     },
   });
 }
+
+Deno.test("of SCAN what comes to the end of all keys is compared, and what is refused", () => {
+  const source = new CommandSource(1, ["scan"]);
+  const compared = new Set<string>();
+  for (let count = 0; count < 20_000; count++) {
+    for (const { words, comparison } of source.next()) {
+      if (comparison.kind === "none" || words[0]?.toLowerCase() !== "scan") continue;
+      const at = words.findLastIndex((word) => word.toUpperCase() === "COUNT");
+      compared.add(at < 0 ? "no count" : words[at + 1] ?? "nothing behind it");
+    }
+  }
+  const few = [...compared].filter((count) => Number(count) > 0 && Number(count) < 1000);
+  assertEquals(few, [], "Redis may end such a scan before all keys");
+  for (const count of ["5000", "0", "-1", "a", "nothing behind it"]) {
+    assert(compared.has(count), count);
+  }
+});
 
 /** Commands whose replies tell of the server, and so differ, with the reason. */
 const NOT_COMPARED: Readonly<Record<string, string>> = {
