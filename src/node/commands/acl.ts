@@ -6,7 +6,7 @@
 
 import type { ByteString } from "../../byte_string.ts";
 import { ErrorReply, OK, type RespValue } from "../../resp/value.ts";
-import { error, errorRepeating, integerOf, repeated, reply, REPLY_OK } from "./arguments.ts";
+import { error, errorRepeating, integerOf, reply, REPLY_OK, tooManyWords } from "./arguments.ts";
 import {
   CATEGORIES,
   categoriesOf,
@@ -27,17 +27,9 @@ const LOG_ENTRIES = 10;
 const PASSWORD_BITS = 256;
 const PASSWORD_BITS_MAX = 4096n;
 
-/** The error for too many words behind a subcommand. */
-function wrongWords([, word = ""]: readonly ByteString[]): ErrorReply {
-  const message = `unknown subcommand or wrong number of arguments for '${
-    repeated(word)
-  }'. Try ACL HELP.`;
-  return errorRepeating(message);
-}
-
 function cat(table: CommandTable, words: readonly ByteString[]): CommandResult {
   const [, , name, ...more] = words;
-  if (more.length > 0) return { reply: wrongWords(words) };
+  if (more.length > 0) return { reply: tooManyWords(words) };
   if (name === undefined) return reply(CATEGORIES);
   const category = name.toLowerCase();
   if (!CATEGORIES.includes(category)) {
@@ -50,7 +42,7 @@ function cat(table: CommandTable, words: readonly ByteString[]): CommandResult {
 /** ACL LOG [count | RESET] */
 function log(words: readonly ByteString[], { node }: Session): CommandResult {
   const [, , word, ...more] = words;
-  if (more.length > 0) return { reply: wrongWords(words) };
+  if (more.length > 0) return { reply: tooManyWords(words) };
   if (word?.toLowerCase() === "reset") {
     node.access.resetLog();
     return REPLY_OK;
@@ -62,7 +54,7 @@ function log(words: readonly ByteString[], { node }: Session): CommandResult {
 
 function genpass(words: readonly ByteString[], { node }: Session): CommandResult {
   const [, , word, ...more] = words;
-  if (more.length > 0) return { reply: wrongWords(words) };
+  if (more.length > 0) return { reply: tooManyWords(words) };
   const bits = word === undefined ? BigInt(PASSWORD_BITS) : parseInteger(word);
   if (bits === undefined) return error("value is not an integer or out of range");
   if (bits <= 0n || bits > PASSWORD_BITS_MAX) {

@@ -60,6 +60,14 @@ export function unknownSubcommand(name: string, subcommand: ByteString): ErrorRe
   return errorRepeating(message);
 }
 
+/** The error for too many words behind a subcommand, in the words of Redis. */
+export function tooManyWords([name = "", subcommand = ""]: readonly ByteString[]): ErrorReply {
+  const message =
+    `unknown subcommand or wrong number of arguments for '${repeated(subcommand)}'. ` +
+    `Try ${name.toUpperCase()} HELP.`;
+  return errorRepeating(message);
+}
+
 /** Returns an error whose message repeats what a client has sent, whatever bytes that is. */
 export function errorRepeating(message: ByteString): ErrorReply {
   const text = toText(message);

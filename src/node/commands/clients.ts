@@ -6,7 +6,7 @@
 
 import { type ByteString, fromText } from "../../byte_string.ts";
 import { ErrorReply, Replies, VerbatimString } from "../../resp/value.ts";
-import { error, errorRepeating, repeated, reply, REPLY_OK, wrongArity } from "./arguments.ts";
+import { error, errorRepeating, repeated, reply, REPLY_OK, tooManyWords } from "./arguments.ts";
 import {
   type CommandFlag,
   type CommandHost,
@@ -185,9 +185,9 @@ function list(
     return text(all.filter((one) => isOfType(one, first)));
   }
   if (option.toLowerCase() !== "id" || values.length === 0) return { reply: SYNTAX_ERROR };
-  const ids = values.map(idOf);
-  if (ids.includes(undefined)) return error("Invalid client ID");
-  return text(all.filter(({ id }) => ids.includes(id)));
+  const ids = new Set(values.map(parseInteger));
+  if (ids.has(undefined)) return error("Invalid client ID");
+  return text(all.filter(({ id }) => ids.has(BigInt(id))));
 }
 
 function unknownType(type: ByteString): ErrorReply {
@@ -275,7 +275,7 @@ function end(session: Session, self: Session): void {
 /** CLIENT PAUSE timeout [WRITE | ALL] */
 function pause(words: readonly ByteString[], { node }: Session): CommandResult {
   const [, , timeout = "", mode = "all", ...more] = words;
-  if (more.length > 0) return { reply: wrongArity("client|pause") };
+  if (more.length > 0) return { reply: tooManyWords(words) };
   const choice = mode.toLowerCase();
   if (choice !== "all" && choice !== "write") {
     return error("CLIENT PAUSE mode must be WRITE or ALL");
@@ -291,7 +291,7 @@ function pause(words: readonly ByteString[], { node }: Session): CommandResult {
 /** CLIENT UNBLOCK id [TIMEOUT | ERROR]: no command of dks blocks, so nobody ever is. */
 function unblock(words: readonly ByteString[]): CommandResult {
   const [, , id = "", mode = "timeout", ...more] = words;
-  if (more.length > 0) return { reply: wrongArity("client|unblock") };
+  if (more.length > 0) return { reply: tooManyWords(words) };
   if (!["timeout", "error"].includes(mode.toLowerCase())) {
     return error("CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
   }

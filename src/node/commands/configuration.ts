@@ -137,13 +137,15 @@ const PARAMETERS: ReadonlyMap<string, Parameter> = new Map<string, Parameter>([
 ]);
 
 function configGet([, , ...words]: readonly ByteString[], { node }: Session): CommandResult {
+  const found = new Map<RespValue, RespValue>();
   const patterns = words.map((word) => word.toLowerCase());
-  const found = [...PARAMETERS].filter(([name]) =>
-    patterns.some((pattern) => matchesGlob(pattern, name))
-  );
-  return reply(
-    new Map<RespValue, RespValue>(found.map(([name, parameter]) => [name, parameter.get(node)])),
-  );
+  for (const [name, parameter] of PARAMETERS) {
+    const at = patterns.findIndex((pattern) => matchesGlob(pattern, name));
+    if (at < 0) continue;
+    // As in Redis, one that is named without a pattern is called as the client has written it.
+    found.set(patterns[at] === name ? words[at] ?? name : name, parameter.get(node));
+  }
+  return reply(found);
 }
 
 /** CONFIG SET: all parameters, or none. */

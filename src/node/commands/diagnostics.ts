@@ -96,7 +96,8 @@ const OBJECT: CommandRow = {
       name: "object|encoding",
       summary: "Returns how Redis would hold a value that was set in one piece",
       since: "2.2.3",
-      differs: "a value that APPEND or SETRANGE has made is `raw` in Redis, however short",
+      differs:
+        "a value that APPEND, SETRANGE or a command of bits has made is `raw` in Redis, however short",
       run: ([, , key = ""]) => lookAt(key, encodingOf),
     },
     {
@@ -119,6 +120,7 @@ const OBJECT: CommandRow = {
       name: "object|refcount",
       summary: "Returns 1, or what Redis says of small integers",
       since: "2.2.3",
+      differs: "of a small integer that a counter has made Redis says 1",
       run: ([, , key = ""]) => lookAt(key, referencesOf),
     },
   ]),
@@ -241,6 +243,15 @@ function time(_words: readonly ByteString[], { node }: Session): CommandResult {
   return reply([String(seconds), String(Math.floor((ms - 1000 * seconds) * 1000))]);
 }
 
+/** LOLWUT [VERSION version]: of each version there is the same, without a picture. */
+function lolwut([, option = "", version]: readonly ByteString[]): CommandResult {
+  if (option.toLowerCase() === "version" && version !== undefined) {
+    const number = integerOf(version);
+    if (number instanceof ErrorReply) return { reply: number };
+  }
+  return reply(new VerbatimString(`Redis ver. ${REDIS_VERSION}, dks ${VERSION}\n`));
+}
+
 /** Checks a number of nodes and a timeout. Returns the error for what is wrong. */
 function whyNotWait(numbers: readonly ByteString[], timeout: ByteString): ErrorReply | undefined {
   for (const word of numbers) {
@@ -346,7 +357,7 @@ export const DIAGNOSTICS: readonly CommandRow[] = [
     syntax: "[VERSION version]",
     since: "5.0.0",
     differs: "without a picture",
-    run: () => reply(new VerbatimString(`Redis ver. ${REDIS_VERSION}, dks ${VERSION}\n`)),
+    run: lolwut,
   },
   {
     ...ROW,

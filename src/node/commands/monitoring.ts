@@ -6,7 +6,7 @@
 
 import type { ByteString } from "../../byte_string.ts";
 import type { RespValue } from "../../resp/value.ts";
-import { error, reply, REPLY_OK } from "./arguments.ts";
+import { error, reply, REPLY_OK, tooManyWords } from "./arguments.ts";
 import {
   type CommandFlag,
   type CommandResult,
@@ -23,9 +23,7 @@ const SLOW_COMMANDS = 10;
 
 function slowLogGet(words: readonly ByteString[], { node }: Session): CommandResult {
   const [, , word, ...more] = words;
-  if (more.length > 0) {
-    return error("unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.");
-  }
+  if (more.length > 0) return { reply: tooManyWords(words) };
   const count = word === undefined ? BigInt(SLOW_COMMANDS) : parseInteger(word);
   if (count === undefined || count < -1n) {
     return error("count should be greater than or equal to -1");
@@ -160,7 +158,9 @@ export const MONITORING: readonly CommandRow[] = [
     summary: "Tells the client of all commands of this node",
     syntax: "",
     since: "1.0.0",
-    differs: "32 words of a command at most, and 128 bytes of each",
+    differs:
+      "32 words of a command at most, and 128 bytes of each; not AUTH and HELLO; what MULTI " +
+      "queues when it is queued; not between MULTI and EXEC",
     run: monitor,
   },
 ];

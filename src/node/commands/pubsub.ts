@@ -6,7 +6,7 @@
 
 import type { ByteString } from "../../byte_string.ts";
 import { ErrorReply, Push, Replies, type RespValue, SimpleString } from "../../resp/value.ts";
-import { reply } from "./arguments.ts";
+import { reply, tooManyWords } from "./arguments.ts";
 import {
   type CommandFlag,
   type CommandResult,
@@ -115,15 +115,11 @@ function tooLong(
 /** PUBSUB CHANNELS and SHARDCHANNELS: the names that have subscribers, at any node. */
 function channels(
   kind: "channel" | "shard",
-  [, word = "", pattern, ...more]: readonly ByteString[],
+  words: readonly ByteString[],
   { node }: Session,
 ): CommandResult {
-  if (more.length > 0) {
-    const shown = word.toUpperCase();
-    const message =
-      `unknown subcommand or wrong number of arguments for '${shown}'. Try PUBSUB HELP.`;
-    return reply(new ErrorReply("ERR", message));
-  }
+  const [, , pattern, ...more] = words;
+  if (more.length > 0) return { reply: tooManyWords(words) };
   return reply(
     [...node.pubsub.names(kind)].filter((name) =>
       pattern === undefined || matchesGlob(pattern, name)

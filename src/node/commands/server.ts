@@ -233,6 +233,9 @@ function commandCommand(table: CommandTable): CommandRow {
         summary: "Describes commands",
         syntax: "[command-name [command-name ...]]",
         since: "2.8.13",
+        differs:
+          "without tips and notes; all keys that are read have the flags `RO access`, those " +
+          "that are written `RW update`; shard channels are no keys",
         run: ([, , ...names]) =>
           reply(
             names.length === 0

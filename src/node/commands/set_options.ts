@@ -6,7 +6,7 @@
 
 import type { ByteString } from "../../byte_string.ts";
 import { ErrorReply } from "../../resp/value.ts";
-import { NOT_AN_INTEGER, parseInteger } from "./integers.ts";
+import { INTEGER_MIN, NOT_AN_INTEGER, parseInteger } from "./integers.ts";
 
 export const SYNTAX_ERROR: ErrorReply = new ErrorReply("ERR", "syntax error");
 
@@ -134,15 +134,15 @@ export function parseExpiry(
   return value <= 0n ? invalidExpiry(command) : toExpiry(value, { unit, command });
 }
 
-/** Returns `value` as a time to live: one that is over, too; an error for one beyond all times. */
+/** Returns `value` as a time to live: one that is long over, too; an error for one beyond all times. */
 export function toExpiry(
   value: bigint,
   { unit, command }: { unit: TimeUnit; command: string },
 ): Expiry | ErrorReply {
   const ms = value * unit.ms;
   const max = BigInt(EXPIRES_AT_MS_MAX) - (unit.isRelative ? NOW_MS_MAX : 0n);
-  if (ms > max || ms < -max) return invalidExpiry(command);
-  return { ms: Number(ms), isRelative: unit.isRelative };
+  if (ms > max || ms < INTEGER_MIN) return invalidExpiry(command);
+  return { ms: Number(ms < -max ? -max : ms), isRelative: unit.isRelative };
 }
 
 function invalidExpiry(command: string): ErrorReply {

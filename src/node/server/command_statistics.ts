@@ -54,7 +54,10 @@ export class CommandCounts {
   readonly isShort: boolean;
   readonly isFast: boolean;
   readonly name: string;
-  readonly isKeptOutOfLogs: boolean;
+  /** No entry of SLOWLOG and no line of MONITOR tells its words. */
+  readonly isSecret: boolean;
+  /** SLOWLOG does not tell of it; MONITOR may. */
+  readonly isSkippedBySlowLog: boolean;
   #timed = 0;
   #timedMicros = 0;
   readonly #buckets = new Uint32Array(BUCKETS);
@@ -63,8 +66,8 @@ export class CommandCounts {
     this.name = name;
     this.isFast = flags.includes("fast");
     this.isShort = name === "set" || (this.isFast && keys.first === keys.last);
-    this.isKeptOutOfLogs = flags.includes("skip_slowlog") || flags.includes("admin") ||
-      name === "auth" || name === "hello";
+    this.isSecret = flags.includes("admin") || name === "auth" || name === "hello";
+    this.isSkippedBySlowLog = this.isSecret || flags.includes("skip_slowlog");
   }
 
   took(micros: number): void {
@@ -160,7 +163,7 @@ export class CommandStatistics {
     const micros = 1000 * ms;
     counts.took(micros);
     this.latency.note(counts.isFast ? "fast-command" : "command", ms, about.of.node.wallMs());
-    if (this.#slowMicros < 0 || micros < this.#slowMicros || counts.isKeptOutOfLogs) return;
+    if (this.#slowMicros < 0 || micros < this.#slowMicros || counts.isSkippedBySlowLog) return;
     this.slowLog.add({
       atSeconds: Math.floor(about.of.node.wallMs() / 1000),
       micros: Math.round(micros),
@@ -219,7 +222,7 @@ export class CommandStatistics {
 
   /** Tells the monitors of a command, in a line of bounded length. */
   show(counts: CommandCounts, words: readonly ByteString[], of: Session): void {
-    if (counts.isKeptOutOfLogs) return;
+    if (counts.isSecret) return;
     const time = (of.node.wallMs() / 1000).toFixed(6);
     const shown = shortened(words).map(repr).join(" ");
     const line = `${time} [0 ${of.connection.address}] ${shown}`;

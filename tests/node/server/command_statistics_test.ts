@@ -95,17 +95,20 @@ Deno.test("CommandStatistics.show() tells monitors of commands, in bounded lines
     statistics.show(countsOf(statistics, (words[0] ?? "").toLowerCase()), words, session());
   show("SET", 'a"\n\x00', "v".repeat(130));
   show("AUTH", "secret");
+  show("HELLO", "3", "AUTH", "default", "secret");
+  show("EXEC"); // It tells what was queued before it from what was not.
   show("MSET", ...Array.from({ length: 40 }, (_, at) => String(at)));
   assertEquals(
     lines[0],
     '+1234567890.123500 [0 10.0.0.1:5000] "SET" "a\\"\\n\\x00" ' +
       `"${"v".repeat(128)}... (2 more bytes)"\r\n`,
   );
-  assert(lines[1]?.endsWith('"29" "... (10 more arguments)"\r\n'), lines[1]);
-  assertEquals(lines.length, 2);
+  assertEquals(lines[1], '+1234567890.123500 [0 10.0.0.1:5000] "EXEC"\r\n');
+  assert(lines[2]?.endsWith('"29" "... (10 more arguments)"\r\n'), lines[2]);
+  assertEquals(lines.length, 3);
   runWords(["RESET"], watching);
   show("GET", "k");
-  assertEquals([lines.length, statistics.hasMonitors], [2, false]);
+  assertEquals([lines.length, statistics.hasMonitors], [3, false]);
 });
 
 /** A client of a node with a slow log and a latency monitor of its own. */
