@@ -53,6 +53,12 @@ Deno.test("systemd starts a node again for as long as it takes, but for a wrong 
   assertMatch(service, /^RestartPreventExitStatus=2$/m);
 });
 
+Deno.test("memory that large values have left goes back to the system, wherever deploy/ runs a node", async () => {
+  assertMatch(await read("dks.service"), /^Environment=MALLOC_MMAP_THRESHOLD_=262144$/m);
+  // Compose and Kubernetes run the image.
+  assertMatch(await read("Dockerfile"), /^ENV MALLOC_MMAP_THRESHOLD_=262144$/m);
+});
+
 Deno.test("the Dockerfile runs dks as a user that is not root, with its folders as its own", async () => {
   const text = await read("Dockerfile");
   const steps = text.split("\n").filter((line) => /^[A-Z]+ /.test(line));

@@ -21,6 +21,9 @@ import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 const BATCH_KEYS = 500;
 const PING_PAUSE_MS = 5;
 
+/** No PING should take longer than this, in milliseconds. */
+const GOAL_MS = 50;
+
 const args = parseArgs([...Deno.args], {
   string: ["keys", "seconds", "nodes"],
   default: { keys: "1000000", seconds: "60", nodes: "5" },
@@ -38,15 +41,20 @@ async function field(connection: ClientConnection, name: string): Promise<number
   return Number(new RegExp(`^${name}:(.*)$`, "m").exec(info)?.[1]);
 }
 
-/** Asks each node for PINGs while `goesOn`. Returns how long they took, by node, in order. */
+/** Asks each node for PINGs while `goesOn`. Returns how long they took, by node, in order; tells of long ones. */
 async function pingWhile(goesOn: () => boolean | Promise<boolean>): Promise<number[][]> {
   let isOver = false;
-  const pings = connections.map(async (connection) => {
+  const pings = connections.map(async (connection, node) => {
     const times: number[] = [];
     while (!isOver) {
       const sentAt = performance.now();
       await connection.call(["PING"]);
-      times.push(performance.now() - sentAt);
+      const time = performance.now() - sentAt;
+      times.push(time);
+      if (time > GOAL_MS) {
+        const s = ((Date.now() - time - begin) / 1000).toFixed(1);
+        console.log(`n${node}: a PING took ${time.toFixed(1)} ms, ${s} s after the first expiry`);
+      }
       await delay(PING_PAUSE_MS);
     }
     return times.sort((a, b) => a - b);
