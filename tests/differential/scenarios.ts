@@ -230,6 +230,16 @@ CONFIG GET Timeout
 CONFIG GET Timeout time*
 CONFIG GET time* TIMEOUT
 
+EXPIRE k 10 "x\\r\\n\\n"
+EXPIRE k 10 "\\nx\\n\\x00\\n"
+EXPIRE k 10 "\\xff\\n"
+EXPIRE k 10 "\\n"
+NOPE "\\n" "x\\n"
+"NOPE\\n"
+CLIENT "x\\n"
+CONFIG SET "x\\n" 1
+CLIENT KILL TYPE "x\\n"
+
 SET k 1
 PEXPIRE k -9223372036854775808
 EXISTS k

@@ -68,10 +68,17 @@ export function tooManyWords([name = "", subcommand = ""]: readonly ByteString[]
   return errorRepeating(message);
 }
 
-/** Returns an error whose message repeats what a client has sent, whatever bytes that is. */
+/**
+ * Returns an error whose message repeats what a client has sent, whatever bytes that is; but, as in Redis, no
+ * line ends behind it.
+ */
 export function errorRepeating(message: ByteString): ErrorReply {
-  const text = toText(message);
-  return text === undefined ? new ErrorReply("ERR", message, true) : new ErrorReply("ERR", text);
+  // Not by a pattern: one that looks for the end tries at every line end, and a word may have millions.
+  let end = message.length;
+  while (end > 0 && "\r\n".includes(message[end - 1] ?? "")) end--;
+  const trimmed = message.slice(0, end);
+  const text = toText(trimmed);
+  return text === undefined ? new ErrorReply("ERR", trimmed, true) : new ErrorReply("ERR", text);
 }
 
 /** Returns what an error repeats of a word: up to a zero byte, as Redis does. */
