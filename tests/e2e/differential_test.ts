@@ -11,7 +11,7 @@ import { CommandSource, SHAPES } from "../differential/command_stream.ts";
 import { compareWithRedis } from "../differential/compare.ts";
 import { hasRedis, RedisServer } from "../differential/redis_server.ts";
 import { binary } from "../harness/binary.ts";
-import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
+import { CALM, freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 
 const wanted = Number(Deno.env.get("DKS_DIFFERENTIAL") ?? "0");
 const count = wanted === 0 ? 20_000 : wanted;
@@ -24,7 +24,10 @@ for (const version of [2, 3] as const) {
     fn: async () => {
       const [redisPort = 0, ...ports] = freePorts(nodes + 1);
       const redis = await RedisServer.start(redisPort);
-      const cluster = await LocalCluster.start({ places: loopback(ports, await binary()) });
+      const cluster = await LocalCluster.start({
+        places: loopback(ports, await binary()),
+        args: CALM,
+      });
       const seed = wanted === 0 ? version : Date.now();
       try {
         const { failures } = await compareWithRedis({

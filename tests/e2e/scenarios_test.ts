@@ -6,7 +6,7 @@ import { endOfReply } from "../differential/raw_replies.ts";
 import { hasRedis, RedisServer } from "../differential/redis_server.ts";
 import { SCENARIOS, SCENARIOS_OF_3 } from "../differential/scenarios.ts";
 import { binary } from "../harness/binary.ts";
-import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
+import { CALM, freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 
 /**
  * Says the commands one after the other on one connection. Returns all that comes for each, up to the
@@ -77,7 +77,10 @@ for (const version of [2, 3] as const) {
     fn: async () => {
       const [redisPort = 0, ...ports] = freePorts(4);
       const redis = await RedisServer.start(redisPort);
-      const cluster = await LocalCluster.start({ places: loopback(ports, await binary()) });
+      const cluster = await LocalCluster.start({
+        places: loopback(ports, await binary()),
+        args: CALM,
+      });
       try {
         const scenarios = version === 3 ? [...SCENARIOS, ...SCENARIOS_OF_3] : SCENARIOS;
         for (const [at, scenario] of scenarios.entries()) {

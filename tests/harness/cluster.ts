@@ -15,6 +15,11 @@ export interface Program {
   readonly args: readonly string[];
 }
 
+/** The machine may be busy: no node is to be left out for that, and nobody loses the lease by it. */
+export const CALM: readonly string[] = [
+  ...["--lease", "5s", "--suspicion", "5s", "--timeout", "10s"],
+];
+
 /** The program from its source, with the permissions that the binary has. */
 export const FROM_SOURCE: Program = {
   file: Deno.execPath(),

@@ -16,7 +16,7 @@
 // deno-lint-ignore-file no-console -- a program for the command line
 
 import { binary } from "../harness/binary.ts";
-import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
+import { CALM, freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
 import { client, execute, isInstalled } from "../harness/processes.ts";
 
 interface Program {
@@ -82,9 +82,6 @@ const PROGRAM_MS_MAX = 120_000;
 
 /** How much is printed of what a program has said last, in characters. */
 const SAID_MAX = 3000;
-
-/** The machine may be busy: no node is to be left out for that. */
-const CALM = ["--lease", "5s", "--suspicion", "5s", "--timeout", "10s"];
 
 const SOURCE = new URL("./", import.meta.url).pathname;
 
