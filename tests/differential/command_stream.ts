@@ -96,9 +96,21 @@ export const DIFFERENCES: readonly Difference[] = [
   },
 ];
 
+/** Seconds that are more than 2⁵³ ms, with room for the present time; milliseconds of today are fewer. */
+const HUGE = 8_900_000_000_000n;
+
 function isHuge(word: ByteString): boolean {
-  return /^\d{12,20}$/.test(word);
+  return /^\d{1,20}$/.test(word) && BigInt(word) > HUGE;
 }
+
+/**
+ * Times to live are so far apart, in seconds: EXPIRE … GT asks which of two is over later, and to that
+ * question two servers may answer differently that look at the clock in turn, if both are the same.
+ */
+const LIFETIME_STEP = 60;
+
+/** There are so many of them, the longest of 3 years. */
+const LIFETIMES = 1_600_000;
 
 /** SCAN looks at so many keys that it comes to the end of all. */
 const COUNT_OF_ALL = "5000";
@@ -322,7 +334,12 @@ export class CommandSource {
   /** Seconds: long enough that nothing expires while the stream goes on. */
   get lifetime(): string {
     if (this.random.chance(0.15)) return this.random.pick(NO_TIMES);
-    return String(10_000 + this.random.integer(1000));
+    return String(this.#seconds());
+  }
+
+  /** Some hours, or up to three years. */
+  #seconds(): number {
+    return 10_000 + LIFETIME_STEP * this.random.integer(LIFETIMES);
   }
 
   get bit(): string {
@@ -333,7 +350,7 @@ export class CommandSource {
   /** A second, long over or far ahead. */
   get moment(): string {
     if (this.random.chance(0.2)) return this.random.pick([...NO_TIMES, "1", "1000000000"]);
-    return String(Math.floor(Date.now() / 1000) + 10_000 + this.random.integer(1000));
+    return String(Math.floor(Date.now() / 1000) + this.#seconds());
   }
 
   conditions(): ByteString[] {
@@ -344,7 +361,7 @@ export class CommandSource {
   /** A time to live, as SET takes it. */
   expiry(): ByteString[] {
     const { random } = this;
-    const soon = Math.floor(Date.now() / 1000) + 10_000 + random.integer(1000);
+    const soon = Math.floor(Date.now() / 1000) + this.#seconds();
     switch (random.integer(9)) {
       case 0:
         return [random.pick(["EX", "PX", "EXAT", "PXAT"])];

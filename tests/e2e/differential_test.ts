@@ -63,6 +63,21 @@ Deno.test("of SCAN what comes to the end of all keys is compared, and what is re
   }
 });
 
+Deno.test("times to live are compared, in all units, and hardly ever two that are the same", () => {
+  for (const name of ["expire", "pexpire", "expireat", "pexpireat", "setex", "psetex"]) {
+    const source = new CommandSource(1, [name]);
+    const times: string[] = [];
+    for (let count = 0; count < 3000; count++) {
+      const [step] = source.next();
+      const time = step?.words[2] ?? "";
+      if (step?.comparison.kind !== "none" && /^\d{5,14}$/.test(time)) times.push(time);
+    }
+    assert(times.length > 1500, `${times.length} of ${name}`);
+    const different = new Set(times).size;
+    assert(different > 0.8 * times.length, `${different} of ${times.length} of ${name}`);
+  }
+});
+
 /** Commands whose replies tell of the server, and so differ, with the reason. */
 const NOT_COMPARED: Readonly<Record<string, string>> = {
   object: "it tells how each server keeps a value, and when it was used",
