@@ -9,16 +9,28 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Redis } from "npm:ioredis@6.0.0";
 import { createClient } from "npm:redis@6.3.1";
 import { binary } from "../harness/binary.ts";
-import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
+import { freePorts, LocalCluster, loopback, NodeProcess } from "../harness/cluster.ts";
 import { until } from "../harness/processes.ts";
 
-async function withNodes(run: (ports: readonly number[]) => Promise<void>): Promise<void> {
+/** @param run `restart` kills a node and starts it again, with nothing: it gets all keys from the others */
+async function withNodes(
+  run: (ports: readonly number[], restart: (at: number) => Promise<void>) => Promise<void>,
+): Promise<void> {
   const ports = freePorts(3);
-  const cluster = await LocalCluster.start({ places: loopback(ports, await binary()) });
+  const places = loopback(ports, await binary());
+  const cluster = await LocalCluster.start({ places });
+  const restarted: NodeProcess[] = [];
+  const restart = async (at: number) => {
+    const place = places[at];
+    assert(place !== undefined);
+    await cluster.nodes[at]?.stop("SIGKILL");
+    const args = ["--peers", places.map(({ address }) => address).join(",")];
+    restarted.push(new NodeProcess({ program: place.program, port: place.port, args }));
+  };
   try {
-    await run(ports);
+    await run(ports, restart);
   } finally {
-    await cluster.stop();
+    await Promise.all([cluster.stop(), ...restarted.map((node) => node.stop())]);
   }
 }
 
@@ -86,6 +98,62 @@ Deno.test("ioredis: MULTI, WATCH, publish and subscribe across nodes", async () 
     }
   });
 });
+
+Deno.test("ioredis: pipelines, and a node that is killed and started again", async () => {
+  await withNodes(async ([one = 0, two = 0], restart) => {
+    const [writer, client, listener] = [new Redis(one), new Redis(two), new Redis(two)];
+    try {
+      for (const each of [client, listener]) each.on("error", () => {});
+      const pipeline = client.pipeline();
+      for (let count = 0; count < 1000; count++) pipeline.incr("n");
+      const replies = await pipeline.exec();
+      assertEquals(
+        replies?.map(([, reply]) => reply),
+        Array.from({ length: 1000 }, (_, at) => at + 1),
+      );
+      const messages: string[] = [];
+      listener.on("message", (_channel, message) => messages.push(message));
+      await listener.subscribe("news");
+      await restart(1);
+      // It waits until the node says that it has loaded all keys.
+      assertEquals(await client.incr("n"), 1001);
+      await until("it has subscribed again", async () => await writer.publish("news", "1") === 1);
+      await until("a message has come", () => messages.length > 0);
+    } finally {
+      for (const each of [writer, client, listener]) each.disconnect();
+    }
+  });
+});
+
+for (const version of [2, 3] as const) {
+  Deno.test(`node-redis, RESP${version}: pipelines, and a node that is killed and started again`, async () => {
+    await withNodes(async ([one = 0, two = 0], restart) => {
+      const clients = [one, two, two].map((port) =>
+        createClient({ RESP: version, socket: { host: "127.0.0.1", port } })
+      );
+      const [writer, client, listener] = clients;
+      assert(writer !== undefined && client !== undefined && listener !== undefined);
+      try {
+        for (const each of clients) each.on("error", () => {});
+        for (const each of clients) await each.connect();
+        // What is sent in one turn is a pipeline.
+        const replies = await Promise.all(Array.from({ length: 1000 }, () => client.incr("n")));
+        assertEquals<unknown>(replies, Array.from({ length: 1000 }, (_, at) => at + 1));
+        const messages: string[] = [];
+        await listener.subscribe("news", (message) => messages.push(message));
+        await restart(1);
+        // It passes on that the node is LOADING, and what has broken off.
+        await until("it has connected again", async () => {
+          return await client.get("n").catch(() => undefined) === "1000";
+        });
+        await until("it has subscribed again", async () => await writer.publish("news", "1") === 1);
+        await until("a message has come", () => messages.length > 0);
+      } finally {
+        for (const each of clients) each.destroy();
+      }
+    });
+  });
+}
 
 for (const version of [2, 3] as const) {
   Deno.test(`node-redis, RESP${version}: MULTI, WATCH, publish and subscribe across nodes`, async () => {
