@@ -14,6 +14,7 @@ import type { Address } from "../../src/address.ts";
 import { ClientConnection, ConnectionError } from "../../src/client/connection.ts";
 import { isWithoutEffect } from "../../src/client/refusals.ts";
 import { ErrorReply } from "../../src/resp/value.ts";
+import { Lateness } from "./lateness.ts";
 
 /** Pause of a client that cannot connect. */
 const RECONNECT_MS = 50;
@@ -88,6 +89,8 @@ export class Workload {
   readonly #options: WorkloadOptions;
   readonly #loops: Promise<void>[] = [];
   #isStopped = false;
+  /** How late this process was meanwhile. */
+  readonly lateness = new Lateness();
   /** When the last write was acknowledged by whichever node, and the longest time between two. */
   #lastWrite = performance.now();
   #writeGapMs = 0;
@@ -170,6 +173,7 @@ export class Workload {
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all(this.#loops);
+    this.lateness.stop();
   }
 
   async #write(address: Address, node: number, keys: readonly Key[]): Promise<void> {

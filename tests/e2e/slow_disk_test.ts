@@ -1,13 +1,13 @@
 /** A member with a slow disk: real forces of a real store, each of which takes 150 ms at one node. */
 
 import { assert, assertEquals } from "@std/assert";
-import type { Address } from "../../../src/address.ts";
-import type { ClusterStatus, NodeStatus } from "../../../src/cluster_status.ts";
-import { binary } from "../../harness/binary.ts";
-import { call, CLIENT_TIMEOUT_MS, untilMore } from "../../harness/checks.ts";
-import { freePorts, loopback, NodeProcess } from "../../harness/cluster.ts";
-import { execute, until } from "../../harness/processes.ts";
-import { REST_MS, Workload } from "../../harness/workload.ts";
+import type { Address } from "../../src/address.ts";
+import type { ClusterStatus, NodeStatus } from "../../src/cluster_status.ts";
+import { binary } from "../harness/binary.ts";
+import { call, CLIENT_TIMEOUT_MS, untilMore } from "../harness/checks.ts";
+import { freePorts, loopback, NodeProcess } from "../harness/cluster.ts";
+import { execute, until } from "../harness/processes.ts";
+import { REST_MS, Workload } from "../harness/workload.ts";
 
 /** Sits between a program and the C library, and makes every force take long. */
 const SHIM = `
