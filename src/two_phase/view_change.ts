@@ -211,8 +211,9 @@ export class ViewChange {
   }
 
   #tryIfNeeded(): void {
-    const { membership, now } = this.#context;
-    const reason = this.#reason();
+    const { membership, now, random } = this.#context;
+    const seen = this.#reason();
+    const reason = seen ?? this.#whyJoin();
     if (reason === undefined) {
       this.#tryAt = -Infinity;
       return;
@@ -223,6 +224,8 @@ export class ViewChange {
       // If several nodes see the same, one of them is usually first.
       const isAtOnce = this.#isFirstLinked || this.#asked !== undefined;
       if (isAtOnce) this.#tryAt = now;
+      // That a joiner has caught up only its source sees; after a long pause it would not be so any more.
+      else if (seen === undefined) this.#tryAt = now + random() * PAUSE_MS;
       else this.#pause(PAUSE_MS);
     }
     if (now >= this.#tryAt) this.#begin(reason);
@@ -398,14 +401,20 @@ export class ViewChange {
     this.#tryAt = now + random() * ms + forces * this.#forceMs;
   }
 
+  /** Tells whether this node may propose a view now, if there is a reason. */
+  get #mayPropose(): boolean {
+    const { membership, now } = this.#context;
+    if (membership.isLeaving || !membership.isVerified) return false;
+    if (membership.isStuck(now)) return false; // Without its disk it can promise nothing.
+    if (this.#isAnotherAtIt) return false;
+    // The next view is chosen, and only waits for the disk, or for others to have it.
+    return membership.installing === undefined && this.#farewell === undefined;
+  }
+
   /** Returns why there should be another view, or `undefined` if there is no reason. */
   #reason(): string | undefined {
     const { membership, now } = this.#context;
-    if (membership.isLeaving || !membership.isVerified) return undefined;
-    if (membership.isStuck(now)) return undefined; // Without its disk it can promise nothing.
-    if (this.#isAnotherAtIt) return undefined;
-    // The next view is chosen, and only waits for the disk, or for others to have it.
-    if (membership.installing !== undefined || this.#farewell !== undefined) return undefined;
+    if (!this.#mayPropose) return undefined;
     // A node that is already in a view sends it as soon as it may.
     if (membership.view.number === 0) {
       return membership.preceding.length > 0 ? undefined : "the nodes have met";
@@ -426,7 +435,13 @@ export class ViewChange {
       return `${by} asks to ${kind} ${what}`;
     }
     const slow = this.#slow(suspected);
-    if (slow !== NOBODY) return `slow disk at ${membership.namesOf(slow)}`;
+    return slow === NOBODY ? undefined : `slow disk at ${membership.namesOf(slow)}`;
+  }
+
+  /** Returns which joiners can join; `undefined` if none can, or too few. */
+  #whyJoin(): string | undefined {
+    const { membership } = this.#context;
+    if (!this.#mayPropose || !membership.isMember || membership.isFrozen) return undefined;
     const joiners = this.#welcome;
     const needed = membership.isGathering ? membership.quorum.needed - 1 : 1;
     if (size(joiners) < needed) return undefined;

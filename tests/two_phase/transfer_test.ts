@@ -133,12 +133,19 @@ Deno.test("a joiner whose source is gone waits for the first part of the next on
 class SlowDisk {
   readonly script: Script;
   forceMs: number;
+  readonly #keys: number;
   #writes = 0;
   #force: { readonly beganAt: number; readonly count: number } | undefined;
 
-  constructor(forceMs: number) {
+  /** @param options `keys`: how many keys each write sets, of 6,000; `parts`: of so much n2 is sent first */
+  constructor(forceMs: number, { keys = 1, parts = 0 } = {}) {
     this.script = Script.complete(3, timingFor(5000));
     this.forceMs = forceMs;
+    this.#keys = keys;
+    for (let i = 0; i < parts; i++) {
+      this.script.ask(0, `p${i}`, write({ [`p${i}`]: "x".repeat(PART_BYTES) }));
+    }
+    this.script.deliverAll();
     this.script.kill(2);
     this.script.goOnUntil(() => mayWrite(this.script, 0, 1));
     this.script.welcomeAll();
@@ -154,14 +161,14 @@ class SlowDisk {
     return this.#writes;
   }
 
-  /** n0 writes one key after the other meanwhile. */
+  /** n0 writes meanwhile. */
   goOn(ms: number, isOver: () => boolean = () => false): void {
     const { script } = this;
     for (const end = script.now + ms; script.now < end && !isOver();) {
       script.wait(20);
       if (this.#writes === 0 || script.outcomes.has(`W${this.#writes}`)) {
         this.#writes++;
-        script.ask(0, `W${this.#writes}`, write({ k: String(this.#writes) }));
+        script.ask(0, `W${this.#writes}`, write(this.#values()));
       }
       for (let i = 0; i < 4; i++) {
         script.deliverAll();
@@ -170,6 +177,12 @@ class SlowDisk {
       }
       script.log.length = 0;
     }
+  }
+
+  #values(): Record<string, string> {
+    const first = this.#writes * this.#keys;
+    const keys = Array.from({ length: this.#keys }, (_, index) => `k${(first + index) % 6000}`);
+    return Object.fromEntries(keys.map((key) => [key, String(this.#writes)]));
   }
 
   /** One force after the other: each makes durable what was appended before it began. */
@@ -195,6 +208,14 @@ Deno.test("a joiner whose forces take 0.6 s makes few views, and gets in once th
   cluster.forceMs = 0;
   cluster.goOn(121_000, isIn);
   assert(isIn(), "it is let in");
+});
+
+Deno.test("a joiner with a slow disk gets in while much changes, though its source is not the first member", () => {
+  const cluster = new SlowDisk(100, { keys: 300 });
+  const { script } = cluster;
+  cluster.goOn(30_000, () => mayWrite(script, 0, 1, 2));
+  assertEquals([0, 1].map((index) => node(script, index).counters.transfers), [0, 1]);
+  assert(mayWrite(script, 0, 1, 2), "it is let in");
 });
 
 Deno.test("a joiner that was too late is let in at once if it is needed", () => {
