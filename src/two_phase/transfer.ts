@@ -526,6 +526,8 @@ export class TransferTarget {
   #questions = 0;
   /** What has come of what comes last, before its end. */
   #parts: CollectedParts | undefined;
+  /** Chunks from the source in a view that this node, which has joined in an earlier one, does not have yet. */
+  readonly #chunksAhead: JoinChunk[] = [];
   /** The last part of a transfer from a source in a view that this node does not have yet. */
   #finalAhead: { readonly from: NodeId; readonly message: JoinFinal } | undefined;
 
@@ -603,10 +605,10 @@ export class TransferTarget {
     const { membership, outbox, store, now } = this.#context;
     const { transfer, chunk, entries } = message;
     if (membership.isMember || membership.view.number === 0) return;
-    // A node that has joined has everything of this view. More would belong to a later view, which
-    // must settle this one first.
+    // A node that has joined has everything of this view. More belongs to a later view, which must
+    // settle this one first.
     if (membership.joined !== undefined) {
-      this.#decline(from, transfer);
+      this.#keepAhead(from, message);
       return;
     }
     if (chunk === 0) {
@@ -618,6 +620,7 @@ export class TransferTarget {
       this.#source = from;
       this.#transfer = transfer;
       this.#nextChunk = 0;
+      this.#chunksAhead.length = 0;
       this.#participant.dropAll();
       store.clear();
     }
@@ -640,6 +643,26 @@ export class TransferTarget {
     });
   }
 
+  /**
+   * Keeps a chunk until the view of its source has come: without it the source would have to begin again
+   * with a joiner that was late for a view.
+   */
+  #keepAhead(from: NodeId, message: JoinChunk): void {
+    const { membership, now } = this.#context;
+    const { transfer, chunk, view } = message;
+    const isNext = this.#source === from && this.#transfer === transfer &&
+      chunk === this.#nextChunk + this.#chunksAhead.length;
+    const mayKeep = view > membership.view.number && this.#chunksAhead.length < CHUNKS_AHEAD;
+    if (!isNext || !mayKeep) {
+      this.#decline(from, transfer);
+      return;
+    }
+    this.#progressAt = now;
+    this.#chunksAhead.push(message);
+    this.#finalAhead = undefined; // This was sent after it.
+    membership.announce(only(from));
+  }
+
   /** This node uses another transfer: `from` can stop this one. */
   #decline(from: NodeId, transfer: number): void {
     const { membership, outbox } = this.#context;
@@ -650,8 +673,11 @@ export class TransferTarget {
   /** The view has changed: messages sent in it may have arrived before it. */
   onInstalled(): void {
     const { membership } = this.#context;
+    const source = this.#source;
+    const chunks = this.#chunksAhead.splice(0);
     const ahead = this.#finalAhead;
     this.#finalAhead = undefined;
+    if (source !== undefined) { for (const chunk of chunks) this.onChunk(source, chunk); }
     if (ahead?.message.view === membership.view.number) {
       this.onFinal(ahead.from, ahead.message);
     }

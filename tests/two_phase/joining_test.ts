@@ -180,7 +180,7 @@ for (const crashes of [false, true]) {
   });
 }
 
-Deno.test("a node that has joined in this view ignores a part of the next view's transfer", () => {
+Deno.test("a node that has joined in this view keeps a part of the next view's transfer until it has that", () => {
   const script = joining([1]);
   // n0 has W committed, n1 prepared, and so has n2.
   script.ask(0, "W", write({ k: "old" }));

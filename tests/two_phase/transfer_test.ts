@@ -218,6 +218,25 @@ Deno.test("a joiner with a slow disk gets in while much changes, though its sour
   assert(mayWrite(script, 0, 1, 2), "it is let in");
 });
 
+Deno.test("a joiner that is late while much changes is not sent everything again", () => {
+  const cluster = new SlowDisk(600, { keys: 60, parts: 16 });
+  const { script } = cluster;
+  cluster.goOn(30_000);
+  assert(node(script, 1).counters.joinsLate > 1, "views come without it");
+  assertEquals(sum(script, "transfers"), 1);
+  cluster.forceMs = 0;
+  cluster.goOn(60_000, () => mayWrite(script, 0, 1, 2));
+  assert(mayWrite(script, 0, 1, 2), "it is let in");
+  assertEquals(sum(script, "transfers"), 1);
+  script.forcesAtOnce = true;
+  script.settle();
+  const { store } = node(script, 0);
+  assertEquals(node(script, 2).store.size, store.size);
+  for (const { key } of store.entries()) {
+    assertEquals(node(script, 2).store.recordOf(key), store.recordOf(key));
+  }
+});
+
 Deno.test("a joiner that was too late is let in at once if it is needed", () => {
   const cluster = new SlowDisk(600);
   const { script } = cluster;
