@@ -697,10 +697,7 @@ export class Peers implements Transport, LinkOwner {
     const reply: Reply = this.#introduction();
     if (question.purpose === "find" || question.instance === this.instance) {
       this.#noteForeignVersion(question);
-      const { isStartingCluster = false, identity } = question;
-      const journals = this.#driver?.replica.membership.peerJournals;
-      const known = isStartingCluster ? journals?.ofJournal(identity.journal) : undefined;
-      return { reply: { ...reply, known }, peer: undefined };
+      return { reply: { ...reply, known: this.#knownOfStarting(question) }, peer: undefined };
     }
     if (question.purpose === "confirm") {
       const isConfirmed = this.#tokens.has(question.token ?? "");
@@ -730,6 +727,14 @@ export class Peers implements Transport, LinkOwner {
       return { reply: { ...latest, known: this.#knownOf(asker) }, peer: asker };
     }
     return { reply: { ...latest, ...refused }, peer: undefined };
+  }
+
+  /** What this node has recorded of the journal of an asker that is about to start a cluster by force. */
+  #knownOfStarting({ config, identity, isStartingCluster }: Question): JournalSighting | undefined {
+    // Of a version that this node does not speak, only the version is read: the rest may be anything.
+    const isForeign = commonProtocol(this.#options.config, config) === undefined;
+    if (isStartingCluster !== true || isForeign) return undefined;
+    return this.#driver?.replica.membership.peerJournals.ofJournal(identity.journal);
   }
 
   /** Logs it if the asker cannot have a link: it may end as soon as it knows, and is not asked then. */

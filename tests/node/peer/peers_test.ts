@@ -1,6 +1,6 @@
 /** Links between nodes: by whom, under which ids, and not for a process that has started over. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { getLogger } from "@std/log";
 import type { Address } from "../../../src/address.ts";
@@ -234,4 +234,26 @@ Deno.test("a node pauses before it dials again whoever closes links at once", as
   const pauses = 6;
   await until("it was linked several times", () => dialer.told.length > pauses);
   assertEquals(performance.now() - beganAt >= pauses * 45, true);
+});
+
+Deno.test("a node of another version that starts a cluster by force is told the versions", async () => {
+  const [one, other] = twoNodes();
+  using answerer = one;
+  using _other = other;
+  answerer.peers.start(answerer.driver());
+  // What else it says of itself, this version cannot know.
+  const question = parseQuestion(JSON.stringify({
+    purpose: "find",
+    config: { protocol: 900 },
+    instance: "of the future",
+    isStartingCluster: true,
+    uptimeMs: 0,
+  }));
+  assert(question !== undefined, "it is a question");
+  const { reply, peer } = await answerer.peers.decide(question);
+  assertEquals([reply.known, reply.instance, peer], [
+    undefined,
+    answerer.peers.instance,
+    undefined,
+  ]);
 });
