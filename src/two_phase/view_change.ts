@@ -218,8 +218,11 @@ export class ViewChange {
       this.#tryAt = -Infinity;
       return;
     }
-    const reachable = members(membership.linked).filter((node) => membership.counts(node));
-    if (!isEnoughFor(membership.view, setOf(reachable))) return;
+    // Without its disk a node can promise nothing: the members would freeze in vain, and could read no more.
+    const promising = members(membership.linked).filter((node) =>
+      membership.counts(node) && !membership.hasHungDisk(node)
+    );
+    if (!isEnoughFor(membership.view, setOf(promising))) return;
     if (this.#tryAt === -Infinity) {
       // If several nodes see the same, one of them is usually first.
       const isAtOnce = this.#isFirstLinked || this.#asked !== undefined;

@@ -164,3 +164,21 @@ Deno.test("a view stays as it is, and is read, if the disks of too many members 
     script.goOnUntil(() => node(script, 2).membership.mayWrite);
   }
 });
+
+Deno.test("a member alone reads on if the other node of a majority is outside and can promise nothing", () => {
+  // n0 is full and outside; then n1 dies, or it turns out that its disk hangs.
+  const { script, turn } = withFull(0);
+  while (node(script, 2).membership.members !== 0b110) turn();
+  for (let i = 0; i < 50; i++) turn();
+  script.kill(1);
+  for (let i = 0; i < 250; i++) {
+    turn();
+    assert(mayRead(script, 2), `n2 reads ${20 * i} ms later`);
+  }
+  assertEquals(node(script, 2).membership.isFrozen, false);
+  // With room n0 can promise, and is let in.
+  script.step(0, { type: "room", isDiskFull: false });
+  script.forcesAtOnce = true;
+  script.completeForces(0, 2);
+  script.goOnUntil(() => [0, 2].every((n) => node(script, n).membership.mayWrite));
+});
