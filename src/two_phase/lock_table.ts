@@ -347,7 +347,8 @@ export class LockTable {
   #mayPassLine(transaction: Transaction, { line }: Lock): boolean {
     if (transaction.coordinator !== this.#self || line === undefined) return true;
     const next = firstBehindPlaces(line);
-    return next === transaction || next !== undefined && transaction.isOlderThan(next);
+    if (next === undefined) return line.length <= PASSES_MAX; // It comes just now, and there are only places.
+    return next === transaction || transaction.isOlderThan(next);
   }
 
   /**

@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
+import { EVERYTHING } from "../../src/reserved_keys.ts";
 import { LockTable } from "../../src/two_phase/lock_table.ts";
 import { type Entry, Transaction } from "../../src/two_phase/state.ts";
 import { Store } from "../../src/two_phase/store.ts";
+import { Random } from "../sim/random.ts";
 
 Deno.test("LockTable refuses a transaction in line with more keys than a call can have arguments", () => {
   const store = new Store(0);
@@ -128,6 +130,192 @@ Deno.test("LockTable lets no write of a turn go past an earlier one of its own n
   locks.reconsider(second);
   assertEquals(locks.next(), { transaction: second, what: "granted" });
   assertEquals(locks.next(), { transaction: third, what: "granted" });
+});
+
+Deno.test("LockTable lets a request of a turn that asks late go on at once, past places", () => {
+  const { locks, holder, entry } = held();
+  const [first, younger, late] = [11, 14, 13].map((age) => new Transaction(0, age, [entry]));
+  if (first === undefined || younger === undefined || late === undefined) throw new Error("none");
+  for (const one of [first, younger]) assertEquals(locks.acquire(one), "waiting");
+  const refused = new Transaction(2, 12, [entry]);
+  assertEquals(locks.acquire(refused), "refused");
+  locks.keepPlace(refused, 0);
+  locks.release(holder);
+  assertEquals(locks.next(), { transaction: first, what: "granted" });
+  assertEquals(locks.next(), { transaction: younger, what: "granted" });
+  // It had come before the turn began, and finds only now that it needs the lock.
+  assertEquals(locks.acquire(late), "held");
+});
+
+/** A lock table in which anything may happen, in any order. */
+class Anything {
+  readonly #random: Random;
+  readonly #store = new Store(0);
+  readonly #holding = new Set<Transaction>();
+  readonly #waiting = new Set<Transaction>();
+  readonly #locks = new LockTable(0, this.#store, () => this.#holding);
+  /** What was refused or aborted and comes again. */
+  readonly #coming: { coordinator: number; age: number; keys: readonly string[] }[] = [];
+  #now = 0;
+  #stamp = 100;
+  #number = 1;
+
+  constructor(seed: number) {
+    this.#random = new Random(seed);
+  }
+
+  step(): void {
+    const what = this.#random.integer(10);
+    if (what < 4) this.#begin();
+    else if (what < 6) this.#end(this.#oneOf([...this.#holding]));
+    else if (what === 6) this.#makeReady(this.#oneOf([...this.#waiting]));
+    else if (what === 7) this.#locks.givePlacesOver(this.#now += this.#random.integer(120));
+    else if (what === 8) this.#withdraw();
+    else this.#leave(this.#oneOf([...this.#waiting]));
+    this.#serve();
+    this.#check();
+  }
+
+  /** Ends everything, one after the other. */
+  finish(): void {
+    for (let i = 0; i < 1000 && this.#holding.size + this.#waiting.size > 0; i++) {
+      this.#locks.givePlacesOver(this.#now += 200);
+      for (const one of this.#waiting) this.#makeReady(one);
+      this.#serve();
+      for (const one of this.#holding) this.#end(one);
+      this.#serve();
+    }
+    this.#locks.givePlacesOver(Infinity);
+    this.#serve();
+    assertEquals([this.#holding.size, this.#waiting.size, this.#locks.size], [0, 0, 0]);
+  }
+
+  #oneOf<T>(all: readonly T[]): T | undefined {
+    return all[this.#random.integer(Math.max(1, all.length))];
+  }
+
+  #isOneIn(count: number): boolean {
+    return this.#random.integer(count) === 0;
+  }
+
+  #begin(): void {
+    const keys = this.#isOneIn(40) ? [EVERYTHING] : ["a", "b"].filter(() => this.#isOneIn(2));
+    if (keys.length === 0) return;
+    // Clocks differ, and some ask late.
+    const age = ++this.#stamp -
+      (this.#isOneIn(3) ? this.#random.integer(30) + this.#stamp / 1e6 : 0);
+    const anew = { coordinator: this.#isOneIn(2) ? 0 : 1 + this.#random.integer(2), age, keys };
+    const one = this.#isOneIn(2) ? this.#coming.shift() ?? anew : anew;
+    if (one.coordinator !== 0) this.#locks.givePlace(one.coordinator, one.age);
+    const entries = one.keys.map((key) => this.#store.entryOf(key));
+    const transaction = new Transaction(one.coordinator, one.age, entries);
+    if (one.coordinator === 0) {
+      transaction.isAlone = this.#isOneIn(5);
+      transaction.ready = !this.#isOneIn(5);
+    } else this.#prepare(transaction, this.#isOneIn(5) ? [] : leadersOf(transaction));
+    const acquisition = this.#locks.acquire(transaction);
+    if (acquisition === "held") this.#onGranted(transaction);
+    else if (acquisition === "waiting") this.#waiting.add(transaction);
+    else this.#comesAgain(transaction);
+  }
+
+  #prepare(transaction: Transaction, leaders: readonly Transaction[]): void {
+    const { priority } = transaction;
+    const follows = leaders.map(({ number }) => number);
+    const about = { number: this.#number++, priority, version: ++this.#stamp, follows };
+    transaction.fill({ type: "prepare", view: 1, effects: [], reads: [], ...about });
+  }
+
+  #onGranted(transaction: Transaction): void {
+    this.#waiting.delete(transaction);
+    this.#holding.add(transaction);
+    if (transaction.coordinator === 0) this.#prepare(transaction, []);
+    transaction.transitionTo("preparing");
+  }
+
+  /** Its place is kept, unless this node does not know that it comes again. */
+  #comesAgain(transaction: Transaction): void {
+    const { coordinator, priority: age, entries } = transaction;
+    if (coordinator === 0) return;
+    this.#coming.push({ coordinator, age, keys: entries.map(({ key }) => key) });
+    if (!this.#isOneIn(3)) this.#locks.keepPlace(transaction, this.#now);
+  }
+
+  /** Commits a first one of a chain; aborts a last one, in two steps. */
+  #end(one: Transaction | undefined): void {
+    if (one === undefined) return;
+    const isAt = (place: number) =>
+      one.entries.every(({ lock }) => lock?.holders.at(place) === one);
+    const isFirst = isAt(0);
+    if (!isFirst && !isAt(-1)) return;
+    if (!isFirst && one.state !== "aborting") {
+      one.transitionTo("aborting");
+      return;
+    }
+    this.#holding.delete(one);
+    this.#locks.release(one);
+    if (!isFirst) this.#comesAgain(one);
+  }
+
+  #makeReady(one: Transaction | undefined): void {
+    if (one === undefined || one.ready) return;
+    one.ready = true;
+    this.#locks.reconsider(one);
+  }
+
+  #withdraw(): void {
+    const one = this.#coming.shift();
+    if (one !== undefined) this.#locks.givePlace(one.coordinator, one.age);
+  }
+
+  #leave(one: Transaction | undefined): void {
+    if (one === undefined) return;
+    this.#waiting.delete(one);
+    this.#locks.release(one);
+  }
+
+  #serve(): void {
+    for (let event = this.#locks.next(); event !== undefined; event = this.#locks.next()) {
+      const { transaction, what } = event;
+      if (what === "granted") this.#onGranted(transaction);
+      else if (this.#waiting.delete(transaction)) this.#comesAgain(transaction);
+    }
+  }
+
+  #check(): void {
+    for (const waiter of this.#waiting) {
+      this.#locks.reconsider(waiter);
+      assertEquals(this.#locks.next(), undefined, "who may have its locks has them");
+      if (waiter.coordinator === 0) continue;
+      for (const { lock } of waiter.entries) {
+        const { holders = [], line = [] } = lock ?? {};
+        const before = line.slice(0, line.indexOf(waiter)).filter((one) => this.#waiting.has(one));
+        for (const one of [...holders, ...before]) {
+          assert(waiter.isOlderThan(one), "who waits at another node is older");
+        }
+      }
+    }
+    for (const { entries } of this.#holding) {
+      for (const { lock } of entries) {
+        const [first, ...others] = lock?.holders ?? [];
+        assert(others.every(({ coordinator }) => coordinator === first?.coordinator));
+      }
+    }
+  }
+}
+
+/** The last holders of its keys, if it may follow them. */
+function leadersOf({ coordinator, entries }: Transaction): Transaction[] {
+  return entries.flatMap(({ lock }) => lock?.holders.at(-1) ?? [])
+    .filter((last) => last.coordinator === coordinator && last.state !== "aborting");
+}
+
+Deno.test("LockTable leaves nobody in line who may have its locks, whatever happens in which order", () => {
+  for (let seed = 0; seed < 2000; seed++) {
+    const table = new Anything(seed);
+    for (let step = 0; step < 60; step++) table.step();
+    table.finish();
+  }
 });
 
 Deno.test("LockTable forgets the places that it keeps, and their keys, with the line and with time", () => {
