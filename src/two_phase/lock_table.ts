@@ -158,7 +158,7 @@ export class LockTable {
     for (const entry of transaction.entries) {
       this.#standInLine(transaction, entry);
       // Others wait for it now that hold keys elsewhere, and it may wait for those.
-      if (entry.lock?.line !== undefined) this.#refuseYounger(entry.lock.line, transaction);
+      if (entry.lock !== undefined) this.#refuseYoungerAt(entry.lock, transaction);
       // The keys may be free, and no other event would make `next` look at it.
       if (this.#isHoldingBack) this.#changed.push(entry);
     }
@@ -382,6 +382,7 @@ export class LockTable {
       if (transaction.clears) this.#clearsInLine++;
     }
     const lock = entry.lock ?? this.#newLock(entry, []);
+    if (this.#mustBeTold(transaction)) lock.foreignInLine++;
     const line = lock.line ??= [];
     let at = line.length;
     for (; at > 0; at--) {
@@ -465,8 +466,8 @@ export class LockTable {
   }
 
   #removeFromLine(lock: Lock, transaction: Transaction): void {
-    if (lock.line === undefined) return;
-    remove(lock.line, transaction);
+    if (lock.line === undefined || !remove(lock.line, transaction)) return;
+    if (this.#mustBeTold(transaction)) lock.foreignInLine--;
     if (lock.line.length === 0) lock.line = undefined;
   }
 
@@ -488,7 +489,7 @@ export class LockTable {
         if (lock.line !== undefined) this.#changed.push(entry);
       }
       lock.holders.push(transaction);
-      if (lock.line !== undefined) this.#refuseYounger(lock.line, transaction);
+      this.#refuseYoungerAt(lock, transaction);
     }
     if (this.#inLine.size === 0) return;
     if (transaction.clears) this.#refuseYounger([...this.#inLine], transaction);
@@ -503,6 +504,11 @@ export class LockTable {
     return transaction.coordinator === this.#self
       ? this.#youngestOwn
       : transaction.prepare?.version ?? 0;
+  }
+
+  #refuseYoungerAt({ line, foreignInLine }: Lock, holder: Transaction): void {
+    // A line may be long, and have none of other nodes in it.
+    if (line !== undefined && foreignInLine > 0) this.#refuseYounger(line, holder);
   }
 
   /**
@@ -524,7 +530,7 @@ export class LockTable {
   }
 
   #newLock(entry: Entry, holders: Transaction[]): Lock {
-    const lock = { holders, line: undefined, turn: 0 };
+    const lock = { holders, line: undefined, foreignInLine: 0, turn: 0 };
     entry.lock = lock;
     this.#size++;
     return lock;
@@ -550,11 +556,13 @@ function placeName(coordinator: NodeId, priority: Stamp): string {
   return `${coordinator}:${priority}`;
 }
 
-function remove(list: Transaction[], transaction: Transaction): void {
+/** Returns whether it was in the list. */
+function remove(list: Transaction[], transaction: Transaction): boolean {
   if (list[0] === transaction) {
     list.shift();
-    return;
+    return true;
   }
   const at = list.indexOf(transaction);
   if (at >= 0) list.splice(at, 1);
+  return at >= 0;
 }

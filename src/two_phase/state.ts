@@ -58,6 +58,8 @@ export interface Lock {
   readonly holders: Transaction[];
   /** The oldest first. They hold nothing. `undefined` if empty. */
   line: Transaction[] | undefined;
+  /** How many of those in line another node coordinates, and waits for: places not counted. */
+  foreignInLine: number;
   /**
    * Transactions of the holders' coordinator up to this age, those that had come when the first of the
    * holders got the key, may follow them past older ones in line: see `LockTable`.

@@ -81,6 +81,21 @@ Deno.test("LockTable grants to each in a long line with one look at each of its 
   }
 });
 
+Deno.test("LockTable goes through no long line for the sake of others in another line", () => {
+  const { store, locks, holder, entry } = held();
+  const line = Array.from({ length: 1000 }, (_, index) => new Transaction(0, 20 + index, [entry]));
+  for (const waiter of line) assertEquals(locks.acquire(waiter), "waiting");
+  const elsewhere = [new Transaction(0, 11, [store.entryOf("other")])];
+  elsewhere.push(new Transaction(2, 9, [store.entryOf("other")]));
+  assertEquals(elsewhere.map((one) => locks.acquire(one)), ["held", "waiting"]);
+  let looks = 0;
+  const last = line.at(-1);
+  Object.defineProperty(last, "coordinator", { get: () => looks++ * 0 });
+  locks.release(holder);
+  for (const waiter of line) assertEquals(locks.next()?.transaction === waiter, true);
+  assert(looks < 20, `${looks} looks at the last one`);
+});
+
 /** A table of node 0, and a key that node 1 holds with a transaction of age 10. */
 function held(): { store: Store; locks: LockTable; holder: Transaction; entry: Entry } {
   const store = new Store(0);
@@ -297,6 +312,10 @@ class Anything {
     }
     for (const { entries } of this.#holding) {
       for (const { lock } of entries) {
+        const foreign = lock?.line?.filter((one) =>
+          one.coordinator !== 0 && this.#waiting.has(one)
+        );
+        assertEquals(lock?.foreignInLine, foreign?.length ?? 0);
         const [first, ...others] = lock?.holders ?? [];
         assert(others.every(({ coordinator }) => coordinator === first?.coordinator));
       }
