@@ -23,6 +23,7 @@ import { isOlderCopy } from "../two_phase/peer_journals.ts";
 import { Replica } from "../two_phase/replica.ts";
 import type { Timing } from "../two_phase/timing.ts";
 import type { FoundNode, Peers } from "./peer/peers.ts";
+import { commonProtocol, describeProtocols, OWN_PROTOCOLS } from "./peer/protocols.ts";
 import { clocks } from "../clock.ts";
 import { checkpointOf } from "./driver.ts";
 import { describeClusterPosition, describeOrigin, describeSighting } from "./descriptions.ts";
@@ -138,6 +139,16 @@ export function whyNotNow(
   old: View,
   { found, own }: { readonly found: readonly FoundNode[]; readonly own: JournalSighting },
 ): string | undefined {
+  const foreign = found.find(({ reply: { config } }) =>
+    commonProtocol(OWN_PROTOCOLS, config) === undefined
+  );
+  if (foreign !== undefined) {
+    const { name, reply: { config } } = foreign;
+    return `${name} speaks ${describeProtocols(config)} of the peer protocol, this node ` +
+      `${
+        describeProtocols(OWN_PROTOCOLS)
+      }: what it knows cannot be told. Run the same dks, or stop it`;
+  }
   const elsewhere = found.find((node) => node.reply.clusterPosition.view > 0 && !isOf(old, node));
   if (elsewhere !== undefined) {
     const { name, reply: { clusterPosition } } = elsewhere;

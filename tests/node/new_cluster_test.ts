@@ -5,6 +5,7 @@ import { isStarted, whyNotNow } from "../../src/node/new_cluster.ts";
 import {
   clusterDifference,
   type ClusterPosition,
+  type Reply,
   sharedConfig,
 } from "../../src/node/peer/handshake.ts";
 import { Node } from "../../src/node/node.ts";
@@ -105,6 +106,21 @@ Deno.test("whyNotNow() refuses a forced beginning where others know more or get 
     if (why === undefined) assertEquals(reason, undefined, what);
     else assertMatch(reason ?? "", why, what);
   }
+});
+
+Deno.test("whyNotNow() refuses if a node of an unknown version answers, whatever that says of itself", () => {
+  const { name, reply } = found("b:1", "jb");
+  const { identity: _identity, clusterPosition: _position, ...rest } = reply;
+  // What a version has that this one does not speak may be anything: `parseReply` looks at no more.
+  const foreign = { ...rest, config: { ...CONFIG, protocol: 900 } } as unknown as Reply;
+  const reason = whyNotNow(OLD, {
+    found: [found("c:1", "jc"), { name, reply: foreign }],
+    own: OWN,
+  });
+  assertMatch(
+    reason ?? "",
+    /^b:1 speaks version 900 of the peer protocol, this node version \d+: what/,
+  );
 });
 
 Deno.test("whyNotNow() counts no learner: a majority of the others goes on by itself", () => {

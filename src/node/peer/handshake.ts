@@ -34,10 +34,8 @@ import { describeClusterPosition, shown, SHOWN_MAX } from "../descriptions.ts";
 import {
   commonProtocol,
   describeProtocols,
-  PROTOCOL_NEWEST,
-  PROTOCOL_OLDEST,
+  OWN_PROTOCOLS,
   type SaidProtocols,
-  saidProtocols,
 } from "./protocols.ts";
 import { challengeOf, type ClusterSecret, nonceOf } from "./secret.ts";
 import { closeQuietly, connect, type Socket, writeAll } from "../../socket.ts";
@@ -344,9 +342,6 @@ function isIntroduction(value: unknown): value is Introduction {
       hasNumbers(config) && isClusterPosition(clusterPosition) &&
         isSighting(identity) && (known === undefined || isSighting(known)));
 }
-
-/** What this program says of its versions. */
-const OWN_PROTOCOLS = saidProtocols({ oldest: PROTOCOL_OLDEST, newest: PROTOCOL_NEWEST });
 
 function hasProtocols(config: Partial<SharedConfig>): config is SaidProtocols {
   const { protocol, newestProtocol = protocol } = config;

@@ -50,3 +50,6 @@ export function describeProtocols(said: SaidProtocols): string {
   const { oldest, newest } = rangeOf(said);
   return oldest === newest ? `version ${oldest}` : `versions ${oldest} to ${newest}`;
 }
+
+/** What this program says of its versions. */
+export const OWN_PROTOCOLS = saidProtocols({ oldest: PROTOCOL_OLDEST, newest: PROTOCOL_NEWEST });
