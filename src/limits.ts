@@ -129,6 +129,12 @@ export const PIPELINE_MAX = 4096;
 /** Most keys that one SCAN looks at, whatever its COUNT: it must not take up the node. */
 export const SCAN_LOOKS_MAX = 10_000;
 
+/** Most bytes of the keys that one SCAN looks at, with the steps that it takes to compare them. */
+export const SCAN_WORK_MAX = 1024 * 1024;
+
+/** Longest pattern of KEYS, SCAN and PUBSUB, in bytes: how long a key takes to compare depends on it. */
+export const PATTERN_BYTES_MAX = 1024;
+
 /** Most commands of one MULTI. */
 export const QUEUED_COMMANDS_MAX = KEYS_PER_COMMAND_MAX;
 

@@ -449,7 +449,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       isOutOfMemory: (beyond) => this.#isOutOfMemory(beyond),
       beginExport: () => this.#exports.begin(),
       nextOfExport: (id) => this.#exports.next(id),
-      keys: (isWanted) => this.#exports.keys(isWanted),
+      keys: (pattern) => this.#exports.keys(pattern),
       scanProcess: () => this.#peers.self * SCAN_TAGS + this.#scanTag,
       random: Math.random,
       pubsub: this.#pubsub,

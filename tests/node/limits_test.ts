@@ -13,6 +13,7 @@ import {
   QUEUED_COMMANDS_MAX,
   REQUESTS_MAX,
   SCAN_LOOKS_MAX,
+  SCAN_WORK_MAX,
   SUBSCRIPTION_BYTES_SUM_MAX,
   TRACKING_PREFIXES_MAX,
   TRANSACTION_BYTES_MAX,
@@ -338,20 +339,41 @@ Deno.test("Connection closes a client that holds too much of an unfinished comma
   assert(answer === reply || answer === "reset", answer);
 });
 
-Deno.test("SCAN looks at so many keys at a time", () => {
+/** Returns what scans a node that has these keys. */
+function scanOf(names: readonly string[]) {
   const script = Script.complete(1, timingFor(5000));
-  const names = Array.from({ length: SCAN_LOOKS_MAX + 5 }, (_, at) => `k${at}`);
   script.ask(0, "W", write(Object.fromEntries(names.map((name) => [name, "1"]))));
   script.deliverUntil(() => script.outcomes.get("W") !== undefined);
   const store = script.replicas[0]?.store;
   assert(store !== undefined);
-  const scan = (cursor: string) => {
-    const result = runWords(["SCAN", cursor, "COUNT", "1000000"]);
+  return (cursor: string, ...options: string[]) => {
+    const result = runWords(["SCAN", cursor, "COUNT", "1000000", ...options]);
     assert("request" in result && result.request.kind === "barrier");
     const reply = result.request.evaluate(store);
     assert(Array.isArray(reply) && Array.isArray(reply[1]));
     return { cursor: String(reply[0]), keys: reply[1].length };
   };
+}
+
+Deno.test("SCAN ends early if its keys are long, or its pattern takes long, and misses none", () => {
+  const scan = scanOf(Array.from({ length: 2000 }, (_, at) => `${"a".repeat(1000)}${at}`));
+  const plain = scan("0");
+  assertEquals(plain.keys, Math.ceil(SCAN_WORK_MAX / 1003), "names are of 1003 bytes, or of 1004");
+  const hostile = ["MATCH", `*${"a".repeat(500)}[0-9]*`];
+  let [calls, found, cursor] = [0, 0, "0"];
+  do {
+    const part = scan(cursor, ...hostile);
+    cursor = part.cursor;
+    found += part.keys;
+    calls++;
+  } while (cursor !== "0");
+  assertEquals(found, 2000);
+  assert(calls > 20, `${calls} calls`);
+});
+
+Deno.test("SCAN looks at so many keys at a time", () => {
+  const names = Array.from({ length: SCAN_LOOKS_MAX + 5 }, (_, at) => `k${at}`);
+  const scan = scanOf(names);
   const first = scan("0");
   assertEquals(first.keys, SCAN_LOOKS_MAX);
   assertEquals(scan(first.cursor), { cursor: "0", keys: 5 });

@@ -16,6 +16,13 @@ import type { Request, WriteRequest } from "../../two_phase/request.ts";
 import type { ChangeOutcome } from "../../two_phase/member_changes.ts";
 import type { MemberChange } from "../../two_phase/messages.ts";
 
+/** What KEYS looks for. */
+export interface KeyPattern {
+  matches(key: ByteString): boolean;
+  /** How many steps were taken so far, of some nanoseconds each. */
+  readonly steps: number;
+}
+
 /** What a connection knows about its client, and what a command may ask of the node. */
 export interface Session extends Subscriber {
   readonly id: number;
@@ -272,8 +279,8 @@ export interface CommandHost {
   scanProcess(): number;
   /** Returns a number from 0 up to but not including 1. */
   random(): number;
-  /** Returns the keys that `isWanted` takes, as they stood at one moment. */
-  keys(isWanted: (key: ByteString) => boolean): Promise<RespValue>;
+  /** Returns the keys that a pattern describes, as they stood at one moment. */
+  keys(pattern: KeyPattern): Promise<RespValue>;
   /** Starts an export: the reply is an id and the number of keys. */
   beginExport(): Promise<RespValue>;
   /** Returns the next keys and values of an export. */

@@ -15,7 +15,7 @@
  */
 
 import type { ByteString } from "../../byte_string.ts";
-import { SCAN_LOOKS_MAX } from "../../limits.ts";
+import { SCAN_LOOKS_MAX, SCAN_WORK_MAX } from "../../limits.ts";
 import { EVERYTHING, isReserved } from "../../reserved_keys.ts";
 import { ErrorReply } from "../../resp/value.ts";
 import type { Store } from "../../two_phase/store.ts";
@@ -27,7 +27,7 @@ import {
   SCAN_PROCESSES,
   type Session,
 } from "./command.ts";
-import { matchesGlob } from "./glob.ts";
+import { Glob, whyNotPattern } from "./glob.ts";
 import { toPlace } from "./integers.ts";
 import { SYNTAX_ERROR } from "./set_options.ts";
 
@@ -38,7 +38,7 @@ const COUNT = 10n;
 const CURSOR_MAX = 2n ** 64n - 1n;
 
 interface ScanOptions {
-  pattern: ByteString | undefined;
+  pattern: Glob | undefined;
   count: bigint;
   /** Strings are all that there is: another type has no keys. */
   isOfStrings: boolean;
@@ -102,8 +102,11 @@ function parseOptions(words: readonly ByteString[]): ScanOptions | ErrorReply {
       if (count instanceof ErrorReply) return count;
       if (count < 1n) return SYNTAX_ERROR;
       options.count = count;
-    } else if (name === "MATCH") options.pattern = value === "*" ? undefined : value;
-    else if (name === "TYPE") options.isOfStrings = value.toLowerCase() === "string";
+    } else if (name === "MATCH") {
+      const refusal = whyNotPattern(value);
+      if (refusal !== undefined) return refusal;
+      options.pattern = value === "*" ? undefined : new Glob(value);
+    } else if (name === "TYPE") options.isOfStrings = value.toLowerCase() === "string";
     else return SYNTAX_ERROR;
   }
   return options;
@@ -119,19 +122,23 @@ function scanFrom(
   const looksMax = Math.min(toPlace(count), SCAN_LOOKS_MAX);
   let looks = 0;
   let last = place;
+  let bytes = 0;
   for (const { key, value, order } of store.behind(place)) {
-    if (looks >= looksMax) return { keys, next: last };
-    // A long key takes longer to look at.
-    looks += 1 + Math.floor(key.length / 1024);
+    // A long key takes longer to look at, and so may a pattern.
+    const work = bytes + (pattern?.steps ?? 0);
+    if (looks >= looksMax || work >= SCAN_WORK_MAX) return { keys, next: last };
+    looks++;
+    bytes += key.length;
     last = order;
     if (value === undefined || isReserved(key) || !isOfStrings) continue;
-    if (pattern === undefined || matchesGlob(pattern, key)) keys.push(key);
+    if (pattern === undefined || pattern.matches(key)) keys.push(key);
   }
   return { keys, next: undefined };
 }
 
 function keys([, pattern = ""]: readonly ByteString[], { node }: Session): CommandResult {
-  return { later: node.keys((key) => pattern === "*" || matchesGlob(pattern, key)) };
+  const refusal = whyNotPattern(pattern);
+  return refusal === undefined ? { later: node.keys(new Glob(pattern)) } : { reply: refusal };
 }
 
 function randomkey(_words: readonly ByteString[], { node }: Session): CommandResult {
@@ -189,6 +196,7 @@ export const KEYSPACE: readonly CommandRow[] = [
     summary: "Returns all keys that a pattern describes, as they stood at one moment",
     syntax: "pattern",
     since: "1.0.0",
+    differs: "a pattern has at most 1024 bytes",
     run: keys,
   },
   {
@@ -201,7 +209,8 @@ export const KEYSPACE: readonly CommandRow[] = [
     syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]",
     since: "2.8.0",
     differs:
-      "a cursor is good at the node that gave it, until that restarts, and refused elsewhere",
+      "a cursor is good at the node that gave it, until that restarts, and refused elsewhere; " +
+      "patterns have at most 1024 bytes",
     run: scan,
   },
   {

@@ -18,7 +18,7 @@ import {
   type SubscriptionKind,
   type Subscriptions,
 } from "./command.ts";
-import { matchesGlob } from "./glob.ts";
+import { Glob, whyNotPattern } from "./glob.ts";
 
 /** Tells whether the client speaks version 2 and has subscribed: then few commands are allowed. */
 export function isSubscriber({ version, features }: Session): boolean {
@@ -120,11 +120,12 @@ function channels(
 ): CommandResult {
   const [, , pattern, ...more] = words;
   if (more.length > 0) return { reply: tooManyWords(words) };
-  return reply(
-    [...node.pubsub.names(kind)].filter((name) =>
-      pattern === undefined || matchesGlob(pattern, name)
-    ),
-  );
+  const names = [...node.pubsub.names(kind)];
+  if (pattern === undefined) return reply(names);
+  const refusal = whyNotPattern(pattern);
+  if (refusal !== undefined) return { reply: refusal };
+  const glob = new Glob(pattern);
+  return reply(names.filter((name) => glob.matches(name)));
 }
 
 function counts(

@@ -16,6 +16,7 @@ import type { Outcome, Refusal } from "../../two_phase/request.ts";
 import type { Snapshot, SnapshotEntry } from "../../two_phase/snapshot.ts";
 import { SnapshotRequest } from "../../two_phase/snapshot_request.ts";
 import type { Driver } from "../driver.ts";
+import type { KeyPattern } from "../commands/command.ts";
 import { busy, rejected } from "../commands/rejections.ts";
 import { replyOf } from "./outcome_reply.ts";
 
@@ -24,6 +25,9 @@ const SLICE_MS = 5;
 
 /** How many keys are visited between two readings of the clock. */
 const LOOKS_PER_STEP = 256;
+
+/** How long their comparison with a pattern may take between these, in steps of some nanoseconds. */
+const STEPS_PER_STEP = 64 * 1024;
 
 /** What a call of KEYS is answered that has waited too long. */
 const KEYS_LATE = busy("earlier calls of KEYS took all of its time");
@@ -88,11 +92,11 @@ export class Exports {
   }
 
   /**
-   * Answers KEYS: all keys of one moment that `isWanted` takes. One call after the other takes a snapshot and
+   * Answers KEYS: all keys of one moment that `pattern` describes. One call after the other takes a snapshot and
    * reads it. A call that has waited for earlier ones is rejected if it has no snapshot by the time that it
    * may wait, as each of those may wait for its own for as long.
    */
-  keys(isWanted: (key: ByteString) => boolean): Promise<RespValue> {
+  keys(pattern: KeyPattern): Promise<RespValue> {
     const { promise, resolve, reject } = Promise.withResolvers<RespValue>();
     let isLate = false;
     const timer = this.#keysWaiting === 0 ? undefined : setTimeout(() => {
@@ -105,7 +109,7 @@ export class Exports {
       clearTimeout(timer);
       if (snapshot instanceof ErrorReply) resolve(snapshot);
       else if (isLate) snapshot.release();
-      else resolve(await this.#keysOf(snapshot, isWanted));
+      else resolve(await this.#keysOf(snapshot, pattern));
     };
     this.#keysWaiting++;
     this.#lastKeys = this.#lastKeys.then(answer).catch(reject)
@@ -113,11 +117,14 @@ export class Exports {
     return promise;
   }
 
-  async #keysOf(snapshot: Snapshot, isWanted: (key: ByteString) => boolean): Promise<RespValue> {
+  async #keysOf(snapshot: Snapshot, pattern: KeyPattern): Promise<RespValue> {
     const keys: ByteString[] = [];
+    let stepsMax = STEPS_PER_STEP;
     await this.#readSliced(snapshot, ({ key }) => {
-      if (isWanted(key)) keys.push(key);
-      return false;
+      if (pattern.matches(key)) keys.push(key);
+      if (pattern.steps < stepsMax) return false;
+      stepsMax = pattern.steps + STEPS_PER_STEP;
+      return true;
     }, () => true);
     return keys;
   }

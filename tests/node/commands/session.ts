@@ -89,7 +89,7 @@ export function session(): Session {
       }),
       beginExport: () => Promise.resolve(["id", 2]),
       nextOfExport: (id) => Promise.resolve([`key of ${id}`, "value"]),
-      keys: (isWanted) => Promise.resolve(["a", "bb"].filter(isWanted)),
+      keys: (pattern) => Promise.resolve(["a", "bb"].filter((key) => pattern.matches(key))),
       scanProcess: () => 3,
       random: () => 0.5,
       tracking: { start: () => undefined, stop: () => {}, onRead: () => {} },

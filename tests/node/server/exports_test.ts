@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { Glob } from "../../../src/node/commands/glob.ts";
 import { Exports } from "../../../src/node/server/exports.ts";
 import { tokenKey } from "../../../src/node/commands/once.ts";
 import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX } from "../../../src/limits.ts";
@@ -95,19 +96,23 @@ Deno.test("Exports.next() lets other work through while it looks for the next ke
   assert(others > 5, `others had ${others} turns`);
 });
 
-Deno.test("Exports.keys() returns the keys of one moment, and lets other work through", async () => {
-  const store = storeOf(Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`k${i}`, ""])));
-  store.restore({ key: tokenKey("t"), value: "", version: 1 });
-  let nowMs = 0;
-  const driver = {
+/** A driver that answers at once what waits for everything that is prepared. */
+function driverOf(store: Store) {
+  return {
     submit: (request: Request, { onOutcome }: Requester) => {
       assert(request.kind === "barrier" && request.isExact);
       onOutcome({ kind: "answered", reply: request.evaluate(store) });
     },
   };
+}
+
+Deno.test("Exports.keys() returns the keys of one moment, and lets other work through", async () => {
+  const store = storeOf(Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`k${i}`, ""])));
+  store.restore({ key: tokenKey("t"), value: "", version: 1 });
+  let nowMs = 0;
   // Every look at the clock finds that much time has passed: each step is a slice of its own.
-  const exports = new Exports({ ...HOST, driver }, () => nowMs += 10);
-  const keys = exports.keys((key) => key.endsWith("9"));
+  const exports = new Exports({ ...HOST, driver: driverOf(store) }, () => nowMs += 10);
+  const keys = exports.keys(new Glob("*9"));
   let turns = 0;
   const timer = setInterval(() => {
     turns++;
@@ -121,6 +126,20 @@ Deno.test("Exports.keys() returns the keys of one moment, and lets other work th
   assertEquals(store.snapshots, 0);
 });
 
+Deno.test("Exports.keys() lets other work through while few keys take long to compare", async () => {
+  const names = Array.from({ length: 200 }, (_, at) => `${"a".repeat(1000)}${at}`);
+  const store = storeOf(Object.fromEntries(names.map((name) => [name, ""])));
+  let nowMs = 0;
+  const exports = new Exports({ ...HOST, driver: driverOf(store) }, () => nowMs += 10);
+  const keys = exports.keys(new Glob(`*${"a".repeat(500)}[0-9]*`));
+  let turns = 0;
+  const timer = setInterval(() => turns++);
+  const found = await keys;
+  clearInterval(timer);
+  assertEquals(found, names);
+  assert(turns > 10, `others had ${turns} turns`);
+});
+
 Deno.test("Exports.keys() rejects calls that wait for earlier ones for too long", async () => {
   const submitted: { request: Request; requester: Requester }[] = [];
   const driver = {
@@ -130,7 +149,7 @@ Deno.test("Exports.keys() rejects calls that wait for earlier ones for too long"
   const store = storeOf({ k: "v" });
   const answers: unknown[] = [];
   const [first, ...others] = [1, 2, 3].map(async () =>
-    answers.push(await exports.keys(() => true))
+    answers.push(await exports.keys(new Glob("*")))
   );
   // The first one waits for as long as the protocol has it wait, and keeps none of the others.
   await Promise.all(others);
@@ -144,7 +163,7 @@ Deno.test("Exports.keys() rejects calls that wait for earlier ones for too long"
   end();
   await first;
   assertEquals(answers.at(-1), ["k"]);
-  const last = exports.keys(() => true);
+  const last = exports.keys(new Glob("*"));
   while (submitted.length === 0) await Promise.resolve();
   end();
   assertEquals(await last, ["k"]);
