@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fromText } from "../../src/byte_string.ts";
 import { UsageError } from "../../src/errors.ts";
-import { formatUsers, hashOf } from "../../src/node/access/user.ts";
+import { hashOf, linesOfUsers } from "../../src/node/access/user.ts";
 import { CONFIG_BYTES_MAX } from "../../src/limits.ts";
 import { parseServeOptions, SERVE_HELP } from "../../src/node/serve.ts";
 import { documentSchema, readDocument, readServeFlags } from "../../src/node/serve_settings.ts";
@@ -109,7 +109,7 @@ Deno.test("a document has users with their rules, and keeps their passwords as h
   const { users } = parse({
     "users": { "default": ["off"], "zoë": ["on", ">pass word", "~a*", "&*", "+@all"] },
   });
-  assertEquals(formatUsers(users), [
+  assertEquals(linesOfUsers(users), [
     "user default off resetchannels -@all",
     fromText("user zoë on #") + hashOf("pass word") + " ~a* &* +@all",
   ]);

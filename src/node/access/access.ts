@@ -19,6 +19,7 @@ import { type ByteString, toBytes } from "../../byte_string.ts";
 import { PASSWORD_BYTES_MAX, USERS_BYTES_MAX } from "../../limits.ts";
 import { USERS_KEY } from "../../reserved_keys.ts";
 import { ErrorReply, OK, type RespValue } from "../../resp/value.ts";
+import type { Stamp } from "../../two_phase/messages.ts";
 import type { Evaluation } from "../../two_phase/request.ts";
 import { error, errorRepeating, unchanged, wrongArity } from "../commands/arguments.ts";
 import { lineOf } from "../commands/clients.ts";
@@ -43,6 +44,7 @@ import {
   hashOf,
   keyRules,
   lineOfUser,
+  linesOfUsers,
   newUser,
   OPEN_DEFAULT,
   parseUsers,
@@ -147,10 +149,12 @@ export class Access implements AccessHost {
     if (value === undefined) return;
     this.#storedUsers = value;
     this.#stored = parseUsers(value);
+    const before = this.#known;
     this.#decide();
     const ended: Session[] = [];
     for (const session of this.#options.sessions()) {
-      if (!this.#review(session, isJoining)) ended.push(session);
+      const was = before.get(session.user)?.user;
+      if (!this.#review(session, { was, isJoining })) ended.push(session);
     }
     if (ended.length === 0) return;
     for (const session of ended) {
@@ -177,7 +181,8 @@ export class Access implements AccessHost {
     const before = this.#known;
     this.#known = new Map([...users].map(([name, user]) => {
       const known = before.get(name);
-      const isSame = known !== undefined && lineOfUser(known.user) === lineOfUser(user);
+      const isSame = known !== undefined && known.user.addedBy === user.addedBy &&
+        lineOfUser(known.user) === lineOfUser(user);
       return [name, isSame ? known : this.#knownOf(user)];
     }));
   }
@@ -214,15 +219,20 @@ export class Access implements AccessHost {
     this.#log.add({ ...refused, context, client }, this.#options.nowMs());
   }
 
-  /** Decides anew what a client may do. Returns false if its connection has to end. */
-  #review(session: Session, isJoining: boolean): boolean {
+  /**
+   * Decides anew what a client may do. Returns false if its connection has to end.
+   *
+   * @param by `was`: the user that it is, as that was before
+   */
+  #review(session: Session, by: { was: User | undefined; isJoining: boolean }): boolean {
     if (!session.isAuthenticated) {
       this.begin(session);
       return true;
     }
     const known = this.#known.get(session.user);
     if (known === undefined) return false;
-    if (isJoining && !this.#couldBecome(known.user, session)) return false;
+    if (by.was !== undefined && !isSameUser(by.was, known.user)) return false;
+    if (by.isJoining && !this.#couldBecome(known.user, session)) return false;
     session.restriction = known.restriction;
     const { channel, shard, pattern } = session.features?.subscriptions ?? {};
     const { permissions } = known;
@@ -247,7 +257,7 @@ export class Access implements AccessHost {
   }
 
   lines(): readonly ByteString[] {
-    return formatUsers(new Map([...this.#known].map(([name, { user }]) => [name, user])));
+    return linesOfUsers(new Map([...this.#known].map(([name, { user }]) => [name, user])));
   }
 
   describe(name: ByteString): RespValue {
@@ -271,8 +281,9 @@ export class Access implements AccessHost {
     }
     const refusal = this.#whyFixed(name);
     if (refusal !== undefined) return { reply: refusal };
-    return change((users) => {
-      let user = users.get(name) ?? (name === DEFAULT_USER ? OPEN_DEFAULT : newUser(name));
+    return change((users, version) => {
+      let user = users.get(name) ??
+        (name === DEFAULT_USER ? OPEN_DEFAULT : newUser(name, version));
       for (const rule of rules) {
         const next = withRule(user, rule);
         if (typeof next === "string") {
@@ -382,6 +393,14 @@ export class Access implements AccessHost {
   }
 }
 
+/**
+ * Tells whether a user is none that was added since another one had its name. An earlier version of dks, which
+ * does not know by what a user was added, leaves that out for all when it changes one.
+ */
+function isSameUser(was: User, user: User): boolean {
+  return user.addedBy === was.addedBy || user.addedBy === 0;
+}
+
 /** Tells whether everybody is this user who does not say otherwise. */
 function isOpen({ isOn, isWithoutPassword }: User): boolean {
   return isOn && isWithoutPassword;
@@ -399,16 +418,18 @@ function isPasswordOf({ passwords }: User, password: ByteString): boolean {
 }
 
 /** A write of the users, as `edit` leaves them; or nothing, and the error that it returns. */
-function change(edit: (users: Map<ByteString, User>) => RespValue): CommandResult {
+function change(
+  edit: (users: Map<ByteString, User>, version: Stamp) => RespValue,
+): CommandResult {
   return {
     request: {
       kind: "write",
       keys: [USERS_KEY],
-      evaluate: (read): Evaluation => {
+      evaluate: (read, { version }): Evaluation => {
         const users = parseUsers(read(USERS_KEY) ?? "");
-        const reply = edit(users);
+        const reply = edit(users, version);
         if (reply instanceof ErrorReply) return unchanged(reply);
-        const value = formatUsers(users).join("\n");
+        const value = formatUsers(users);
         if (value.length > USERS_BYTES_MAX) {
           const message = `all users together have at most ${USERS_BYTES_MAX} bytes of rules`;
           return unchanged(new ErrorReply("ERR", message));

@@ -8,6 +8,10 @@
  * user alice on #9f86d0…0a08 ~cache:* %R~config:* resetchannels &news.* -@all +@read +set
  * ```
  *
+ * A stored line may end with the version of the transaction that has added the user, as `=17`: a user of the
+ * same name that is deleted and added again is another one, and who was the earlier one is not the later.
+ * No command shows it.
+ *
  * Passwords are held as their SHA-256 and never as they are.
  *
  * @module
@@ -15,6 +19,7 @@
 
 import { createHash } from "node:crypto";
 import { type ByteString, toBytes } from "../../byte_string.ts";
+import type { Stamp } from "../../two_phase/messages.ts";
 import { CATEGORIES, categoriesOf, type Command } from "../commands/command.ts";
 import { COMMANDS } from "../commands/table.ts";
 
@@ -34,6 +39,8 @@ type Sanitizing = "" | "sanitize-payload" | "skip-sanitize-payload";
 /** A user. */
 export interface User {
   readonly name: ByteString;
+  /** The version of the transaction that has added it; 0 if no command has, or that is not known. */
+  readonly addedBy: Stamp;
   /** Somebody may become it. */
   readonly isOn: boolean;
   /** Every password is right. */
@@ -49,7 +56,7 @@ export interface User {
   readonly commandRules: readonly string[];
 }
 
-const NEW_USER: Omit<User, "name"> = {
+const NEW_USER: Omit<User, "name" | "addedBy"> = {
   isOn: false,
   isWithoutPassword: false,
   sanitizing: "",
@@ -62,8 +69,8 @@ const NEW_USER: Omit<User, "name"> = {
 };
 
 /** Returns a user that may do nothing, as one is before the first rule. */
-export function newUser(name: ByteString): User {
-  return { name, ...NEW_USER };
+export function newUser(name: ByteString, addedBy: Stamp = 0): User {
+  return { name, addedBy, ...NEW_USER };
 }
 
 /** The default user until it is changed: it may do everything, without a password. */
@@ -278,8 +285,11 @@ export function lineOfUser(user: User): ByteString {
   ].filter((word) => word !== "").join(" ");
 }
 
+/** At the end of a stored line. It is no rule, and left out by a version that does not know it. */
+const ADDED_BY = /^=(\d+)$/;
+
 /**
- * Returns the users that lines describe, each the line of a user. What cannot be read is left out: another
+ * Returns the users that stored lines describe, each the line of a user. What cannot be read is left out: another
  * version wrote it.
  */
 export function parseUsers(lines: ByteString): Map<ByteString, User> {
@@ -287,7 +297,8 @@ export function parseUsers(lines: ByteString): Map<ByteString, User> {
   for (const line of lines.split("\n")) {
     const [word, name, ...rules] = line.split(" ");
     if (word !== "user" || name === undefined) continue;
-    let user = newUser(name);
+    const [, addedBy = "0"] = ADDED_BY.exec(rules.at(-1) ?? "") ?? [];
+    let user = newUser(name, Number(addedBy));
     for (const rule of rules) {
       const next = withRule(user, rule, { isLenient: true });
       if (typeof next !== "string") user = next;
@@ -297,7 +308,19 @@ export function parseUsers(lines: ByteString): Map<ByteString, User> {
   return users;
 }
 
-/** Returns the lines of users, sorted by name. */
-export function formatUsers(users: ReadonlyMap<ByteString, User>): ByteString[] {
-  return [...users.values()].sort((a, b) => a.name < b.name ? -1 : 1).map(lineOfUser);
+/** Returns the lines of users as they are stored, sorted by name. */
+export function formatUsers(users: ReadonlyMap<ByteString, User>): ByteString {
+  return sorted(users).map((user) => {
+    const { addedBy } = user;
+    return addedBy === 0 ? lineOfUser(user) : `${lineOfUser(user)} =${addedBy}`;
+  }).join("\n");
+}
+
+/** Returns the lines of users in ACL LIST, sorted by name. */
+export function linesOfUsers(users: ReadonlyMap<ByteString, User>): ByteString[] {
+  return sorted(users).map(lineOfUser);
+}
+
+function sorted(users: ReadonlyMap<ByteString, User>): User[] {
+  return [...users.values()].sort((a, b) => a.name < b.name ? -1 : 1);
 }

@@ -227,8 +227,9 @@ export class TransactionQueue implements ClientTransaction {
   // --- EXEC ----------------------------------------------------------------------------------
 
   execute(session: Session): CommandResult {
-    const queue = this.#take(session);
-    if ("reply" in queue) return queue;
+    const taken = this.#take();
+    if ("reply" in taken) return taken;
+    const queue = stillAllowed(taken, session);
     const request = this.#request(queue);
     if (request instanceof ErrorReply) return { reply: request };
     const { features } = session;
@@ -246,8 +247,14 @@ export class TransactionQueue implements ClientTransaction {
   executeOnce(session: Session):
     | { readonly write: WriteRequest; readonly words: readonly ByteString[] }
     | { readonly reply: RespValue } {
-    const queue = this.#take(session);
+    const queue = this.#take();
     if ("reply" in queue) return queue;
+    // The answer that is stored for the token may have what the client may not read any more.
+    const denied = whyNoLonger(queue, session);
+    if (denied !== undefined) {
+      this.unwatch();
+      return { reply: denied };
+    }
     const late = queue.find((one) => "isLate" in one || one.command.flags.includes("admin"));
     if (late !== undefined) {
       this.unwatch();
@@ -261,7 +268,7 @@ export class TransactionQueue implements ClientTransaction {
   }
 
   /** Ends what MULTI has begun: what was queued, or the reply if nothing of that is to be done. */
-  #take({ restriction }: Session): readonly Queued[] | { readonly reply: RespValue } {
+  #take(): readonly Queued[] | { readonly reply: RespValue } {
     const queue = this.#queue ?? [];
     const isBroken = this.#isBroken;
     const isUnknown = this.#openWatches > 0;
@@ -269,9 +276,7 @@ export class TransactionQueue implements ClientTransaction {
     this.#queueBytes = 0;
     this.needsMemory = false;
     this.#isBroken = false;
-    if (!isBroken && !isUnknown) {
-      return restriction === undefined ? queue : queue.map((one) => stillAllowed(one, restriction));
-    }
+    if (!isBroken && !isUnknown) return queue;
     this.unwatch();
     return { reply: isBroken ? EXEC_ABORTED : NULL_ARRAY };
   }
@@ -304,14 +309,34 @@ export class TransactionQueue implements ClientTransaction {
   }
 }
 
-/** Returns a queued command, or the error in its place if the client may not run it any more. */
-function stillAllowed(one: Queued, restriction: Restriction): Queued {
-  const { words, command } = one;
+/** Returns what was queued, with an error in the place of each command that the client may not run any more. */
+function stillAllowed(queue: readonly Queued[], { restriction }: Session): readonly Queued[] {
+  if (restriction === undefined) return queue;
+  return queue.map((one) => {
+    const denied = denialOf(one, restriction);
+    return denied === undefined ? one : { words: one.words, command: one.command, reply: denied };
+  });
+}
+
+/** Returns the error of the first queued command that the client may not run any more. */
+function whyNoLonger(
+  queue: readonly Queued[],
+  { restriction }: Session,
+): ErrorReply | undefined {
+  if (restriction === undefined) return undefined;
+  for (const one of queue) {
+    const denied = denialOf(one, restriction);
+    if (denied !== undefined) return denied;
+  }
+  return undefined;
+}
+
+function denialOf({ words, command }: Queued, restriction: Restriction): ErrorReply | undefined {
   const reason = restriction.whyNoLonger(command, words);
-  if (reason === undefined) return one;
+  if (reason === undefined) return undefined;
   const message = "ACLs rules changed between the moment the transaction was accumulated and the " +
     `EXEC call. This command is no longer allowed for the following reason: ${reason}`;
-  return { words, command, reply: new ErrorReply("NOPERM", message) };
+  return new ErrorReply("NOPERM", message);
 }
 
 /** What concerns all keys at once cannot be put together with other commands. */

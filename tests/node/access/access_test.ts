@@ -190,6 +190,62 @@ Deno.test("EXEC leaves out what the client may not do any more", () => {
   );
 });
 
+Deno.test("DKS.ONCE EXEC does nothing, and repeats nothing, if the client may not run all of it any more", () => {
+  const world = new World();
+  const admin = world.connect();
+  world.say(admin, "ACL SETUSER alice on nopass ~* +@all");
+  world.say(admin, "SET b secret");
+  const alice = world.connect();
+  world.say(alice, "AUTH alice x");
+  const queue = () => {
+    for (const words of ["MULTI", "SET a 1", "GET b"]) world.say(alice, words);
+  };
+  const denied =
+    "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC " +
+    "call. This command is no longer allowed for the following reason: no permission to touch the " +
+    "specified keys";
+  queue();
+  assertEquals(world.say(alice, "DKS.ONCE t EXEC"), ["OK", "secret"]);
+  queue();
+  world.say(admin, "ACL SETUSER alice resetkeys ~a");
+  assertEquals(world.say(alice, "DKS.ONCE t EXEC"), denied);
+  assertEquals(world.say(alice, "EXEC"), "ERR EXEC without MULTI");
+  world.say(admin, "ACL SETUSER alice allkeys");
+  queue();
+  world.say(admin, "ACL SETUSER alice resetkeys ~a");
+  world.say(admin, "DEL a");
+  assertEquals(world.say(alice, "DKS.ONCE another EXEC"), denied);
+  assertEquals(world.database.value("a"), undefined);
+});
+
+Deno.test("the connections of a user end that is deleted and added again by one transaction", () => {
+  const world = new World();
+  const admin = world.connect();
+  world.say(admin, "ACL SETUSER alice on >old ~* +@all");
+  world.say(admin, "ACL SETUSER bob on >pw ~* +@all");
+  const [alice, bob] = [world.connect(), world.connect()];
+  world.say(alice, "AUTH alice old");
+  world.say(bob, "AUTH bob pw");
+  const replace = ["MULTI", "ACL DELUSER alice", "ACL SETUSER alice on >new ~* +@all"];
+  for (const words of replace) world.say(admin, words);
+  assertEquals(world.say(admin, "EXEC"), [1, "OK"]);
+  assertEquals(world.ended, [alice]);
+  assertEquals(world.say(alice, "GET a"), NOAUTH);
+  assertEquals(world.say(alice, "AUTH alice old"), WRONGPASS);
+  assertEquals(world.say(alice, "AUTH alice new"), "OK");
+  // Who is the later one stays it, whatever is changed of it or of others, by an earlier version too.
+  world.say(admin, "ACL SETUSER alice reset on nopass ~* +@all");
+  world.say(admin, "ACL SETUSER carol on");
+  assertEquals(world.say(admin, "ACL LIST"), [
+    "user alice on nopass sanitize-payload ~* resetchannels +@all",
+    `user bob on #${hashOf("pw")} ~* resetchannels +@all`,
+    "user carol on resetchannels -@all",
+    "user default on nopass ~* &* +@all",
+  ]);
+  world.learn(world.access.lines().join("\n"));
+  assertEquals(world.ended, [alice]);
+});
+
 Deno.test("the connections of a deleted user end, and nobody becomes it", () => {
   const world = new World();
   const admin = world.connect();

@@ -7,6 +7,7 @@ import {
   formatUsers,
   hashOf,
   lineOfUser,
+  linesOfUsers,
   newUser,
   OPEN_DEFAULT,
   parseUsers,
@@ -100,11 +101,13 @@ Deno.test("withRule() says why a rule is none, in Redis's words", () => {
 });
 
 Deno.test("parseUsers() reads the lines that formatUsers() writes, and leaves out what it does not know", () => {
-  const users = new Map([userOf("on >p ~a* %R~b &c +@read -get"), userOf("off", newUser("a"))]
+  const users = new Map([userOf("on >p ~a* %R~b &c +@read -get"), userOf("off", newUser("a", 17))]
     .map((user) => [user.name, user] as const));
   const lines = formatUsers(users);
-  assertEquals(lines.map((line) => line.split(" ")[1]), ["a", "u"]);
-  assertEquals(parseUsers(lines.join("\n")), users);
+  assertEquals(lines.split("\n").map((line) => line.split(" ")[1]), ["a", "u"]);
+  assertEquals(lines.split("\n")[0], "user a off resetchannels -@all =17");
+  assertEquals(parseUsers(lines), users);
+  assertEquals(linesOfUsers(users)[0], "user a off resetchannels -@all");
   const later = parseUsers("user u on ~a new-rule +newcommand +get\nnonsense\n");
   const user = later.get("u");
   assert(user !== undefined);
