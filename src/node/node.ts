@@ -408,6 +408,7 @@ export class Node implements ListenerHost, OutcomeHost, StatusHost {
       logger: options.logger,
       place: this.#journal.place,
       peers: this.#peers,
+      isStopping: () => this.#isDraining,
     });
     this.#outcomes = new Outcomes(this);
     this.#access = new Access({

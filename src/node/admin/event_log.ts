@@ -23,6 +23,8 @@ export interface EventLogHost {
     readonly list: readonly string[];
     readonly self: number;
   };
+  /** Tells whether the node was asked to stop. */
+  readonly isStopping: () => boolean;
 }
 
 /** Logs events. */
@@ -121,14 +123,21 @@ export class EventLog {
     const list = (set: NodeSet) =>
       members(set).map((node) => view.names[node] ?? "").filter((name) => name !== "").join(", ");
     const out = list(before.members & ~view.members);
-    const isIn = contains(view.members, this.#host.peers.self);
     const { cluster: { id, origin } } = view;
     const isNew = origin !== undefined && before.cluster.id !== id;
     return `view ${view.number} with ${list(view.members)}` +
       (out === "" ? "" : `; without ${out}`) +
       (isNew ? ` of the cluster ${describeOrigin(origin)}` : "") +
-      (isIn ? "" : ": this node is outside, and joins again") +
+      this.#describeOwnPlace(view) +
       (this.#reason === "" ? "" : ` (${this.#reason})`);
+  }
+
+  #describeOwnPlace({ members, names }: View): string {
+    const { peers: { self }, isStopping } = this.#host;
+    if (contains(members, self)) return "";
+    if (isStopping()) return ": this node is outside, as it stops";
+    // The view may have removed it: another line says so.
+    return (names[self] ?? "") === "" ? "" : ": this node is outside, and joins again";
   }
 }
 
