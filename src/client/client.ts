@@ -68,7 +68,8 @@ commands:
   import < FILE        sets the keys of such a file; others stay as they are
   status [--json]      prints the cluster as the node sees it
   top                  shows the cluster and the slowest commands of the node,
-                       again every second until q; without a terminal, once
+                       again every second until q or Ctrl-C; without a
+                       terminal, once
   member [options] list, add NODE, replace OLD NEW, remove NODE, cancel NODE
                        prints the nodes of the cluster, or changes them; add
                        and replace wait until the new node holds everything

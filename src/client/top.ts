@@ -72,7 +72,7 @@ export async function top(options: TopOptions): Promise<void> {
   try {
     if (options.asJson === true) {
       await output.write(jsonText(await look(connector, options.timeoutMs)));
-    } else if (output.isTerminal && Deno.stdin.isTerminal()) await draw(connector, options);
+    } else if (output.isTerminal) await draw(connector, options);
     else await output.write(formatGlance(await look(connector, options.timeoutMs)));
   } finally {
     connector.close();
@@ -85,13 +85,18 @@ const [HOME, CLEAR_LINE, CLEAR_REST] = ["\x1b[H", "\x1b[K", "\x1b[J"];
 
 async function draw(connector: Connector, { output, timeoutMs }: TopOptions): Promise<void> {
   const first = await look(connector, timeoutMs); // An error stays on the usual screen.
-  Deno.stdin.setRaw(true);
+  // Standard input may be a file, or at its end: certificates or a password came from there.
+  const hasKeys = Deno.stdin.isTerminal();
+  const interrupt = Promise.withResolvers<true>();
+  const end = () => interrupt.resolve(true);
+  Deno.addSignalListener("SIGINT", end);
+  if (hasKeys) Deno.stdin.setRaw(true);
   await output.write(ENTER);
   try {
-    const ended = untilQuit();
+    const ended = hasKeys ? Promise.race([untilQuit(), interrupt.promise]) : interrupt.promise;
     for (let glance = first, isOver = false; !isOver;) {
       const columns = terminalColumns();
-      const text = formatGlance(glance, columns) + dim("q ends");
+      const text = formatGlance(glance, columns) + dim(hasKeys ? "q ends" : "Ctrl-C ends");
       const lines = fit(text, { columns, rows: terminalRows() });
       await output.write(`${HOME}${lines.join(`${CLEAR_LINE}\r\n`)}${CLEAR_LINE}${CLEAR_REST}`);
       isOver = await Promise.race([ended, delay(PERIOD_MS).then(() => false)]);
@@ -99,7 +104,8 @@ async function draw(connector: Connector, { output, timeoutMs }: TopOptions): Pr
     }
   } finally {
     await output.write(LEAVE);
-    Deno.stdin.setRaw(false);
+    if (hasKeys) Deno.stdin.setRaw(false);
+    Deno.removeSignalListener("SIGINT", end);
   }
 }
 

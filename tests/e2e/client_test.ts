@@ -239,6 +239,22 @@ Deno.test("dks client against a cluster of three", async (t) => {
       },
     });
 
+    await t.step({
+      name: "top draws at a terminal until Ctrl-C if its input is none, as with --cacert -",
+      ignore: !isInstalled("script"),
+      fn: async () => {
+        const path = await binaryPath();
+        const terminal = new Terminal(
+          `exec ${path} client -p ${one} -s 127.0.0.1 top < /dev/null`,
+        );
+        await terminal.until("\x1b[?1049h");
+        for (let times = 0; times < 2; times++) await terminal.until("\x1b[Hview 1, ");
+        await terminal.type("\x03");
+        await terminal.until("\x1b[?1049l");
+        assertEquals(await terminal.ended(), 0);
+      },
+    });
+
     await t.step("colours are for terminals, and NO_COLOR has none there either", async () => {
       const line = `${await binaryPath()} client -s 127.0.0.1 -p ${one} status`;
       const at = async (env: Record<string, string>) =>
