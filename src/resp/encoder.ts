@@ -10,6 +10,7 @@
 import { type ByteString, fromText } from "../byte_string.ts";
 import { REPLY_BYTES_MAX } from "../limits.ts";
 import {
+  EncodedArray,
   ErrorReply,
   NullArray,
   Push,
@@ -55,6 +56,7 @@ export function encodeValue(value: RespValue, version: RespVersion): ByteString 
       ? encodeBulk(value.text)
       : `=${value.text.length + 4}\r\ntxt:${value.text}\r\n`;
   }
+  if (value instanceof EncodedArray) return `*${value.length}\r\n${value.elements}`;
   if (value instanceof Set) return encodeList(version === 2 ? "*" : "~", [...value], version);
   if (value instanceof Map) return encodeMap(value, version);
   return encodeList("*", value as readonly RespValue[], version);
@@ -78,7 +80,7 @@ export class EncodedPush {
 
 /** Returns the encoding of a reply, or of an error instead if the reply would exceed the limit. */
 export function encodeReply(value: RespValue, version: RespVersion): ByteString {
-  if (Array.isArray(value)) {
+  if (Array.isArray(value) || value instanceof EncodedArray) {
     const bytes = replyBytes(value);
     if (bytes > REPLY_BYTES_MAX) return encodeValue(tooLong(bytes), version);
   }
@@ -100,6 +102,7 @@ export function replyBytes(value: RespValue): number {
   if (value instanceof SimpleString) return value.text.length + 3;
   if (value instanceof ErrorReply) return value.code.length + 3 * value.message.length + 4;
   if (value instanceof VerbatimString) return lineBytes(value.text.length) + value.text.length + 7;
+  if (value instanceof EncodedArray) return lineBytes(value.length) + value.elements.length;
   if (value instanceof Push || value instanceof Replies) return listBytes(value.values);
   if (value instanceof Map) return listBytes([...value].flat());
   return listBytes(value instanceof Set ? [...value] : value as readonly RespValue[]);

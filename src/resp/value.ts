@@ -11,7 +11,7 @@
  * | boolean                             | a boolean                   |
  * | simple string                       | {@linkcode SimpleString}    |
  * | simple or bulk error                | {@linkcode ErrorReply}      |
- * | array                               | an array                    |
+ * | array                               | an array; or {@linkcode EncodedArray}, to be sent |
  * | set                                 | a `Set`; one that is received, an array |
  * | push                                | {@linkcode Push}; one that is received, an array |
  * | map                                 | a `Map`, in order           |
@@ -58,6 +58,11 @@ export class VerbatimString {
   constructor(readonly text: ByteString) {}
 }
 
+/** An array whose elements are encoded already, the same in both versions. It is only sent. */
+export class EncodedArray {
+  constructor(readonly length: number, readonly elements: ByteString) {}
+}
+
 /** Any value of the protocol. */
 export type RespValue =
   | ByteString
@@ -71,6 +76,7 @@ export type RespValue =
   | Push
   | Replies
   | VerbatimString
+  | EncodedArray
   | readonly RespValue[]
   | ReadonlySet<RespValue>
   | ReadonlyMap<RespValue, RespValue>;

@@ -10,8 +10,9 @@
  */
 
 import { type ByteString, quote } from "../../byte_string.ts";
-import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX } from "../../limits.ts";
-import { ErrorReply, type RespValue } from "../../resp/value.ts";
+import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX, REPLY_BYTES_MAX } from "../../limits.ts";
+import { encodeBulk } from "../../resp/encoder.ts";
+import { EncodedArray, ErrorReply, type RespValue } from "../../resp/value.ts";
 import type { Outcome, Refusal } from "../../two_phase/request.ts";
 import type { Snapshot, SnapshotEntry } from "../../two_phase/snapshot.ts";
 import { SnapshotRequest } from "../../two_phase/snapshot_request.ts";
@@ -28,6 +29,9 @@ const LOOKS_PER_STEP = 256;
 
 /** How long their comparison with a pattern may take between these, in steps of some nanoseconds. */
 const STEPS_PER_STEP = 64 * 1024;
+
+/** The reply to KEYS is put together in parts of this length: the engine copies the bytes of each at once. */
+const PART_BYTES = 64 * 1024;
 
 /** What a call of KEYS is answered that has waited too long. */
 const KEYS_LATE = busy("earlier calls of KEYS took all of its time");
@@ -47,6 +51,12 @@ export interface ExportHost {
   readonly notReady: Refusal;
   /** How long a call of KEYS waits for earlier ones at the most, in milliseconds. */
   readonly waitMsMax: number;
+}
+
+/** Returns the same string, which the engine keeps as one piece: to look at it has the parts copied. */
+function inOnePiece(text: ByteString): ByteString {
+  text.charCodeAt(0);
+  return text;
 }
 
 /** The exports of one node. */
@@ -118,15 +128,29 @@ export class Exports {
   }
 
   async #keysOf(snapshot: Snapshot, pattern: KeyPattern): Promise<RespValue> {
-    const keys: ByteString[] = [];
+    const parts: ByteString[] = [];
+    let part = "";
+    let bytes = 0;
+    let count = 0;
     let stepsMax = STEPS_PER_STEP;
-    await this.#readSliced(snapshot, ({ key }) => {
-      if (pattern.matches(key)) keys.push(key);
+    const take = ({ key }: SnapshotEntry) => {
+      if (pattern.matches(key)) {
+        const element = encodeBulk(key);
+        count++;
+        bytes += element.length;
+        part += element;
+        if (part.length >= PART_BYTES) {
+          parts.push(inOnePiece(part));
+          part = "";
+        }
+      }
       if (pattern.steps < stepsMax) return false;
       stepsMax = pattern.steps + STEPS_PER_STEP;
       return true;
-    }, () => true);
-    return keys;
+    };
+    await this.#readSliced(snapshot, take, () => bytes <= REPLY_BYTES_MAX);
+    if (bytes > REPLY_BYTES_MAX) snapshot.release();
+    return new EncodedArray(count, parts.join("") + part);
   }
 
   /** Reads a snapshot while `goesOn`, and lets everything else go on between the slices. */

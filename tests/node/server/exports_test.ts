@@ -2,8 +2,14 @@ import { assert, assertEquals } from "@std/assert";
 import { Glob } from "../../../src/node/commands/glob.ts";
 import { Exports } from "../../../src/node/server/exports.ts";
 import { tokenKey } from "../../../src/node/commands/once.ts";
-import { EXPORT_CHUNK_BYTES, EXPORT_IDLE_MS, EXPORTS_MAX } from "../../../src/limits.ts";
-import { ErrorReply } from "../../../src/resp/value.ts";
+import {
+  EXPORT_CHUNK_BYTES,
+  EXPORT_IDLE_MS,
+  EXPORTS_MAX,
+  REPLY_BYTES_MAX,
+} from "../../../src/limits.ts";
+import { encodeReply } from "../../../src/resp/encoder.ts";
+import { EncodedArray, ErrorReply } from "../../../src/resp/value.ts";
 import type { Request, Requester } from "../../../src/two_phase/request.ts";
 import { Store } from "../../../src/two_phase/store.ts";
 
@@ -96,6 +102,15 @@ Deno.test("Exports.next() lets other work through while it looks for the next ke
   assert(others > 5, `others had ${others} turns`);
 });
 
+/** Returns the keys in a reply to KEYS, which are texts of one line. */
+function keysIn(reply: unknown): readonly string[] {
+  assert(reply instanceof EncodedArray, Deno.inspect(reply));
+  const [head, ...lines] = encodeReply(reply, 2).split("\r\n");
+  const keys = lines.filter((_, at) => at % 2 === 1);
+  assertEquals(head, `*${keys.length}`);
+  return keys;
+}
+
 /** A driver that answers at once what waits for everything that is prepared. */
 function driverOf(store: Store) {
   return {
@@ -119,9 +134,9 @@ Deno.test("Exports.keys() returns the keys of one moment, and lets other work th
     store.restore({ key: "k4999", value: undefined, version: 2 });
     store.restore({ key: "new 9", value: "", version: 2 });
   });
-  const found = await keys;
+  const found = keysIn(await keys);
   clearInterval(timer);
-  assert(Array.isArray(found) && found.length === 500 && found.includes("k4999"));
+  assert(found.length === 500 && found.includes("k4999"));
   assert(turns > 0, "nothing else had its turn");
   assertEquals(store.snapshots, 0);
 });
@@ -134,10 +149,23 @@ Deno.test("Exports.keys() lets other work through while few keys take long to co
   const keys = exports.keys(new Glob(`*${"a".repeat(500)}[0-9]*`));
   let turns = 0;
   const timer = setInterval(() => turns++);
-  const found = await keys;
+  const found = keysIn(await keys);
   clearInterval(timer);
   assertEquals(found, names);
   assert(turns > 10, `others had ${turns} turns`);
+});
+
+Deno.test("Exports.keys() gives up its moment when the reply is too long", async () => {
+  const bytes = 1024 * 1024;
+  const names = Array.from(
+    { length: REPLY_BYTES_MAX / bytes + 1 },
+    (_, at) => `${"a".repeat(bytes)}${at}`,
+  );
+  const store = storeOf(Object.fromEntries(names.map((name) => [name, ""])));
+  const exports = new Exports({ ...HOST, driver: driverOf(store) }, () => 0);
+  const reply = encodeReply(await exports.keys(new Glob("*")), 3);
+  assert(reply.startsWith("-ERR a reply of "), reply.slice(0, 100));
+  assertEquals(store.snapshots, 0);
 });
 
 Deno.test("Exports.keys() rejects calls that wait for earlier ones for too long", async () => {
@@ -162,10 +190,10 @@ Deno.test("Exports.keys() rejects calls that wait for earlier ones for too long"
   };
   end();
   await first;
-  assertEquals(answers.at(-1), ["k"]);
+  assertEquals(keysIn(answers.at(-1)), ["k"]);
   const last = exports.keys(new Glob("*"));
   while (submitted.length === 0) await Promise.resolve();
   end();
-  assertEquals(await last, ["k"]);
+  assertEquals(keysIn(await last), ["k"]);
   assertEquals(store.snapshots, 0);
 });
