@@ -2,26 +2,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseServeOptions } from "../src/node/serve.ts";
+import { deployFile, documentsOf, HAS_YAML } from "./harness/deploy_files.ts";
 import { execute, isInstalled } from "./harness/processes.ts";
-
-const DEPLOY = new URL("../deploy/", import.meta.url);
-
-async function read(name: string): Promise<string> {
-  return await Deno.readTextFile(new URL(name, DEPLOY));
-}
-
-const HAS_YAML = isInstalled("python3") &&
-  (await execute("python3", ["-c", "import yaml"])).code === 0;
-
-/** Returns the documents of a YAML file, read by a program that knows all of YAML. */
-async function documentsOf(name: string): Promise<unknown[]> {
-  const script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))))";
-  const { code, stdout, stderr } = await execute("python3", ["-c", script], {
-    input: await read(name),
-  });
-  assertEquals([code, stderr], [0, ""]);
-  return JSON.parse(stdout);
-}
 
 Deno.test({
   name: "systemd takes the unit as it is, and calls it well confined",
@@ -31,7 +13,7 @@ Deno.test({
     try {
       const unit = `${folder}/dks.service`;
       // There is no such program here, and no man page.
-      const text = (await read("dks.service")).replace("/usr/local/bin/dks", "/bin/true")
+      const text = (await deployFile("dks.service")).replace("/usr/local/bin/dks", "/bin/true")
         .replace(/^Documentation=.*\n/m, "");
       await Deno.writeTextFile(unit, text);
       const verified = await execute("systemd-analyze", ["verify", unit]);
@@ -46,7 +28,7 @@ Deno.test({
 });
 
 Deno.test("systemd starts a node again for as long as it takes, but for a wrong configuration", async () => {
-  const [unit = "", service = ""] = (await read("dks.service")).split("[Service]");
+  const [unit = "", service = ""] = (await deployFile("dks.service")).split("[Service]");
   assertMatch(unit, /^StartLimitIntervalSec=0$/m);
   assertMatch(service, /^Restart=on-failure$/m);
   // What `dks` ends with that was told something wrong.
@@ -54,13 +36,13 @@ Deno.test("systemd starts a node again for as long as it takes, but for a wrong 
 });
 
 Deno.test("memory that large values have left goes back to the system, wherever deploy/ runs a node", async () => {
-  assertMatch(await read("dks.service"), /^Environment=MALLOC_MMAP_THRESHOLD_=262144$/m);
+  assertMatch(await deployFile("dks.service"), /^Environment=MALLOC_MMAP_THRESHOLD_=262144$/m);
   // Compose and Kubernetes run the image.
-  assertMatch(await read("Dockerfile"), /^ENV MALLOC_MMAP_THRESHOLD_=262144$/m);
+  assertMatch(await deployFile("Dockerfile"), /^ENV MALLOC_MMAP_THRESHOLD_=262144$/m);
 });
 
 Deno.test("the Dockerfile runs dks as a user that is not root, with its folders as its own", async () => {
-  const text = await read("Dockerfile");
+  const text = await deployFile("Dockerfile");
   const steps = text.split("\n").filter((line) => /^[A-Z]+ /.test(line));
   const at = (pattern: RegExp) => {
     const found = steps.findIndex((step) => pattern.test(step));
@@ -149,6 +131,6 @@ Deno.test({
       );
       assertEquals([advertise?.hostname, http?.address.port], [`dks-${at}.dks`, 9000]);
     }
-    assertMatch(await read("kubernetes.yaml"), /path: \/readyz[\s\S]*path: \/healthz/);
+    assertMatch(await deployFile("kubernetes.yaml"), /path: \/readyz[\s\S]*path: \/healthz/);
   },
 });
