@@ -13,7 +13,8 @@
  *
  * `stamp` is the coordinator's clock in milliseconds, which no two uses of a token at one process
  * share; it decides nothing else. `digest` is the SHA-256 of the command in hexadecimal, `answer` a
- * value in RESP3. Entries that are older than `ONCE_WINDOW_MS` are deleted, see `sweeper.ts`.
+ * value in RESP3, but for the null of EXEC: that is in RESP2, where it is another one than that of GET.
+ * Entries that are older than `ONCE_WINDOW_MS` are deleted, see `sweeper.ts`.
  *
  * @module
  */
@@ -24,7 +25,7 @@ import { RESERVED_PREFIX } from "../../reserved_keys.ts";
 import { ONCE_ANSWER_BYTES_MAX } from "../../limits.ts";
 import { encodeCommand, encodeValue } from "../../resp/encoder.ts";
 import { ReplyDecoder } from "../../resp/reply_decoder.ts";
-import { ErrorReply, type RespValue } from "../../resp/value.ts";
+import { ErrorReply, NULL_ARRAY, type RespValue } from "../../resp/value.ts";
 import type { Evaluation, WriteRequest } from "../../two_phase/request.ts";
 
 /** The entry of a token. */
@@ -37,6 +38,9 @@ export interface TokenEntry {
 
 /** The prefix of the reserved keys of tokens. */
 export const TOKEN_PREFIX: ByteString = `${RESERVED_PREFIX}once:`;
+
+/** {@linkcode NULL_ARRAY} in an entry: RESP3 has one null for all. */
+const NULL_ARRAY_ENCODED = encodeValue(NULL_ARRAY, 2);
 
 /** Returns the reserved key of the entry of `token`. */
 export function tokenKey(token: ByteString): ByteString {
@@ -66,7 +70,7 @@ export function once(
         return { effects: [], reply: replyAgain(stored, { token, digest }) };
       }
       const { effects, reply } = write.evaluate(read, facts);
-      const answer = encodeValue(reply as RespValue, 3);
+      const answer = reply === NULL_ARRAY ? NULL_ARRAY_ENCODED : encodeValue(reply as RespValue, 3);
       if (answer.length > ONCE_ANSWER_BYTES_MAX) {
         const message =
           `the answer has ${answer.length} bytes, DKS.ONCE keeps ${ONCE_ANSWER_BYTES_MAX} at most`;
@@ -116,6 +120,7 @@ function digestOf(command: readonly ByteString[]): string {
 }
 
 function decode(bytes: ByteString): RespValue | undefined {
+  if (bytes === NULL_ARRAY_ENCODED) return NULL_ARRAY;
   const decoder = new ReplyDecoder();
   for (let rest = toBytes(bytes); rest.length > 0;) {
     const { space } = decoder;

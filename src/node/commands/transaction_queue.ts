@@ -229,6 +229,10 @@ export class TransactionQueue implements ClientTransaction {
   execute(session: Session): CommandResult {
     const taken = this.#take();
     if ("reply" in taken) return taken;
+    if (this.#openWatches > 0) {
+      this.unwatch();
+      return { reply: NULL_ARRAY };
+    }
     const queue = stillAllowed(taken, session);
     const request = this.#request(queue);
     if (request instanceof ErrorReply) return { reply: request };
@@ -271,18 +275,19 @@ export class TransactionQueue implements ClientTransaction {
   #take(): readonly Queued[] | { readonly reply: RespValue } {
     const queue = this.#queue ?? [];
     const isBroken = this.#isBroken;
-    const isUnknown = this.#openWatches > 0;
     this.#queue = undefined;
     this.#queueBytes = 0;
     this.needsMemory = false;
     this.#isBroken = false;
-    if (!isBroken && !isUnknown) return queue;
+    if (!isBroken) return queue;
     this.unwatch();
-    return { reply: isBroken ? EXEC_ABORTED : NULL_ARRAY };
+    return { reply: EXEC_ABORTED };
   }
 
   #request(queue: readonly Queued[]): KeyRequest | ErrorReply {
     const watched = this.#watched;
+    // Under a token it is asked for nevertheless: the first one may have been done.
+    const isUnknown = this.#openWatches > 0;
     this.unwatch();
     const requests = queue.flatMap((one) => "request" in one ? [one.request] : []);
     const keys = new Set(watched.keys());
@@ -294,6 +299,7 @@ export class TransactionQueue implements ClientTransaction {
     for (const key of keys) keyBytes += key.length;
     if (keyBytes > TRANSACTION_BYTES_MAX) return TOO_LARGE;
     const evaluate = (read: KeyReader, facts: KeyFacts): Evaluation => {
+      if (isUnknown) return { effects: [], reply: NULL_ARRAY };
       for (const [key, version] of watched) {
         if (versionOf(key, facts) !== version) return { effects: [], reply: NULL_ARRAY };
       }

@@ -228,6 +228,20 @@ Deno.test("DKS.ONCE token EXEC carries a transaction out once", () => {
   assertEquals(inside.at(-1), [OK, OK]);
 });
 
+Deno.test("DKS.ONCE token EXEC asks the token first if a WATCH was not answered", () => {
+  const database = new Database();
+  const lines = ["MULTI", "INCR a", "DKS.ONCE t EXEC"];
+  assertEquals(say(database, lines).at(-1), [1]);
+  const of = session();
+  assert("request" in runWords(["WATCH", "a"], of), "and no answer comes");
+  assertEquals(say(database, lines, of).at(-1), [1], "it was done the first time");
+  runWords(["WATCH", "a"], of);
+  const others = ["MULTI", "INCR a", "DKS.ONCE u EXEC"];
+  assertEquals(say(database, others, of).at(-1), NULL_ARRAY);
+  assertEquals(say(database, others, of).at(-1), NULL_ARRAY, "the answer of then");
+  assertEquals(database.value("a"), "1");
+});
+
 Deno.test("MULTI in MULTI, WATCH in MULTI, and EXEC and DISCARD without it are errors", () => {
   const rows: [lines: string[], message: string][] = [
     [["EXEC"], "EXEC without MULTI"],
