@@ -787,11 +787,8 @@ export class World {
     this.#violations.push(...checkers.atRest(this.#listed.flatMap(({ index, replica }) => {
       if (replica === undefined) return [];
       const { store, locks, transactions: remembered } = replica;
-      const values = new Map<string, string>();
-      for (const { key, value } of store.entries()) {
-        if (value !== undefined) values.set(key, value);
-      }
-      return [{ name: `n${index}`, values, locks: locks.size, undecided: [], remembered }];
+      const records = checkers.recordsIn(store);
+      return [{ name: `n${index}`, records, locks: locks.size, undecided: [], remembered }];
     })));
   }
 

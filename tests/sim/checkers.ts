@@ -5,6 +5,8 @@
  */
 
 import type { ByteString } from "../../src/byte_string.ts";
+import type { KeyRecord } from "../../src/two_phase/messages.ts";
+import type { Store } from "../../src/two_phase/store.ts";
 import { type Call, formatCall } from "./history.ts";
 import { checkLinearizability } from "./linearizability.ts";
 import { cursorOf, STAYING } from "./client_commands.ts";
@@ -22,6 +24,7 @@ export interface Violation {
     | "change"
     | "sum"
     | "scan"
+    | "token"
     | "deadline"
     | "priority"
     | "agreement"
@@ -37,7 +40,8 @@ export interface Violation {
 /** What one member holds when everything is at rest. */
 export interface MemberAtRest {
   readonly name: string;
-  readonly values: ReadonlyMap<ByteString, ByteString>;
+  /** Of the keys that exist, the reserved ones too. */
+  readonly records: ReadonlyMap<ByteString, KeyRecord>;
   readonly locks: number;
   /** Names of the transactions that are not decided. */
   readonly undecided: readonly string[];
@@ -100,7 +104,7 @@ export function visibleAborts(calls: readonly Call[]): Violation[] {
  */
 export function lostWrites(
   calls: readonly Call[],
-  atRest: ReadonlyMap<ByteString, ByteString>,
+  atRest: ReadonlyMap<ByteString, Pick<KeyRecord, "value">>,
 ): Violation[] {
   const violations: Violation[] = [];
   const last = new Map<ByteString, Call>();
@@ -121,7 +125,7 @@ export function lostWrites(
   }
   for (const [key, call] of last) {
     if (calls.some((other) => mayRewrite(other, key) && endedAt(other) >= call.calledAt)) continue;
-    const value = atRest.get(key);
+    const value = atRest.get(key)?.value;
     const writtenAt = writers.get(`${key} ${value}`);
     if (writtenAt === undefined || writtenAt >= call.calledAt) continue;
     violations.push({
@@ -210,22 +214,23 @@ export function scans(calls: readonly Call[]): Violation[] {
   return violations;
 }
 
+/** Returns the records of all keys that exist. */
+export function recordsIn(store: Store): Map<ByteString, KeyRecord> {
+  return new Map([...store.entries()].map(({ key }) => [key, store.recordOf(key)]));
+}
+
 /** Members are identical, hold no lock, are in doubt of nothing, and have forgotten what they may. */
 export function atRest(members: readonly MemberAtRest[]): Violation[] {
   const violations: Violation[] = [];
   const [first] = members;
   for (const member of members) {
     if (first !== undefined) {
-      const keys = new Set([...first.values.keys(), ...member.values.keys()]);
+      const keys = new Set([...first.records.keys(), ...member.records.keys()]);
       for (const key of keys) {
-        const [a, b] = [first.values.get(key), member.values.get(key)];
+        const [a, b] = [first, member].map(({ records }) => formatRecord(records.get(key)));
         if (a === b) continue;
-        violations.push({
-          checker: "agreement",
-          text: `${key} is ${a ?? "missing"} on ${first.name} and ${
-            b ?? "missing"
-          } on ${member.name}`,
-        });
+        const text = `${key} is ${a} on ${first.name} and ${b} on ${member.name}`;
+        violations.push({ checker: "agreement", text });
       }
     }
     if (member.locks > 0) {
@@ -245,4 +250,12 @@ export function atRest(members: readonly MemberAtRest[]): Violation[] {
     }
   }
   return violations;
+}
+
+function formatRecord(record: KeyRecord | undefined): string {
+  if (record === undefined) return "missing";
+  const { value, version, expiresAtMs } = record;
+  return `${value} of version ${version}, which ${
+    expiresAtMs === undefined ? "does not expire" : `expires at ${expiresAtMs}`
+  },`;
 }

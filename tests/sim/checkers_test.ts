@@ -7,7 +7,16 @@
 import { assert, assertEquals } from "@std/assert";
 import * as checkers from "./checkers.ts";
 import { type Call, type Ending, History } from "./history.ts";
-import { command, exec, execOnce, flushAll, longLifetime, scan, watch } from "./client_commands.ts";
+import {
+  command,
+  exec,
+  execOnce,
+  flushAll,
+  longLifetime,
+  once,
+  scan,
+  watch,
+} from "./client_commands.ts";
 import { checkLinearizability } from "./linearizability.ts";
 import {
   ACCOUNTS,
@@ -70,6 +79,16 @@ function session(key: string, ...words: readonly string[][]): readonly [Operatio
   return [begin, end];
 }
 const [watchX, execX] = session("x0", ["INCR", "x1"], ["GET", "x0"]);
+
+/** WATCH of x0, EXEC under a token, and the WATCH before the first repetition of that. */
+function repeatedSession(): readonly [Operation, Operation, Operation] {
+  const commands = [{ words: ["INCR", "x1"] }];
+  const begin = watch(["x0"], { session: 2, looks: false, thinkMs: 0, commands, token: "t" });
+  const end = begin.next?.("OK");
+  const again = end?.beforeRepetition?.();
+  assert(end !== undefined && again !== undefined);
+  return [begin, end, again];
+}
 
 const copyOf = (from: string, to: string) => command({ words: ["COPY", from, to, "REPLACE"] });
 const getX = command({ words: ["GET", "x0"] });
@@ -161,6 +180,93 @@ const HISTORIES: readonly {
       ],
       [3, 4, command({ words: ["MGET", "x0", "x1"] }), "2 v1v1"],
     ],
+    isLinearizable: false,
+  },
+  ...([["", "1", "-"], ["LT", "1", "-"], ["GT", "0", "v1"]] as const).map(
+    ([condition, reply, found]) => ({
+      name: `a time to live that is over, ${condition}: ${reply}`,
+      lines: [
+        [1, 2, setX("v1"), "OK"],
+        [3, 4, command({ words: ["PEXPIREAT", "x0", "1", condition].filter(Boolean) }), reply],
+        [5, 6, getX, found],
+      ] as const,
+      isLinearizable: true,
+    }),
+  ),
+  {
+    name: "a value that stays though its time to live is over",
+    lines: [
+      [1, 2, setX("v1"), "OK"],
+      [3, 4, command({ words: ["PEXPIREAT", "x0", "1"] }), "1"],
+      [5, 6, getX, "v1"],
+    ],
+    isLinearizable: false,
+  },
+  {
+    name: "a value that FLUSHALL has left",
+    lines: [[1, 2, setX("v1"), "OK"], [3, 4, flushAll(), "OK"], [5, 6, getX, "v1"]],
+    isLinearizable: false,
+  },
+  {
+    name: "a FLUSHDB under a token that comes again, behind another write",
+    lines: [
+      [1, 2, flushAll({ name: "FLUSHDB", token: "t" }), "OK"],
+      [3, 4, setX("v1"), "OK"],
+      [5, 6, getX, "-"],
+    ],
+    isLinearizable: false,
+  },
+  {
+    name: "an increment under a token, done twice",
+    lines: [[1, 4, once({ words: ["INCR", "x0"] }, "t"), "1"], [5, 6, getX, "2"]],
+    isLinearizable: false,
+  },
+  {
+    name: "an EXEC in spite of FLUSHALL",
+    lines: [
+      [1, 2, setX("v1"), "OK"],
+      [3, 4, watchX, "OK"],
+      [5, 6, flushAll(), "OK"],
+      [7, 8, execX, "1 -"],
+    ],
+    isLinearizable: false,
+  },
+  ...([
+    ["nothing is changed", [], "1", true],
+    ["nothing is changed", [], "nil", false],
+    ["a write comes between", [4.1], "1", true],
+    ["a write comes between", [4.1], "nil", true],
+    ["a write comes behind both", [7], "1", true],
+    ["a write comes behind both", [4.1, 7], "nil", true],
+    ["a write comes before both", [1.5], "nil", false],
+  ] as const).map(([what, writes, reply, isLinearizable]) => {
+    const [watched, executed, again] = repeatedSession();
+    const write = (at: number): Line => [at, at + 0.2, setX(`v${at}`), "OK"];
+    return {
+      name: `an EXEC under a token that watches again, and ${what}: ${reply}`,
+      lines: [
+        [1, 1.2, setX("v1"), "OK"] as Line,
+        ...writes.map(write),
+        [3, 4, watched, "OK"] as Line,
+        [4.05, 9, executed, reply] as Line,
+        [5, 6, again, "OK"] as Line,
+      ],
+      isLinearizable,
+    };
+  }),
+  {
+    name: "an EXEC under a token that is asked for when both have seen a change",
+    lines: (() => {
+      const [watched, executed, again] = repeatedSession();
+      return [
+        [1, 2, setX("v1"), "OK"],
+        [3, 4, watched, "OK"],
+        [4.5, 4.6, setX("v2"), "OK"],
+        // The first attempt comes behind that; the second WATCH does not help it.
+        [5, 6, executed, "1"],
+        [7, 8, again, "OK"],
+      ] as const;
+    })(),
     isLinearizable: false,
   },
   {
@@ -369,13 +475,13 @@ Deno.test("visibleAborts() lets a value of an indeterminate write pass", () => {
 
 Deno.test("lostWrites() refuses a value that an acknowledged write had replaced", () => {
   const calls = history([1, 2, set(["k"], "v1"), "OK"], [3, 4, set(["k"], "v2"), "OK"]);
-  assertEquals(checkers.lostWrites(calls, new Map([["k", "v1"]])).length, 1);
-  assertEquals(checkers.lostWrites(calls, new Map([["k", "v2"]])), []);
+  assertEquals(checkers.lostWrites(calls, new Map([["k", { value: "v1" }]])).length, 1);
+  assertEquals(checkers.lostWrites(calls, new Map([["k", { value: "v2" }]])), []);
 });
 
 Deno.test("lostWrites() lets an indeterminate write replace an acknowledged one", () => {
   const calls = history([1, 2, set(["k"], "v1"), "", "unknown"], [3, 4, set(["k"], "v2"), "OK"]);
-  assertEquals(checkers.lostWrites(calls, new Map([["k", "v1"]])), []);
+  assertEquals(checkers.lostWrites(calls, new Map([["k", { value: "v1" }]])), []);
 });
 
 Deno.test("sums() refuses money that comes from nowhere", () => {
@@ -390,14 +496,18 @@ Deno.test("sums() refuses money that comes from nowhere", () => {
 
 Deno.test("atRest() refuses members that differ, lock, doubt or remember", () => {
   const quiet = { locks: 0, undecided: [], remembered: 0 };
-  const values = new Map([["k", "v1"]]);
+  const record = { key: "k", value: "v1", version: 1 };
+  const records = new Map([["k", record]]);
   const check = (member: Partial<checkers.MemberAtRest>) =>
     checkers.atRest([
-      { name: "n0", values, ...quiet },
-      { name: "n1", values, ...quiet, ...member },
+      { name: "n0", records, ...quiet },
+      { name: "n1", records, ...quiet, ...member },
     ]).map(({ checker }) => checker);
   assertEquals(check({}), []);
-  assertEquals(check({ values: new Map() }), ["agreement"]);
+  assertEquals(check({ records: new Map() }), ["agreement"]);
+  for (const other of [{ value: "v2" }, { version: 2 }, { expiresAtMs: 1 }]) {
+    assertEquals(check({ records: new Map([["k", { ...record, ...other }]]) }), ["agreement"]);
+  }
   assertEquals(check({ locks: 1 }), ["locks"]);
   assertEquals(check({ undecided: ["0.1.1"] }), ["in doubt"]);
   assertEquals(check({ remembered: 1 }), ["forgetting"]);

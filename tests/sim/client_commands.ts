@@ -10,6 +10,9 @@
  * WATCH leaves a note for each of its keys, which only the model has: `absent`, or `clean` until somebody
  * writes the key, and then `dirty`. So it stands for a version without being one.
  *
+ * A client that repeats DKS.ONCE EXEC watches its keys again. Which of its attempts counts nobody can know,
+ * so each of them may be the one that has found a change, or none.
+ *
  * @module
  */
 
@@ -22,23 +25,23 @@ import { ErrorReply, NULL_ARRAY, type RespValue, SimpleString } from "../../src/
 import type { Effect } from "../../src/two_phase/messages.ts";
 import type { KeyReader, Request } from "../../src/two_phase/request.ts";
 import { session } from "../node/commands/session.ts";
-import { bare, type Operation, PADDING, show } from "./operations.ts";
+import { bare, type Operation, PADDING, show, type Span } from "./operations.ts";
 
 /** The words of a command, and the name of the time to live of what it sets. */
 export interface ClientCommand {
   readonly words: readonly ByteString[];
+  /** `undefined` for none; EXPIRE and its like then have a time that is over. */
   readonly lifetime?: Lifetime | undefined;
 }
 
 /** A time to live. */
-export interface Lifetime {
+export type Lifetime = Span & {
   /** A number; behind an L if it is over after the run. */
   readonly name: string;
-  readonly ms: number;
-}
+};
 
 /** Returns a time to live that is over after the run. */
-export function longLifetime(number: number): Lifetime {
+export function longLifetime(number: number): Lifetime & { readonly ms: number } {
   return { name: `L${number}`, ms: 1e11 + number * 1e9 };
 }
 
@@ -82,48 +85,70 @@ export function command(one: ClientCommand): Operation {
   };
 }
 
-/** MULTI, these commands, and EXEC: without WATCH. */
-export function exec(commands: readonly ClientCommand[]): Operation {
-  return execute(new TransactionQueue(), commands, []);
+/** DKS.ONCE, this token, and one command. */
+export function once(one: ClientCommand, token: ByteString): Operation {
+  return { ...command(one), ...underToken(one.words, token), isRead: false };
 }
 
-/** MULTI, these commands, and DKS.ONCE token EXEC. A time to live could begin at any repetition: none does. */
-export function execOnce(commands: readonly ClientCommand[], token: ByteString): Operation {
-  const words = ["DKS.ONCE", token, "EXEC"];
+function underToken(
+  words: readonly ByteString[],
+  token: ByteString,
+): Pick<Operation, "name" | "token" | "request"> {
+  const all = ["DKS.ONCE", token, ...words];
   return {
-    ...exec(commands),
-    name: `once ${token}: EXEC (${commands.map(nameOf).join("; ")})`,
+    name: `once ${token}: ${nameOf({ words })}`,
     token,
-    isRead: false,
-    request: () => {
-      const transaction = new TransactionQueue();
-      const of = { ...SESSION, features: { ...NO_FEATURES, transaction } };
-      transaction.begin();
-      for (const one of commands) transaction.add(runnable(one.words), one.words, of);
-      return requestOf(runnable(words).run(words, of));
-    },
+    request: () => requestOf(runnable(all).run(all, SESSION)),
   };
 }
 
-/** FLUSHALL: the keys of this workload, and those of the last phase. */
-export function flushAll(): Operation {
-  const result = runnable(["FLUSHALL"]).run(["FLUSHALL"], SESSION);
+/** MULTI, these commands, and EXEC: without WATCH. */
+export function exec(commands: readonly ClientCommand[]): Operation {
+  return execute(commands, { attempts: [unwatched()] });
+}
+
+/** MULTI, these commands, and DKS.ONCE token EXEC: without WATCH. */
+export function execOnce(commands: readonly ClientCommand[], token: ByteString): Operation {
+  return execute(commands, { attempts: [unwatched()], token });
+}
+
+/** FLUSHALL or FLUSHDB: the keys of this workload, and those of the last phase. */
+export function flushAll(
+  { name = "FLUSHALL", token }: { name?: string; token?: ByteString | undefined } = {},
+): Operation {
+  const result = runnable([name]).run([name], SESSION);
   const keys = [
     ...[...MOVING, ...STAYING],
     ...Array.from({ length: 16 }, (_, client) => `final${client}`),
   ];
   return {
-    name: "FLUSHALL",
+    name,
     keys,
     isRead: false,
     isFlush: true,
     request: () => requestOf(result),
     finish: format,
     apply: () => ({ effects: keys.map((key) => ({ key, value: undefined })), reply: "OK" }),
+    ...(token === undefined ? {} : underToken([name], token)),
   };
 }
 
-/** WATCH; perhaps a GET of the first key; then {@linkcode exec} on the same connection. */
+/** One time that a client sends EXEC. */
+interface Attempt {
+  readonly queue: TransactionQueue;
+  readonly notes: NonNullable<Operation["notes"]>;
+  /** WATCH was answered, or there is none. */
+  isReady: boolean;
+}
+
+function unwatched(): Attempt {
+  return { queue: new TransactionQueue(), notes: [], isReady: true };
+}
+
+/**
+ * WATCH; perhaps a GET of the first key; then {@linkcode exec} on the same connection, or with a token
+ * {@linkcode execOnce}.
+ */
 export function watch(
   keys: readonly ByteString[],
   what: {
@@ -131,24 +156,41 @@ export function watch(
     looks: boolean;
     thinkMs: number;
     commands: readonly ClientCommand[];
+    token?: ByteString | undefined;
   },
 ): Operation {
+  const { session, thinkMs, commands, token } = what;
+  const { attempt, operation } = beginWatch(keys, String(session));
+  const attempts = [attempt];
+  const beforeRepetition = token === undefined ? undefined : () => {
+    const again = beginWatch(keys, `${session}.${attempts.length}`);
+    attempts.push(again.attempt);
+    return again.operation;
+  };
+  const then = () => execute(commands, { attempts, token, beforeRepetition });
+  const [first = ""] = keys;
+  const look = { ...command({ words: ["GET", first] }), next: then, thinkMs };
+  return { ...operation, ...(what.looks ? { next: () => look } : { next: then, thinkMs }) };
+}
+
+function beginWatch(
+  keys: readonly ByteString[],
+  session: string,
+): { readonly attempt: Attempt; readonly operation: Operation } {
   const queue = new TransactionQueue();
   const result = queue.watch(keys);
-  const notes = keys.map((key) => ({ note: `watch ${what.session} ${key}`, key }));
-  const then = () => execute(queue, what.commands, notes);
-  const [first = ""] = keys;
-  const { thinkMs } = what;
-  const look = { ...command({ words: ["GET", first] }), next: then, thinkMs };
-  return {
-    name: `WATCH ${keys.join(" ")}, session ${what.session}`,
+  const notes = keys.map((key) => ({ note: `watch ${session} ${key}`, key }));
+  const attempt: Attempt = { queue, notes, isReady: false };
+  const operation: Operation = {
+    name: `WATCH ${keys.join(" ")}, session ${session}`,
     keys,
     notes,
     isRead: true,
     request: () => requestOf(result),
-    finish: (versions) =>
-      format("finish" in result ? result.finish?.(versions as RespValue) : undefined),
-    ...(what.looks ? { next: () => look } : { next: then, thinkMs }),
+    finish: (versions) => {
+      attempt.isReady = true;
+      return format("finish" in result ? result.finish?.(versions as RespValue) : undefined);
+    },
     apply: (read) => ({
       effects: notes.map(({ note, key }) => ({
         key: note,
@@ -157,43 +199,78 @@ export function watch(
       reply: "OK",
     }),
   };
+  return { attempt, operation };
 }
 
 function execute(
-  queue: TransactionQueue,
   commands: readonly ClientCommand[],
-  notes: NonNullable<Operation["notes"]>,
+  what: {
+    /** Grows with each repetition: the last one is what is asked for next. */
+    attempts: readonly Attempt[];
+    token?: ByteString | undefined;
+    beforeRepetition?: Operation["beforeRepetition"];
+  },
 ): Operation {
+  const { attempts, token, beforeRepetition } = what;
   const about = aboutAll(commands);
+  const allNotes = () => attempts.flatMap(({ notes }) => notes);
+  const isWatching = allNotes().length > 0;
+  const nameOfAll = `EXEC (${commands.map(nameOf).join("; ")})${
+    isWatching ? ` of ${allNotes().map(({ note }) => note).join(" ")}` : ""
+  }`;
+  /** Those that were asked for while nobody knew what WATCH has seen: they do nothing. */
+  const blind = new Set<Attempt>();
   // Made when it is asked for: by then WATCH has its answer.
-  const made = () => {
+  const request = () => {
+    const attempt = attempts.at(-1) ?? unwatched();
+    if (!attempt.isReady) blind.add(attempt);
+    const { queue } = attempt;
     queue.begin();
     for (const { words } of commands) queue.add(runnable(words), words, SESSION);
-    return requestOf(queue.execute(SESSION));
+    if (token === undefined) return requestOf(queue.execute(SESSION));
+    const of = { ...SESSION, features: { ...NO_FEATURES, transaction: queue } };
+    const words = ["DKS.ONCE", token, "EXEC"];
+    return requestOf(runnable(words).run(words, of));
   };
-  const isChanged = (read: KeyReader) =>
-    notes.some(({ note, key }) =>
-      read(note) === "absent" ? read(key) !== undefined : read(note) !== "clean"
-    );
+  // Each may be the one that counts, if its WATCH has come by then.
+  const findsChange = (read: KeyReader, { notes }: Attempt) =>
+    notes.some(({ note, key }) => {
+      const noted = read(note);
+      return noted === "absent" ? read(key) !== undefined : noted === "dirty";
+    });
+  const findsNone = (read: KeyReader, attempt: Attempt) =>
+    !blind.has(attempt) && attempt.notes.every(({ note }) => read(note) !== undefined) &&
+    !findsChange(read, attempt);
   return {
     ...about,
-    name: `EXEC (${commands.map(nameOf).join("; ")})${
-      notes.length === 0 ? "" : ` of ${notes.map(({ note }) => note).join(" ")}`
-    }`,
-    keys: [...new Set([...about.keys, ...notes.map(({ key }) => key)])],
-    ...(notes.length === 0 ? {} : {
-      notes,
-      happening: (reply) =>
-        reply === "nil" ? "a watched key has changed" : "no watched key has changed",
-    }),
-    request: made,
+    isRead: about.isRead && token === undefined,
+    name: token === undefined ? nameOfAll : `once ${token}: ${nameOfAll}`,
+    keys: [...new Set([...about.keys, ...allNotes().map(({ key }) => key)])],
+    token,
+    beforeRepetition,
+    get notes() {
+      return isWatching ? allNotes() : undefined;
+    },
+    happening: (reply) =>
+      !isWatching
+        ? undefined
+        : reply === "nil"
+        ? "a watched key has changed"
+        : "no watched key has changed",
+    request,
     finish: (replies) =>
       Array.isArray(replies)
         ? commands.map((one, at) => formatOf(one, replies[at])).join(" ")
         : format(replies),
-    apply: (read) => {
-      const forgotten = notes.map(({ note }): Effect => ({ key: note, value: undefined }));
-      if (isChanged(read)) return { effects: forgotten, reply: "nil" };
+    apply: (read, _facts, seen) => {
+      const forgotten = allNotes().map(({ note }): Effect => ({ key: note, value: undefined }));
+      const mayRun = attempts.some((attempt) => findsNone(read, attempt));
+      const mayNot = attempts.some((attempt) => blind.has(attempt) || findsChange(read, attempt));
+      if (!mayRun || seen === "nil" && mayNot) {
+        // Of one whose end is not known, that it does nothing is the same as never.
+        const effects = seen === undefined ? [] : forgotten;
+        return { effects, reply: mayNot ? "nil" : "too early" };
+      }
       const keys = new ModelKeys(read);
       const reply = commands.map((one) => keys.carryOut(one)).join(" ");
       return { effects: [...keys.effects, ...forgotten], reply };
@@ -286,11 +363,11 @@ function aboutAll(
   return {
     keys: [...new Set(commands.flatMap(keysOf))],
     isRead: commands.every(({ words: [name = ""] }) => READS.has(name)),
-    held: commands.flatMap(({ lifetime }) =>
-      lifetime === undefined
-        ? []
-        : [{ ms: lifetime.ms, ends: MOVING.map((key) => endOf(key, lifetime.name)) }]
-    ),
+    held: commands.flatMap(({ lifetime }) => {
+      if (lifetime === undefined) return [];
+      const { name, ...span } = lifetime;
+      return [{ ...span, ends: MOVING.map((key) => endOf(key, name)) }];
+    }),
   };
 }
 
@@ -334,7 +411,11 @@ function lifetimeOf(value: ByteString | undefined): string | undefined {
 }
 
 /** Tells whether a time to live may be replaced by another one. */
-function isMet(condition: ByteString | undefined, old: string | undefined, now: string): boolean {
+function isMet(
+  condition: ByteString | undefined,
+  old: string | undefined,
+  now: string | undefined,
+): boolean {
   switch (condition) {
     case undefined:
       return true;
@@ -351,8 +432,9 @@ function isMet(condition: ByteString | undefined, old: string | undefined, now: 
   }
 }
 
-/** Only those of after the run are compared, and with short ones. */
-function lengthOf(lifetime: string): number {
+/** Only those of after the run are compared, and with short ones, and with what is over. */
+function lengthOf(lifetime: string | undefined): number {
+  if (lifetime === undefined) return -1;
   return lifetime.startsWith("L") ? Number(lifetime.slice(1)) : 0;
 }
 
@@ -394,10 +476,13 @@ class ModelKeys {
         return "appended";
       }
       case "EXPIRE":
-      case "PEXPIRE": {
-        const name = lifetime?.name ?? "";
+      case "PEXPIRE":
+      case "EXPIREAT":
+      case "PEXPIREAT": {
+        const name = lifetime?.name;
         if (old === undefined || !isMet(option, lifetimeOf(old), name)) return "0";
-        this.#written.set(key, join({ ...parse(old), lifetime: name }));
+        const value = name === undefined ? undefined : join({ ...parse(old), lifetime: name });
+        this.#written.set(key, value);
         return "1";
       }
       case "PERSIST":

@@ -31,6 +31,8 @@ export interface Call {
   readonly calledAtMs: number;
   returnedAt: number;
   returnedAtMs: number;
+  /** A process has got it: else nothing can come of it, though its client does not know that. */
+  hasArrived: boolean;
   /** `undefined` while it is under way. */
   ending: Ending | undefined;
   /** The name of the transaction that an indeterminate end has told. */
@@ -57,6 +59,7 @@ export class History {
       calledAtMs: about.nowMs,
       returnedAt: Infinity,
       returnedAtMs: Infinity,
+      hasArrived: false,
       ending: undefined,
       transaction: undefined,
       outcome: "",

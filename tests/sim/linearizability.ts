@@ -164,8 +164,9 @@ class Search {
   /** Returns the state after `call`, or `undefined` if its reply would be another one. */
   #apply(state: State, call: Call): State | undefined {
     const read = (key: ByteString) => state[this.#places.get(key) ?? -1];
-    const { effects, reply } = call.operation.apply(read);
-    if (call.ending === "done" && reply !== call.reply) return undefined;
+    const seen = call.ending === "done" ? call.reply : undefined;
+    const { effects, reply } = call.operation.apply(read, undefined, seen);
+    if (seen !== undefined && reply !== seen) return undefined;
     let next: (ByteString | undefined)[] | undefined;
     for (const { key, value } of effects) {
       for (const noted of this.#notes.get(key) ?? NOWHERE) {

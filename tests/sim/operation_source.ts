@@ -27,14 +27,21 @@ import {
 } from "./operations.ts";
 import type { Random } from "./random.ts";
 import type { Workload } from "./scenario.ts";
+import { BEGIN_WALL_MS } from "./sim_node.ts";
 
 /** For how long values are set, in milliseconds. */
 const HOLD_MS: readonly number[] = [30, 300, 1000, 4000];
 const LIFETIMES_MS: readonly number[] = [30, 100, 400, 4000];
 
+/** @param condition the empty one is none */
+function withCondition(words: readonly ByteString[], condition: string): readonly ByteString[] {
+  return condition === "" ? words : [...words, condition];
+}
+
 /** Makes the operations of a workload. */
 export class OperationSource {
   readonly #random: Random;
+  readonly #nowMs: () => number;
   readonly #workload: Workload;
   readonly #valueBytesMax: number;
   #values = 0;
@@ -42,13 +49,15 @@ export class OperationSource {
   /** Connections, scans, numbers and times to live that have got a name. */
   #names = 0;
 
+  /** @param by `nowMs`: virtual time, in milliseconds */
   constructor(
     { workload, valueBytesMax }: { workload: Workload; valueBytesMax: number },
-    random: Random,
+    { random, nowMs }: { random: Random; nowMs: () => number },
   ) {
     this.#workload = workload;
     this.#valueBytesMax = valueBytesMax;
     this.#random = random;
+    this.#nowMs = nowMs;
   }
 
   next(): Operation {
@@ -129,13 +138,11 @@ export class OperationSource {
 
   /** Commands of the node itself, alone and in transactions. */
   #commands(): Operation {
-    const kind = this.#random.integer(14);
-    if (kind === 12) return commands.execOnce(this.#forOnce(), this.#token);
-    if (kind === 13) {
-      return this.#random.chance(0.4)
-        ? commands.flushAll()
-        : commands.command(this.#ofLifetimes(this.#random.pick(commands.MOVING)));
-    }
+    const kind = this.#random.integer(16);
+    if (kind === 12) return commands.execOnce(this.#forOnce(3), this.#token);
+    if (kind === 13) return this.#flush();
+    if (kind === 14) return this.#lifetime();
+    if (kind === 15) return commands.once(this.#random.pick(this.#forOnce(2)), this.#token);
     if (kind < 5) return commands.command(this.#command());
     if (kind < 6) return commands.exec(this.#several(2));
     if (kind < 9) return this.#watch();
@@ -151,12 +158,16 @@ export class OperationSource {
   #watch(): Operation {
     const drawn = commands.MOVING.filter(() => this.#random.chance(0.4));
     const [first = "x0"] = drawn;
-    const words = [this.#random.pick(["GET", "INCR"]), first];
+    const token = this.#random.chance(0.3) ? this.#token : undefined;
+    const words = [token === undefined ? this.#random.pick(["GET", "INCR"]) : "INCR", first];
+    const several = (count: number) =>
+      token === undefined ? this.#several(count) : this.#forOnce(count);
     const watch = commands.watch(drawn.length === 0 ? [first] : drawn, {
       session: ++this.#names,
       looks: this.#random.chance(0.7),
       thinkMs: this.#random.pick([0, 0, 40, 400]),
-      commands: this.#random.chance(0.7) ? [{ words }, ...this.#several(1)] : this.#several(2),
+      commands: this.#random.chance(0.7) ? [{ words }, ...several(1)] : several(2),
+      token,
     });
     if (this.#random.chance(0.5)) return watch;
     return { ...commands.command(this.#setForAWhile(first, 30)), next: () => watch };
@@ -182,25 +193,72 @@ export class OperationSource {
     return kind < 12 ? { words: ["MGET", ...commands.MOVING] } : { words: ["GET", key] };
   }
 
+  #lifetime(): Operation {
+    const key = this.#random.pick(commands.MOVING);
+    if (this.#random.chance(0.4)) return this.#prolonged(key);
+    const isMoment = this.#random.chance(0.4);
+    return commands.command(isMoment ? this.#untilMoment(key) : this.#ofLifetimes(key));
+  }
+
+  /** A value that is set for a while, gets another time to live, or none, and is looked at after the first. */
+  #prolonged(key: ByteString): Operation {
+    const ms = 400;
+    const longer = this.#random.chance(0.6)
+      ? { words: ["PERSIST", key] }
+      : this.#longer(key, this.#random.pick(["XX", "GT", ""]));
+    const look = this.#random.chance(0.5) ? { words: ["GET", key] } : this.#longer(key, "NX");
+    const then = { ...commands.command(longer), thinkMs: ms, next: () => commands.command(look) };
+    return { ...commands.command(this.#setForAWhile(key, ms)), next: () => then };
+  }
+
+  #flush(): Operation {
+    const name = this.#random.pick(["FLUSHALL", "FLUSHALL", "FLUSHDB"]);
+    return commands.flushAll({ name, token: this.#random.chance(0.3) ? this.#token : undefined });
+  }
+
+  /** Gives a value that is there a time to live that ends at a moment, whatever node is asked for that. */
+  #untilMoment(key: ByteString): ClientCommand {
+    const ms = this.#random.pick(LIFETIMES_MS);
+    const untilMs = Math.ceil(this.#nowMs() + ms);
+    const words = ["PEXPIREAT", key, String(BEGIN_WALL_MS + untilMs)];
+    return {
+      words: withCondition(words, this.#random.pick(["NX", "XX", ""])),
+      lifetime: { name: String(++this.#names), untilMs },
+    };
+  }
+
   /** Gives a value that is there another time to live, or none. */
   #ofLifetimes(key: ByteString): ClientCommand {
     if (this.#random.chance(0.3)) return { words: ["PERSIST", key] };
-    const number = ++this.#names;
+    if (this.#random.chance(0.1)) {
+      const time = this.#random.pick([["PEXPIREAT", key, "1"], ["EXPIRE", key, "-1000"]]);
+      return { words: [...time, ...this.#random.pick([["LT"], ["GT"], []])] };
+    }
     const condition = this.#random.pick(["NX", "XX", "GT", "LT", ""]);
     // Which of two short ones is longer depends on the clocks.
     const isLong = condition === "GT" || condition === "LT" || this.#random.chance(0.3);
-    const ms = this.#random.pick(LIFETIMES_MS);
-    const lifetime = isLong ? commands.longLifetime(number) : { name: String(number), ms };
-    const time = isLong && this.#random.chance(0.5)
-      ? ["EXPIRE", key, String(lifetime.ms / 1000)]
-      : ["PEXPIRE", key, String(lifetime.ms)];
-    return { words: condition === "" ? time : [...time, condition], lifetime };
+    if (isLong) return this.#longer(key, condition);
+    const lifetime = { name: String(++this.#names), ms: this.#random.pick(LIFETIMES_MS) };
+    return { words: withCondition(["PEXPIRE", key, String(lifetime.ms)], condition), lifetime };
   }
 
-  /** For DKS.ONCE EXEC, which stores the replies: no value is among them, as those may be long. */
-  #forOnce(): readonly ClientCommand[] {
-    return this.#several(3)
-      .filter(({ words: [name], lifetime }) => lifetime === undefined && !/GET/.test(name ?? ""))
+  /** Gives a value a time to live that is over after the run. */
+  #longer(key: ByteString, condition: string): ClientCommand {
+    const lifetime = commands.longLifetime(++this.#names);
+    const seconds = lifetime.ms / 1000;
+    const time = this.#random.pick([
+      ["PEXPIRE", key, String(lifetime.ms)],
+      ["EXPIRE", key, String(seconds)],
+      ["EXPIREAT", key, String(BEGIN_WALL_MS / 1000 + seconds)],
+      ["PEXPIREAT", key, String(BEGIN_WALL_MS + lifetime.ms)],
+    ]);
+    return { words: withCondition(time, condition), lifetime };
+  }
+
+  /** One or more for DKS.ONCE, which stores the replies: no value is among them, as those may be long. */
+  #forOnce(count: number): readonly ClientCommand[] {
+    return this.#several(count)
+      .filter(({ words: [name = ""] }) => !/GET/.test(name))
       .concat({ words: ["INCR", this.#random.pick(commands.MOVING)] });
   }
 

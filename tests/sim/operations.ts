@@ -13,6 +13,9 @@ import type { KeyFacts, KeyReader, Request, WriteRequest } from "../../src/two_p
 import type { Store } from "../../src/two_phase/store.ts";
 import type { Happening } from "./sim_node.ts";
 
+/** How long something lasts: for so many milliseconds, or until a moment of virtual time. */
+export type Span = { readonly ms: number } | { readonly untilMs: number };
+
 /** An operation: its keys, and what it does to them and answers when it is alone. */
 export interface Operation {
   readonly name: string;
@@ -21,15 +24,17 @@ export interface Operation {
   /** The keys are looked at in a snapshot of all keys, as an export does. */
   readonly isExport?: boolean;
   /** With a token: done once, however often it is asked for (`src/node/once.ts`). */
-  readonly token?: ByteString;
-  /** What it sets for a while: for how many milliseconds, and the operations that may end it then. */
-  readonly held?: readonly { readonly ms: number; readonly ends: readonly Operation[] }[];
+  readonly token?: ByteString | undefined;
+  /** Returns what the client asks, on the same connection, before it repeats this under its token. */
+  readonly beforeRepetition?: (() => Operation) | undefined;
+  /** What it sets for a while: for how long, and the operations that may end it then. */
+  readonly held?: readonly (Span & { readonly ends: readonly Operation[] })[];
   /** It may take effect several times, whenever it finds what it changes. */
   readonly repeats?: boolean;
   /** All keys are deleted at once. */
   readonly isFlush?: boolean;
   /** What WATCH has noted of keys, see `client_commands.ts`: keys that only the model has. */
-  readonly notes?: readonly { readonly note: ByteString; readonly key: ByteString }[];
+  readonly notes?: readonly { readonly note: ByteString; readonly key: ByteString }[] | undefined;
   /** It is a part of this SCAN. */
   readonly scan?: number;
   /** What the protocol is asked, if that is not made from `apply`. */
@@ -42,10 +47,14 @@ export interface Operation {
   readonly thinkMs?: number;
   /** Returns what is counted. */
   readonly happening?: (reply: string) => Happening | undefined;
-  /** @param facts absent where only the values count */
+  /**
+   * @param facts absent where only the values count
+   * @param seen the reply that the client has got, if it has; only where several are right
+   */
   apply(
     read: KeyReader,
     facts?: KeyFacts,
+    seen?: string,
   ): { readonly effects: readonly Effect[]; readonly reply: string };
 }
 

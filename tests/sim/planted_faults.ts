@@ -27,8 +27,8 @@ import { OwnTransaction } from "../../src/two_phase/own_transaction.ts";
 import { majority } from "../../src/two_phase/quorum.ts";
 import type { Effects } from "../../src/two_phase/outbox.ts";
 import type { Input, Replica } from "../../src/two_phase/replica.ts";
-import type { Evaluation, KeyFacts, Request, WriteRequest } from "../../src/two_phase/request.ts";
-import { ACCOUNTS } from "./operations.ts";
+import type { Evaluation, Request, WriteRequest } from "../../src/two_phase/request.ts";
+import { PLANTED_COMMAND_FAULTS, withFacts } from "./planted_command_faults.ts";
 import { PLANTED_PROTOCOL_FAULTS } from "./planted_protocol_faults.ts";
 
 /** A rule that is broken. */
@@ -175,7 +175,6 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     onSend: (message) => message.type === "recovered" ? { ...message, undecided: [] } : message,
   }),
   tokenStoredApart,
-  execForgetsToken,
   () => ({
     name: "a key is taken for expired by the local clock alone",
     onRequest: (request, { context }) => {
@@ -273,27 +272,8 @@ export const PLANTED_FAULTS: readonly (() => PlantedFault)[] = [
     skipsForce: ({ records }) => records.some(({ type }) => type === "accepted"),
   }),
   ...PLANTED_PROTOCOL_FAULTS,
+  ...PLANTED_COMMAND_FAULTS,
 ];
-
-/** Returns a request that finds other records of its keys. */
-function withFacts(
-  request: Request,
-  recordOf: (facts: KeyFacts) => KeyFacts["recordOf"],
-): Request {
-  if (request.kind === "barrier") return request;
-  const seen = (facts: KeyFacts): KeyFacts => ({
-    recordOf: recordOf(facts),
-    get nowMs() {
-      return facts.nowMs;
-    },
-    get version() {
-      return facts.version;
-    },
-  });
-  return request.kind === "read"
-    ? { ...request, evaluate: (read, facts) => request.evaluate(read, seen(facts)) }
-    : { ...request, evaluate: (read, facts) => request.evaluate(read, seen(facts)) };
-}
 
 /** Evaluates a write by what is committed, without its locks. */
 function evaluateUnlocked(request: WriteRequest, context: Context): Evaluation {
@@ -330,24 +310,6 @@ function tokenStoredApart(): PlantedFault {
         },
         requester: { onOutcome: () => {} },
       }));
-    },
-  };
-}
-
-/** DKS.ONCE EXEC does its work, and does not store that it has. */
-function execForgetsToken(): PlantedFault {
-  return {
-    name: "EXEC forgets its token",
-    onRequest: (request) => {
-      if (request.kind !== "write" || !request.keys.some(isReserved)) return request;
-      // Of the other writes with tokens, only a transfer has several keys.
-      const isTransfer = request.keys.some((key) => ACCOUNTS.includes(key));
-      if (request.keys.length < 3 || isTransfer) return request;
-      const evaluate: WriteRequest["evaluate"] = (read, facts) => {
-        const { effects, reply } = request.evaluate(read, facts);
-        return { effects: effects.filter(({ key }) => !isReserved(key)), reply };
-      };
-      return { ...request, evaluate };
     },
   };
 }

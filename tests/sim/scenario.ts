@@ -123,7 +123,7 @@ const EXPIRING_WORKLOADS = ["expiry", "commands"] as const;
  */
 const EXPIRING = {
   expiry: { share: 0.08, stream: 4, operationsMax: 60 },
-  commands: { share: 0.05, stream: 6, operationsMax: 36 },
+  commands: { share: 0.08, stream: 6, operationsMax: 36 },
 } as const;
 
 /** See {@linkcode WORKLOADS}. */

@@ -41,6 +41,9 @@ import type { Trace } from "./trace.ts";
 const TICK_MS_MIN = 20;
 const TICK_MS_MAX = 60;
 
+/** What right wall clocks show when a run begins, in milliseconds. */
+export const BEGIN_WALL_MS = 1_000_000;
+
 /** Shorter than what nodes have: all are members again some time after healing. */
 const HELD_BACK = { heldBackMs: 500, heldBackMsMax: 4000 } as const;
 
@@ -87,6 +90,8 @@ export const HAPPENINGS = [
   "restart",
   "a write is repeated under its token",
   "a token's answer is repeated",
+  "the answer to a token is lost",
+  "a WATCH before a repetition is not answered",
   "a watched key has changed",
   "no watched key has changed",
   "a scan has come to its end",
@@ -729,7 +734,7 @@ export class SimNode implements Endpoint {
   get #wallMs(): number {
     const { scenario, scheduler, index } = this.#options;
     const rate = 1 + (scenario.clockDrift[index] ?? 0);
-    return 1_000_000 + scheduler.now * rate + this.#clockOffset;
+    return BEGIN_WALL_MS + scheduler.now * rate + this.#clockOffset;
   }
 
   /** The wall clock is set, forward or back. Nobody sets it while the machine sleeps. */

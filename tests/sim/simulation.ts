@@ -66,6 +66,9 @@ const RETRY_MS_MAX = 200;
 /** How often a client repeats a write under its token. */
 const ONCE_REPETITIONS = 5;
 
+/** How many of the answers to such a write are lost on their way, as part of 1. */
+const LOST_ANSWERS = 0.2;
+
 /** What came of a run. */
 export interface Result {
   readonly seed: number;
@@ -109,6 +112,8 @@ class Simulation {
     this.#nodes[machineOf(name)]?.replica !== undefined
   );
   readonly #whiteBox = new WhiteBox();
+  /** Which answers are lost: of a stream of its own, so that other runs stay as they were. */
+  readonly #losses: Random;
   /** Names of transactions from errors, about which clients may ask. */
   readonly #named = new Set<string>();
   #isHealing = false;
@@ -119,8 +124,12 @@ class Simulation {
   constructor(scenario: Scenario, options: RunOptions) {
     this.#scenario = scenario;
     this.#random = new Random(scenario.seed, 2);
+    this.#losses = new Random(scenario.seed, 7);
     this.#trace = new Trace(this.#scheduler, { isOn: options.trace === true });
-    this.#source = new OperationSource(scenario, new Random(scenario.seed, 3));
+    this.#source = new OperationSource(scenario, {
+      random: new Random(scenario.seed, 3),
+      nowMs: () => this.#scheduler.now,
+    });
     const { delayMsMax } = scenario;
     this.#network = new Network({ scheduler: this.#scheduler, random: this.#random, delayMsMax });
     const { nodes, changes } = scenario;
@@ -190,13 +199,15 @@ class Simulation {
 
   /**
    * At rest it is known which of the transactions with an indeterminate end have taken effect. Those that
-   * have not are as if they had been refused; so the search for an order has less to try, and overlooks
-   * less.
+   * have not are as if they had been refused, and so is what was asked of nodes that were down; so the search
+   * for an order has less to try, and overlooks less.
    */
   #settleUnknown(): void {
     for (const call of this.#history.calls) {
-      if (call.ending !== "unknown" || call.transaction === undefined) continue;
-      if (this.#claims.hadNoEffect(call.transaction)) call.ending = "none";
+      const { ending, transaction, hasArrived } = call;
+      if (ending !== "unknown") continue;
+      const hadNoEffect = transaction !== undefined && this.#claims.hadNoEffect(transaction);
+      if (hadNoEffect || !hasArrived) call.ending = "none";
     }
   }
 
@@ -578,6 +589,7 @@ class Simulation {
     this.#planExpiry(what);
     this.#trace.client(`   client ${what.client} asks n${what.node}: ${what.operation.name}`);
     const { finish = String } = what.operation;
+    call.hasArrived = node.replica !== undefined;
     node.submit(requestFor(what.operation, node.scanProcess), {
       onOutcome: (outcome: Outcome) => {
         this.#lookAround(outcome, what.operation);
@@ -591,47 +603,78 @@ class Simulation {
   }
 
   /**
-   * Asks for a write under a token, again and again at any node while its end is not known. In the
-   * history that is one call, from the first attempt to the last answer.
+   * Asks for a write under a token, again and again at any node while its end is not known, also because
+   * an answer is lost. In the history that is one call, from the first attempt to the last answer. All
+   * answers are the same.
    */
   #askOnce(
     what: { client: number; node: number; operation: Operation },
     then: (call: Call) => void,
   ): void {
     const call = this.#history.begin({ ...what, nowMs: this.#scheduler.now });
-    const { finish = String } = what.operation;
+    this.#planExpiry(what);
+    const { finish = String, beforeRepetition } = what.operation;
     let isDoubtful = false;
+    let answered: string | undefined;
+    const compare = (reply: string) => {
+      if (answered !== undefined && answered !== reply) {
+        const text = `${what.operation.name}: ${answered}, and then ${reply}`;
+        this.#violations.push({ checker: "token", text });
+      }
+      answered = reply;
+    };
     const attempt = (left: number, index: number) => {
       let isOver = false;
       const end = (outcome: string, reply = "") => {
         if (isOver) return;
         isOver = true;
         const hasNoEffect = outcome === "rejected" || outcome === "aborted";
-        if (outcome !== "answered") {
+        const mayRepeat = left > 0 && !this.#isHealing;
+        const isLost = outcome === "answered" && mayRepeat && this.#losses.chance(LOST_ANSWERS);
+        if (isLost) this.#count("the answer to a token is lost");
+        if (outcome !== "answered" || isLost) {
           isDoubtful ||= !hasNoEffect;
-          if (isDoubtful && left > 0 && !this.#isHealing) {
+          if (isDoubtful && mayRepeat) {
             this.#count("a write is repeated under its token");
             const pause = this.#random.between(RETRY_MS_MIN, RETRY_MS_MAX);
             const next = this.#anyNode();
-            this.#scheduler.after(pause, () => attempt(left - 1, next));
+            this.#scheduler.after(pause, () => repeat(left - 1, next));
             return;
           }
         }
         const ending = outcome === "answered" ? "done" : isDoubtful ? "unknown" : "none";
         this.#history.end(call, { ending, outcome, reply, nowMs: this.#scheduler.now });
+        const happening = ending === "done" ? call.operation.happening?.(reply) : undefined;
+        if (happening !== undefined) this.#count(happening);
         this.#trace.client(`   ${formatCall(call)}`);
         then(call);
       };
       this.#trace.client(`   client ${what.client} asks n${index}: ${what.operation.name}`);
+      call.hasArrived ||= this.#nodes[index]?.replica !== undefined;
       this.#nodes[index]?.submit(this.#countingRepetitions(requestFor(what.operation)), {
         onOutcome: (outcome: Outcome) => {
           this.#lookAround(outcome, what.operation);
           this.#askLater(outcome);
-          end(outcome.kind, outcome.kind === "answered" ? finish(outcome.reply) : "");
+          const reply = outcome.kind === "answered" ? finish(outcome.reply) : "";
+          if (outcome.kind === "answered") compare(reply);
+          end(outcome.kind, reply);
         },
         lost: () => end("connection lost"),
       });
       this.#scheduler.after(this.#scenario.timeoutMs + CLIENT_GRACE_MS, () => end("no answer"));
+    };
+    const repeat = (left: number, index: number) => {
+      const before = beforeRepetition?.();
+      if (before === undefined) {
+        attempt(left, index);
+        return;
+      }
+      // It goes on whatever became of that, as a client does that sends both at once.
+      const { client } = what;
+      this.#ask({ client, node: index, operation: before }, ({ ending }) => {
+        if (ending !== "done") this.#count("a WATCH before a repetition is not answered");
+        attempt(left, index);
+      });
     };
     attempt(ONCE_REPETITIONS, what.node);
   }
@@ -643,13 +686,17 @@ class Simulation {
   #planExpiry(
     { node, operation, client }: { client: number; node: number; operation: Operation },
   ): void {
-    const isWrong = node === this.#scenario.wrongClock;
-    for (const { ms, ends } of operation.held ?? []) {
-      const sure = isWrong ? 0 : (ms - EXPIRY_EARLY_MS) / (1 + CLOCK_DRIFT_MAX / 10);
+    const { wrongClock } = this.#scenario;
+    // Under a token any node may be asked.
+    const isWrong = operation.token === undefined ? node === wrongClock : wrongClock !== undefined;
+    for (const { ends, ...span } of operation.held ?? []) {
+      const [from, ms] = "ms" in span ? [0, span.ms] : [this.#scheduler.now, span.untilMs];
+      const sure = isWrong ? 0 : (ms - EXPIRY_EARLY_MS) / (1 + CLOCK_DRIFT_MAX / 10) - from;
       this.#scheduler.after(Math.max(0, sure), () => {
         const nowMs = this.#scheduler.now;
         for (const end of ends) {
           const call = this.#history.begin({ client, node, operation: end, nowMs });
+          call.hasArrived = true;
           this.#history.end(call, { ending: "unknown", outcome: "expiry", reply: "", nowMs });
         }
       });
@@ -745,7 +792,7 @@ class Simulation {
     this.#violations.push(...checkers.atRest(members));
     const [first] = members;
     if (first !== undefined) {
-      this.#violations.push(...checkers.lostWrites(this.#history.calls, first.values));
+      this.#violations.push(...checkers.lostWrites(this.#history.calls, first.records));
     }
   }
 
@@ -819,11 +866,9 @@ class Simulation {
           }
         }
       }
-      const values = new Map<ByteString, ByteString>();
-      for (const { key, value } of store.entries()) if (value !== undefined) values.set(key, value);
       return [{
         name: `n${index}`,
-        values,
+        records: checkers.recordsIn(store),
         locks: locks.size,
         undecided,
         remembered: context.transactions.size,
