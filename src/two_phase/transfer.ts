@@ -86,6 +86,9 @@ const PATIENCE_MS = 1000;
 /** A joiner that has asked its source this often, and received nothing, asks another member. */
 const QUESTIONS_MAX = 10;
 
+/** A joiner that has acknowledged nothing for this long is not waited for before a view change begins. */
+const TAKING_MS = 3000;
+
 /** A transfer to a node whose disk has taken nothing for this long is ended. */
 const STUCK_MS_MAX = 10_000;
 
@@ -150,6 +153,15 @@ export class TransferSource {
     let set = NOBODY;
     for (const [node, transfer] of this.#transfers) {
       if (this.#isCaughtUp(transfer)) set |= only(node);
+    }
+    return set;
+  }
+
+  /** Joiners that go on taking in what they are sent. */
+  get sendingTo(): NodeSet {
+    let set = NOBODY;
+    for (const [node, { acknowledgedAt }] of this.#transfers) {
+      if (this.#context.now - acknowledgedAt < TAKING_MS) set |= only(node);
     }
     return set;
   }

@@ -223,6 +223,7 @@ export class ViewChange {
       membership.counts(node) && !membership.hasHungDisk(node)
     );
     if (!isEnoughFor(membership.view, setOf(promising))) return;
+    if (this.#isTooEarly(setOf(promising))) return;
     if (this.#tryAt === -Infinity) {
       // If several nodes see the same, one of them is usually first.
       const isAtOnce = this.#isFirstLinked || this.#asked !== undefined;
@@ -232,6 +233,17 @@ export class ViewChange {
       else this.#pause(PAUSE_MS);
     }
     if (now >= this.#tryAt) this.#begin(reason);
+  }
+
+  /**
+   * Tells whether a majority needs joiners to which this node is still sending everything. If the members
+   * froze now, they could not read until that is done.
+   */
+  #isTooEarly(promising: NodeSet): boolean {
+    const { membership: { isFrozen, members: inView, quorum } } = this.#context;
+    const whole = promising & inView | this.#source.caughtUp;
+    if (isFrozen || quorum.isReachedBy(whole)) return false;
+    return quorum.isReachedBy(whole | this.#source.sendingTo & promising);
   }
 
   // --- Changes of the list -------------------------------------------------------------------

@@ -129,6 +129,27 @@ Deno.test("a joiner whose source is gone waits for the first part of the next on
   assertEquals(sum(script, "transfers"), 2);
 });
 
+Deno.test("the last member reads while it sends everything to the node that it needs", () => {
+  const script = Script.complete(3, timingFor(5000));
+  for (let i = 0; i < 30; i++) {
+    script.ask(0, `w${i}`, write({ [`k${i}`]: "x".repeat(PART_BYTES) }));
+  }
+  script.deliverAll();
+  const { source, other } = asking(script);
+  script.kill(other);
+  const isIn = () => mayWrite(script, source, 2);
+  const { membership } = node(script, source);
+  const beganAt = script.now;
+  let steps = 0;
+  const eachStep = () => {
+    if (!membership.mayRead(script.clocksOf(source))) steps++;
+  };
+  goOn(script, { slow: [2], partMs: 200, ms: 30_000, until: isIn, eachStep });
+  assert(isIn(), "they go on");
+  assert(script.now - beganAt > 5000, `after ${script.now - beganAt} ms`);
+  assert(steps * 20 < 1500, `it could not read for ${steps * 20} ms`);
+});
+
 /** n2 of three, which was left out, is back, and each of its forces takes `forceMs`. */
 class SlowDisk {
   readonly script: Script;
