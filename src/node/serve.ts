@@ -380,11 +380,12 @@ function asPath(text: string): string {
 /**
  * Returns the name of the place of the runtime's own store. The header of the portable program
  * passes it as the path of its location; a compiled program keeps it where programs keep their
- * data.
+ * data; for one that is run from the source it is in a cache.
  */
 function defaultPlace(): string {
   const { location } = globalThis as { location?: Location };
   if (location !== undefined && location.pathname !== "/") return decoded(location.pathname);
+  if (!Deno.build.standalone) return "location_data of Deno's cache";
   switch (Deno.build.os) {
     case "windows":
       return "%LOCALAPPDATA%\\dks";

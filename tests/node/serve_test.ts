@@ -49,6 +49,10 @@ Deno.test("parseServeOptions() has defaults", () => {
   assertEquals([options.peers, options.http], [undefined, undefined]);
 });
 
+Deno.test("parseServeOptions() says where the journal of a program is that is run from the source", () => {
+  assertEquals(parse("").storage, { kind: "default", place: "location_data of Deno's cache" });
+});
+
 Deno.test("parseServeOptions() has --http at the loopback address, unless it is told another", () => {
   assertEquals(parse("--http 9121").http, {
     address: { hostname: "127.0.0.1", port: 9121 },
