@@ -233,6 +233,9 @@ export const BITFIELDS: readonly CommandRow[] = [
       "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value |" +
       " INCRBY encoding offset increment> ...]",
     since: "3.2.0",
+    differs:
+      "a signed field that is set to a number near −2⁶³ and saturates gets its lowest one; " +
+      "Redis gives it the highest",
     run: bitfield,
   },
   {

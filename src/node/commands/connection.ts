@@ -156,9 +156,10 @@ export const CONNECTION: readonly CommandRow[] = [
     name: "select",
     arity: 2,
     flags: ["loading", "stale", "fast"],
-    summary: "Selects the database: 0 is the only one",
+    summary: "Selects the database",
     syntax: "index",
     since: "1.0.0",
+    differs: "there is database 0 and no other",
     run: select,
   },
   {
@@ -204,6 +205,7 @@ export const CONNECTION: readonly CommandRow[] = [
     summary: "Authenticates the client",
     syntax: "[username] password",
     since: "1.0.0",
+    differs: "refused for a while where many attempts have failed",
     run: auth,
   },
 ];

@@ -10,7 +10,13 @@ import { ErrorReply } from "../../resp/value.ts";
 import type { KeyRecord } from "../../two_phase/messages.ts";
 import { change, errorRepeating, integerOf, readRecord, repeated, unchanged } from "./arguments.ts";
 import { type CommandResult, type CommandRow, ONE_KEY } from "./command.ts";
-import { expiresAt, TIME_UNITS, type TimeUnit, toExpiry } from "./set_options.ts";
+import {
+  EXPIRES_AT_MAX_DIFFERS,
+  expiresAt,
+  TIME_UNITS,
+  type TimeUnit,
+  toExpiry,
+} from "./set_options.ts";
 
 /** What TTL and the like answer for a key that does not exist, and for one that does not expire. */
 const NO_KEY = -2;
@@ -105,7 +111,7 @@ const WRITE = { ...ROW, flags: ["write", "fast"] } as const;
 const READ = { ...ROW, flags: ["readonly", "fast"], arity: 2, syntax: "key" } as const;
 
 const HOW = { summary: "Sets the time to live of a key", since: "1.0.0" } as const;
-const DIFFERS = "the highest time is 2⁵³ − 1 ms after 1970";
+const DIFFERS = EXPIRES_AT_MAX_DIFFERS;
 
 export const EXPIRY: readonly CommandRow[] = [
   {

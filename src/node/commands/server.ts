@@ -193,6 +193,7 @@ const INFO: CommandRow = {
   summary: "Returns what the node is doing, in sections",
   syntax: "[section [section ...]]",
   since: "1.0.0",
+  differs: "the fields that dks has, and its own",
   run: info,
 };
 

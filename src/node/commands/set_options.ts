@@ -35,6 +35,9 @@ export interface Expiry {
 /** The highest time of an expiry, in milliseconds since 1970: the last one that a number holds. */
 export const EXPIRES_AT_MS_MAX: number = Number.MAX_SAFE_INTEGER;
 
+/** What that means for a client, in `docs/commands.md`. */
+export const EXPIRES_AT_MAX_DIFFERS = "the highest time is 2⁵³ − 1 ms after 1970";
+
 /** Room for the present time in what a relative time comes to: the year 5138. */
 const NOW_MS_MAX = 10n ** 14n;
 

@@ -31,6 +31,7 @@ import {
 } from "./command.ts";
 import { NOT_AN_INTEGER, parseInteger, toPlace } from "./integers.ts";
 import {
+  EXPIRES_AT_MAX_DIFFERS,
   expiresAt,
   parseExpiry,
   parseSetOptions,
@@ -329,7 +330,7 @@ const SET: CommandRow = {
   summary: "Sets the value of a key",
   syntax: `key value [NX | XX | IFEQ value | IFNE value] [GET] [${TIME_SYNTAX} | KEEPTTL]`,
   since: "1.0.0",
-  differs: "IFEQ and IFNE are as in later servers",
+  differs: `IFEQ and IFNE are as in later servers; ${EXPIRES_AT_MAX_DIFFERS}`,
   run: set,
 };
 
@@ -372,6 +373,7 @@ export const STRINGS: readonly CommandRow[] = [
     summary: "Sets the value of a key, and its time to live in seconds",
     syntax: "key seconds value",
     since: "2.0.0",
+    differs: EXPIRES_AT_MAX_DIFFERS,
     run: (words) => setWithTime(words, { name: "setex", unit: TIME_UNITS.EX }),
   },
   {
@@ -381,6 +383,7 @@ export const STRINGS: readonly CommandRow[] = [
     summary: "Sets the value of a key, and its time to live in milliseconds",
     syntax: "key milliseconds value",
     since: "2.6.0",
+    differs: EXPIRES_AT_MAX_DIFFERS,
     run: (words) => setWithTime(words, { name: "psetex", unit: TIME_UNITS.PX }),
   },
   {
@@ -408,6 +411,7 @@ export const STRINGS: readonly CommandRow[] = [
     summary: "Returns the value of a key, and sets its time to live",
     syntax: `key [${TIME_SYNTAX} | PERSIST]`,
     since: "6.2.0",
+    differs: EXPIRES_AT_MAX_DIFFERS,
     run: getex,
   },
   {

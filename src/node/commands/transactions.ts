@@ -70,6 +70,7 @@ export const TRANSACTIONS: readonly CommandRow[] = [
     summary: "Begins a transaction: commands are queued until EXEC",
     syntax: "",
     since: "1.2.0",
+    differs: "some cannot be queued: see below",
     run: multi,
   },
   {
@@ -107,6 +108,7 @@ export const TRANSACTIONS: readonly CommandRow[] = [
     summary: "Has the next EXEC do nothing if one of the keys has changed until then",
     syntax: "key [key ...]",
     since: "2.2.0",
+    differs: "a key that was missing, was created and is missing again counts as unchanged",
     run: watch,
   },
   {
