@@ -234,7 +234,7 @@ export function readDocument(bytes: Uint8Array): ServeDocument {
     const read = setting.type === "users" ? usersOf(value) : flagOf(setting, value);
     if (read === undefined) {
       throw new UsageError(
-        `"${name}" in the configuration takes ${expected(setting)}, not ${typeName(value)}`,
+        `"${name}" in the configuration takes ${expected(setting)}, not ${found(setting, value)}`,
       );
     }
     if (typeof read === "string") values.set(name, read);
@@ -370,6 +370,21 @@ function expected({ type, choices }: Setting): string {
     case "users":
       return "an object of names, each with an array of rules";
   }
+}
+
+/** What a value of the right type is, by the type of the setting. */
+const RIGHT_TYPES: Readonly<Partial<Record<SettingType, string>>> = {
+  text: "a text",
+  pem: "a text",
+  secret: "a text",
+  integer: "a number",
+  list: "an array",
+};
+
+/** Says what was found in the place of what is expected, and not which value. */
+function found({ type }: Setting, value: unknown): string {
+  const name = typeName(value);
+  return name === RIGHT_TYPES[type] ? name.replace(/^an? /, "another ") : name;
 }
 
 /** Says what a value is, and not which. */

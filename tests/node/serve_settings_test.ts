@@ -73,7 +73,10 @@ Deno.test("an error names the key of the document, and what was expected", () =>
       { "port": "5000" },
       '"port" in the configuration takes an integer of 0 or more, not a text',
     ],
-    [{ "port": 1.5 }, '"port" in the configuration takes an integer of 0 or more, not a number'],
+    [
+      { "port": 1.5 },
+      '"port" in the configuration takes an integer of 0 or more, not another number',
+    ],
     [{ "port": 0 }, '"port" in the configuration takes a port from 1 to 65535, not "0"'],
     [{ "timeout": 5 }, '"timeout" in the configuration takes a text, not a number'],
     [{ "timeout": "" }, '"timeout" in the configuration takes a text, not an empty text'],
@@ -88,12 +91,12 @@ Deno.test("an error names the key of the document, and what was expected", () =>
       '"peers" in the configuration takes an array of texts, one at least, each without a comma, ' +
       "not a text",
     ],
-    [{ "peers": ["a,b"] }, "each without a comma, not an array"],
+    [{ "peers": ["a,b"] }, "each without a comma, not another array"],
     [{ "peers": [] }, "one at least"],
     [{ "peers": ["a", "a"] }, '"peers" in the configuration names a:5000 twice'],
     [
       { "slow-member": "leave" },
-      '"slow-member" in the configuration takes one of "warn", "exclude", not a text',
+      '"slow-member" in the configuration takes one of "warn", "exclude", not another text',
     ],
     [{ "max-memory": true }, "takes a text, or an integer of 0 or more, not true or false"],
     [{ "max-key-bytes": null }, "takes an integer of 0 or more, not null"],
@@ -132,6 +135,11 @@ Deno.test("a document has the cluster secret, which no error repeats", () => {
   const secret = "0123456789abcdef";
   assertEquals(parse({ "cluster-secret": secret }).clusterSecret, secret);
   assertEquals(parse({}).clusterSecret, undefined);
+  assertThrows(
+    () => parse({ "cluster-secret": "too short" }),
+    UsageError,
+    "takes a text of 16 to 1024 characters, not another text",
+  );
   for (const wrong of ["too short", 7, null, "x".repeat(1025)]) {
     const error = assertThrows(
       () => parse({ "cluster-secret": wrong }),
@@ -165,7 +173,10 @@ Deno.test({
         [{ ...good, "tls-key": pem }, '"tls-key" in the configuration is no private key in PEM'],
         [{ ...good, "tls-cert": pem }, '"tls-cert" in the configuration is no certificate in PEM'],
         [{ ...good, "tls-ca": pem }, '"tls-ca" in the configuration is no certificate in PEM'],
-        [{ ...good, "tls-key": "secret" }, '"tls-key" in the configuration takes a text of PEM'],
+        [
+          { ...good, "tls-key": "secret" },
+          '"tls-key" in the configuration takes a text of PEM, not another text',
+        ],
         [{ ...good, "peers": ["a"] }, '"peers" in the configuration with TLS needs "tls-ca"'],
         [{ ...good, "tls-auth-clients": true }, 'with TLS needs "tls-ca" in the configuration'],
         [{ "tls-plain-clients": true }, "is of no use without"],
