@@ -132,7 +132,7 @@ export const SCAN_LOOKS_MAX = 10_000;
 /** Most bytes of the keys that one SCAN looks at, with the steps that it takes to compare them. */
 export const SCAN_WORK_MAX = 1024 * 1024;
 
-/** Longest pattern of KEYS, SCAN and PUBSUB, in bytes: how long a key takes to compare depends on it. */
+/** Longest pattern of KEYS, SCAN, PUBSUB, CONFIG GET and COMMAND LIST, in bytes: how long a key takes to compare depends on it. */
 export const PATTERN_BYTES_MAX = 1024;
 
 /** Most commands of one MULTI. */

@@ -18,7 +18,7 @@ import {
   type Session,
   type TlsPart,
 } from "./command.ts";
-import { matchesGlob } from "./glob.ts";
+import { Glob, whyNotPattern } from "./glob.ts";
 import { withHelp } from "./help.ts";
 import { parseInteger } from "./integers.ts";
 import { limitAt, LIMITS } from "./limit_table.ts";
@@ -138,9 +138,12 @@ const PARAMETERS: ReadonlyMap<string, Parameter> = new Map<string, Parameter>([
 
 function configGet([, , ...words]: readonly ByteString[], { node }: Session): CommandResult {
   const found = new Map<RespValue, RespValue>();
+  const refusal = words.map(whyNotPattern).find((one) => one !== undefined);
+  if (refusal !== undefined) return { reply: refusal };
   const patterns = words.map((word) => word.toLowerCase());
+  const globs = patterns.map((pattern) => new Glob(pattern));
   for (const [name, parameter] of PARAMETERS) {
-    const at = patterns.findIndex((pattern) => matchesGlob(pattern, name));
+    const at = globs.findIndex((glob) => glob.matches(name));
     if (at < 0) continue;
     // As in Redis, one that is named without a pattern is called as the client has written it.
     found.set(patterns[at] === name ? words[at] ?? name : name, parameter.get(node));

@@ -17,6 +17,9 @@ import { ErrorReply } from "../../resp/value.ts";
 const STEPS_PER_BYTE = 8;
 const STEPS_BESIDES = 256;
 
+/** A byte has so many codes. */
+const CODES = 256;
+
 /** Tells whether `name` is what `pattern` describes, byte by byte. */
 export function matchesGlob(pattern: ByteString, name: ByteString): boolean {
   return new Glob(pattern).matches(name);
@@ -52,7 +55,11 @@ export class Glob {
   /** Compares byte by byte; `undefined` if that takes too many steps. */
   #matchByByte(name: ByteString): boolean | undefined {
     const pattern = this.#pattern;
-    const stepsMax = STEPS_PER_BYTE * name.length + STEPS_BESIDES;
+    const stepsMax = Math.max(
+      STEPS_PER_BYTE * name.length + STEPS_BESIDES,
+      // The other way has to be prepared, which takes about so long: few names are not worth that.
+      CODES * pattern.length - this.steps,
+    );
     let steps = 0;
     let at = 0;
     let from = 0;
@@ -105,6 +112,7 @@ class Places {
   readonly #withStar: Int32Array;
 
   constructor(pattern: ByteString) {
+    // Where each byte is described.
     const begins: number[] = [];
     const starsAt = new Set<number>();
     for (let at = 0; at < pattern.length;) {
@@ -154,9 +162,6 @@ class Places {
     return has(reached, this.#length);
   }
 }
-
-/** A byte has so many codes. */
-const CODES = 256;
 
 function add(words: Int32Array, from: number, place: number): void {
   const at = from + Math.floor(place / PLACES_PER_WORD);

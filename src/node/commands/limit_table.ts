@@ -259,7 +259,12 @@ export const LIMITS: readonly Limit[] = [
     SCAN_WORK_MAX,
     "it answers with the cursor to go on with",
   ),
-  bytes("dks-pattern-bytes", "a pattern of KEYS, SCAN or PUBSUB", PATTERN_BYTES_MAX, "an error"),
+  bytes(
+    "dks-pattern-bytes",
+    "a pattern of KEYS, SCAN, PUBSUB, CONFIG GET or COMMAND LIST",
+    PATTERN_BYTES_MAX,
+    "an error",
+  ),
   bytes("dks-users-bytes", "rules of all users", USERS_BYTES_MAX, "an error"),
   count(
     "dks-http-connections",

@@ -21,7 +21,7 @@ import {
 import { withHelp } from "./help.ts";
 import { CONFIG } from "./configuration.ts";
 import { MONITORING } from "./monitoring.ts";
-import { matchesGlob } from "./glob.ts";
+import { Glob, whyNotPattern } from "./glob.ts";
 import { type Argument, argumentsOf } from "./syntax.ts";
 
 function dbsize(): CommandResult {
@@ -131,8 +131,10 @@ function commandList(table: CommandTable, words: readonly ByteString[]): Command
     case "ACLCAT":
       return named((command) => categoriesOf(command).includes(`@${value.toLowerCase()}`));
     case "PATTERN": {
-      const pattern = value.toLowerCase();
-      return named(({ name }) => matchesGlob(pattern, name));
+      const refusal = whyNotPattern(value);
+      if (refusal !== undefined) return { reply: refusal };
+      const glob = new Glob(value.toLowerCase());
+      return named(({ name }) => glob.matches(name));
     }
     default:
       return error("syntax error");
