@@ -4,6 +4,8 @@
  * @module
  */
 
+import { assertLess } from "@std/assert";
+
 /** How often it looks, in milliseconds. */
 const EVERY_MS = 10;
 
@@ -34,5 +36,23 @@ export class Lateness {
 
   stop(): void {
     clearInterval(this.#timer);
+  }
+}
+
+/** Does `action`. Fails if that takes longer than `limitMs`, and what a busy machine adds to that. */
+export async function within<Result>(
+  limitMs: number,
+  action: () => Promise<Result>,
+): Promise<Result> {
+  const lateness = new Lateness();
+  const beganAt = performance.now();
+  try {
+    const result = await action();
+    const tookMs = performance.now() - beganAt;
+    const { forRequestMs, mostMs } = lateness;
+    assertLess(tookMs, limitMs + forRequestMs, `this process was late by ${mostMs} ms`);
+    return result;
+  } finally {
+    lateness.stop();
   }
 }
