@@ -337,7 +337,9 @@ export class SimNode implements Endpoint {
       const list = findList(index);
       // An earlier list than the one on the disk is of a node that is behind.
       const isLate = (list?.view ?? 0) < (lastView(this.#disk.records)?.number ?? 0);
-      if (list?.names.includes(this.name) !== true || isLate) {
+      // The disk of another node is not its own to empty, see `start`.
+      const isOthers = (this.#owner ?? this.name) !== this.name;
+      if (list?.names.includes(this.name) !== true || isLate || isOthers) {
         scheduler.after(random.between(100, 500), ask);
         return;
       }
