@@ -465,21 +465,22 @@ export class World {
     return latest;
   }
 
-  /** The nodes of the list of the latest view. */
+  /** The nodes of the list of the latest view that can come to have that view. */
   get #listed(): readonly Node[] {
-    const names = this.#latestView?.names;
+    const latest = this.#latestView;
     const { nodes, spares } = this.#options;
     if (spares === undefined) return this.nodes;
-    return this.nodes.filter(({ index }) =>
-      names === undefined ? index < nodes : (names[index] ?? "") !== ""
+    return this.nodes.filter((node) =>
+      latest === undefined
+        ? node.index < nodes
+        : isIn(latest, node.index) && !knowsNobody(node, latest)
     );
   }
 
   /** Links to nodes that are not in the list end; a node that is not in it ends. */
   #followList(node: Node, { names }: View): void {
-    const isListed = (id: NodeId) => (names[id] ?? "") !== "";
-    if (!isListed(node.index)) this.#crash(node, 0);
-    for (const { index } of this.nodes) if (!isListed(index)) this.#close(node, index);
+    if (!isIn({ names }, node.index)) this.#crash(node, 0);
+    for (const { index } of this.nodes) if (!isIn({ names }, index)) this.#close(node, index);
   }
 
   /** Tells whether both have each other in their lists. The one that is behind may learn that it is removed. */
@@ -496,7 +497,7 @@ export class World {
     for (const node of this.nodes) {
       const { lackedBy, replica } = node;
       if (lackedBy === undefined || replica === undefined) continue;
-      const listed = this.nodes.filter(({ index }) => (lackedBy.names[index] ?? "") !== "");
+      const listed = this.nodes.filter(({ index }) => isIn(lackedBy, index));
       const knowing = listed.filter((other) =>
         (other.replica?.membership.view.number ?? 0) >= lackedBy.number
       );
@@ -848,4 +849,19 @@ const NEVER = { chance: () => false, integer: () => 0 };
 function greet(replica: Replica, peer: NodeId): Greeting {
   const { identity, peerJournals } = replica.membership;
   return { type: "greeting", identity, known: peerJournals.of(peer) };
+}
+
+/** Tells whether a view lists the node with this id. */
+function isIn({ names }: Pick<View, "names">, id: NodeId): boolean {
+  return (names[id] ?? "") !== "";
+}
+
+/**
+ * Tells whether a node has slept until all others that it knows were removed: nobody tells it of `latest`
+ * until it is started with the names of others (docs/operations.md).
+ */
+function knowsNobody({ index, replica }: Node, latest: View): boolean {
+  const view = replica?.membership.view;
+  if (view === undefined || view.number === 0 || view.number === latest.number) return false;
+  return view.names.every((_, id) => id === index || !isIn(view, id) || !isIn(latest, id));
 }
