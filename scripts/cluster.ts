@@ -5,10 +5,10 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
 import { LocalCluster, loopback } from "../tests/harness/cluster.ts";
+import { taskArguments } from "./task_arguments.ts";
 
-const args = parseArgs([...Deno.args], {
+const args = taskArguments("deno task cluster [--port FIRST_PORT] [--nodes COUNT]", {
   string: ["port", "nodes"],
   default: { port: "5001", nodes: "5" },
 });

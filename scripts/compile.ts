@@ -9,19 +9,22 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
 import { COMPILE_FLAGS, RUN_FLAGS } from "../tests/harness/flags.ts";
 import { tarEnd, tarEntry } from "./tar.ts";
+import { taskArguments } from "./task_arguments.ts";
 
 /** How `deno compile` says that it has no base runtime. */
 const NO_BASE_RUNTIME =
   /dl\.deno\.land|download|lookup|dns|connect|network|timed out|tls|certificate/i;
 
-const args = parseArgs([...Deno.args], {
-  string: ["output", "target", "data"],
-  boolean: ["portable"],
-  default: { output: "dks" },
-});
+const args = taskArguments(
+  "deno task compile [--output FILE] [--target TARGET] [--data FOLDER] [--portable]",
+  {
+    string: ["output", "target", "data"],
+    boolean: ["portable"],
+    default: { output: "dks" },
+  },
+);
 const output = String(args["output"]);
 const target = typeof args["target"] === "string" ? args["target"] : undefined;
 

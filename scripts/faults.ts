@@ -15,12 +15,12 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
 import { binaryPath } from "../tests/harness/binary.ts";
 import { canMakeNamespaces, TestNetwork } from "../tests/harness/namespaces.ts";
 import { type FaultsSetup, MACHINES } from "../tests/harness/machines.ts";
+import { taskArguments } from "./task_arguments.ts";
 
-const args = parseArgs([...Deno.args], {
+const args = taskArguments("deno task faults [--write] [--only WORDS] [--verbose]", {
   boolean: ["write", "verbose"],
   string: ["only"],
   default: { only: "" },

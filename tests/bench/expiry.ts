@@ -13,10 +13,10 @@
  */
 
 import { delay } from "@std/async/delay";
-import { parseArgs } from "@std/cli/parse-args";
 import { ClientConnection } from "../../src/client/connection.ts";
 import { binary } from "../harness/binary.ts";
 import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
+import { taskArguments } from "../../scripts/task_arguments.ts";
 
 const BATCH_KEYS = 500;
 const PING_PAUSE_MS = 5;
@@ -24,10 +24,13 @@ const PING_PAUSE_MS = 5;
 /** No PING should take longer than this, in milliseconds. */
 const GOAL_MS = 50;
 
-const args = parseArgs([...Deno.args], {
-  string: ["keys", "seconds", "nodes"],
-  default: { keys: "1000000", seconds: "60", nodes: "5" },
-});
+const args = taskArguments(
+  "deno run --allow-all tests/bench/expiry.ts [--keys N] [--seconds S] [--nodes N]",
+  {
+    string: ["keys", "seconds", "nodes"],
+    default: { keys: "1000000", seconds: "60", nodes: "5" },
+  },
+);
 const keys = Number(args["keys"]);
 const ms = 1000 * Number(args["seconds"]);
 const ports = freePorts(Number(args["nodes"]));

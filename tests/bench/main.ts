@@ -17,7 +17,6 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
 import { ProgressBar } from "../../src/client/progress_bar.ts";
 import { execute } from "../harness/processes.ts";
 import { busyPercent } from "./systems.ts";
@@ -25,11 +24,15 @@ import { compileLoad } from "./load.ts";
 import { type Bench, type Part, PARTS, Sheet } from "./parts.ts";
 import { formatGoals, writeReport } from "./report.ts";
 import { type Machine, readResult, writeResult } from "./results.ts";
+import { taskArguments } from "../../scripts/task_arguments.ts";
 
-const args = parseArgs([...Deno.args], {
-  string: ["only", "rounds"],
-  boolean: ["quick", "missing", "report"],
-});
+const args = taskArguments(
+  "deno task bench [--quick] [--only PART,...] [--missing] [--rounds N] [--report]",
+  {
+    string: ["only", "rounds"],
+    boolean: ["quick", "missing", "report"],
+  },
+);
 const isQuick = args["quick"] === true;
 const only = typeof args["only"] === "string" ? args["only"].split(",") : undefined;
 const unknown = only?.find((name) => !PARTS.some((part) => part.name === name));

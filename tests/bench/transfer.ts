@@ -21,7 +21,6 @@
  */
 
 import { delay } from "@std/async/delay";
-import { parseArgs } from "@std/cli/parse-args";
 import { freePorts, NodeProcess } from "../harness/cluster.ts";
 import type { Address } from "../../src/address.ts";
 import { ClientConnection, ConnectionError } from "../../src/client/connection.ts";
@@ -30,6 +29,7 @@ import type { ClusterStatus } from "../../src/cluster_status.ts";
 import { ErrorReply } from "../../src/resp/value.ts";
 import { binary } from "../harness/binary.ts";
 import { withHome } from "../harness/homes.ts";
+import { taskArguments } from "../../scripts/task_arguments.ts";
 
 const CONNECTIONS = 50;
 const VALUE = "v".repeat(100);
@@ -38,10 +38,13 @@ const CLIENT_TIMEOUT_MS = 60_000;
 const STATUS_PAUSE_MS = 50;
 const TRIES_MAX = 20;
 
-const args = parseArgs([...Deno.args], {
-  string: ["keys", "seconds", "warm-up", "pause"],
-  default: { keys: "1000000", seconds: "30", "warm-up": "30", pause: "0" },
-});
+const args = taskArguments(
+  "deno run --allow-all tests/bench/transfer.ts [--keys N] [--seconds S] [--warm-up S] [--pause MS]",
+  {
+    string: ["keys", "seconds", "warm-up", "pause"],
+    default: { keys: "1000000", seconds: "30", "warm-up": "30", pause: "0" },
+  },
+);
 const keys = Number(args["keys"]);
 const measureMs = 1000 * Number(args["seconds"]);
 const warmUpMs = 1000 * Number(args["warm-up"]);
