@@ -6,16 +6,17 @@
  */
 
 import { LocalCluster, loopback } from "../tests/harness/cluster.ts";
-import { taskArguments } from "./task_arguments.ts";
+import { taskArguments } from "../tests/harness/task_arguments.ts";
 
-const args = taskArguments("deno task cluster [--port FIRST_PORT] [--nodes COUNT]", {
+const USAGE = "deno task cluster [--port FIRST_PORT] [--nodes COUNT]";
+const args = taskArguments(USAGE, {
   string: ["port", "nodes"],
   default: { port: "5001", nodes: "5" },
 });
 const first = Number(args["port"]);
 const count = Number(args["nodes"]);
 if (!Number.isInteger(first) || !(count >= 1 && count <= 31)) {
-  console.error("usage: deno task cluster [--port FIRST_PORT] [--nodes COUNT]");
+  console.error(`usage: ${USAGE}`);
   Deno.exit(2);
 }
 const ports = Array.from({ length: count }, (_, index) => first + index);

@@ -11,7 +11,7 @@
 
 import { COMPILE_FLAGS, RUN_FLAGS } from "../tests/harness/flags.ts";
 import { tarEnd, tarEntry } from "./tar.ts";
-import { taskArguments } from "./task_arguments.ts";
+import { taskArguments } from "../tests/harness/task_arguments.ts";
 
 /** How `deno compile` says that it has no base runtime. */
 const NO_BASE_RUNTIME =

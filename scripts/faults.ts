@@ -18,7 +18,7 @@
 import { binaryPath } from "../tests/harness/binary.ts";
 import { canMakeNamespaces, TestNetwork } from "../tests/harness/namespaces.ts";
 import { type FaultsSetup, MACHINES } from "../tests/harness/machines.ts";
-import { taskArguments } from "./task_arguments.ts";
+import { taskArguments } from "../tests/harness/task_arguments.ts";
 
 const args = taskArguments("deno task faults [--write] [--only WORDS] [--verbose]", {
   boolean: ["write", "verbose"],

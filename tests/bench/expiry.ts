@@ -16,7 +16,7 @@ import { delay } from "@std/async/delay";
 import { ClientConnection } from "../../src/client/connection.ts";
 import { binary } from "../harness/binary.ts";
 import { freePorts, LocalCluster, loopback } from "../harness/cluster.ts";
-import { taskArguments } from "../../scripts/task_arguments.ts";
+import { taskArguments } from "../harness/task_arguments.ts";
 
 const BATCH_KEYS = 500;
 const PING_PAUSE_MS = 5;

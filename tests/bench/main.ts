@@ -24,7 +24,7 @@ import { compileLoad } from "./load.ts";
 import { type Bench, type Part, PARTS, Sheet } from "./parts.ts";
 import { formatGoals, writeReport } from "./report.ts";
 import { type Machine, readResult, writeResult } from "./results.ts";
-import { taskArguments } from "../../scripts/task_arguments.ts";
+import { taskArguments } from "../harness/task_arguments.ts";
 
 const args = taskArguments(
   "deno task bench [--quick] [--only PART,...] [--missing] [--rounds N] [--report]",

@@ -29,7 +29,7 @@ import type { ClusterStatus } from "../../src/cluster_status.ts";
 import { ErrorReply } from "../../src/resp/value.ts";
 import { binary } from "../harness/binary.ts";
 import { withHome } from "../harness/homes.ts";
-import { taskArguments } from "../../scripts/task_arguments.ts";
+import { taskArguments } from "../harness/task_arguments.ts";
 
 const CONNECTIONS = 50;
 const VALUE = "v".repeat(100);

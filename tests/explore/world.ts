@@ -380,7 +380,7 @@ export class World {
     const { index, disk } = node;
     const { plantedFault, sequencesMax, seed } = this.#options;
     const names = this.#startList(node);
-    if ((names[index] ?? "") === "") return false;
+    if (!isIn({ names }, index)) return false;
     node.lackedBy = undefined;
     const { store, records, incarnation } = disk.open();
     const process = ++node.processes;
@@ -487,9 +487,9 @@ export class World {
   #doAgree(a: Node, b: Node): boolean {
     const [ofA, ofB] = [a.replica?.membership.view, b.replica?.membership.view];
     if (ofA === undefined || ofB === undefined) return false;
-    if (ofB.number > ofA.number && (ofB.names[a.index] ?? "") === "") a.lackedBy = ofB;
-    if (ofA.number > ofB.number && (ofA.names[b.index] ?? "") === "") b.lackedBy = ofA;
-    return (ofA.names[b.index] ?? "") !== "" && (ofB.names[a.index] ?? "") !== "";
+    if (ofB.number > ofA.number && !isIn(ofB, a.index)) a.lackedBy = ofB;
+    if (ofA.number > ofB.number && !isIn(ofA, b.index)) b.lackedBy = ofA;
+    return isIn(ofA, b.index) && isIn(ofB, a.index);
   }
 
   /** Ends the processes that lists lack of which half of the nodes have the view. */
@@ -600,7 +600,7 @@ export class World {
     const node = this.#node(to);
     if (item.type === "greeting") {
       const view = node.replica?.membership.view;
-      const isListed = (view?.names[from] ?? "") !== "";
+      const isListed = view !== undefined && isIn(view, from);
       if (isListed && node.links[from] === 0) {
         this.#adopt(node, { peer: from, link, greeting: item });
       }
