@@ -20,19 +20,37 @@ export async function execute(
   args: readonly string[],
   options: { input?: string | Uint8Array; env?: Record<string, string>; cwd?: string } = {},
 ): Promise<Ended & { bytes: Uint8Array }> {
-  const process = new Deno.Command(file, {
-    args: [...args],
-    stdin: options.input === undefined ? "null" : "piped",
-    stdout: "piped",
-    stderr: "piped",
-    ...(options.env === undefined ? {} : { env: options.env, clearEnv: true }),
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-  }).spawn();
+  const process = await spawn(
+    new Deno.Command(file, {
+      args: [...args],
+      stdin: options.input === undefined ? "null" : "piped",
+      stdout: "piped",
+      stderr: "piped",
+      ...(options.env === undefined ? {} : { env: options.env, clearEnv: true }),
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    }),
+  );
   const fed = feedInput(process, options.input);
   const { code, stdout, stderr } = await process.output();
   await fed;
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr), bytes: stdout };
+}
+
+/**
+ * Starts a program, also one whose file was written just before: a process that another test file starts at
+ * that moment has the open file, too, until it becomes another program.
+ */
+async function spawn(command: Deno.Command): Promise<Deno.ChildProcess> {
+  for (let attempts = 1;; attempts++) {
+    try {
+      return command.spawn();
+    } catch (error) {
+      const isBusy = error instanceof Error && /Text file busy/.test(error.message);
+      if (!isBusy || attempts === 100) throw error;
+      await delay(10);
+    }
+  }
 }
 
 async function feedInput(
